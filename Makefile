@@ -1,0 +1,105 @@
+# The project's tasks. GNU make and a POSIX shell; everything lives in .venv and can be rebuilt.
+#   make demo                           first look
+#   make test PYTEST_ARGS='-k driver'   anything pytest understands
+#   make PYTHON=/usr/bin/python3.12 …   which Python builds .venv (default: the first that is new enough)
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+SPESKEW := $(VENV)/bin/speskew
+PYTHON ?=
+PYTEST_ARGS ?=
+SCHEMA := scenarios/scenario.schema.json
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL: # two pips in one environment would race
+.PHONY: help demo test lint format bench streams schema clean distclean FORCE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.run ## run the quickstart scenario; prints a summary and the path of its HTML report
+	$(SPESKEW) run quickstart -o runs/quickstart --force
+
+test: $(VENV)/.test ## the test suite, on two cores; PYTEST_ARGS are passed on
+	$(PY) -m pytest -n 2 -m 'not bench' $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint ## style, types and layers; changes nothing
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.lint ## let ruff rewrite what it can
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+bench: $(VENV)/.test ## timings and ratios, printed; one at a time
+	$(PY) -m pytest tests/benchmarks -m bench -s $(PYTEST_ARGS)
+
+streams: $(VENV)/.run ## record the shipped instruction streams again (needs qemu-user and an AArch64 compiler)
+	$(MAKE) -C scenarios/streams
+
+schema: $(VENV)/.run ## write the scenarios' JSON Schema for editors
+	$(SPESKEW) schema > $(SCHEMA).new || { rm -f $(SCHEMA).new; exit 1; }
+	mv $(SCHEMA).new $(SCHEMA)
+
+clean: ## remove build products and caches; runs/ and .venv stay
+	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find sim analysis reports scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and .venv too
+	rm -rf $(VENV)
+
+# The environment, in three steps, each with a stamp: nothing is installed twice.
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml
+	@echo "installing speskew and what it needs into $(VENV)"
+	@$(PY) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "installing the test tools"
+	@$(PY) -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	@echo "installing the lint tools"
+	@$(PY) -m pip install --quiet --group lint
+	@touch $@
+
+# .made holds the folder it was made in. An environment that was copied or moved along with its checkout would
+# silently run the code of the old place, so it is made anew. pip knows --group since 25.1.
+ifneq ($(shell cat $(VENV)/.made 2>/dev/null),$(CURDIR))
+$(VENV)/.made: FORCE
+endif
+
+$(VENV)/.made:
+	@new='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	if $(PY) -c "$$new; import pip" 2>/dev/null && grep -qF '$(CURDIR)/$(VENV)/bin/' $(VENV)/bin/pip 2>/dev/null; then \
+		exit 0; \
+	fi; \
+	bare=; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+		"$$python" -c "$$new" 2>/dev/null || continue; \
+		if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+			echo "making $(VENV) with $$("$$python" --version)"; \
+			exec "$$python" -m venv --clear $(VENV); \
+		fi; \
+		bare=$${bare:-$$python}; \
+	done; \
+	if [ -n "$$bare" ]; then \
+		package=$$("$$bare" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		echo "$$bare has no venv module; on Debian and Ubuntu: apt-get install $$package" >&2; \
+	else \
+		echo "speskew needs Python 3.11 or newer, and $(or $(PYTHON),$$(python3 --version 2>&1)) is not." >&2; \
+		echo "  Debian 12 and newer: apt-get install python3 python3-venv" >&2; \
+		echo "  or name one:         make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	fi; \
+	exit 1
+	@$(PY) -m pip install --quiet 'pip>=25.1'
+	@printf '%s\n' '$(CURDIR)' > $@

@@ -1,0 +1,1 @@
+"""Frames in, frames and verdicts out: losses, profiles, theory, verdicts."""

@@ -1,0 +1,150 @@
+"""Frames: results in, tidy tables out. One row per (arm, replication, vCPU, thing).
+
+Ticks are 1/64 core cycle; ops and counts are integers. Arms keep the order of the scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import profiles
+from analysis.profiles import By
+from sim.results import log_linear_edge
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+    from sim.results import Blackouts, VcpuResult
+
+KEY = ("arm", "replication", "vcpu")
+
+
+def _each(arms: Iterable[ArmResult]) -> Iterator[tuple[dict[str, Any], VcpuResult]]:
+    for arm in arms:
+        for run in arm.runs:
+            for number, vcpu in enumerate(run.vcpus):
+                yield dict(zip(KEY, (arm.arm.name, run.replication, number), strict=True)), vcpu
+
+
+def _frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def df_ledger_ops(arms: Iterable[ArmResult]) -> pd.DataFrame:
+    """arm, replication, vcpu, label, ops: executed ops by label."""
+    rows = (
+        key | {"label": label.value, "ops": ops}
+        for key, vcpu in _each(arms)
+        for label, ops in vcpu.ledgers.ops.by_label.items()
+    )
+    return _frame(rows, (*KEY, "label", "ops"))
+
+
+def df_selections(arms: Iterable[ArmResult]) -> pd.DataFrame:
+    """arm, replication, vcpu, term, count: selections, then delivery of what was written."""
+    rows = (
+        key | {"term": term, "count": count}
+        for key, vcpu in _each(arms)
+        for part in (vcpu.ledgers.selections, vcpu.ledgers.delivery)
+        for term, count in part.as_dict().items()
+    )
+    return _frame(rows, (*KEY, "term", "count"))
+
+
+def df_time(arms: Iterable[ArmResult]) -> pd.DataFrame:
+    """arm, replication, vcpu, cause, ticks: wall, running, then each cause of standing still."""
+    rows = (
+        key | {"cause": cause, "ticks": ticks}
+        for key, vcpu in _each(arms)
+        for cause, ticks in vcpu.ledgers.time.as_dict().items()
+    )
+    return _frame(rows, (*KEY, "cause", "ticks"))
+
+
+def df_ledger(arms: Iterable[ArmResult]) -> pd.DataFrame:
+    """arm, replication, vcpu, ledger, entry, amount (ops, selections or ticks): all ledgers."""
+    rows = (
+        key | {"ledger": ledger, "entry": entry, "amount": amount}
+        for key, vcpu in _each(arms)
+        for ledger, entries in vcpu.ledgers.as_dict().items()
+        for entry, amount in entries.items()
+    )
+    return _frame(rows, (*KEY, "ledger", "entry", "amount"))
+
+
+def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
+    """arm, replication, vcpu, cause, axis (ops or ticks), length, count: blackout histograms.
+
+    `length` is the lower edge of a log-linear bin, at most 6.3 % below the true value.
+    """
+    rows = (
+        key | {"cause": cause, "axis": axis, "length": log_linear_edge(index), "count": count}
+        for key, vcpu in _each(arms)
+        for cause, blackouts in vcpu.blackouts.items()
+        for axis, hist in (("ops", blackouts.ops_hist), ("ticks", blackouts.ticks_hist))
+        for index, count in sorted(hist.items())
+    )
+    return _frame(rows, (*KEY, "cause", "axis", "length", "count"))
+
+
+def df_profile(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFrame:
+    """arm, replication, group, samples, share, truth_share; groups in neither are left out.
+
+    `truth_share` is the exact share of executed ops that pass population and filter.
+    """
+    parts = [_profile_of(arm, by) for arm in arms]
+    columns = ["arm", "replication", "group", "samples", "share", "truth_share"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _profile_of(arm: ArmResult, by: By) -> pd.DataFrame:
+    counts = profiles.sampled(arm, by)
+    whole = profiles.truth(arm, by)
+    present = np.flatnonzero((whole > 0) | (counts > 0).any(axis=0))
+    names = np.array(profiles.labels(arm.stream, by), dtype=object)[present]
+    reps = len(arm.runs)
+    return pd.DataFrame(
+        {
+            "arm": arm.arm.name,
+            "replication": np.repeat([run.replication for run in arm.runs], present.size),
+            "group": np.tile(names, reps),
+            "samples": counts[:, present].ravel(),
+            "share": profiles.shares(counts)[:, present].ravel(),
+            "truth_share": np.tile(profiles.shares(whole)[present], reps),
+        }
+    )
+
+
+def merged_blackouts(arm: ArmResult) -> dict[str, Blackouts]:
+    """Blackouts by cause, all replications and vCPUs together, causes in alphabetical order."""
+    from sim.results import Blackouts
+
+    out: dict[str, Blackouts] = {}
+    for _, vcpu in _each([arm]):
+        for cause, more in vcpu.blackouts.items():
+            total = out.setdefault(cause, Blackouts())
+            total.count += more.count
+            total.ops += more.ops
+            total.ticks += more.ticks
+            total.ops_max = max(total.ops_max, more.ops_max)
+            for hist, extra in (
+                (total.ops_hist, more.ops_hist),
+                (total.ticks_hist, more.ticks_hist),
+            ):
+                for index, count in extra.items():
+                    hist[index] = hist.get(index, 0) + count
+    return dict(sorted(out.items()))
+
+
+def hist_quantile(hist: dict[int, int], probability: float) -> int:
+    """Lower edge of the log-linear bin that holds a quantile; 0 for an empty histogram."""
+    total = sum(hist.values())
+    seen = 0
+    for index in sorted(hist):
+        seen += hist[index]
+        if seen >= probability * total:
+            return log_linear_edge(index)
+    return 0

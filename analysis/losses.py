@@ -1,0 +1,118 @@
+"""Loss: population ops that no sample can stand for, by cause and by symbol.
+
+Loss is not skew. Skew needs loss that is correlated with code; `loss_skew` says how far a perfect,
+noise-free profile of what was left would be from the truth, and `predicted_bias` in which symbols.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import profiles, theory
+from analysis.profiles import By
+from analysis.stats import F64, Metric, metric
+from sim.ledger import LOSS_LABELS, OpLabel
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+    from sim.results import RunResult
+
+NEAR = 10**0.5
+"""Two losses are of one order if they differ by less than this factor."""
+
+
+def population_ops(run: RunResult) -> int:
+    """Executed ops of the population, all vCPUs of a replication."""
+    outside = OpLabel.NOT_IN_POPULATION
+    return sum(
+        v.ledgers.ops.executed - v.ledgers.ops.by_label[outside] for v in run.vcpus
+    )
+
+
+def lost_ops(run: RunResult, label: OpLabel) -> int:
+    """Ops of one label, all vCPUs of a replication."""
+    return sum(v.ledgers.ops.by_label[label] for v in run.vcpus)
+
+
+def loss_fraction(arm: ArmResult, label: OpLabel) -> Metric:
+    """Ops of one loss label as a fraction of population ops."""
+    return metric([_ratio(lost_ops(r, label), population_ops(r)) for r in arm.runs], "fraction")
+
+
+def total_loss(arm: ArmResult) -> Metric:
+    """Ops lost for any cause as a fraction of population ops."""
+    values = [
+        _ratio(sum(lost_ops(r, label) for label in LOSS_LABELS), population_ops(r))
+        for r in arm.runs
+    ]
+    return metric(values, "fraction")
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def same_order(loss: float, reference: float) -> bool:
+    """True if `loss` is at most of the order of `reference` (both fractions)."""
+    return loss <= reference * NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolLoss:
+    """Loss inside one group: ops lost of ops in the truth, mean over replications."""
+
+    label: str
+    share: float
+    loss: float
+    bias: float
+    """Predicted share minus true share if only the loss acted."""
+
+
+def explained(arm: ArmResult) -> bool:
+    """True if lost ops can be set against the truth: no filter that depends on the single op."""
+    spe_filter = arm.arm.settings.spe.filter
+    return spe_filter.min_latency == 0 and spe_filter.event_filter == 0
+
+
+def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
+    """(truth [groups], lost [replications, groups]) over cells that pass the filter."""
+    passing = arm.truth > 0
+    lost = [
+        np.where(passing, sum(np.asarray(v.lost) for v in run.vcpus), 0) for run in arm.runs
+    ]
+    grouped = np.stack([profiles.group(x, arm.stream, by) for x in lost]).astype(np.float64)
+    whole = profiles.truth(arm, by).astype(np.float64)
+    return whole, np.minimum(grouped, whole)
+
+
+def loss_skew(arm: ArmResult, by: By) -> Metric:
+    """Distance from the truth of a noise-free profile of the ops that were not lost."""
+    if not explained(arm) or not arm.truth.any():
+        return metric([], "fraction")
+    whole, lost = _kept(arm, by)
+    p = whole / whole.sum()
+    values = [profiles.tvd(p + theory.loss_bias(p, _fractions(row, whole)), p) for row in lost]
+    return metric(values, "fraction")
+
+
+def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:
+    """Loss and predicted bias of every group in the truth, largest absolute bias first."""
+    if not explained(arm) or not arm.truth.any():
+        return []
+    whole, lost = _kept(arm, by)
+    p = whole / whole.sum()
+    loss = _fractions(lost.mean(axis=0), whole)
+    bias = theory.loss_bias(p, loss)
+    names = profiles.labels(arm.stream, by)
+    rows = [
+        SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]))
+        for i in np.flatnonzero(whole)
+    ]
+    return sorted(rows, key=lambda row: (-abs(row.bias), row.label))
+
+
+def _fractions(lost: F64, whole: F64) -> F64:
+    return np.divide(lost, whole, out=np.zeros_like(whole), where=whole > 0)

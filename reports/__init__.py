@@ -1,0 +1,1 @@
+"""Everything a person or another tool reads: CLI, run directories, figures, pages."""

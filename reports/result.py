@@ -1,0 +1,188 @@
+"""`result.json`: everything a run says, as plain numbers under the contract's names.
+
+Integers are totals over replications and vCPUs; metrics are means over replications. Nothing in
+it depends on the engine, the number of jobs, the host or the clock on the wall, so equal input
+gives equal bytes. Published schema: `result.schema.json` beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis import frames, losses, profiles, verdicts
+from analysis.stats import Metric, metric
+from sim.ledger import LOSS_LABELS
+from sim.scenario.model import UNLIMITED
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+    from sim.results import Blackouts, RunResult
+    from sim.scenario.model import Scenario
+
+RESULT_VERSION = 1
+SYMBOLS_SHOWN = 12
+UPPER_BOUND_UNMAPS = ("per_window", "per_record")
+"""Ways of unmapping that no host has been seen to use: arms with them bound the effect."""
+
+
+def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> dict[str, Any]:
+    """The result of a run; arms in the scenario's order, finished ones only."""
+    baseline = profiles.baseline_of(arms)
+    return {
+        "result_version": RESULT_VERSION,
+        "kind": "prediction",
+        "scenario": scenario.name,
+        "question": scenario.question,
+        "seed": scenario.seed,
+        "replications": scenario.replications,
+        "baseline": None if baseline is None else baseline.arm.name,
+        "interrupted": interrupted,
+        "arm_order": [a.arm.name for a in arms],
+        "arms": {a.arm.name: _arm(a, baseline) for a in arms},
+    }
+
+
+def dumps(result: dict[str, Any]) -> str:
+    """The bytes of result.json: sorted keys, no NaN, one trailing newline."""
+    return json.dumps(result, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=True) + "\n"
+
+
+def _arm(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
+    return {
+        "design": arm.arm.design,
+        "setup": setup(arm),
+        "ledger": ledger(arm.runs),
+        "replications": [_replication(arm, run) for run in arm.runs],
+        "loss": {"total": losses.total_loss(arm).as_dict()}
+        | {x.value: losses.loss_fraction(arm, x).as_dict() for x in LOSS_LABELS},
+        "loss_skew": losses.loss_skew(arm, "symbol").as_dict(),
+        "loss_by_symbol": _loss_by_symbol(arm),
+        "blackouts": {k: _blackouts(v) for k, v in frames.merged_blackouts(arm).items()},
+        "rlimit": _rlimit(arm.runs),
+        "profile": {v: profiles.distances(arm, baseline, v).as_dict() for v in profiles.VIEWS},
+        "shares_verdict": verdicts.same_shares(arm, baseline).as_dict(),
+        "wall": _wall(arm).as_dict(),
+        "time_added": _time_added(arm, baseline).as_dict(),
+        "counts": _counts(arm.runs),
+        "unmap_rate_per_s": arm.unmap_rate_per_s,
+        "ended_at_op": min(v.ended_at_op for run in arm.runs for v in run.vcpus),
+        "verdict": "; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
+    }
+
+
+def setup(arm: ArmResult) -> dict[str, Any]:
+    """What a reader needs of an arm's settings to read its numbers; bytes, Hz, ops."""
+    s, policies = arm.arm.settings, arm.arm.policies
+    unmap = s.host.unmap
+    limit = s.host.memlock
+    return {
+        "virtual": policies.virtual,
+        "backing": policies.backing,
+        "clock_hz": arm.clock_hz,
+        "vcpus": s.vm.vcpus,
+        "stream": arm.stream.name,
+        "stream_kind": arm.stream.kind,
+        "stream_ops": arm.stream.ops,
+        "interval_ops": s.spe.interval,
+        "jitter": s.spe.jitter,
+        "restart": s.spe.restart,
+        "aux_bytes": s.driver.aux,
+        "page_bytes": s.vm.page_bytes,
+        "limit_bytes": None if limit >= UNLIMITED or s.host.cap_ipc_lock else limit,
+        "unmap": unmap if isinstance(unmap, str) else "poisson",
+        "upper_bound": policies.virtual and unmap in UPPER_BOUND_UNMAPS,
+    }
+
+
+def ledger(runs: Sequence[RunResult]) -> dict[str, dict[str, int]]:
+    """Integer totals of the three ledgers over replications and vCPUs."""
+    total: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for vcpu in run.vcpus:
+            for part, entries in vcpu.ledgers.as_dict().items():
+                into = total.setdefault(part, {})
+                for entry, amount in entries.items():
+                    into[entry] = into.get(entry, 0) + int(amount)
+    return total
+
+
+def _replication(arm: ArmResult, run: RunResult) -> dict[str, Any]:
+    population = losses.population_ops(run)
+    lost = sum(losses.lost_ops(run, label) for label in LOSS_LABELS)
+    return {
+        "replication": run.replication,
+        "ledger": ledger([run]),
+        "metrics": {
+            "loss": lost / population if population else None,
+            "wall_ticks": run.wall,
+            "locked_bytes_peak": run.rlimit.locked_bytes_peak,
+            "rlimit_exits": run.rlimit.exits,
+            "zaps": run.zaps,
+        },
+        "ended_at_op": [v.ended_at_op for v in run.vcpus],
+        "verdict": run.verdict,
+    }
+
+
+def _blackouts(b: Blackouts) -> dict[str, Any]:
+    return {
+        "count": b.count,
+        "ops": b.ops,
+        "ticks": b.ticks,
+        "ops_max": b.ops_max,
+        "ops_p50": frames.hist_quantile(b.ops_hist, 0.5),
+        "ops_p99": frames.hist_quantile(b.ops_hist, 0.99),
+        "mean": b.ops / b.count if b.count else None,
+    }
+
+
+def _rlimit(runs: Sequence[RunResult]) -> dict[str, int]:
+    return {
+        "exits": sum(r.rlimit.exits for r in runs),
+        "enables": sum(r.rlimit.enables for r in runs),
+        "config_enomem": sum(r.rlimit.config_enomem for r in runs),
+        "excess_bytes_max": max(r.rlimit.excess_bytes_max for r in runs),
+        "locked_bytes_peak": max(r.rlimit.locked_bytes_peak for r in runs),
+    }
+
+
+def _counts(runs: Sequence[RunResult]) -> dict[str, int]:
+    vcpus = [v for run in runs for v in run.vcpus]
+    return {
+        "stops": sum(v.stops for v in vcpus),
+        "traps": sum(v.traps for v in vcpus),
+        "ordinary_exits": sum(v.ordinary_exits for v in vcpus),
+        "zaps": sum(run.zaps for run in runs),
+    }
+
+
+def _walls_ms(arm: ArmResult) -> list[float]:
+    """Wall time of each replication, ms, mean over vCPUs [replications]."""
+    per_ms = 64 * arm.clock_hz / 1e3
+    return [
+        math.fsum(v.ledgers.time.wall for v in run.vcpus) / len(run.vcpus) / per_ms
+        for run in arm.runs
+    ]
+
+
+def _wall(arm: ArmResult) -> Metric:
+    return metric(_walls_ms(arm), "ms")
+
+
+def _time_added(arm: ArmResult, baseline: ArmResult | None) -> Metric:
+    """Wall time above baremetal's, paired by replication, fraction of baremetal's."""
+    if baseline is None or not profiles.comparable(arm, baseline):
+        return metric([], "fraction")
+    pairs = zip(_walls_ms(arm), _walls_ms(baseline), strict=False)
+    return metric([a / b - 1 if b else math.nan for a, b in pairs], "fraction")
+
+
+def _loss_by_symbol(arm: ArmResult) -> list[dict[str, Any]]:
+    """The symbols whose share the loss alone would change most."""
+    return [
+        {"symbol": s.label, "share": s.share, "loss": s.loss, "bias": s.bias}
+        for s in losses.loss_by_symbol(arm)[:SYMBOLS_SHOWN]
+    ]

@@ -1,0 +1,1 @@
+"""What happens: the simulator proper. Integers only; start reading at `sim.engine`."""

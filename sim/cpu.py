@@ -1,0 +1,401 @@
+"""The CPU of one vCPU: runs the instruction stream, freezes, switches tasks.
+
+Fidelity note. Modelled: the stream executes only while the CPU runs it; handlers, traps, exits and
+time away cost wall time and never stream ops (design §1.6). At any instant the CPU does one thing:
+what arrives while it is busy waits and is taken, in a fixed order, before the stream goes on.
+Interrupt masking comes from the stream's own masked stretches. Every executed op gets one label.
+Not modelled: the pipeline; cache pollution by handlers; steal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event
+
+from sim.engine import FOREVER, Engine, Kind, Process, StreamAlarm, WorkClock
+from sim.gic import Gic
+from sim.ledger import LOSS_LABELS, Ledgers, OpLabel, TimeCause
+from sim.results import Blackouts
+from sim.spe.buffer import Stop
+from sim.spe.spu import Spu
+from sim.workload.arrays import LEVEL_STRIDE, Stream
+
+
+class VmKilledError(Exception):
+    """The VMM has destroyed the VM; the vCPU executes nothing more."""
+
+
+class Reason(IntEnum):
+    """Why the CPU leaves the stream; the order in which simultaneous ones are served."""
+
+    PMBIRQ = 0
+    VIRQ = 1
+    ORDINARY_EXIT = 2
+    START = 3
+    SWITCH = 4
+    END = 5
+    KILLED = 6
+
+
+class Platform(Protocol):
+    """What is under the kernel: bare metal or KVM."""
+
+    virtual: bool
+
+    def pmbirq(self) -> Process:
+        """PMBIRQ has reached the core and the CPU takes it."""
+
+    def ordinary_exit(self) -> Process:
+        """A timer, IPI or MMIO exit."""
+
+
+class PerfEvent(Protocol):
+    """The guest's perf event on this CPU."""
+
+    started: bool
+    refused: bool
+    disabled: bool
+
+    def start(self) -> Process:
+        """pmu->start."""
+
+    def stop(self) -> Process:
+        """pmu->stop."""
+
+    def irq(self) -> Process:
+        """The SPE interrupt handler."""
+
+    def finish(self) -> None:
+        """perf record has read what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Positions of the stream, in ops: where the event starts, the switches, the end."""
+
+    start: int
+    end: int
+    switch_ticks: int
+    """Work ticks between switches; 0 for none."""
+    away_ticks: int
+
+
+@dataclass(slots=True)
+class _Blackout:
+    cause: str
+    op: int
+    t: int
+
+
+class Cpu:
+    """One vCPU's thread: the stream and everything that interrupts it."""
+
+    def __init__(
+        self, engine: Engine, index: int, stream: Stream, clock: WorkClock, plan: Plan,
+        ledgers: Ledgers, log: Callable[[str, int], None],
+    ) -> None:  # fmt: skip
+        self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
+        self.plan, self.ledgers, self.log = plan, ledgers, log
+        self.spu: Spu
+        self.gic: Gic
+        self.platform: Platform
+        self.event: PerfEvent
+        self.virq = False
+        self.done = engine.signal()
+        self.ended_at = -1
+        self.next_exit_only = False
+        self.blackouts: dict[str, Blackouts] = {}
+        self.lost: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+        self.ordinary_exits = 0
+        self._alarm = StreamAlarm(engine, clock, index, self._position_reached)
+        self._pending: set[Reason] = set()
+        self._woken: Event = engine.signal()
+        self._op = 0  # next op to execute, when frozen
+        self._label_from = 0
+        self._label = OpLabel.BEFORE_START
+        self._resumed_at = 0
+        self._switches = 0
+        self._unmask_at = -1
+        self._blackout: _Blackout | None = None
+        self._ticks = _Positions(stream, plan)
+
+    # --- the process ---------------------------------------------------------------------
+
+    def run(self) -> Process:
+        """PROCESS instruction stream."""
+        try:
+            while self.ended_at < 0:
+                if self._pending:
+                    yield from self._serve(self._next_reason())
+                elif self._resume():
+                    yield self._woken
+        except VmKilledError:
+            self._end()
+        self.done.succeed()
+
+    def _next_reason(self) -> Reason:
+        reason = min(self._pending)
+        if Reason.KILLED in self._pending:
+            reason = Reason.KILLED
+        self._pending.discard(reason)
+        return reason
+
+    def _serve(self, reason: Reason) -> Process:
+        self.log(reason.name, self._op)
+        match reason:
+            case Reason.PMBIRQ:
+                if self.gic.arrived:
+                    yield from self.platform.pmbirq()
+            case Reason.VIRQ:
+                if self.virq:
+                    yield from self.event.irq()
+            case Reason.ORDINARY_EXIT:
+                self.ordinary_exits += 1
+                yield from self.platform.ordinary_exit()
+            case Reason.START:
+                self._switches = self._work() // max(1, self.plan.switch_ticks)
+                self.event.started = True
+                yield from self.event.start()
+            case Reason.SWITCH:
+                yield from self._switch()
+            case Reason.END:
+                yield from self.event.stop()
+                self._end()
+            case Reason.KILLED:
+                raise VmKilledError
+
+    def _switch(self) -> Process:
+        """The task leaves the CPU and comes back."""
+        self._switches += 1
+        yield from self.event.stop()
+        yield from self.spend(TimeCause.TASK_OFF_CPU, self.plan.away_ticks, Kind.SWITCH_IN)
+        yield from self.event.start()
+
+    def _end(self) -> None:
+        if self._blackout is not None:
+            self._close_blackout()
+        self.event.finish()
+        self.ended_at = self._op
+        self.ledgers.ops.executed += self._op
+        self.ledgers.time.wall = self.engine.now
+
+    # --- run and freeze ------------------------------------------------------------------
+
+    def _resume(self) -> bool:
+        """Go on with the stream, unless an interrupt is due before its next op."""
+        if self._interrupt_due():
+            return False
+        now = self.engine.now
+        self._resumed_at = now
+        self._label = self.label()
+        self._label_from = self._op
+        if self._label is OpLabel.PROFILED and self._blackout is not None:
+            self._close_blackout()
+        if self._label is OpLabel.EVENT_DISABLED and self._blackout is not None:
+            self._blackout.cause = "disabled"
+        self.clock.resume(now)
+        self._woken = self.engine.signal()
+        self.log("RUN", self._op)
+        self.spu.resume(self._op)
+        self._set_alarm()
+        return True
+
+    def _interrupt_due(self) -> bool:
+        """Is PMBIRQ or the virtual interrupt taken before the next op?"""
+        if self.gic.arrived and not self.next_exit_only and self._can_take(self._op):
+            self._pending.add(Reason.PMBIRQ)
+        elif self.virq and self.stream.unmasked_from(self._op) == self._op:
+            self._pending.add(Reason.VIRQ)
+        return bool(self._pending)
+
+    def _can_take(self, op: int) -> bool:
+        """EL2 is never masked by the guest; EL1 is by PSTATE.I."""
+        return self.platform.virtual or self.stream.unmasked_from(op) == op
+
+    def interrupt(self, reason: Reason) -> None:
+        """Something demands the CPU now; it is served at once or when the current path ends."""
+        self._pending.add(reason)
+        if self.clock.running:
+            self._freeze()
+            self._woken.succeed()
+
+    def _freeze(self) -> None:
+        now = self.engine.now
+        work = self.clock.freeze(now)
+        self._op = self.stream.op_at(work)
+        self._relabel(self._op)
+        self.spu.sampler.disable(self._op, work)
+        self.ledgers.time.running += now - self._resumed_at
+
+    def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
+        """The CPU is busy for `ticks`."""
+        if ticks > 0:
+            yield self.engine.at(ticks, kind, self.index)
+            self.ledgers.time.stopped[cause] += ticks
+
+    # --- positions of the stream ---------------------------------------------------------
+
+    def _set_alarm(self) -> None:
+        position = self._ticks.end
+        if not self.event.started:
+            position = min(position, self._ticks.start)
+        if self.plan.switch_ticks and self.event.started:
+            position = min(position, self._ticks.switch(self._switches))
+        waiting = self.virq or (self.gic.arrived and not self.next_exit_only)
+        if waiting:
+            position = min(position, self.stream.tick(self._unmask_position(self._op)))
+        self._alarm.set(position)
+        self._alarm.arm()
+
+    def _unmask_position(self, op: int) -> int:
+        return min(self.stream.unmasked_from(op), self.plan.end)
+
+    def _position_reached(self) -> None:
+        """An alarm position is the next op's begin."""
+        work = self._work()
+        reasons = []
+        if not self.event.started and work >= self._ticks.start:
+            reasons.append(Reason.START)
+        if (
+            self.plan.switch_ticks
+            and self.event.started
+            and work >= self._ticks.switch(self._switches)
+        ):
+            reasons.append(Reason.SWITCH)
+        if work >= self._ticks.end:
+            reasons.append(Reason.END)
+        op = self.stream.op_at(work)
+        if self.stream.unmasked_from(op) == op:
+            if self.gic.arrived and not self.next_exit_only:
+                reasons.append(Reason.PMBIRQ)
+            elif self.virq:
+                reasons.append(Reason.VIRQ)
+        for reason in reasons:
+            self.interrupt(reason)
+
+    # --- interrupts ----------------------------------------------------------------------
+
+    def pmbirq_arrived(self) -> None:
+        """The line has reached the core."""
+        self.log("PMBIRQ_AT_CORE", 0)
+        if not self.clock.running:
+            return
+        if self.next_exit_only:
+            self._relabel_now()
+            return
+        op = self.stream.op_at(self._work())
+        if self._can_take(op):
+            self.interrupt(Reason.PMBIRQ)
+            return
+        self._relabel_now()
+        self._op = op
+        self._set_alarm()
+
+    def ordinary_exit(self) -> None:
+        """A host timer, IPI or MMIO access ends the guest's turn."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.ORDINARY_EXIT)
+
+    def kill(self) -> None:
+        """The VM is destroyed."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.KILLED)
+
+    def spu_stopped(self, stop: Stop) -> None:
+        """The SPU set S at this instant."""
+        self.log(stop.name, self.spu.sampler.pointer)
+        running = self.clock.running
+        op = self.stream.op_at(self._work()) if running else self._op
+        if self._blackout is None:
+            self._blackout = _Blackout(stop.name.lower(), op, self.engine.now)
+        if running:
+            self._relabel(op)
+
+    # --- labels --------------------------------------------------------------------------
+
+    def label(self) -> OpLabel:
+        """What the ops executed from here on are: the first that applies."""
+        if not self.event.started:
+            return OpLabel.BEFORE_START
+        if self.event.refused:
+            return OpLabel.PIN_REFUSED
+        if self.event.disabled:
+            return OpLabel.EVENT_DISABLED
+        if self.virq:
+            return OpLabel.VIRQ_DELIVERY
+        if self.spu.pmbsr.s:
+            return self._waiting_label()
+        return OpLabel.PROFILED
+
+    def _waiting_label(self) -> OpLabel:
+        if self.gic.arrived:
+            return OpLabel.IRQ_WAIT_FOR_EXIT if self.next_exit_only else OpLabel.IRQ_MASKED
+        if self._blackout is not None and self._blackout.cause == "full":
+            return OpLabel.IRQ_DELIVERY_FULL
+        return OpLabel.IRQ_DELIVERY_FAULT
+
+    def _work(self) -> int:
+        return self.clock.work(self.engine.now)
+
+    def _relabel_now(self) -> None:
+        self._relabel(self.stream.op_at(self._work()))
+
+    def _relabel(self, op: int) -> None:
+        """Ops up to `op` had the old label; those from `op` on get the one of now."""
+        ops = self.ledgers.ops.by_label
+        members = self.stream.counted_ops(op) - self.stream.counted_ops(self._label_from)
+        ops[self._label] += members
+        ops[OpLabel.NOT_IN_POPULATION] += op - self._label_from - members
+        if self._label in LOSS_LABELS:
+            self.stream.count(self._label_from, op, self.lost)
+        self._label_from = op
+        if self.clock.running:
+            self._label = self.label()
+
+    def _close_blackout(self) -> None:
+        gap = self._blackout
+        assert gap is not None
+        members = self.stream.counted_ops(self._op) - self.stream.counted_ops(gap.op)
+        self.blackouts.setdefault(gap.cause, Blackouts()).add(members, self.engine.now - gap.t)
+        self._blackout = None
+
+
+class Baremetal:
+    """No hypervisor: PMBIRQ is taken at EL1, by the driver."""
+
+    virtual = False
+
+    def __init__(self, cpu: Cpu) -> None:
+        self._cpu = cpu
+
+    def pmbirq(self) -> Process:
+        """The exception is taken; the handler runs."""
+        return self._cpu.event.irq()
+
+    def ordinary_exit(self) -> Process:
+        """There is nothing to exit to."""
+        return self._cpu.spend(TimeCause.ORDINARY_EXIT, 0)
+
+
+@dataclass(slots=True)
+class _Positions:
+    """Work ticks of the plan's positions."""
+
+    stream: Stream
+    plan: Plan
+    start: int = field(init=False)
+    end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = self.stream.tick(self.plan.start) if self.plan.start >= 0 else FOREVER
+        self.end = self.stream.tick(self.plan.end)
+
+    def switch(self, done: int) -> int:
+        """Work tick of the next context switch."""
+        return (done + 1) * self.plan.switch_ticks

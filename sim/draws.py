@@ -1,0 +1,129 @@
+"""Randomness is an address: every value is splitmix64(key, ordinal); there is no generator state.
+
+A key names who draws: numpy's SeedSequence hashes (seed, replication, vCPU, component name) to 64
+bits at load. A value is then a pure function of its ordinal (op index, stop ordinal, reload
+ordinal, …), so over-generation is free, results do not depend on creation order or on the number
+of workers, and every arm sees the same draw at the same ordinal.
+
+Distributions are integer quantile tables of 4,096 entries, made at load; the simulation itself
+draws an index. Floats appear only while a table is made.
+
+This module also owns how numba compiles: `njit` here is numba's with the on-disk cache on, and the
+cache's address includes a hash of every source of `sim` that holds compiled code and numba's
+version, because numba itself does not notice an edited callee in another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+M64 = (1 << 64) - 1
+WEYL = 0x9E3779B97F4A7C15
+TABLE_BITS = 12
+TABLE_SIZE = 1 << TABLE_BITS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cache_root() -> Path:
+    """Where compiled code and stream indexes live: $SPESKEW_CACHE or ~/.cache/speskew."""
+    chosen = os.environ.get("SPESKEW_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "speskew"
+
+
+def compiled_code_digest(package: Path, numba_version: str) -> str:
+    """Hash of every source below `package` that mentions njit, and of numba's version."""
+    digest = hashlib.sha256(numba_version.encode())
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_bytes()
+        if b"njit" in text:
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + text)
+    return digest.hexdigest()[:16]
+
+
+def _set_cache_address() -> None:
+    digest = compiled_code_digest(Path(__file__).parent, metadata.version("numba"))
+    numba.config.CACHE_DIR = str(cache_root() / f"numba-{digest}")
+
+
+_set_cache_address()
+
+
+def njit(function: F) -> F:
+    """numba.njit with the disk cache, releasing the GIL; int64 arithmetic wraps."""
+    compiled: F = numba.njit(cache=True, nogil=True)(function)
+    return compiled
+
+
+def njit_inline(function: F) -> F:
+    """`njit` for tiny functions that belong inside their caller's loop."""
+    compiled: F = numba.njit(cache=True, nogil=True, inline="always")(function)
+    return compiled
+
+
+def key(seed: int, replication: int, vcpu: int, component: str) -> int:
+    """64-bit key of one component's draws."""
+    name = int.from_bytes(hashlib.sha256(component.encode()).digest()[:8], "little")
+    state = np.random.SeedSequence([seed, replication, vcpu, name]).generate_state(1, np.uint64)
+    return int(state[0])
+
+
+def splitmix64(stream: int, ordinal: int) -> int:
+    """The `ordinal`-th value of a stream, 64 bits (Steele, Lea, Flood 2014, finaliser mix13)."""
+    x = (stream + (ordinal + 1) * WEYL) & M64
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & M64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & M64
+    return x ^ (x >> 31)
+
+
+_WEYL = np.uint64(WEYL)
+_MUL1 = np.uint64(0xBF58476D1CE4E5B9)
+_MUL2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+
+
+@njit_inline
+def mix64(stream: Any, ordinal: Any) -> Any:
+    """`splitmix64` for compiled code: uint64 in, uint64 out, the same bits."""
+    x = stream + (ordinal + np.uint64(1)) * _WEYL
+    x = (x ^ (x >> _S30)) * _MUL1
+    x = (x ^ (x >> _S27)) * _MUL2
+    return x ^ (x >> _S31)
+
+
+def mix64_array(stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """`splitmix64` over an array of ordinals."""
+    x = np.uint64(stream) + (ordinals.astype(np.uint64) + np.uint64(1)) * _WEYL
+    x = (x ^ (x >> _S30)) * _MUL1
+    x = (x ^ (x >> _S27)) * _MUL2
+    return x ^ (x >> _S31)
+
+
+def below(stream: int, ordinal: int, n: int) -> int:
+    """Uniform integer in [0, n)."""
+    return (splitmix64(stream, ordinal) * n) >> 64
+
+
+def exponential_table(mean: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
+    """Quantiles of an exponential of integer `mean`, at the midpoints of `size` equal slices."""
+    return tuple(max(1, round(-mean * math.log1p(-(j + 0.5) / size))) for j in range(size))
+
+
+def uniform_table(low: int, high: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
+    """Quantiles of a uniform on [low, high], ends included."""
+    return tuple(low + (high - low) * (2 * j + 1) // (2 * size) for j in range(size))
+
+
+def pick(table: tuple[int, ...], stream: int, ordinal: int) -> int:
+    """One draw from a quantile table whose size is a power of two (or one)."""
+    return table[(splitmix64(stream, ordinal) >> 20) & (len(table) - 1)]

@@ -1,0 +1,198 @@
+"""The engine: what happens when, and in which order within an instant. Read this first.
+
+SimPy keeps the event list; this file adds the four things that the model rests on.
+
+* **Time** is an int, in ticks of 1/64 core cycle.
+* **The order of an instant** is total and explicit: (class, kind, vCPU), encoded in SimPy's integer
+  priority. Classes: external changes, then record writes, then selections, so that a stop at an
+  instant beats a selection at it. The numbers lie above SimPy's own URGENT (0) and NORMAL (1):
+  a process that is woken by another one continues the instant of its waker, before anything else.
+* **`Engine.at` is the only way to schedule.** Nothing else calls SimPy's timeouts.
+* **Work clocks.** A vCPU executes its stream only while it runs; a `WorkClock` maps simulated
+  (wall) time to the stream's own time and back.
+
+Whatever changes what the SPU can see (a page, an enable, a freeze) goes through the sampler's
+`before_change` / `on_change`: see `sim.spe.spu`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from enum import IntEnum
+from typing import Any
+
+import simpy
+from simpy.events import Event
+
+Process = Generator[Event, Any, None]
+"""A SimPy process of this project: yields events, returns nothing."""
+
+FOREVER = 1 << 62
+"""Later than any run: 760 years of a 3 GHz core."""
+
+
+class Class(IntEnum):
+    """First key of the order of an instant."""
+
+    EXTERNAL = 0
+    WRITE = 1
+    SELECT = 2
+
+
+class Kind(IntEnum):
+    """Second key. The order is the order in which a CPU would look at the causes."""
+
+    STREAM_ALARM = 0  # a position of the stream is reached: end, start, switch, unmask
+    STAGE = 1  # a stage of a handler, trap, fault or pin path ends
+    SWITCH_IN = 2
+    PMBIRQ = 3  # the interrupt reaches the core
+    ORDINARY_EXIT = 4
+    HOST_UNMAP = 5
+    RECORD_WRITE = 6
+    SELECTION = 7
+
+
+_CLASS_OF = {Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: Class.SELECT}
+_FIRST_PRIORITY = 2
+MAX_VCPUS = 1024
+_BASE = tuple(
+    _FIRST_PRIORITY + (_CLASS_OF.get(kind, Class.EXTERNAL) * len(Kind) + kind) * MAX_VCPUS
+    for kind in Kind
+)
+
+
+class _At(Event):
+    """A timeout with an explicit priority."""
+
+    __slots__ = ()
+
+    def __init__(self, env: simpy.Environment, delay: int, priority: int) -> None:
+        self.env = env
+        self.callbacks = []
+        self._value = None
+        self._ok = True
+        self._defused = False
+        env.schedule(self, priority, delay)  # type: ignore[arg-type]
+
+
+class Engine:
+    """SimPy with integer time and a total order of each instant."""
+
+    __slots__ = ("env", "events")
+
+    def __init__(self) -> None:
+        self.env = simpy.Environment(0)
+        self.events = 0
+
+    @property
+    def now(self) -> int:
+        """Simulated time, ticks."""
+        return self.env.now  # type: ignore[return-value]
+
+    def at(self, delay: int, kind: Kind, vcpu: int) -> Event:
+        """An event `delay` ticks from now, in the place that (kind, vCPU) has in its instant."""
+        self.events += 1
+        return _At(self.env, delay, _BASE[kind] + vcpu)
+
+    def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[], None]) -> None:
+        """Like `at`, for an action that needs no process."""
+        event = self.at(delay, kind, vcpu)
+        event.callbacks.append(lambda _: action())  # type: ignore[union-attr]
+
+    def signal(self) -> Event:
+        """An event that somebody will `succeed()`."""
+        return Event(self.env)
+
+    def process(self, generator: Process) -> simpy.Process:
+        """Start a process at the current instant."""
+        return self.env.process(generator)
+
+    def run(self, until: Event) -> None:
+        """Run until `until` has happened."""
+        self.env.run(until)
+
+
+class WorkClock:
+    """A vCPU's own time: ticks spent executing its stream.
+
+    States: *running* (work advances with wall time) and *frozen* (it stands still).
+    """
+
+    __slots__ = ("_frozen_at", "offset", "running")
+
+    def __init__(self) -> None:
+        self.running = False
+        self.offset = 0
+        self._frozen_at = 0
+
+    def work(self, now: int) -> int:
+        """Work time at wall time `now`."""
+        return now - self.offset if self.running else self._frozen_at
+
+    def freeze(self, now: int) -> int:
+        """Stop; returns the work time."""
+        self._frozen_at = now - self.offset
+        self.running = False
+        return self._frozen_at
+
+    def resume(self, now: int) -> int:
+        """Go on; returns the work time."""
+        self.offset = now - self._frozen_at
+        self.running = True
+        return self._frozen_at
+
+
+class StreamAlarm:
+    """Calls `action` when a running vCPU's work time reaches a position of its stream.
+
+    A freeze can only make that later, so one outstanding event suffices: it may come early and is
+    then set again for the rest. Memory stays flat however often the vCPU stops.
+    """
+
+    __slots__ = ("_action", "_due", "_engine", "_clock", "_generation", "_position", "_vcpu")
+
+    def __init__(
+        self, engine: Engine, clock: WorkClock, vcpu: int, action: Callable[[], None]
+    ) -> None:
+        self._engine, self._clock, self._vcpu, self._action = engine, clock, vcpu, action
+        self._position = FOREVER
+        self._due = FOREVER
+        self._generation = 0
+
+    @property
+    def position(self) -> int:
+        """Work time at which it fires; FOREVER if unset."""
+        return self._position
+
+    def set(self, position: int) -> None:
+        """Fire at this work time from now on (`arm` makes it effective)."""
+        self._position = position
+
+    def arm(self) -> None:
+        """Called when the vCPU resumes: make sure that an event lies at or before the position."""
+        if self._position == FOREVER:
+            return
+        due = self._position + self._clock.offset
+        if self._engine.now <= self._due <= due:
+            return
+        self._schedule(due)
+
+    def _schedule(self, due: int) -> None:
+        self._generation += 1
+        self._due = due
+        generation = self._generation
+        self._engine.call(
+            due - self._engine.now, Kind.STREAM_ALARM, self._vcpu, lambda: self._ring(generation)
+        )
+
+    def _ring(self, generation: int) -> None:
+        if generation != self._generation:
+            return
+        self._due = FOREVER
+        if not self._clock.running or self._position == FOREVER:
+            return
+        left = self._position - self._clock.work(self._engine.now)
+        if left > 0:
+            self._schedule(self._engine.now + left)
+        else:
+            self._action()

@@ -1,0 +1,1 @@
+"""The hypervisor's side: traps, exits, pinning, faults, locked memory."""

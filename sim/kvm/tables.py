@@ -1,0 +1,117 @@
+"""Translation of the profiling buffer: the guest's stage 1 tables and KVM's stage 2.
+
+Fidelity note. Modelled: which table pages map an AUX area at a virtual address, for 4, 16 and 64 KiB
+granules (Arm ARM D8.2: 4, 4 and 3 levels for 48 bits), as pages of guest memory that need a stage 2
+mapping like the buffer itself; stage 2 validity and pins per page. A record's write succeeds iff
+the buffer page and every table page of its walk are mapped: TLB invalidation is broadcast, so a
+cached translation never outlives an unmap. Host, guest and stage 2 use one granule. Not modelled:
+block mappings, contiguous hints, stage 2 table pages (kernel memory, never unmapped).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LEVELS = {4096: 4, 16384: 4, 65536: 3}
+DESCRIPTOR_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stage1Tables:
+    """Table pages of an AUX area of `pages` pages at `va`: `walk[page]` lists them, root first.
+
+    Table pages are numbered from `pages` on: one number space with the buffer's own pages.
+    """
+
+    pages: int
+    granule: int
+    walk: tuple[tuple[int, ...], ...]
+    tables: int
+
+    @property
+    def total(self) -> int:
+        """Buffer pages and table pages."""
+        return self.pages + self.tables
+
+    def of_window(self, first: int, last: int) -> tuple[int, ...]:
+        """Table pages that a walk of buffer pages [first, last) reads, each once."""
+        seen: dict[int, None] = {}
+        for page in range(first, last):
+            seen.update(dict.fromkeys(self.walk[page]))
+        return tuple(seen)
+
+
+def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
+    """Tables of a contiguous area of `size` bytes at `va`."""
+    levels = _LEVELS[granule]
+    shift = granule.bit_length() - 1
+    entry_bits = (granule // DESCRIPTOR_BYTES).bit_length() - 1
+    pages = size // granule
+    numbers: dict[tuple[int, int], int] = {}
+    walks = []
+    for page in range(pages):
+        frame = (va >> shift) + page
+        walk = []
+        for level in range(levels):
+            index = frame >> (entry_bits * (levels - level))
+            walk.append(numbers.setdefault((level, index), pages + len(numbers)))
+        walks.append(tuple(walk))
+    return Stage1Tables(pages, granule, tuple(walks), len(numbers))
+
+
+class Stage2:
+    """Stage 2 of one AUX area: which pages are mapped and pinned.
+
+    `translates` [buffer pages], uint8, is what the SPU sees: page and tables mapped.
+    """
+
+    __slots__ = ("mapped", "pins", "tables", "translates", "users")
+
+    def __init__(self, tables: Stage1Tables, warm: bool) -> None:
+        self.tables = tables
+        self.mapped = np.full(tables.total, 1 if warm else 0, np.uint8)
+        self.pins = np.zeros(tables.total, np.int32)
+        self.translates: NDArray[np.uint8] = np.full(tables.pages, int(warm), np.uint8)
+        self.users: dict[int, tuple[int, int]] = {}
+        for page, walk in enumerate(tables.walk):
+            for table in walk:
+                first, _ = self.users.get(table, (page, page))
+                self.users[table] = (first, page + 1)
+
+    def missing(self, page: int) -> list[int]:
+        """Unmapped pages on the way to a buffer page, in the order of the walk."""
+        return [p for p in (*self.tables.walk[page], page) if not self.mapped[p]]
+
+    def map(self, page: int) -> None:
+        """Make a page's stage 2 entry valid."""
+        if self.mapped[page]:
+            return
+        self.mapped[page] = 1
+        self._refresh(page)
+
+    def unmap(self, page: int) -> None:
+        """Take a page's stage 2 entry away."""
+        self.mapped[page] = 0
+        self._refresh(page)
+
+    def affected(self, page: int) -> tuple[int, int]:
+        """Buffer pages [first, last) whose translation uses `page`."""
+        return self.users.get(page, (page, page + 1))
+
+    def _refresh(self, page: int) -> None:
+        first, last = self.affected(page)
+        for buffer_page in range(first, last):
+            walk = self.tables.walk[buffer_page]
+            ok = self.mapped[buffer_page] and all(self.mapped[t] for t in walk)
+            self.translates[buffer_page] = 1 if ok else 0
+
+    def note_fault(self, page: int) -> None:
+        """A write to `page` missed; if no table is to blame, the page itself is gone.
+
+        The SPU's side takes pages away by itself under `unmap: per_record`.
+        """
+        if not self.translates[page] and all(self.mapped[t] for t in self.tables.walk[page]):
+            self.mapped[page] = 0

@@ -1,0 +1,338 @@
+"""The machine: builds vCPUs, VM and host from a design, runs one replication, returns its result.
+
+`simulate` is the one entry point of the model. `MachineSpec` is what an arm resolves to, in ticks
+and bytes; nothing below this module reads time units from a scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from simpy.events import AllOf
+
+from sim import draws
+from sim.cpu import Baremetal, Cpu, Plan
+from sim.engine import Engine, Kind, Process, WorkClock
+from sim.gic import Gic
+from sim.host import Host, Random, Sweep
+from sim.kvm.hypervisor import Hypervisor, Vm
+from sim.kvm.memlock import Account
+from sim.kvm.policies import KvmCosts, honours_unmap
+from sim.kvm.tables import Stage2, stage1_tables
+from sim.ledger import Ledgers
+from sim.linux.aux import AuxRing, Geometry
+from sim.linux.driver import DriverCosts, SpeEvent
+from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
+from sim.scenario.model import Policies
+from sim.spe.fast import MacroSampler
+from sim.spe.filter import Filter
+from sim.spe.port import DirectRegisters
+from sim.spe.select import Interval, Jitter
+from sim.spe.spu import Sampler, SampleTimer, SamplerConfig, Spu
+from sim.vmm import Answer, raise_limit
+from sim.workload.arrays import Stream
+
+Law = tuple[int, ...]
+"""Integer quantile table in ticks, its size a power of two."""
+
+SamplerFactory = Callable[..., Sampler]
+ENGINES: dict[str, SamplerFactory] = {"reference": SampleTimer, "fast": MacroSampler}
+
+
+@dataclass(frozen=True, slots=True)
+class UnmapSpec:
+    """Host pressure: `kind` as in the scenario; tables in ticks where the kind needs one."""
+
+    kind: str
+    law: Law = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """Everything that an arm's run depends on, besides the stream and the keys."""
+
+    policies: Policies
+    vcpus: int
+    period: int
+    """attr.sample_period: the first interval."""
+    interval: int
+    """What the driver programs: the period, rounded."""
+    jitter: Jitter
+    jitter_mask: int
+    resync: bool
+    in_flight: int
+    filter: Filter
+    aux: Geometry
+    aux_va: int
+    granule: int
+    warm: bool
+    max_buffer: int
+    memlock: int
+    memlock_hard: int
+    cap_ipc_lock: bool
+    exits: Law | None
+    unmap: UnmapSpec
+    irq_latency: Law
+    driver: DriverCosts
+    kvm: KvmCosts
+    switch_ticks: int
+    away_ticks: int
+    random_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which replication, with which draws, and what to keep."""
+
+    arm: str
+    seed: int
+    replication: int
+    keep_records: bool = False
+    keep_log: bool = False
+
+
+@dataclass(slots=True)
+class Vcpu:
+    """One vCPU and everything that belongs to it alone."""
+
+    index: int
+    stream: Stream
+    cpu: Cpu
+    spu: Spu
+    event: SpeEvent
+    ring: AuxRing
+    ledgers: Ledgers
+    sink: RecordSink
+    log: list[tuple[int, str, int]]
+    hypervisor: Hypervisor | None = None
+    stage2: Stage2 | None = None
+
+
+@dataclass(slots=True)
+class _GuestBuffer:
+    """The host's view of a vCPU's AUX buffer; a zap passes the design's notifier policy."""
+
+    policies: Policies
+    stage2: Stage2
+    sampler: Sampler
+    pages: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pages = self.stage2.tables.pages
+
+    def zap(self, page: int) -> bool:
+        """Take a page's stage 2 entry away unless the design refuses."""
+        pinned = bool(self.stage2.pins[page])
+        if not self.stage2.mapped[page] or not honours_unmap(self.policies, pinned=pinned):
+            return False
+        self.sampler.before_change()
+        self.stage2.unmap(page)
+        self.sampler.on_change()
+        return True
+
+
+class Machine:
+    """One arm's hardware and software, ready to run."""
+
+    def __init__(
+        self, spec: MachineSpec, streams: tuple[Stream, ...], run: Run, factory: SamplerFactory
+    ) -> None:
+        self.spec, self.run_spec = spec, run
+        self.engine = Engine()
+        per_window = spec.unmap.kind == "per_window"
+        self.host = Host(self.engine, per_window)
+        self.account = self._account()
+        self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, spec.max_buffer)
+        self.vcpus = [
+            self._vcpu(index, streams[index % len(streams)], factory)
+            for index in range(spec.vcpus)
+        ]
+        if spec.policies.virtual:
+            self._configure()
+
+    def _account(self) -> Account:
+        spec, policies = self.spec, self.spec.policies
+        return Account(
+            limit=spec.memlock,
+            hard_limit=spec.memlock_hard,
+            cap_ipc_lock=spec.cap_ipc_lock,
+            high_water=policies.accounting == "high_water_mark",
+            per_vm=policies.accounting_scope == "vm",
+            enforced=policies.accounting != "none",
+            now=lambda: self.engine.now,
+        )
+
+    def _key(self, vcpu: int, component: str) -> int:
+        return draws.key(self.run_spec.seed, self.run_spec.replication, vcpu, component)
+
+    # --- construction --------------------------------------------------------------------
+
+    def _vcpu(self, index: int, stream: Stream, factory: SamplerFactory) -> Vcpu:
+        spec, run = self.spec, self.run_spec
+        ledgers, clock = Ledgers(), WorkClock()
+        log: list[tuple[int, str, int]] = []
+
+        def note(what: str, value: int) -> None:
+            if run.keep_log:
+                log.append((self.engine.now, what, value))
+
+        cpu = Cpu(self.engine, index, stream, clock, self._plan(index, stream), ledgers, note)
+        stage2 = self._stage2()
+        pages = stage2.translates if stage2 else np.ones(spec.aux.size // spec.granule, np.uint8)
+        sink = RecordSink(run.keep_records)
+        sampler = factory(
+            self.engine, index, clock, stream, self._sampler_config(index), pages, sink
+        )
+        gic = Gic(
+            self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived
+        )
+        spu = Spu(sampler, cpu.spu_stopped, gic.line)
+        sampler.stop = spu.stopped
+        cpu.spu, cpu.gic = spu, gic
+        ring = AuxRing(spec.aux, ledgers.delivery, index, run.keep_records)
+        vcpu = Vcpu(index, stream, cpu, spu, None, ring, ledgers, sink, log)  # type: ignore[arg-type]
+        registers = self._platform(vcpu, stage2)
+        vcpu.event = SpeEvent(
+            spu, registers, ring, spec.period, spec.driver, cpu.spend,
+            lambda: self.engine.now, 1000 + index,
+        )  # fmt: skip
+        cpu.event = vcpu.event
+        return vcpu
+
+    def _stage2(self) -> Stage2 | None:
+        if not self.spec.policies.virtual:
+            return None
+        tables = stage1_tables(self.spec.aux_va, self.spec.aux.size, self.spec.granule)
+        return Stage2(tables, self.spec.warm)
+
+    def _platform(self, vcpu: Vcpu, stage2: Stage2 | None) -> Hypervisor | DirectRegisters:
+        cpu = vcpu.cpu
+        if stage2 is None:
+            cpu.platform = Baremetal(cpu)
+            return DirectRegisters(vcpu.spu)
+        hypervisor = Hypervisor(self.vm, cpu, stage2)
+        cpu.platform = hypervisor
+        cpu.next_exit_only = self.spec.policies.interrupt == "next_exit"
+        vcpu.hypervisor, vcpu.stage2 = hypervisor, stage2
+        self.vm.cpus.append(cpu)
+        self.engine.process(hypervisor.run())
+        self.host.add(
+            vcpu.index, _GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler),
+            self._pressure(vcpu.index),
+        )  # fmt: skip
+        if self.spec.exits is not None:
+            self.engine.process(self._ordinary_exits(cpu, self.spec.exits))
+        return hypervisor
+
+    def _pressure(self, vcpu: int) -> Sweep | Random | None:
+        unmap = self.spec.unmap
+        if unmap.kind == "published":
+            return Sweep(unmap.law, self._key(vcpu, "numa"))
+        if unmap.kind == "poisson":
+            return Random(unmap.law, self._key(vcpu, "unmap"))
+        return None
+
+    def _sampler_config(self, index: int) -> SamplerConfig:
+        spec = self.spec
+        interval = Interval(
+            spec.interval, spec.jitter, self._key(index, "interval"), spec.jitter_mask
+        )
+        pinned_ignores = spec.policies.backing == "on_enable" and not honours_unmap(
+            spec.policies, pinned=True
+        )
+        zap = spec.unmap.kind == "per_record" and spec.policies.virtual and not pinned_ignores
+        return SamplerConfig(
+            interval=interval,
+            latency_key=self._key(index, "latency"),
+            in_flight=spec.in_flight,
+            filter=spec.filter,
+            page_shift=spec.granule.bit_length() - 1,
+            zap_after_write=zap,
+            resync=spec.resync,
+        )
+
+    def _plan(self, index: int, stream: Stream) -> Plan:
+        """Random start: U{0 … gap-1} population ops in, the same in all arms."""
+        start = 0
+        if self.spec.random_start:
+            gap = self.spec.interval + 1
+            start = stream.op_of_pop(draws.below(self._key(index, "start"), 0, gap))
+        return Plan(start, stream.ops, self.spec.switch_ticks, self.spec.away_ticks)
+
+    # --- configuration -------------------------------------------------------------------
+
+    def _configure(self) -> None:
+        """KVM_ARM_VCPU_MAX_BUFFER_SIZE on each vCPU: the first charge, -ENOMEM over the limit."""
+        if self.spec.policies.accounting != "high_water_mark" or self.spec.max_buffer >= 1 << 62:
+            return
+        for vcpu in self.vcpus:
+            while excess := self.account.configure(vcpu.index, self.spec.max_buffer):
+                self.account.counts.config_enomem += 1
+                if raise_limit(excess, self.account, self.spec.policies) is Answer.KILL:
+                    vcpu.event.refused = True
+                    break
+        self.account.forget_configuration()
+
+    def _ordinary_exits(self, cpu: Cpu, law: Law) -> Process:
+        """PROCESS ordinary exits: timer, IPI, MMIO."""
+        key = self._key(cpu.index, "exits")
+        ordinal = 0
+        while cpu.ended_at < 0:
+            yield self.engine.at(draws.pick(law, key, ordinal), Kind.ORDINARY_EXIT, cpu.index)
+            cpu.ordinary_exit()
+            ordinal += 1
+
+    # --- running -------------------------------------------------------------------------
+
+    def run(self) -> RunResult:
+        """Run to the end of every vCPU; asserts the conservation laws."""
+        for vcpu in self.vcpus:
+            self.engine.process(vcpu.cpu.run())
+        done = AllOf(self.engine.env, [vcpu.cpu.done for vcpu in self.vcpus])
+        self.engine.run(done)
+        return RunResult(
+            arm=self.run_spec.arm,
+            replication=self.run_spec.replication,
+            vcpus=tuple(self._result(vcpu) for vcpu in self.vcpus),
+            rlimit=self.account.counts if self.spec.policies.virtual else RlimitCounts(),
+            locked=tuple(self.account.points),
+            zaps=self.host.zaps,
+            wall=max(vcpu.ledgers.time.wall for vcpu in self.vcpus),
+            verdict=self._verdict(),
+            engine_events=self.engine.events,
+            kernel_calls=sum(v.spu.sampler.kernel_calls for v in self.vcpus),
+            kernel_truncations=sum(v.spu.sampler.truncations for v in self.vcpus),
+        )
+
+    def _verdict(self) -> str:
+        if self.vm.killed:
+            return "the VMM refused to raise RLIMIT_MEMLOCK and destroyed the VM"
+        if any(vcpu.event.refused for vcpu in self.vcpus):
+            return "-ENOMEM at configuration: refused, so a vCPU has no SPE"
+        return ""
+
+    def _result(self, vcpu: Vcpu) -> VcpuResult:
+        profile = vcpu.spu.sampler.close(vcpu.ledgers.selections)
+        vcpu.ledgers.close()
+        return VcpuResult(
+            ledgers=vcpu.ledgers,
+            blackouts=vcpu.cpu.blackouts,
+            profile=profile,
+            lost=vcpu.cpu.lost,
+            ended_at_op=vcpu.cpu.ended_at,
+            stops=vcpu.spu.stops,
+            traps=vcpu.hypervisor.traps if vcpu.hypervisor else 0,
+            ordinary_exits=vcpu.cpu.ordinary_exits,
+            written=vcpu.sink.written(),
+            aux=vcpu.ring.rows(),
+            log=tuple(vcpu.log),
+        )
+
+
+def simulate(
+    spec: MachineSpec, streams: tuple[Stream, ...], run: Run, engine: str = "fast"
+) -> RunResult:
+    """One replication of one arm; `engine` is "fast" or "reference", with the same result."""
+    return Machine(spec, streams, run, ENGINES[engine]).run()

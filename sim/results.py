@@ -1,0 +1,176 @@
+"""What a run returns: frozen results, record layouts, and the sink that records flow into.
+
+`RunResult` is one replication of one arm, integers only. Records are kept only on request; the
+profile is always counted, by static op and memory level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.ledger import Ledgers
+
+RECORD_DT = np.dtype(
+    [
+        ("vcpu", "<u2"),
+        ("tid", "<u4"),
+        ("op", "<i8"),
+        ("insn", "<u4"),
+        ("el", "u1"),
+        ("op_payload", "u1"),
+        ("events", "<u4"),
+        ("issue", "<u2"),
+        ("total", "<u2"),
+        ("xlat", "<u2"),
+        ("va", "<u8"),
+        ("pa", "<u8"),
+        ("target", "<u8"),
+        ("source", "u1"),
+        ("level", "u1"),
+        ("t_select", "<i8"),
+        ("t_write", "<i8"),
+    ]
+)
+"""One SPE record. `insn` is the static op; times are wall ticks; latencies are cycles, saturated."""
+
+AUX_DT = np.dtype(
+    [
+        ("vcpu", "<u2"),
+        ("tid", "<u4"),
+        ("offset", "<i8"),
+        ("size", "<i8"),
+        ("pad", "<i8"),
+        ("flags", "u1"),
+        ("t", "<i8"),
+    ]
+)
+"""One AUX transaction (PERF_RECORD_AUX); offset and size in bytes of the endless AUX stream."""
+
+WRITTEN_DT = np.dtype([("op", "<i8"), ("t_select", "<i8"), ("t_write", "<i8")])
+"""What a sampler emits per written record; everything else is a function of the op."""
+
+
+class RecordSink:
+    """Collects what samplers emit; keeps nothing unless asked to."""
+
+    __slots__ = ("_chunks", "keep")
+
+    def __init__(self, keep: bool) -> None:
+        self.keep = keep
+        self._chunks: list[NDArray[np.int64]] = []
+
+    def add(self, rows: NDArray[np.int64]) -> None:
+        """Rows of (op, t_select, t_write); the caller may reuse its buffer."""
+        if self.keep and rows.shape[0]:
+            self._chunks.append(rows.copy())
+
+    def written(self) -> NDArray[np.int64]:
+        """All rows in the order of writing, shape [n, 3]."""
+        return np.concatenate(self._chunks) if self._chunks else np.empty((0, 3), np.int64)
+
+
+HIST_SUB_BITS = 4
+
+
+def log_linear_bin(value: int) -> int:
+    """Bin of an integer histogram with 16 bins per power of two (error below 6.3 %)."""
+    if value < 1 << HIST_SUB_BITS:
+        return value
+    shift = value.bit_length() - 1 - HIST_SUB_BITS
+    return ((shift + 1) << HIST_SUB_BITS) + (value >> shift) - (1 << HIST_SUB_BITS)
+
+
+def log_linear_edge(index: int) -> int:
+    """Smallest value of a bin."""
+    if index < 1 << HIST_SUB_BITS:
+        return index
+    shift = (index >> HIST_SUB_BITS) - 1
+    return ((index & ((1 << HIST_SUB_BITS) - 1)) + (1 << HIST_SUB_BITS)) << shift
+
+
+@dataclass(slots=True)
+class Blackouts:
+    """S=1 (or buffer off) intervals of one cause: how many, and how many ops and ticks they cost.
+
+    `ops_hist` and `ticks_hist` are log-linear integer histograms (`log_linear_bin`).
+    """
+
+    count: int = 0
+    ops: int = 0
+    ticks: int = 0
+    ops_max: int = 0
+    ops_hist: dict[int, int] = field(default_factory=dict)
+    ticks_hist: dict[int, int] = field(default_factory=dict)
+
+    def add(self, ops: int, ticks: int) -> None:
+        """One blackout: ops executed unsampled, wall ticks from S=1 to sampling again."""
+        self.count += 1
+        self.ops += ops
+        self.ticks += ticks
+        self.ops_max = max(self.ops_max, ops)
+        for hist, value in ((self.ops_hist, ops), (self.ticks_hist, ticks)):
+            index = log_linear_bin(value)
+            hist[index] = hist.get(index, 0) + 1
+
+
+@dataclass(slots=True)
+class RlimitCounts:
+    """Locked-memory account of a VM over a run; bytes."""
+
+    exits: int = 0
+    enables: int = 0
+    config_enomem: int = 0
+    excess_bytes_max: int = 0
+    locked_bytes_peak: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPoint:
+    """One change of the locked-memory account."""
+
+    t: int
+    locked_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuResult:
+    """One vCPU of one replication of one arm."""
+
+    ledgers: Ledgers
+    blackouts: dict[str, Blackouts]
+    profile: NDArray[np.int64]
+    """Recorded samples by static × LEVEL_STRIDE + level."""
+    lost: NDArray[np.int64]
+    """Population ops lost to the profile, same index."""
+    ended_at_op: int
+    stops: int
+    traps: int
+    ordinary_exits: int
+    written: NDArray[np.int64]
+    """Raw records [n, 3] if kept: op, t_select, t_write."""
+    aux: NDArray[np.void]
+    log: tuple[tuple[int, str, int], ...]
+    """Every state change (t, what, op or value), if kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One replication of one arm."""
+
+    arm: str
+    replication: int
+    vcpus: tuple[VcpuResult, ...]
+    rlimit: RlimitCounts
+    locked: tuple[LockedPoint, ...]
+    zaps: int
+    """Pages of the AUX buffers that the host unmapped."""
+    wall: int
+    verdict: str
+    """Empty, or why the arm ended before its stream did."""
+    engine_events: int
+    kernel_calls: int
+    kernel_truncations: int

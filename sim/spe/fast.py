@@ -1,0 +1,279 @@
+"""The fast engine's sampler: one SimPy event per state change, every sample in the kernel.
+
+Between two state changes the kernel runs ahead to its own stop, to the end of the stream, or over a
+chunk of candidates (*speculation*). Its rows are committed when that end is reached in simulated
+time. If something changes earlier, at work time T, the saved state is restored and the kernel runs
+again to T: results never depend on how far a speculation went, only the cost does. Chunks double
+on success and shrink to twice what was used on a truncation.
+
+Fidelity note: none of its own; `tests/exact` holds it bit-identical to `sim.spe.spu.SampleTimer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine import FOREVER, Engine, Kind, WorkClock
+from sim.ledger import SelectionsLedger
+from sim.results import RecordSink
+from sim.spe import kernel as k
+from sim.spe.buffer import RECORD_BYTES, Stop
+from sim.spe.select import IntervalCounter, Jitter
+from sim.spe.spu import SamplerConfig, _unconnected
+from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
+
+MIN_CHUNK = 64
+MAX_CHUNK = 1 << 16
+_ROWS = MAX_CHUNK + k.MAX_IN_FLIGHT
+
+
+def _signed(value: int) -> int:
+    """A 64-bit key as the int64 with the same bits."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+class MacroSampler:
+    """PROCESS sample timer (fast engine), as events from one own stop to the next."""
+
+    def __init__(
+        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
+        pages: NDArray[np.uint8], sink: RecordSink,
+    ) -> None:  # fmt: skip
+        self._engine, self._vcpu, self._clock = engine, vcpu, clock
+        self._stream, self._settings, self._pages, self._sink = stream, config, pages, sink
+        self.counter = IntervalCounter(config.interval)
+        self.kernel_calls = self.truncations = 0
+        self.stop: Callable[[Stop], None] = _unconnected
+        self._state = np.zeros(k.STATE_SIZE, np.int64)
+        self._saved = self._state.copy()
+        self._rows = np.empty((_ROWS, k.ROW_FIELDS), np.int64)
+        self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+        self._zappable = pages.copy() if config.zap_after_write else pages
+        self._skipped = 0
+        self._chunk = 1024
+        self._generation = 0
+        self._speculating = False
+        self._enabled = False
+        self._started = False
+        self._config = self._config_vector(config, stream)
+
+    @staticmethod
+    def _config_vector(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
+        vector = np.zeros(k.CONFIG_SIZE, np.int64)
+        vector[k.INTERVAL] = config.interval.ops
+        vector[k.JITTER] = config.interval.jitter
+        vector[k.MASK] = config.interval.mask
+        vector[k.KEY_INTERVAL] = _signed(config.interval.key)
+        vector[k.KEY_LATENCY] = _signed(config.latency_key)
+        vector[k.IN_FLIGHT] = config.in_flight
+        vector[k.MIN_LATENCY] = config.filter.min_latency
+        vector[k.RECORD] = RECORD_BYTES
+        vector[k.PAGE_SHIFT] = config.page_shift
+        vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
+        vector[k.POP_END] = stream.size(POP)
+        return vector
+
+    # --- registers -----------------------------------------------------------------------
+
+    @property
+    def pointer(self) -> int:
+        """PMBPTR, offset from the AUX base."""
+        return int(self._state[k.POINTER])
+
+    @pointer.setter
+    def pointer(self, value: int) -> None:
+        self._state[k.POINTER] = value
+
+    @property
+    def limit(self) -> int:
+        """PMBLIMITR.LIMIT, offset from the AUX base."""
+        return int(self._config[k.LIMIT])
+
+    @limit.setter
+    def limit(self, value: int) -> None:
+        self._config[k.LIMIT] = value
+
+    def load(self) -> None:
+        """The counter object holds what software wrote; `enable` reads it."""
+
+    # --- profiling enabled and disabled --------------------------------------------------
+
+    def enable(self, op: int) -> None:
+        """Disabled → enabled: lay the candidates out from the counter, then run ahead."""
+        pop = self._stream.pop(op)
+        if self._settings.resync and self._started:
+            self._skipped += int(k.resync(self._config, self._state, pop))
+        else:
+            self.counter.enable()
+            self._lay_out(pop)
+            self._started = True
+        self._enabled = True
+        self._speculate()
+
+    def _lay_out(self, pop: int) -> None:
+        """Counter registers → kernel coordinates, with the next op at rank `pop`."""
+        state, counter = self._state, self.counter
+        n1 = counter.interval.ops + 1
+        to_zero = counter.count or n1
+        state[k.DRAWN] = counter.drawn
+        if counter.interval.jitter is not Jitter.ERND:
+            gap = counter.until_selection()
+            state[k.CANDIDATE] = state[k.PRIMARY] = pop + gap - 1
+            drew = counter.interval.jitter is Jitter.RND and counter.count == 0
+            state[k.DRAWN] += int(drew)
+            state[k.LAST] = pop - 1 if counter.count == 0 else k.NEVER
+            return
+        if counter.ecount:
+            state[k.PRIMARY] = pop + to_zero - 1 - n1
+            state[k.CANDIDATE] = pop + counter.ecount - 1
+            state[k.LAST] = k.NEVER
+            return
+        state[k.LAST] = pop - 1 if counter.count == 0 else k.NEVER
+        state[k.PRIMARY] = pop + to_zero - 1
+        state[k.CANDIDATE] = state[k.PRIMARY] + counter.interval.byte(counter.drawn)
+        state[k.DRAWN] += 1
+
+    def _take_up(self, pop: int) -> None:
+        """Kernel coordinates → counter registers, with the next op at rank `pop`."""
+        state, counter = self._state, self.counter
+        candidate, primary = int(state[k.CANDIDATE]), int(state[k.PRIMARY])
+        drawn = int(state[k.DRAWN])
+        counter.ecount = 0
+        if pop <= primary:
+            at_zero = pop == int(state[k.LAST]) + 1
+            counter.count = 0 if at_zero else primary - pop + 1
+            undraw = counter.interval.jitter is Jitter.ERND or (
+                counter.interval.jitter is Jitter.RND and at_zero
+            )
+            counter.drawn = drawn - int(undraw)
+            return
+        counter.ecount = candidate - pop + 1
+        counter.count = 0 if pop == primary + 1 else primary + counter.interval.ops + 2 - pop
+        counter.drawn = drawn
+
+    def disable(self, op: int, work: int) -> None:
+        """Freeze: bring the state to now, complete what is in flight, save the counter."""
+        if not self._enabled:
+            return
+        self._sync(work)
+        outcome = k.flush(self._config, self._pages, self._state, self._rows, work)
+        self._commit()
+        self._enabled = False
+        self._save(op)
+        if outcome != k.HORIZON:
+            self.stop(Stop(outcome))
+
+    def _save(self, op: int) -> None:
+        if not self._settings.resync:
+            self._take_up(self._stream.pop(op))
+
+    def before_change(self) -> None:
+        """Bring the state to now: a page may be about to change."""
+        if self._enabled:
+            self._sync(self._clock.work(self._engine.now))
+
+    def on_change(self) -> None:
+        """Run ahead again."""
+        if self._enabled:
+            self._speculate()
+
+    # --- speculation ---------------------------------------------------------------------
+
+    def _advance(self, horizon: int, candidates: int) -> int:
+        self.kernel_calls += 1
+        return int(
+            k.advance(
+                self._stream.arrays, self._config, self._settings.filter.passes, self._pages,
+                self._state, self._rows, horizon, candidates,
+            )
+        )  # fmt: skip
+
+    def _speculate(self) -> None:
+        """Run ahead and schedule the end of the run."""
+        self._saved[:] = self._state
+        if self._settings.zap_after_write:
+            self._zappable[:] = self._pages
+        status = self._advance(FOREVER, self._chunk)
+        self._speculating = True
+        self._generation += 1
+        if status == k.HORIZON:  # no candidate is left in the stream
+            return
+        generation = self._generation
+        now = self._clock.work(self._engine.now)
+        if status == k.EXHAUSTED:
+            place = self._stream.seek(POP, int(self._state[k.CANDIDATE]))
+            delay, kind = max(0, place.tick - now), Kind.SELECTION
+        else:
+            delay, kind = int(self._state[k.STOP_WORK]) - now, Kind.RECORD_WRITE
+        self._engine.call(delay, kind, self._vcpu, lambda: self._end(generation, status))
+
+    def _end(self, generation: int, status: int) -> None:
+        """Simulated time has reached the end of the run."""
+        if generation != self._generation or not self._speculating:
+            return
+        self._commit()
+        self._chunk = min(MAX_CHUNK, 2 * self._chunk)
+        if status == k.EXHAUSTED:
+            self._speculate()
+            return
+        self._enabled = False
+        self._save(self._stream.op_at(int(self._state[k.STOP_WORK])))
+        self.stop(Stop(status))
+
+    def _sync(self, work: int) -> None:
+        """The committed state becomes that of `work`, everything at `work` excluded."""
+        if not self._speculating:
+            return
+        self._state[:] = self._saved
+        if self._settings.zap_after_write:
+            self._pages[:] = self._zappable
+        self.truncations += 1
+        status = self._advance(work, _ROWS - k.MAX_IN_FLIGHT)
+        if status != k.HORIZON:
+            raise AssertionError(f"a stop before the present: {status} at {work}")
+        used = int(self._state[k.SELECTED] - self._saved[k.SELECTED])
+        self._chunk = min(MAX_CHUNK, max(MIN_CHUNK, 2 * used))
+        self._commit()
+
+    def _commit(self) -> None:
+        self._speculating = False
+        self._generation += 1
+        n = int(self._state[k.ROWS])
+        if n == 0:
+            return
+        k.count_places(self._rows, n, self._profile)
+        if self._sink.keep:
+            rows = self._rows[:n, : k.ROW_WRITE + 1].copy()
+            rows[:, k.ROW_SELECT :] += self._clock.offset
+            self._sink.add(rows)
+        self._state[k.ROWS] = 0
+
+    # --- results -------------------------------------------------------------------------
+
+    def collisions(self) -> int:
+        """SAMPLE_COLLISION so far; the state is committed whenever software can look."""
+        return int(self._state[k.COLLIDED])
+
+    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
+        """Counts into the ledger; samples still in flight are in flight at the end."""
+        state = self._state
+        for name, index in _COUNTERS:
+            setattr(selections, name, int(state[index]))
+        selections.in_flight_at_end += int(state[k.FLYING])
+        selections.skipped += self._skipped
+        return self._profile
+
+
+_COUNTERS = (
+    ("selected", k.SELECTED),
+    ("collided", k.COLLIDED),
+    ("discarded_in_flight", k.DISCARDED),
+    ("completed", k.COMPLETED),
+    ("filtered", k.FILTERED),
+    ("passed", k.PASSED),
+    ("lost_at_fault", k.LOST),
+    ("written", k.WRITTEN),
+)

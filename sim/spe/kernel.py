@@ -1,0 +1,483 @@
+"""The compiled sampler: makes every sample between two state changes.
+
+A pure, prefix-consistent function of a state vector: advancing to H1 and then to H2 gives the bits
+of advancing to H2, for any split and any limit on candidates. `advance` does everything strictly
+before the horizon H, in the order of an instant (record write before selection), and stops at its
+own FULL or FAULT. It changes nothing but the state vector and its output rows, so a speculation is
+undone by restoring the vector.
+
+Candidates are made in blocks: gaps, prefix sum, places, latencies, each a small loop that LLVM
+vectorises. A block in which nothing collides, stops or reaches the horizon is committed whole;
+otherwise a scalar scan runs over the same block. Coordinates: candidates in POP (population rank),
+times in work ticks. Source of the design: blocked kernels measured at 3 ns a sample.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.draws import mix64, njit
+from sim.engine import FOREVER
+from sim.spe.collect import latency_ticks
+from sim.workload.arrays import OP, POP, TICK, seek_from
+
+BLOCK = 256
+MAX_IN_FLIGHT = 4
+
+# State vector (int64).
+(
+    CANDIDATE,  # POP rank of the next op that the counter selects
+    PRIMARY,  # POP rank at which COUNT reaches 0 for that candidate
+    LAST,  # POP rank at which COUNT last reached 0
+    DRAWN,  # ordinal of the next random byte
+    POINTER,  # PMBPTR - base of the AUX area
+    FLYING,  # samples in flight
+    SELECTED,
+    COLLIDED,
+    COMPLETED,
+    FILTERED,
+    PASSED,
+    LOST,
+    WRITTEN,
+    DISCARDED,
+    STOP_WORK,  # work time of the stop that ended the last call
+    ROWS,  # output rows of the last call
+    HINT,  # index entry of the last look-up, a hint
+    FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, passes)
+) = range(18)
+FLIGHT_FIELDS = 5
+BUSY, F_OP, F_SELECT, F_PLACE, F_PASS = range(FLIGHT_FIELDS)
+STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
+
+# Configuration vector (int64).
+(
+    INTERVAL,
+    JITTER,
+    MASK,
+    KEY_INTERVAL,
+    KEY_LATENCY,
+    IN_FLIGHT,
+    MIN_LATENCY,
+    RECORD,
+    PAGE_SHIFT,
+    ZAP_AFTER_WRITE,
+    LIMIT,
+    POP_END,
+) = range(12)
+CONFIG_SIZE = 12
+
+NEVER = -(1 << 62)
+
+HORIZON, EXHAUSTED, FULL, FAULT = 0, 3, 1, 2
+_ERND = 2
+_U1 = np.uint64(1)
+# Output row columns.
+ROW_OP, ROW_SELECT, ROW_WRITE, ROW_PLACE, ROW_FIELDS = 0, 1, 2, 3, 4
+
+
+@njit
+def _byte(config: Any, ordinal: int) -> int:
+    return np.int64(mix64(np.uint64(config[KEY_INTERVAL]), np.uint64(ordinal))) & config[MASK]
+
+
+@njit
+def _gaps_plain(config: Any, candidate: int, drawn: int, cand: Any, m: int) -> None:
+    """Candidates 0..m without ERnd: a prefix sum of gaps N + 1 (+ byte)."""
+    n1 = config[INTERVAL] + 1
+    if config[JITTER] == 0:
+        for j in range(m + 1):
+            cand[j] = candidate + j * n1
+        return
+    key = np.uint64(config[KEY_INTERVAL])
+    mask = config[MASK]
+    for j in range(m):
+        cand[j + 1] = n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
+    at = candidate
+    cand[0] = at
+    for j in range(1, m + 1):
+        at += cand[j]
+        cand[j] = at
+
+
+@njit
+def _gaps_ernd(
+    config: Any, candidate: int, primary: int, drawn: int, cand: Any, m: int
+) -> None:
+    """Candidates 0..m with ERnd: a grid of N + 1 plus a byte at each point."""
+    n1 = config[INTERVAL] + 1
+    key = np.uint64(config[KEY_INTERVAL])
+    mask = config[MASK]
+    cand[0] = candidate
+    for j in range(m):
+        cand[j + 1] = (
+            primary + (j + 1) * n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
+        )
+
+
+@njit
+def _places_flat(S: Any, g: int, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: int) -> None:
+    """Places of candidates that all lie in one unit-weight flat segment."""
+    body = S.seg_body[g]
+    first = S.body_flat[body]
+    n = S.body_size[body, OP]
+    turn_ticks = S.body_size[body, TICK]
+    # relative to an iteration boundary at or before candidate 0
+    pop0, op0, tick0 = base[0], base[1], base[2]
+    bits = 0
+    while (np.int64(1) << bits) < n:
+        bits += 1
+    magic = np.uint64(((np.int64(1) << (31 + bits)) + n - 1) // n)
+    shift = np.uint64(31 + bits)
+    for j in range(m):
+        x = cand[j] - pop0
+        turn = np.int64((np.uint64(x) * magic) >> shift)
+        offset = x - turn * n
+        ops[j] = op0 + x
+        tick[j] = tick0 + turn * turn_ticks + S.flat_at[first + offset, TICK]
+        place[j] = S.flat_op[first + offset]
+
+
+@njit
+def _flat_base(S: Any, cand0: int, cand1: int, base: Any) -> int:
+    """Segment that holds candidates cand0..cand1 if `_places_flat` may serve them, else -1.
+
+    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0.
+    """
+    turn = cand0 // S.pass_size[POP]
+    rest = cand0 - turn * S.pass_size[POP]
+    low, high = 0, S.seg_body.size - 1
+    while low < high:
+        mid = (low + high + 1) >> 1
+        if S.seg_at[mid, POP] <= rest:
+            low = mid
+        else:
+            high = mid - 1
+    g = low
+    body = S.seg_body[g]
+    n = S.body_size[body, OP]
+    if S.body_flat[body] < 0 or S.body_size[body, POP] != n or n > (1 << 20):
+        return -1
+    if rest + (cand1 - cand0) >= S.seg_at[g + 1, POP] or cand1 - cand0 >= (1 << 30):
+        return -1
+    x = rest - S.seg_at[g, POP] + S.seg_skip[g, POP]
+    iteration = x // n
+    base[0] = cand0 - (x - iteration * n)
+    base[1] = turn * S.pass_size[OP] + S.seg_at[g, OP] - S.seg_skip[g, OP] + iteration * n
+    base[2] = (
+        turn * S.pass_size[TICK]
+        + S.seg_at[g, TICK]
+        - S.seg_skip[g, TICK]
+        + iteration * S.body_size[body, TICK]
+    )
+    return g
+
+
+@njit
+def _places_any(
+    S: Any, pop_end: int, hint: int, cand: Any, ops: Any, tick: Any, place: Any, m: int
+) -> int:
+    """Places of any ascending candidates; beyond the stream's end the tick is FOREVER."""
+    for j in range(m):
+        if cand[j] >= pop_end:
+            ops[j] = -1
+            tick[j] = FOREVER
+            place[j] = 0
+            continue
+        op, _, t, _, static, level, _, hint = seek_from(S, POP, cand[j], hint)
+        ops[j] = op
+        tick[j] = t
+        place[j] = (static << 8) | level
+    return hint
+
+
+@njit
+def _latencies(
+    S: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: int
+) -> None:
+    key = np.uint64(config[KEY_LATENCY])
+    for j in range(m):
+        row = S.op_row[place[j] >> 8] + (place[j] & 255)
+        busy[j] = tick[j] + latency_ticks(S.latency, row, key, ops[j])
+
+
+@njit
+def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: int) -> int:
+    count = 0
+    minimum = config[MIN_LATENCY]
+    for j in range(m):
+        yes = passes[(place[j] >> 8) * 8 + (place[j] & 255)] != 0 and busy[j] - tick[j] >= minimum
+        ok[j] = 1 if yes else 0
+        count += 1 if yes else 0
+    return count
+
+
+@njit
+def _overlaps(busy: Any, tick: Any, m: int) -> int:
+    """How many samples are still in flight at the next candidate."""
+    count = 0
+    for j in range(m):
+        count += 1 if busy[j] > tick[j + 1] else 0
+    return count
+
+
+@njit
+def _oldest(state: Any) -> int:
+    """In-flight slot that completes first; ties by order of selection."""
+    best = 0
+    for f in range(1, state[FLYING]):
+        if (
+            state[FLIGHT + f * FLIGHT_FIELDS + BUSY]
+            < state[FLIGHT + best * FLIGHT_FIELDS + BUSY]
+        ):
+            best = f
+    return best
+
+
+@njit
+def _take(state: Any, slot: int) -> None:
+    """Remove an in-flight slot, keeping the order of selection."""
+    for f in range(slot, state[FLYING] - 1):
+        for k in range(FLIGHT_FIELDS):
+            state[FLIGHT + f * FLIGHT_FIELDS + k] = state[FLIGHT + (f + 1) * FLIGHT_FIELDS + k]
+    state[FLYING] -= 1
+
+
+@njit
+def _complete(state: Any, config: Any, pages: Any, rows: Any, slot: int, at: int) -> int:
+    """One sample completes at work time `at`: filter, translate, write. HORIZON, FULL or FAULT."""
+    base = FLIGHT + slot * FLIGHT_FIELDS
+    op, selected = state[base + F_OP], state[base + F_SELECT]
+    place, passes = state[base + F_PLACE], state[base + F_PASS]
+    _take(state, slot)
+    state[COMPLETED] += 1
+    if passes == 0:
+        state[FILTERED] += 1
+        return HORIZON
+    state[PASSED] += 1
+    page = state[POINTER] >> config[PAGE_SHIFT]
+    if pages[page] == 0:
+        state[LOST] += 1
+        state[STOP_WORK] = at
+        return FAULT
+    r = state[ROWS]
+    rows[r, ROW_OP], rows[r, ROW_SELECT] = op, selected
+    rows[r, ROW_WRITE], rows[r, ROW_PLACE] = at, place
+    state[ROWS] = r + 1
+    state[POINTER] += config[RECORD]
+    state[WRITTEN] += 1
+    if config[ZAP_AFTER_WRITE] != 0:
+        pages[page] = 0
+    if state[POINTER] > config[LIMIT] - config[RECORD]:
+        state[STOP_WORK] = at
+        return FULL
+    return HORIZON
+
+
+@njit
+def _next_candidate(state: Any, config: Any) -> None:
+    """The counter after a selection."""
+    byte = np.int64(0)
+    if config[JITTER] != 0:
+        byte = _byte(config, state[DRAWN])
+        state[DRAWN] += 1
+    state[LAST] = state[PRIMARY]
+    if config[JITTER] == _ERND:
+        state[PRIMARY] += config[INTERVAL] + 1
+        state[CANDIDATE] = state[PRIMARY] + byte
+    else:
+        state[CANDIDATE] += config[INTERVAL] + 1 + byte
+        state[PRIMARY] = state[CANDIDATE]
+
+
+@njit
+def _commit_block(
+    state: Any, config: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any, busy: Any,
+    ok: Any, passing: int, m: int,
+) -> None:  # fmt: skip
+    """A block in which each sample completes before the next selection; the last stays in flight."""
+    r = state[ROWS]
+    for j in range(m - 1):
+        if ok[j] != 0:
+            rows[r, ROW_OP] = ops[j]
+            rows[r, ROW_SELECT] = tick[j]
+            rows[r, ROW_WRITE] = busy[j]
+            rows[r, ROW_PLACE] = place[j]
+            r += 1
+    state[ROWS] = r
+    done = m - 1
+    written = passing - (1 if ok[m - 1] != 0 else 0)
+    state[SELECTED] += m
+    state[COMPLETED] += done
+    state[FILTERED] += done - written
+    state[PASSED] += written
+    state[WRITTEN] += written
+    state[POINTER] += written * config[RECORD]
+    state[FLYING] = 1
+    state[FLIGHT + BUSY] = busy[m - 1]
+    state[FLIGHT + F_OP] = ops[m - 1]
+    state[FLIGHT + F_SELECT] = tick[m - 1]
+    state[FLIGHT + F_PLACE] = place[m - 1]
+    state[FLIGHT + F_PASS] = ok[m - 1]
+    n1 = config[INTERVAL] + 1
+    if config[JITTER] != 0:
+        state[DRAWN] += m
+    if config[JITTER] == _ERND:
+        state[LAST] = state[PRIMARY] + (m - 1) * n1
+        state[PRIMARY] += m * n1
+    else:
+        state[LAST] = cand[m - 1]
+        state[PRIMARY] = cand[m]
+    state[CANDIDATE] = cand[m]
+
+
+@njit
+def _room(state: Any, config: Any, pages: Any, records: int) -> bool:
+    """Can `records` be written without FULL and without a fault?"""
+    end = state[POINTER] + records * config[RECORD]
+    if end > config[LIMIT] - config[RECORD]:
+        return False
+    if records == 0:
+        return True
+    for page in range(
+        state[POINTER] >> config[PAGE_SHIFT], ((end - 1) >> config[PAGE_SHIFT]) + 1
+    ):
+        if pages[page] == 0:
+            return False
+    return True
+
+
+@njit
+def advance(
+    S: Any, config: Any, passes: Any, pages: Any, state: Any, rows: Any, horizon: int,
+    candidates: int,
+) -> int:  # fmt: skip
+    """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
+
+    Returns HORIZON, EXHAUSTED, FULL or FAULT; `rows` [≥ candidates + MAX_IN_FLIGHT, 4] receives one
+    row a record written. `pages[page]` tells whether the AUX page translates.
+    """
+    cand = np.empty(BLOCK + 1, np.int64)
+    ops = np.empty(BLOCK + 1, np.int64)
+    tick = np.empty(BLOCK + 1, np.int64)
+    place = np.empty(BLOCK + 1, np.int64)
+    busy = np.empty(BLOCK + 1, np.int64)
+    ok = np.empty(BLOCK + 1, np.uint8)
+    base = np.empty(3, np.int64)
+    state[ROWS] = 0
+    used = 0
+    status = -1
+    want = 8
+    while status < 0:
+        m = min(want, candidates - used)
+        m = max(m, 0)
+        if config[JITTER] == _ERND:
+            _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
+        else:
+            _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
+        flat = -1
+        if cand[m] < config[POP_END]:
+            flat = _flat_base(S, cand[0], cand[m], base)
+        if flat >= 0:
+            _places_flat(S, flat, base, cand, ops, tick, place, m + 1)
+        else:
+            state[HINT] = _places_any(
+                S, config[POP_END], state[HINT], cand, ops, tick, place, m + 1
+            )
+        _latencies(S, config, ops, tick, place, busy, m)
+        passing = _passing(passes, config, place, tick, busy, ok, m)
+        whole = (
+            m > 0
+            and tick[m] < horizon
+            and config[ZAP_AFTER_WRITE] == 0
+            and state[FLYING] <= 1
+            and (state[FLYING] == 0 or state[FLIGHT + BUSY] <= tick[0])
+            and _overlaps(busy, tick, m) == 0
+        )
+        if whole:
+            pending = state[FLIGHT + F_PASS] if state[FLYING] == 1 else np.int64(0)
+            whole = _room(state, config, pages, passing + pending)
+        if whole:
+            if state[FLYING] == 1:
+                _complete(state, config, pages, rows, 0, state[FLIGHT + BUSY])
+            _commit_block(
+                state, config, rows, cand, ops, tick, place, busy, ok, passing, m
+            )
+            used += m
+            want = min(BLOCK, want * 4)
+            continue
+        j = 0
+        while True:
+            at = tick[j]
+            if state[FLYING] > 0:
+                slot = _oldest(state)
+                due = state[FLIGHT + slot * FLIGHT_FIELDS + BUSY]
+                if due <= at:
+                    if due >= horizon:
+                        status = HORIZON
+                        break
+                    outcome = _complete(state, config, pages, rows, slot, due)
+                    if outcome != HORIZON:
+                        state[DISCARDED] += state[FLYING]
+                        state[FLYING] = 0
+                        status = outcome
+                        break
+                    continue
+            if at >= horizon:
+                status = HORIZON
+                break
+            if used >= candidates:
+                status = EXHAUSTED
+                break
+            if j >= m:
+                break
+            state[SELECTED] += 1
+            if state[FLYING] >= config[IN_FLIGHT]:
+                state[COLLIDED] += 1
+            else:
+                f = FLIGHT + state[FLYING] * FLIGHT_FIELDS
+                state[f + BUSY] = busy[j]
+                state[f + F_OP] = ops[j]
+                state[f + F_SELECT] = at
+                state[f + F_PLACE] = place[j]
+                state[f + F_PASS] = ok[j]
+                state[FLYING] += 1
+            _next_candidate(state, config)
+            used += 1
+            j += 1
+        want = max(8, want >> 1)
+    return status
+
+
+@njit
+def flush(
+    config: Any, pages: Any, state: Any, rows: Any, at: int
+) -> int:
+    """The CPU freezes at work time `at`: what is in flight completes, oldest first."""
+    state[ROWS] = 0
+    while state[FLYING] > 0:
+        outcome = _complete(state, config, pages, rows, _oldest(state), at)
+        if outcome != HORIZON:
+            state[DISCARDED] += state[FLYING]
+            state[FLYING] = 0
+            return outcome
+    return HORIZON
+
+
+@njit
+def resync(config: Any, state: Any, pop: int) -> int:
+    """`restart: resync`: go to the sequence's first point at or after `pop`; returns points passed."""
+    skipped = 0
+    while state[CANDIDATE] < pop:
+        _next_candidate(state, config)
+        skipped += 1
+    return skipped
+
+
+@njit
+def count_places(rows: Any, n: int, out: Any) -> None:
+    """Add rows' places to a (static × 8 + level) histogram."""
+    for r in range(n):
+        place = rows[r, ROW_PLACE]
+        out[(place >> 8) * 8 + (place & 255)] += 1

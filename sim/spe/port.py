@@ -1,0 +1,87 @@
+"""The register port: where the driver meets what is under it.
+
+PMBPTR, PMBLIMITR and PMBSR are reached through `Registers`: directly on baremetal, by a trap in a
+VM (KVM RFC v6 26/35). The guest driver is the same code in all arms, so trap counts emerge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from simpy.events import Event
+
+from sim.engine import Process
+from sim.spe.buffer import Pmbsr
+from sim.spe.spu import Spu
+
+
+class Reg(Enum):
+    """The registers that v6 traps (KVM RFC v6, 26/35)."""
+
+    PMBPTR = "PMBPTR_EL1"
+    PMBLIMITR = "PMBLIMITR_EL1"
+    PMBSR = "PMBSR_EL1"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """PMBLIMITR_EL1: LIMIT as an offset from the AUX base, and E."""
+
+    offset: int
+    enable: bool
+
+
+Value = int | Limit | Pmbsr
+
+
+class Registers(Protocol):
+    """How software reaches the buffer registers."""
+
+    def write(self, reg: Reg, value: Value) -> Process:
+        """MSR."""
+
+    def read(self, reg: Reg) -> Generator[Event, Any, Value]:
+        """MRS."""
+
+
+class DirectRegisters:
+    """Baremetal: the registers are the SPU's."""
+
+    def __init__(self, spu: Spu) -> None:
+        self._spu = spu
+
+    def write(self, reg: Reg, value: Value) -> Process:
+        """MSR, at no cost of its own."""
+        write_hardware(self._spu, reg, value)
+        return
+        yield
+
+    def read(self, reg: Reg) -> Generator[Event, Any, Value]:
+        """MRS, at no cost of its own."""
+        return read_hardware(self._spu, reg)
+        yield
+
+
+def write_hardware(spu: Spu, reg: Reg, value: Value) -> None:
+    """Write one buffer register of the SPU."""
+    match reg, value:
+        case Reg.PMBPTR, int():
+            spu.write_pmbptr(value)
+        case Reg.PMBLIMITR, Limit():
+            spu.write_pmblimitr(value.offset, value.enable)
+        case Reg.PMBSR, Pmbsr():
+            spu.write_pmbsr(value)
+
+
+def read_hardware(spu: Spu, reg: Reg) -> Value:
+    """Read one buffer register of the SPU."""
+    match reg:
+        case Reg.PMBPTR:
+            return spu.sampler.pointer
+        case Reg.PMBLIMITR:
+            return Limit(spu.sampler.limit, spu.limit_enable)
+        case Reg.PMBSR:
+            return spu.read_pmbsr()

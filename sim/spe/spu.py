@@ -1,0 +1,390 @@
+"""The Statistical Profiling Unit: its registers, and the reference engine's sample timer.
+
+`Spu` is the register file and the rules of D17.4: profiling is enabled iff PMBLIMITR.E = 1,
+PMBSR.S = 0, PMSCR enables the level, and the CPU runs the stream. A *sampler* makes the samples in
+between; there are two, with one result: `SampleTimer` here (SimPy events per sample, written to be
+read against the Arm ARM) and `sim.spe.fast.MacroSampler` (compiled).
+
+Fidelity note. Modelled: no sample spans a freeze: at exception entry, world switch or stop the
+sample in flight completes at that instant and its write may itself set S. With S = 1 nothing
+completes: what is still in flight is discarded (D17.4). PMSICR is saved at each disable and
+re-initialised at the next enable if it is 0. Not modelled: the time that PSB CSYNC takes (it is part
+of the handler's duration), owning exception level, FEAT_SPE_EXC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from sim.engine import Engine, Kind, Process, WorkClock
+from sim.ledger import SelectionsLedger
+from sim.results import RecordSink
+from sim.spe.buffer import (
+    BSC_FULL,
+    CLEAR,
+    EC_BUFFER,
+    EC_STAGE2_ABORT,
+    FSC_TRANSLATION,
+    RECORD_BYTES,
+    Pmbsr,
+    Stop,
+    is_full,
+)
+from sim.spe.collect import latency_of
+from sim.spe.filter import Filter
+from sim.spe.select import Interval, IntervalCounter
+from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
+
+LEAF_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerConfig:
+    """What a sampler is told once; times in ticks."""
+
+    interval: Interval
+    latency_key: int
+    in_flight: int
+    filter: Filter
+    page_shift: int
+    zap_after_write: bool
+    resync: bool
+
+
+class Sampler(Protocol):
+    """Makes samples while profiling is enabled. `op` is the next op that the CPU will execute."""
+
+    counter: IntervalCounter
+    pointer: int
+    limit: int
+    kernel_calls: int
+    truncations: int
+
+    def enable(self, op: int) -> None:
+        """Profiling becomes enabled now."""
+
+    def disable(self, op: int, work: int) -> None:
+        """The CPU freezes now, at `work`; may report a stop."""
+
+    def before_change(self) -> None:
+        """The translation of a page is about to change now."""
+
+    def on_change(self) -> None:
+        """It has changed."""
+
+    def load(self) -> None:
+        """The counter has been written by software (PMSICR)."""
+
+    def collisions(self) -> int:
+        """SAMPLE_COLLISION so far."""
+
+    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
+        """Counts into the ledger; returns the profile [static × LEVEL_STRIDE + level]."""
+
+
+@dataclass(slots=True)
+class Spu:
+    """PMSCR, PMSIRR, PMSICR, PMBPTR, PMBLIMITR and PMBSR of one core.
+
+    `on_stop(stop)` is called at the instant S is set; `line(level)` drives PMBIRQ.
+    """
+
+    sampler: Sampler
+    on_stop: Callable[[Stop], None]
+    line: Callable[[bool], None]
+    pmscr: bool = False
+    limit_enable: bool = False
+    pmbsr: Pmbsr = CLEAR
+    stops: int = 0
+    collisions_cleared: int = 0
+
+    @property
+    def armed(self) -> bool:
+        """Would profiling be enabled if the CPU ran its stream?"""
+        return self.pmscr and self.limit_enable and not self.pmbsr.s
+
+    @property
+    def coll(self) -> bool:
+        """PMBSR.COLL: a collision since software last cleared PMBSR."""
+        return self.sampler.collisions() > self.collisions_cleared
+
+    def write_pmbptr(self, pointer: int) -> None:
+        """PMBPTR_EL1, as an offset from the AUX area's base."""
+        self.sampler.pointer = pointer
+
+    def write_pmblimitr(self, limit: int, enable: bool) -> None:
+        """PMBLIMITR_EL1: LIMIT as an offset, E."""
+        self.sampler.limit = limit
+        self.limit_enable = enable
+
+    def write_pmbsr(self, value: Pmbsr) -> None:
+        """PMBSR_EL1; clearing S drops the line and clears COLL."""
+        self.pmbsr = value
+        self.collisions_cleared = self.sampler.collisions()
+        if not value.s:
+            self.line(False)
+
+    def read_pmbsr(self) -> Pmbsr:
+        """PMBSR_EL1 with COLL as it stands."""
+        return replace(self.pmbsr, coll=self.coll)
+
+    def write_pmsicr(self, count: int, ecount: int = 0) -> None:
+        """PMSICR_EL1: COUNT and ECOUNT."""
+        self.sampler.counter.count, self.sampler.counter.ecount = count, ecount
+        self.sampler.load()
+
+    def read_pmsicr(self) -> tuple[int, int]:
+        """(COUNT, ECOUNT)."""
+        return self.sampler.counter.count, self.sampler.counter.ecount
+
+    def resume(self, op: int) -> None:
+        """The CPU goes on at `op`."""
+        if self.armed:
+            self.sampler.enable(op)
+
+    def stopped(self, stop: Stop) -> None:
+        """The sampler hit FULL or a fault at this instant."""
+        self.stops += 1
+        if stop is Stop.FULL:
+            self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL, coll=self.coll)
+        else:
+            fsc = FSC_TRANSLATION + LEAF_LEVEL
+            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, coll=self.coll)
+        self.on_stop(stop)
+        self.line(True)
+
+
+@dataclass(slots=True)
+class _Sample:
+    """One op in flight."""
+
+    busy: int
+    op: int
+    t_select: int
+    static: int
+    level: int
+    latency: int
+
+
+class SampleTimer:
+    """PROCESS sample timer (reference engine): one event a selection, one a completion.
+
+    Counts, collisions, filter, full and fault are written here from the Arm ARM, independently of
+    the compiled kernel.
+    """
+
+    def __init__(
+        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
+        pages: NDArray[np.uint8], sink: RecordSink,
+    ) -> None:  # fmt: skip
+        self._engine, self._vcpu, self._clock = engine, vcpu, clock
+        self._stream, self._config, self._pages, self._sink = stream, config, pages, sink
+        self._latency = stream.arrays.latency.tolist()
+        self._row = stream.arrays.op_row.tolist()
+        self._passes = config.filter.passes.tolist()
+        self.counter = IntervalCounter(config.interval)
+        self.pointer = self.limit = 0
+        self.kernel_calls = self.truncations = 0
+        self.stop: Callable[[Stop], None] = _unconnected
+        self._enabled = False
+        self._flight: list[_Sample] = []
+        self._candidate = 0  # POP rank of the next selected op
+        self._place = stream.seek(POP, 0) if stream.size(POP) else None
+        self._anchor = 0  # POP rank up to which the counter has counted
+        self._pop_end = stream.size(POP)
+        self._sequence: int | None = None  # resync: next point of the sequence
+        self._ledger = SelectionsLedger()
+        self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+        self._parked: simpy.Event | None = None
+        self._process = engine.process(self.run())
+
+    # --- the process ---------------------------------------------------------------------
+
+    def run(self) -> Process:
+        """PROCESS sample timer."""
+        while True:
+            try:
+                if not self._enabled or self._idle():
+                    self._parked = self._engine.signal()
+                    yield self._parked
+                elif self._flight and self._completion_first():
+                    yield self._wait(self._flight[0].busy, Kind.RECORD_WRITE)
+                    self._complete(self._clock.work(self._engine.now))
+                else:
+                    yield self._wait(self._place.tick, Kind.SELECTION)  # type: ignore[union-attr]
+                    self._select()
+            except simpy.Interrupt:
+                continue
+            finally:
+                self._parked = None
+
+    def _idle(self) -> bool:
+        return not self._flight and self._candidate >= self._pop_end
+
+    def _completion_first(self) -> bool:
+        """A write comes before a selection of the same instant."""
+        if self._candidate >= self._pop_end or self._place is None:
+            return True
+        return self._flight[0].busy <= self._place.tick
+
+    def _wait(self, work: int, kind: Kind) -> simpy.Event:
+        return self._engine.at(work - self._clock.work(self._engine.now), kind, self._vcpu)
+
+    def _wake(self) -> None:
+        if self._parked is not None and not self._parked.triggered:
+            self._parked.succeed()
+
+    # --- profiling enabled and disabled --------------------------------------------------
+
+    def enable(self, op: int) -> None:
+        """Disabled → enabled: the counter resumes, or initialises if it is 0."""
+        pop = self._stream.pop(op)
+        self._anchor = pop
+        if self._config.resync:
+            self._resume_sequence(pop)
+        else:
+            self.counter.enable()
+            self._candidate = pop + self.counter.until_selection() - 1
+        self._locate()
+        self._enabled = True
+        self._wake()
+
+    def disable(self, op: int, work: int) -> None:
+        """Freeze: what is in flight completes now, oldest first; then the counter is saved."""
+        if not self._enabled:
+            return
+        self._interrupt()
+        while self._flight and self._enabled:
+            self._complete(work)
+        if self._enabled:
+            self._save(op)
+            self._enabled = False
+
+    def _save(self, op: int) -> None:
+        if not self._config.resync:
+            self.counter.advance(self._stream.pop(op) - self._anchor)
+
+    def _interrupt(self) -> None:
+        running = self._engine.env.active_process is self._process
+        if not running and self._parked is None:
+            self._process.interrupt()
+
+    def before_change(self) -> None:
+        """Pages are looked up at each write: nothing to bring up to date."""
+
+    def on_change(self) -> None:
+        """See `before_change`."""
+
+    def load(self) -> None:
+        """The counter object itself is the register."""
+
+    def _resume_sequence(self, pop: int) -> None:
+        """resync: the first point of the sequence at or after `pop`."""
+        if self._sequence is None:
+            self.counter.enable()
+            self._sequence = pop + self.counter.until_selection() - 1
+            self.counter.advance(self.counter.until_selection())
+        while self._sequence < pop:
+            self._sequence += self._sequence_gap()
+            self._ledger.skipped += 1
+        self._candidate = self._sequence
+
+    def _sequence_gap(self) -> int:
+        gap = self.counter.until_selection()
+        self.counter.advance(gap)
+        return gap
+
+    # --- the five stages -----------------------------------------------------------------
+
+    def _locate(self) -> None:
+        if self._candidate < self._pop_end:
+            self._place = self._stream.seek(POP, self._candidate)
+
+    def _select(self) -> None:
+        """The counter selects the op at `_place`; it is sampled unless the SPU is busy."""
+        place = self._place
+        assert place is not None
+        self._ledger.selected += 1
+        if len(self._flight) >= self._config.in_flight:
+            self._ledger.collided += 1
+        else:
+            row_level = self._row[place.static] + place.level
+            latency = latency_of(self._latency, row_level, self._config.latency_key, place.op)
+            self._fly(
+                _Sample(
+                    place.tick + latency, place.op, place.tick, place.static, place.level, latency
+                )
+            )
+        if self._config.resync:
+            self._candidate += self._sequence_gap()
+            self._sequence = self._candidate
+        else:
+            self.counter.advance(self._candidate + 1 - self._anchor)
+            self._anchor = self._candidate + 1
+            self._candidate = self._anchor + self.counter.until_selection() - 1
+        self._locate()
+
+    def _fly(self, sample: _Sample) -> None:
+        """Keep the flight in order of completion; ties by order of selection."""
+        at = len(self._flight)
+        while at and self._flight[at - 1].busy > sample.busy:
+            at -= 1
+        self._flight.insert(at, sample)
+
+    def _complete(self, work: int) -> None:
+        """The oldest sample completes at `work`: filter, translate, write, full?"""
+        sample = self._flight.pop(0)
+        ledger = self._ledger
+        ledger.completed += 1
+        index = sample.static * LEVEL_STRIDE + sample.level
+        if not self._passes[index] or sample.latency < self._config.filter.min_latency:
+            ledger.filtered += 1
+            return
+        ledger.passed += 1
+        page = self.pointer >> self._config.page_shift
+        if not self._pages[page]:
+            ledger.lost_at_fault += 1
+            self._stopped(Stop.FAULT, work)
+            return
+        self._profile[index] += 1
+        ledger.written += 1
+        self.pointer += RECORD_BYTES
+        if self._sink.keep:
+            wall = self._clock.offset
+            row = (sample.op, sample.t_select + wall, work + wall)
+            self._sink.add(np.array([row], np.int64))
+        if self._config.zap_after_write:
+            self._pages[page] = 0
+        if is_full(self.pointer, self.limit):
+            self._stopped(Stop.FULL, work)
+
+    def _stopped(self, stop: Stop, work: int) -> None:
+        """S = 1: nothing completes any more."""
+        self._ledger.discarded_in_flight += len(self._flight)
+        self._flight.clear()
+        self._save(self._stream.op_at(work))
+        self._enabled = False
+        self.stop(stop)
+
+    # --- results -------------------------------------------------------------------------
+
+    def collisions(self) -> int:
+        """SAMPLE_COLLISION so far."""
+        return self._ledger.collided
+
+    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
+        """Counts into the ledger; samples still in flight are in flight at the end."""
+        for name, value in self._ledger.as_dict().items():
+            setattr(selections, name, value)
+        selections.in_flight_at_end += len(self._flight)
+        return self._profile
+
+
+def _unconnected(stop: Stop) -> None:
+    raise RuntimeError(f"sampler stopped ({stop.name}) before it was connected to an SPU")

@@ -1,0 +1,1 @@
+"""Instruction streams: synthetic, recorded, and the queries that the SPU asks of them."""

@@ -27,9 +27,7 @@ NEAR = 10**0.5
 def population_ops(run: RunResult) -> int:
     """Executed ops of the population, all vCPUs of a replication."""
     outside = OpLabel.NOT_IN_POPULATION
-    return sum(
-        v.ledgers.ops.executed - v.ledgers.ops.by_label[outside] for v in run.vcpus
-    )
+    return sum(v.ledgers.ops.executed - v.ledgers.ops.by_label[outside] for v in run.vcpus)
 
 
 def lost_ops(run: RunResult, label: OpLabel) -> int:
@@ -80,9 +78,7 @@ def explained(arm: ArmResult) -> bool:
 def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
     """(truth [groups], lost [replications, groups]) over cells that pass the filter."""
     passing = arm.truth > 0
-    lost = [
-        np.where(passing, sum(np.asarray(v.lost) for v in run.vcpus), 0) for run in arm.runs
-    ]
+    lost = [np.where(passing, sum(np.asarray(v.lost) for v in run.vcpus), 0) for run in arm.runs]
     grouped = np.stack([profiles.group(x, arm.stream, by) for x in lost]).astype(np.float64)
     whole = profiles.truth(arm, by).astype(np.float64)
     return whole, np.minimum(grouped, whole)

@@ -82,7 +82,7 @@ def setup(arm: ArmResult) -> dict[str, Any]:
         "virtual": policies.virtual,
         "backing": policies.backing,
         "clock_hz": arm.clock_hz,
-        "vcpus": s.vm.vcpus,
+        "vcpus": len(arm.runs[0].vcpus),
         "stream": arm.stream.name,
         "stream_kind": arm.stream.kind,
         "stream_ops": arm.stream.ops,

@@ -289,6 +289,9 @@ class Cpu:
         if self.next_exit_only:
             self._relabel_now()
             return
+        if self.platform.virtual:
+            self.interrupt(Reason.PMBIRQ)
+            return
         op = self.stream.op_at(self._work())
         if self._can_take(op):
             self.interrupt(Reason.PMBIRQ)
@@ -307,11 +310,10 @@ class Cpu:
         if self.ended_at < 0:
             self.interrupt(Reason.KILLED)
 
-    def spu_stopped(self, stop: Stop) -> None:
-        """The SPU set S at this instant."""
+    def spu_stopped(self, stop: Stop, op: int) -> None:
+        """The SPU set S at this instant; `op` is the next op to execute."""
         self.log(stop.name, self.spu.sampler.pointer)
         running = self.clock.running
-        op = self.stream.op_at(self._work()) if running else self._op
         if self._blackout is None:
             self._blackout = _Blackout(stop.name.lower(), op, self.engine.now)
         if running:

@@ -21,9 +21,9 @@ BYTE = np.uint64(255)
 
 
 @njit_inline
-def latency_ticks(latency: Any, row_level: Any, key: Any, op: Any) -> Any:
-    """Ticks in flight of `op`: entry hash(op) of its (row, level)."""
-    return latency[(row_level << 8) + np.int64(mix64(key, np.uint64(op)) & BYTE)]
+def latency_ticks(tables: Any, quantiles: Any, key: Any, op: Any) -> Any:
+    """Ticks in flight of `op`: entry hash(op) of the 256 quantiles at `quantiles`."""
+    return tables[quantiles + np.int64(mix64(key, np.uint64(op)) & BYTE)]
 
 
 def latency_of(latency: memoryview | list[int], row_level: int, key: int, op: int) -> int:

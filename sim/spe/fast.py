@@ -46,10 +46,11 @@ class MacroSampler:
         self._stream, self._settings, self._pages, self._sink = stream, config, pages, sink
         self.counter = IntervalCounter(config.interval)
         self.kernel_calls = self.truncations = 0
-        self.stop: Callable[[Stop], None] = _unconnected
+        self.stop: Callable[[Stop, int], None] = _unconnected
         self._state = np.zeros(k.STATE_SIZE, np.int64)
         self._saved = self._state.copy()
-        self._rows = np.empty((_ROWS, k.ROW_FIELDS), np.int64)
+        self._places = np.empty(_ROWS, np.int64)
+        self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._zappable = pages.copy() if config.zap_after_write else pages
         self._skipped = 0
@@ -59,6 +60,7 @@ class MacroSampler:
         self._enabled = False
         self._started = False
         self._config = self._config_vector(config, stream)
+        self._config[k.KEEP] = int(sink.keep)
 
     @staticmethod
     def _config_vector(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
@@ -74,6 +76,8 @@ class MacroSampler:
         vector[k.PAGE_SHIFT] = config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)
+        filtering = config.filter.min_latency > 0 or not config.filter.passes.all()
+        vector[k.FILTERING] = int(filtering)
         return vector
 
     # --- registers -----------------------------------------------------------------------
@@ -159,12 +163,14 @@ class MacroSampler:
         if not self._enabled:
             return
         self._sync(work)
-        outcome = k.flush(self._config, self._pages, self._state, self._rows, work)
+        outcome = k.flush(
+            self._config, self._pages, self._state, self._places, self._rows, work
+        )
         self._commit()
         self._enabled = False
         self._save(op)
         if outcome != k.HORIZON:
-            self.stop(Stop(outcome))
+            self.stop(Stop(outcome), op)
 
     def _save(self, op: int) -> None:
         if not self._settings.resync:
@@ -187,7 +193,7 @@ class MacroSampler:
         return int(
             k.advance(
                 self._stream.arrays, self._config, self._settings.filter.passes, self._pages,
-                self._state, self._rows, horizon, candidates,
+                self._state, self._places, self._rows, horizon, candidates,
             )
         )  # fmt: skip
 
@@ -220,8 +226,9 @@ class MacroSampler:
             self._speculate()
             return
         self._enabled = False
-        self._save(self._stream.op_at(int(self._state[k.STOP_WORK])))
-        self.stop(Stop(status))
+        op = self._stream.op_at(int(self._state[k.STOP_WORK]))
+        self._save(op)
+        self.stop(Stop(status), op)
 
     def _sync(self, work: int) -> None:
         """The committed state becomes that of `work`, everything at `work` excluded."""
@@ -244,9 +251,9 @@ class MacroSampler:
         n = int(self._state[k.ROWS])
         if n == 0:
             return
-        k.count_places(self._rows, n, self._profile)
+        k.count_places(self._places, n, self._profile)
         if self._sink.keep:
-            rows = self._rows[:n, : k.ROW_WRITE + 1].copy()
+            rows = self._rows[:n].copy()
             rows[:, k.ROW_SELECT :] += self._clock.offset
             self._sink.add(rows)
         self._state[k.ROWS] = 0

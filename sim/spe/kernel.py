@@ -18,12 +18,37 @@ from typing import Any
 
 import numpy as np
 
-from sim.draws import mix64, njit
+from sim.draws import mix64, njit, njit_inline
 from sim.engine import FOREVER
 from sim.spe.collect import latency_ticks
-from sim.workload.arrays import OP, POP, TICK, seek_from
+from sim.workload.arrays import (
+    AXES,
+    BODY,
+    BODY_INFO,
+    BODY_SIZE,
+    FIRST_FLAT,
+    FLAT_AT,
+    FLAT_OP,
+    LATENCY,
+    OP,
+    PASS,
+    PLACE_MASK,
+    POP,
+    ROW,
+    ROW_SHIFT,
+    SEG_AT,
+    SEG_INFO,
+    SEG_SKIP,
+    SEGMENTS,
+    STATIC,
+    TICK,
+    last_at_most,
+    seek_from,
+)
 
 BLOCK = 256
+MAX_FLAT = 1 << 20
+MAX_SPAN = 1 << 30
 MAX_IN_FLIGHT = 4
 
 # State vector (int64).
@@ -65,16 +90,17 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     ZAP_AFTER_WRITE,
     LIMIT,
     POP_END,
-) = range(12)
-CONFIG_SIZE = 12
+    KEEP,  # are records kept?
+    FILTERING,  # may any sample be filtered?
+) = range(14)
+CONFIG_SIZE = 14
 
 NEVER = -(1 << 62)
 
 HORIZON, EXHAUSTED, FULL, FAULT = 0, 3, 1, 2
 _ERND = 2
-_U1 = np.uint64(1)
 # Output row columns.
-ROW_OP, ROW_SELECT, ROW_WRITE, ROW_PLACE, ROW_FIELDS = 0, 1, 2, 3, 4
+ROW_OP, ROW_SELECT, ROW_WRITE, ROW_FIELDS = 0, 1, 2, 3
 
 
 @njit
@@ -117,61 +143,59 @@ def _gaps_ernd(
 
 
 @njit
-def _places_flat(S: Any, g: int, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: int) -> None:
-    """Places of candidates that all lie in one unit-weight flat segment."""
-    body = S.seg_body[g]
-    first = S.body_flat[body]
-    n = S.body_size[body, OP]
-    turn_ticks = S.body_size[body, TICK]
-    # relative to an iteration boundary at or before candidate 0
-    pop0, op0, tick0 = base[0], base[1], base[2]
+def _flat_segment(S: Any, cand0: int, cand1: int, base: Any) -> int:
+    """Body of the flat, unit-weight segment that holds candidates cand0..cand1, else -1.
+
+    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0.
+    """
+    T = S.tables
+    turn = cand0 // T[PASS + POP]
+    rest = cand0 - turn * T[PASS + POP]
+    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], POP, rest)
+    seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
+    body = T[T[SEG_INFO] + 4 * g + BODY]
+    size = T[BODY_SIZE] + 4 * body
+    n = T[size + OP]
+    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0 or T[size + POP] != n or n > MAX_FLAT:
+        return -1
+    if rest + (cand1 - cand0) >= T[seg_at + 4 + POP] or cand1 - cand0 >= MAX_SPAN:
+        return -1
+    x = rest - T[seg_at + POP] + T[seg_skip + POP]
+    iteration = x // n
+    base[POP] = cand0 - (x - iteration * n)
+    for axis in (OP, TICK):
+        base[axis] = (
+            turn * T[PASS + axis]
+            + T[seg_at + axis]
+            - T[seg_skip + axis]
+            + iteration * T[size + axis]
+        )
+    return body
+
+
+@njit
+def _places_flat(
+    T: Any, body: int, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: int
+) -> None:
+    """Places of candidates that `_flat_segment` accepted. Division by a reciprocal: x < 2^31."""
+    size = T[BODY_SIZE] + 4 * body
+    n, turn_ticks = T[size + OP], T[size + TICK]
+    first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    ticks = T[FLAT_AT] + 4 * first + TICK
+    flat = T[FLAT_OP] + first
+    pop0, op0, tick0 = base[POP], base[OP], base[TICK]
     bits = 0
     while (np.int64(1) << bits) < n:
         bits += 1
-    magic = np.uint64(((np.int64(1) << (31 + bits)) + n - 1) // n)
     shift = np.uint64(31 + bits)
+    magic = np.uint64(((np.int64(1) << (31 + bits)) + n - 1) // n)
     for j in range(m):
         x = cand[j] - pop0
         turn = np.int64((np.uint64(x) * magic) >> shift)
         offset = x - turn * n
         ops[j] = op0 + x
-        tick[j] = tick0 + turn * turn_ticks + S.flat_at[first + offset, TICK]
-        place[j] = S.flat_op[first + offset]
-
-
-@njit
-def _flat_base(S: Any, cand0: int, cand1: int, base: Any) -> int:
-    """Segment that holds candidates cand0..cand1 if `_places_flat` may serve them, else -1.
-
-    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0.
-    """
-    turn = cand0 // S.pass_size[POP]
-    rest = cand0 - turn * S.pass_size[POP]
-    low, high = 0, S.seg_body.size - 1
-    while low < high:
-        mid = (low + high + 1) >> 1
-        if S.seg_at[mid, POP] <= rest:
-            low = mid
-        else:
-            high = mid - 1
-    g = low
-    body = S.seg_body[g]
-    n = S.body_size[body, OP]
-    if S.body_flat[body] < 0 or S.body_size[body, POP] != n or n > (1 << 20):
-        return -1
-    if rest + (cand1 - cand0) >= S.seg_at[g + 1, POP] or cand1 - cand0 >= (1 << 30):
-        return -1
-    x = rest - S.seg_at[g, POP] + S.seg_skip[g, POP]
-    iteration = x // n
-    base[0] = cand0 - (x - iteration * n)
-    base[1] = turn * S.pass_size[OP] + S.seg_at[g, OP] - S.seg_skip[g, OP] + iteration * n
-    base[2] = (
-        turn * S.pass_size[TICK]
-        + S.seg_at[g, TICK]
-        - S.seg_skip[g, TICK]
-        + iteration * S.body_size[body, TICK]
-    )
-    return g
+        tick[j] = tick0 + turn * turn_ticks + T[ticks + 4 * offset]
+        place[j] = T[flat + offset]
 
 
 @njit
@@ -179,35 +203,48 @@ def _places_any(
     S: Any, pop_end: int, hint: int, cand: Any, ops: Any, tick: Any, place: Any, m: int
 ) -> int:
     """Places of any ascending candidates; beyond the stream's end the tick is FOREVER."""
+    T = S.tables
+    at = np.empty(AXES, np.int64)
     for j in range(m):
         if cand[j] >= pop_end:
             ops[j] = -1
             tick[j] = FOREVER
             place[j] = 0
             continue
-        op, _, t, _, static, level, _, hint = seek_from(S, POP, cand[j], hint)
-        ops[j] = op
-        tick[j] = t
-        place[j] = (static << 8) | level
+        static, level, _, hint = seek_from(S, POP, cand[j], hint, at)
+        ops[j] = at[OP]
+        tick[j] = at[TICK]
+        row = T[T[STATIC] + 4 * static + ROW] + level
+        place[j] = (row << ROW_SHIFT) | (static << 8) | level
     return hint
 
 
 @njit
-def _latencies(
-    S: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: int
-) -> None:
+def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: int) -> None:
+    """When each sample would complete."""
     key = np.uint64(config[KEY_LATENCY])
+    latency = T[LATENCY]
     for j in range(m):
-        row = S.op_row[place[j] >> 8] + (place[j] & 255)
-        busy[j] = tick[j] + latency_ticks(S.latency, row, key, ops[j])
+        quantiles = latency + ((place[j] >> ROW_SHIFT) << 8)
+        busy[j] = tick[j] + latency_ticks(T, quantiles, key, ops[j])
+
+
+@njit_inline
+def _histogram(place: Any) -> Any:
+    """static × 8 + level of a place."""
+    return ((place & PLACE_MASK) >> 8 << 3) + (place & 255)
 
 
 @njit
 def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: int) -> int:
+    """Which samples pass the filters; a filter that keeps everything costs nothing."""
+    if config[FILTERING] == 0:
+        ok[:m] = 1
+        return m
     count = 0
     minimum = config[MIN_LATENCY]
     for j in range(m):
-        yes = passes[(place[j] >> 8) * 8 + (place[j] & 255)] != 0 and busy[j] - tick[j] >= minimum
+        yes = passes[_histogram(place[j])] != 0 and busy[j] - tick[j] >= minimum
         ok[j] = 1 if yes else 0
         count += 1 if yes else 0
     return count
@@ -245,7 +282,7 @@ def _take(state: Any, slot: int) -> None:
 
 
 @njit
-def _complete(state: Any, config: Any, pages: Any, rows: Any, slot: int, at: int) -> int:
+def _complete(state: Any, config: Any, pages: Any, places: Any, rows: Any, slot: int, at: int) -> int:
     """One sample completes at work time `at`: filter, translate, write. HORIZON, FULL or FAULT."""
     base = FLIGHT + slot * FLIGHT_FIELDS
     op, selected = state[base + F_OP], state[base + F_SELECT]
@@ -262,8 +299,9 @@ def _complete(state: Any, config: Any, pages: Any, rows: Any, slot: int, at: int
         state[STOP_WORK] = at
         return FAULT
     r = state[ROWS]
-    rows[r, ROW_OP], rows[r, ROW_SELECT] = op, selected
-    rows[r, ROW_WRITE], rows[r, ROW_PLACE] = at, place
+    places[r] = place
+    if config[KEEP] != 0:
+        rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = op, selected, at
     state[ROWS] = r + 1
     state[POINTER] += config[RECORD]
     state[WRITTEN] += 1
@@ -292,22 +330,34 @@ def _next_candidate(state: Any, config: Any) -> None:
 
 
 @njit
+def _emit(
+    config: Any, places: Any, rows: Any, r: int, ops: Any, tick: Any, place: Any, busy: Any,
+    ok: Any, done: int, written: int,
+) -> None:  # fmt: skip
+    """Output of the first `done` samples of a block, `written` of which pass."""
+    if written == done and config[KEEP] == 0:
+        for j in range(done):
+            places[r + j] = place[j]
+        return
+    for j in range(done):
+        if ok[j] == 0:
+            continue
+        places[r] = place[j]
+        if config[KEEP] != 0:
+            rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = ops[j], tick[j], busy[j]
+        r += 1
+
+
+@njit
 def _commit_block(
-    state: Any, config: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any, busy: Any,
+    state: Any, config: Any, places: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any, busy: Any,
     ok: Any, passing: int, m: int,
 ) -> None:  # fmt: skip
     """A block in which each sample completes before the next selection; the last stays in flight."""
-    r = state[ROWS]
-    for j in range(m - 1):
-        if ok[j] != 0:
-            rows[r, ROW_OP] = ops[j]
-            rows[r, ROW_SELECT] = tick[j]
-            rows[r, ROW_WRITE] = busy[j]
-            rows[r, ROW_PLACE] = place[j]
-            r += 1
-    state[ROWS] = r
     done = m - 1
     written = passing - (1 if ok[m - 1] != 0 else 0)
+    _emit(config, places, rows, state[ROWS], ops, tick, place, busy, ok, done, written)
+    state[ROWS] += written
     state[SELECTED] += m
     state[COMPLETED] += done
     state[FILTERED] += done - written
@@ -350,13 +400,14 @@ def _room(state: Any, config: Any, pages: Any, records: int) -> bool:
 
 @njit
 def advance(
-    S: Any, config: Any, passes: Any, pages: Any, state: Any, rows: Any, horizon: int,
-    candidates: int,
+    S: Any, config: Any, passes: Any, pages: Any, state: Any, places: Any, rows: Any,
+    horizon: int, candidates: int,
 ) -> int:  # fmt: skip
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
-    Returns HORIZON, EXHAUSTED, FULL or FAULT; `rows` [≥ candidates + MAX_IN_FLIGHT, 4] receives one
-    row a record written. `pages[page]` tells whether the AUX page translates.
+    Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
+    place of each record written, `rows` [same, 3] its op and times if they are kept.
+    `pages[page]` tells whether the AUX page translates.
     """
     cand = np.empty(BLOCK + 1, np.int64)
     ops = np.empty(BLOCK + 1, np.int64)
@@ -378,14 +429,14 @@ def advance(
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
         flat = -1
         if cand[m] < config[POP_END]:
-            flat = _flat_base(S, cand[0], cand[m], base)
+            flat = _flat_segment(S, cand[0], cand[m], base)
         if flat >= 0:
-            _places_flat(S, flat, base, cand, ops, tick, place, m + 1)
+            _places_flat(S.tables, flat, base, cand, ops, tick, place, m + 1)
         else:
             state[HINT] = _places_any(
                 S, config[POP_END], state[HINT], cand, ops, tick, place, m + 1
             )
-        _latencies(S, config, ops, tick, place, busy, m)
+        _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(passes, config, place, tick, busy, ok, m)
         whole = (
             m > 0
@@ -400,9 +451,9 @@ def advance(
             whole = _room(state, config, pages, passing + pending)
         if whole:
             if state[FLYING] == 1:
-                _complete(state, config, pages, rows, 0, state[FLIGHT + BUSY])
+                _complete(state, config, pages, places, rows, 0, state[FLIGHT + BUSY])
             _commit_block(
-                state, config, rows, cand, ops, tick, place, busy, ok, passing, m
+                state, config, places, rows, cand, ops, tick, place, busy, ok, passing, m
             )
             used += m
             want = min(BLOCK, want * 4)
@@ -417,7 +468,7 @@ def advance(
                     if due >= horizon:
                         status = HORIZON
                         break
-                    outcome = _complete(state, config, pages, rows, slot, due)
+                    outcome = _complete(state, config, pages, places, rows, slot, due)
                     if outcome != HORIZON:
                         state[DISCARDED] += state[FLYING]
                         state[FLYING] = 0
@@ -452,12 +503,12 @@ def advance(
 
 @njit
 def flush(
-    config: Any, pages: Any, state: Any, rows: Any, at: int
+    config: Any, pages: Any, state: Any, places: Any, rows: Any, at: int
 ) -> int:
     """The CPU freezes at work time `at`: what is in flight completes, oldest first."""
     state[ROWS] = 0
     while state[FLYING] > 0:
-        outcome = _complete(state, config, pages, rows, _oldest(state), at)
+        outcome = _complete(state, config, pages, places, rows, _oldest(state), at)
         if outcome != HORIZON:
             state[DISCARDED] += state[FLYING]
             state[FLYING] = 0
@@ -476,8 +527,7 @@ def resync(config: Any, state: Any, pop: int) -> int:
 
 
 @njit
-def count_places(rows: Any, n: int, out: Any) -> None:
-    """Add rows' places to a (static × 8 + level) histogram."""
+def count_places(places: Any, n: int, out: Any) -> None:
+    """Add places to a (static × 8 + level) histogram."""
     for r in range(n):
-        place = rows[r, ROW_PLACE]
-        out[(place >> 8) * 8 + (place & 255)] += 1
+        out[_histogram(places[r])] += 1

@@ -20,12 +20,21 @@ from sim import draws
 from sim.draws import njit
 from sim.results import RECORD_DT
 from sim.units import TICKS_PER_CYCLE
-from sim.workload.arrays import OP, SLOT, Stream, StreamArrays, seek_from
+from sim.workload.arrays import (
+    AXES,
+    EL,
+    OP,
+    PASS,
+    SEG_INFO,
+    SLOT,
+    Stream,
+    StreamArrays,
+    seek_from,
+)
 
 I64 = NDArray[np.int64]
 _BRANCH = 4
 _EV_RETIRED = 1 << 1
-_EV_NOT_TAKEN = 1 << 6
 _EV_MISPREDICTED = 1 << 7
 MISPREDICT_PER_256 = 5
 """Share of branches marked mispredicted, of 256; UNVERIFIED."""
@@ -44,9 +53,12 @@ class CoreFacts:
 def _locate_sorted(S: StreamArrays, ops: I64, out: I64) -> None:
     """static, level, slot, el of each op; ops ascending."""
     entry = np.int64(-1)
+    at = np.empty(AXES, np.int64)
+    T = S.tables
     for j in range(ops.size):
-        _, _, _, slot, static, level, g, entry = seek_from(S, OP, ops[j], entry)
-        out[j, 0], out[j, 1], out[j, 2], out[j, 3] = static, level, slot, S.seg_el[g]
+        static, level, g, entry = seek_from(S, OP, ops[j], entry, at)
+        out[j, 0], out[j, 1], out[j, 2] = static, level, at[SLOT]
+        out[j, 3] = T[T[SEG_INFO] + 4 * g + EL]
 
 
 def expand(
@@ -64,9 +76,9 @@ def expand(
     _locate_sorted(stream.arrays, ops[order], sorted_out)
     located[order] = sorted_out
     static, level, slot, el = located.T
-    row = stream.arrays.op_row[static] + level
+    row = stream.rows()[static] + level
     byte = (draws.mix64_array(latency_key, ops) & np.uint64(255)).astype(np.int64)
-    total = stream.arrays.latency[(row << 8) + byte] // TICKS_PER_CYCLE
+    total = stream.latency()[(row << 8) + byte] // TICKS_PER_CYCLE
     noise = draws.mix64_array(latency_key ^ 0x5350_4500, ops)
     records["vcpu"], records["tid"] = vcpu, tid
     records["op"], records["insn"], records["el"], records["level"] = ops, static, el, level
@@ -89,7 +101,7 @@ def expand(
 def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[np.uint64]:
     if stream.addresses.size == 0:
         return (noise >> np.uint64(24)) & np.uint64(0x7FFF_FFFF_FFC0)
-    return stream.addresses[slot % int(stream.arrays.pass_size[SLOT])]
+    return stream.addresses[slot % int(stream.arrays.tables[PASS + SLOT])]
 
 
 def _events(

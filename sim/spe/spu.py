@@ -15,7 +15,7 @@ of the handler's duration), owning exception level, FEAT_SPE_EXC.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -92,11 +92,11 @@ class Sampler(Protocol):
 class Spu:
     """PMSCR, PMSIRR, PMSICR, PMBPTR, PMBLIMITR and PMBSR of one core.
 
-    `on_stop(stop)` is called at the instant S is set; `line(level)` drives PMBIRQ.
+    `on_stop(stop, op)` is called at the instant S is set; `line(level)` drives PMBIRQ.
     """
 
     sampler: Sampler
-    on_stop: Callable[[Stop], None]
+    on_stop: Callable[[Stop, int], None]
     line: Callable[[bool], None]
     pmscr: bool = False
     limit_enable: bool = False
@@ -132,7 +132,8 @@ class Spu:
 
     def read_pmbsr(self) -> Pmbsr:
         """PMBSR_EL1 with COLL as it stands."""
-        return replace(self.pmbsr, coll=self.coll)
+        p = self.pmbsr
+        return Pmbsr(p.s, p.ec, p.mss, self.coll, p.dl, p.ea)
 
     def write_pmsicr(self, count: int, ecount: int = 0) -> None:
         """PMSICR_EL1: COUNT and ECOUNT."""
@@ -148,15 +149,15 @@ class Spu:
         if self.armed:
             self.sampler.enable(op)
 
-    def stopped(self, stop: Stop) -> None:
-        """The sampler hit FULL or a fault at this instant."""
+    def stopped(self, stop: Stop, op: int) -> None:
+        """The sampler hit FULL or a fault at this instant; `op` is the next op to execute."""
         self.stops += 1
         if stop is Stop.FULL:
             self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL, coll=self.coll)
         else:
             fsc = FSC_TRANSLATION + LEAF_LEVEL
             self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, coll=self.coll)
-        self.on_stop(stop)
+        self.on_stop(stop, op)
         self.line(True)
 
 
@@ -185,13 +186,13 @@ class SampleTimer:
     ) -> None:  # fmt: skip
         self._engine, self._vcpu, self._clock = engine, vcpu, clock
         self._stream, self._config, self._pages, self._sink = stream, config, pages, sink
-        self._latency = stream.arrays.latency.tolist()
-        self._row = stream.arrays.op_row.tolist()
+        self._latency = stream.latency().tolist()
+        self._row = stream.rows().tolist()
         self._passes = config.filter.passes.tolist()
         self.counter = IntervalCounter(config.interval)
         self.pointer = self.limit = 0
         self.kernel_calls = self.truncations = 0
-        self.stop: Callable[[Stop], None] = _unconnected
+        self.stop: Callable[[Stop, int], None] = _unconnected
         self._enabled = False
         self._flight: list[_Sample] = []
         self._candidate = 0  # POP rank of the next selected op
@@ -368,9 +369,10 @@ class SampleTimer:
         """S = 1: nothing completes any more."""
         self._ledger.discarded_in_flight += len(self._flight)
         self._flight.clear()
-        self._save(self._stream.op_at(work))
+        op = self._stream.op_at(work)
+        self._save(op)
         self._enabled = False
-        self.stop(stop)
+        self.stop(stop, op)
 
     # --- results -------------------------------------------------------------------------
 
@@ -386,5 +388,5 @@ class SampleTimer:
         return self._profile
 
 
-def _unconnected(stop: Stop) -> None:
-    raise RuntimeError(f"sampler stopped ({stop.name}) before it was connected to an SPU")
+def _unconnected(stop: Stop, op: int) -> None:
+    raise RuntimeError(f"sampler stopped ({stop.name}, op {op}) before it was connected to an SPU")

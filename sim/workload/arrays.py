@@ -20,7 +20,7 @@ op. Source: design §6; Arm ARM D17.2 for the population.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,49 +34,55 @@ OP, POP, TICK, SLOT, AXES = 0, 1, 2, 3, 4
 STRIDE = 16
 """Block executions per index entry: a look-up walks half of it on average."""
 
+ROW_SHIFT = 40
+PLACE_MASK = (1 << ROW_SHIFT) - 1
+"""A *place* is static << 8 | level; above ROW_SHIFT compiled code keeps the timing row + level."""
+
 LEVEL_STRIDE = 8
 """Memory levels per class in every (class, level) table."""
 
 
-class StreamArrays(NamedTuple):
-    """The arrays; all read-only. G segments, B bodies, X index entries, E block executions.
+# Header of `StreamArrays.tables`: sizes, then where each table begins.
+(
+    REPEAT,
+    PASS,  # 4 words: extent of one pass
+    _PASS_POP,
+    _PASS_TICK,
+    _PASS_SLOT,
+    SEGMENTS,  # how many
+    SEG_AT,  # [G + 1, 4] cumulative at segment starts within a pass
+    SEG_SKIP,  # [G, 4] where in its body a slice begins
+    SEG_INFO,  # [G, 4] body, counted (in the population: 0/1), masked, el
+    BODY_SIZE,  # [B, 4] extent of one iteration
+    BODY_INFO,  # [B, 4] first flat row or -1, executions, unused, unused
+    FLAT_AT,  # [F, 4] cumulative before each flat op within its body
+    FLAT_OP,  # [F] (timing row + level) << 40 | static << 8 | level
+    BLOCK,  # [K, 4] ops, population, first static op, slots
+    STATIC,  # [S, 4] weight, slot (0/1), ticks (of ops without a slot), timing row
+    ROW_TICKS,  # [rows] throughput of ops with a slot, by row + level
+    LATENCY,  # [rows × 256] quantiles of time in flight, by (row + level) × 256 + byte
+    STATICS,  # how many
+) = range(18)
+HEADER = 18
+BODY, COUNTED, MASKED, EL = range(4)
+FIRST_FLAT, EXECS = range(2)
+BLOCK_STATIC = 2
+WEIGHT, HAS_SLOT, TICKS, ROW = range(4)
 
-    Axis columns are (OP, POP, TICK, SLOT). `seg_at` is cumulative at segment starts within a pass
-    (G + 1 rows); `seg_skip` is where in its body a slice begins; `seg_body`, `seg_masked`,
-    `seg_counted` (is it in the population: 0/1), `seg_el` are per segment. `body_size` is one
-    iteration's extent. Flat bodies own rows `body_flat[b]` … of `flat_at` (cumulative within the
-    body) and of `flat_op` (static << 8 | level). Indexed bodies own executions `body_exec[b]` … and
-    index rows `body_index[b]` …; `body_flat[b]` is -1 for them.
+
+class StreamArrays(NamedTuple):
+    """What compiled code reads; all read-only. X index entries, E block executions, M slots.
+
+    The small tables lie in one int64 array behind a header (a compiled call costs time per array
+    that it is given). A stream has at most one indexed body: `ids`, `exec_ticks`, `levels` and
+    `index` [X, 4] are its.
     """
 
-    repeat: I64  # [1]
-    pass_size: I64  # [4]
-    seg_at: NDArray[np.int64]  # [G+1, 4]
-    seg_skip: NDArray[np.int64]  # [G, 4]
-    seg_body: I64
-    seg_counted: I64
-    seg_masked: I64
-    seg_el: I64
-    body_size: NDArray[np.int64]  # [B, 4]
-    body_flat: I64
-    body_exec: I64  # [B]
-    body_execs: I64  # [B]
-    body_index: I64  # [B]
-    body_slot: I64  # [B] first row of `levels`
-    flat_at: NDArray[np.int64]  # [F, 4]
-    flat_op: I64
-    index_at: NDArray[np.int64]  # [X, 4]
-    ids: NDArray[np.uint32]  # [E]
-    exec_ticks: NDArray[np.uint32]  # [E]
+    tables: I64
+    ids: NDArray[np.uint32]
+    exec_ticks: NDArray[np.uint32]
     levels: NDArray[np.uint8]
-    block_size: NDArray[np.int64]  # [K, 4]; the TICK column is unused
-    block_first: I64  # [K] first static op
-    op_weight: I64  # [S]
-    op_slots: I64  # [S] 0/1
-    op_ticks: I64  # [S] of ops without a slot
-    op_row: I64  # [S] timing row (class × LEVEL_STRIDE)
-    row_ticks: I64  # [rows] throughput by row + level, for ops with a slot
-    latency: I64  # [rows × 256] quantiles, ticks
+    index: NDArray[np.int64]
 
 
 class Place(NamedTuple):
@@ -92,12 +98,12 @@ class Place(NamedTuple):
 
 
 @njit
-def _segment_of(S: Any, axis: int, rest: int) -> int:
-    """Last segment whose start is at most `rest` (so never an empty one, for rest < pass size)."""
-    low, high = 0, S.seg_body.size - 1
+def last_at_most(T: Any, start: int, n: int, axis: int, value: int) -> int:
+    """Last of `n` rows of 4 at `start` whose `axis` entry is at most `value` (else 0)."""
+    low, high = 0, n - 1
     while low < high:
         mid = (low + high + 1) >> 1
-        if S.seg_at[mid, axis] <= rest:
+        if T[start + 4 * mid + axis] <= value:
             low = mid
         else:
             high = mid - 1
@@ -105,32 +111,20 @@ def _segment_of(S: Any, axis: int, rest: int) -> int:
 
 
 @njit
-def _flat_of(S: Any, axis: int, first: int, n: int, rest: int) -> int:
-    """Last flat op whose start on `axis` is at most `rest`."""
+def _index_of(S: Any, axis: int, rest: int, hint: int) -> int:
+    """Last index entry whose start is at most `rest`; gallops from `hint`."""
+    n = S.index.shape[0]
     low, high = 0, n - 1
-    while low < high:
-        mid = (low + high + 1) >> 1
-        if S.flat_at[first + mid, axis] <= rest:
-            low = mid
-        else:
-            high = mid - 1
-    return low
-
-
-@njit
-def _index_of(S: Any, axis: int, first: int, n: int, rest: int, hint: int) -> int:
-    """Last index entry of a body whose start is at most `rest`; gallops from `hint`."""
-    low, high = 0, n - 1
-    if 0 <= hint < n and S.index_at[first + hint, axis] <= rest:
+    if 0 <= hint < n and S.index[hint, axis] <= rest:
         low = hint
         step = 1
-        while low + step < n and S.index_at[first + low + step, axis] <= rest:
+        while low + step < n and S.index[low + step, axis] <= rest:
             low += step
             step <<= 1
         high = min(n - 1, low + step)
     while low < high:
         mid = (low + high + 1) >> 1
-        if S.index_at[first + mid, axis] <= rest:
+        if S.index[mid, axis] <= rest:
             low = mid
         else:
             high = mid - 1
@@ -138,206 +132,208 @@ def _index_of(S: Any, axis: int, first: int, n: int, rest: int, hint: int) -> in
 
 
 @njit
-def _in_indexed(S: Any, body: int, axis: int, rest: int, hint: int) -> Any:
-    """(op, pop, tick, slot, static, level, index entry) within one iteration of an indexed body."""
-    first = S.body_index[body]
-    execs = S.body_execs[body]
-    entry = _index_of(S, axis, first, (execs + STRIDE - 1) // STRIDE, rest, hint)
-    o, p = S.index_at[first + entry, OP], S.index_at[first + entry, POP]
-    t, m = S.index_at[first + entry, TICK], S.index_at[first + entry, SLOT]
-    x = S.body_exec[body] + entry * STRIDE
-    last = S.body_exec[body] + execs - 1
-    block = S.ids[x]
+def _exec_of(S: Any, axis: int, rest: int, entry: int, at: Any) -> int:
+    """Walk from an index entry to the block execution that holds `rest`; `at` becomes its start."""
+    T = S.tables
+    at[OP], at[POP] = S.index[entry, OP], S.index[entry, POP]
+    at[TICK], at[SLOT] = S.index[entry, TICK], S.index[entry, SLOT]
+    x = entry * STRIDE
+    last = S.ids.size - 1
     while x < last:
+        row = T[BLOCK] + 4 * np.int64(S.ids[x])
         ticks = np.int64(S.exec_ticks[x])
-        if axis == POP:
-            end = p + S.block_size[block, POP]
-        elif axis == TICK:
-            end = t + ticks
-        elif axis == OP:
-            end = o + S.block_size[block, OP]
+        if axis == TICK:
+            end = at[TICK] + ticks
         else:
-            end = m + S.block_size[block, SLOT]
+            end = at[axis] + T[row + axis]
         if end > rest:
             break
-        o += S.block_size[block, OP]
-        p += S.block_size[block, POP]
-        m += S.block_size[block, SLOT]
-        t += ticks
+        at[OP] += T[row + OP]
+        at[POP] += T[row + POP]
+        at[SLOT] += T[row + SLOT]
+        at[TICK] += ticks
         x += 1
-        block = S.ids[x]
-    slot0 = S.body_slot[body]
-    s = S.block_first[block]
-    end_op = o + S.block_size[block, OP] - 1
+    return x
+
+
+@njit
+def _op_in_block(S: Any, axis: int, rest: int, block: int, at: Any) -> Any:
+    """Walk within a block to the op that holds `rest`; returns (static, level)."""
+    T = S.tables
+    row = T[BLOCK] + 4 * block
+    s = T[row + BLOCK_STATIC]
+    end_op = at[OP] + T[row + OP] - 1
     while True:
+        static = T[STATIC] + 4 * s
         level = np.int64(0)
-        cost = S.op_ticks[s]
-        if S.op_slots[s] != 0:
-            level = np.int64(S.levels[slot0 + m])
-            cost = S.row_ticks[S.op_row[s] + level]
-        if axis == POP:
-            end = p + S.op_weight[s]
-        elif axis == TICK:
-            end = t + cost
+        cost = T[static + TICKS]
+        if T[static + HAS_SLOT] != 0:
+            level = np.int64(S.levels[at[SLOT]])
+            cost = T[T[ROW_TICKS] + T[static + ROW] + level]
+        if axis == TICK:
+            end = at[TICK] + cost
+        elif axis == POP:
+            end = at[POP] + T[static + WEIGHT]
         elif axis == OP:
-            end = o + 1
+            end = at[OP] + 1
         else:
-            end = m + S.op_slots[s]
-        if end > rest or o >= end_op:
-            return o, p, t, m, s, level, entry
-        o += 1
-        p += S.op_weight[s]
-        m += S.op_slots[s]
-        t += cost
+            end = at[SLOT] + T[static + HAS_SLOT]
+        if end > rest or at[OP] >= end_op:
+            return s, level
+        at[OP] += 1
+        at[POP] += T[static + WEIGHT]
+        at[SLOT] += T[static + HAS_SLOT]
+        at[TICK] += cost
         s += 1
 
 
 @njit
-def seek_from(S: Any, axis: int, value: int, hint: int) -> Any:
-    """`seek` with an index hint; returns (Place fields…, index entry)."""
-    pass_size = S.pass_size[axis]
-    turn = value // pass_size
-    rest = value - turn * pass_size
-    g = _segment_of(S, axis, rest)
-    body = S.seg_body[g]
-    counted = S.seg_counted[g]
-    x = rest - S.seg_at[g, axis] + S.seg_skip[g, axis]
-    size = S.body_size[body, axis]
-    iteration = x // size if size > 0 else np.int64(0)
-    x -= iteration * size
-    first = S.body_flat[body]
+def seek_from(S: Any, axis: int, value: int, hint: int, at: Any) -> Any:
+    """`seek` with an index hint: `at` [4] becomes the op's position; (static, level, g, entry)."""
+    T = S.tables
+    turn = value // T[PASS + axis]
+    rest = value - turn * T[PASS + axis]
+    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], axis, rest)
+    seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
+    body = T[T[SEG_INFO] + 4 * g + BODY]
+    size = T[BODY_SIZE] + 4 * body
+    x = rest - T[seg_at + axis] + T[seg_skip + axis]
+    iteration = x // T[size + axis] if T[size + axis] > 0 else np.int64(0)
+    x -= iteration * T[size + axis]
+    first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
     entry = hint
     if first >= 0:
-        n = S.body_size[body, OP]
-        f = first + (x if axis == OP else _flat_of(S, axis, first, n, x))
-        o, p, t, m = S.flat_at[f, OP], S.flat_at[f, POP], S.flat_at[f, TICK], S.flat_at[f, SLOT]
-        static = S.flat_op[f] >> 8
-        level = S.flat_op[f] & 255
+        rows = T[FLAT_AT] + 4 * first
+        f = x if axis == OP else last_at_most(T, rows, T[size + OP], axis, x)
+        for k in range(AXES):
+            at[k] = T[rows + 4 * f + k]
+        static = (T[T[FLAT_OP] + first + f] & PLACE_MASK) >> 8
+        level = T[T[FLAT_OP] + first + f] & 255
     else:
-        o, p, t, m, static, level, entry = _in_indexed(S, body, axis, x, hint)
-    o += iteration * S.body_size[body, OP] + S.seg_at[g, OP] - S.seg_skip[g, OP]
-    p += iteration * S.body_size[body, POP] - S.seg_skip[g, POP]
-    p = p * counted + S.seg_at[g, POP]
-    t += iteration * S.body_size[body, TICK] + S.seg_at[g, TICK] - S.seg_skip[g, TICK]
-    m += iteration * S.body_size[body, SLOT] + S.seg_at[g, SLOT] - S.seg_skip[g, SLOT]
-    return (
-        turn * S.pass_size[OP] + o,
-        turn * S.pass_size[POP] + p,
-        turn * S.pass_size[TICK] + t,
-        turn * S.pass_size[SLOT] + m,
-        static,
-        level,
-        g,
-        entry,
-    )
+        entry = _index_of(S, axis, x, hint)
+        x_exec = _exec_of(S, axis, x, entry, at)
+        static, level = _op_in_block(S, axis, x, np.int64(S.ids[x_exec]), at)
+    if T[T[SEG_INFO] + 4 * g + COUNTED] == 0:
+        at[POP] = 0
+        iteration_pop = np.int64(0)
+    else:
+        iteration_pop = iteration * T[size + POP] - T[seg_skip + POP]
+    for k in range(AXES):
+        inner = iteration_pop if k == POP else iteration * T[size + k] - T[seg_skip + k]
+        at[k] += turn * T[PASS + k] + T[seg_at + k] + inner
+    return static, level, g, entry
 
 
 @njit
 def _seek(S: Any, axis: int, value: int) -> Any:
-    return seek_from(S, axis, value, np.int64(-1))
-
-
-@njit
-def _add_iterations(S: Any, body: int, times: int, out: Any) -> None:
-    """Add `times` whole iterations of a flat body to `out`."""
-    first = S.body_flat[body]
-    for f in range(first, first + S.body_size[body, OP]):
-        static = S.flat_op[f] >> 8
-        out[static * LEVEL_STRIDE + (S.flat_op[f] & 255)] += times * S.op_weight[static]
+    at = np.empty(AXES, np.int64)
+    static, level, g, _ = seek_from(S, axis, value, np.int64(-1), at)
+    return at[OP], at[POP], at[TICK], at[SLOT], static, level, g
 
 
 @njit
 def _add_flat(S: Any, body: int, a: int, b: int, out: Any) -> None:
     """Add ops [a, b) of consecutive iterations of a flat body."""
-    n = S.body_size[body, OP]
-    first = S.body_flat[body]
-    whole = b // n - a // n - 1
+    T = S.tables
+    n = T[T[BODY_SIZE] + 4 * body + OP]
+    ops = T[FLAT_OP] + T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    whole = max(np.int64(0), b // n - a // n - 1)
+    b -= whole * n
     if whole > 0:
-        _add_iterations(S, body, whole, out)
-        b -= whole * n
-    for x in range(a, b):
-        op = S.flat_op[first + x % n]
-        static = op >> 8
-        out[static * LEVEL_STRIDE + (op & 255)] += S.op_weight[static]
+        for f in range(n):
+            static = (T[ops + f] & PLACE_MASK) >> 8
+            weight = T[T[STATIC] + 4 * static + WEIGHT]
+            out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += whole * weight
+    f = a % n
+    for _ in range(a, b):
+        static = (T[ops + f] & PLACE_MASK) >> 8
+        out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += T[T[STATIC] + 4 * static + WEIGHT]
+        f += 1
+        if f == n:
+            f = 0
 
 
 @njit
-def _add_indexed(S: Any, body: int, a: int, b: int, out: Any) -> None:
-    """Add ops [a, b) of one iteration of an indexed body."""
-    first = S.body_index[body]
-    execs = S.body_execs[body]
-    entry = _index_of(S, OP, first, (execs + STRIDE - 1) // STRIDE, a, np.int64(-1))
-    o = S.index_at[first + entry, OP]
-    m = S.body_slot[body] + S.index_at[first + entry, SLOT]
-    x = S.body_exec[body] + entry * STRIDE
+def _add_indexed(S: Any, a: int, b: int, out: Any) -> None:
+    """Add ops [a, b) of one iteration of the indexed body."""
+    T = S.tables
+    entry = _index_of(S, OP, a, np.int64(-1))
+    o, m = S.index[entry, OP], S.index[entry, SLOT]
+    x = entry * STRIDE
     while o < b:
-        block = S.ids[x]
-        s0 = S.block_first[block]
-        for s in range(s0, s0 + S.block_size[block, OP]):
+        row = T[BLOCK] + 4 * np.int64(S.ids[x])
+        s = T[row + BLOCK_STATIC]
+        for _ in range(T[row + OP]):
+            static = T[STATIC] + 4 * s
             level = np.int64(0)
-            if S.op_slots[s] != 0:
+            if T[static + HAS_SLOT] != 0:
                 level = np.int64(S.levels[m])
                 m += 1
             if a <= o < b:
-                out[s * LEVEL_STRIDE + level] += S.op_weight[s]
+                out[s * LEVEL_STRIDE + level] += T[static + WEIGHT]
             o += 1
+            s += 1
         x += 1
 
 
 @njit
 def _count_in_pass(S: Any, begin: int, end: int, out: Any) -> None:
     """Add the population members among ops [begin, end) of one pass to `out`."""
-    for g in range(_segment_of(S, OP, begin), S.seg_body.size):
-        if S.seg_at[g, OP] >= end:
+    T = S.tables
+    for g in range(last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, begin), T[SEGMENTS]):
+        start, stop = T[T[SEG_AT] + 4 * g + OP], T[T[SEG_AT] + 4 * g + 4 + OP]
+        if start >= end:
             break
-        if S.seg_counted[g] == 0:
+        info = T[SEG_INFO] + 4 * g
+        if T[info + COUNTED] == 0:
             continue
-        a = max(begin, S.seg_at[g, OP]) - S.seg_at[g, OP] + S.seg_skip[g, OP]
-        b = min(end, S.seg_at[g + 1, OP]) - S.seg_at[g, OP] + S.seg_skip[g, OP]
-        body = S.seg_body[g]
-        if S.body_flat[body] >= 0:
+        shift = T[T[SEG_SKIP] + 4 * g + OP] - start
+        a, b = max(begin, start) + shift, min(end, stop) + shift
+        body = T[info + BODY]
+        if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
             _add_flat(S, body, a, b, out)
             continue
-        n = S.body_size[body, OP]
+        n = T[T[BODY_SIZE] + 4 * body + OP]
         while a < b:
-            stop = min(b, (a // n + 1) * n)
-            _add_indexed(S, body, a % n, a % n + stop - a, out)
-            a = stop
+            turn_end = min(b, (a // n + 1) * n)
+            _add_indexed(S, a % n, a % n + turn_end - a, out)
+            a = turn_end
 
 
 @njit
 def _counted_ops(S: Any, op: int) -> int:
     """Ops below `op` whose exception level is profiled."""
+    T = S.tables
     per_pass = np.int64(0)
     partial = np.int64(0)
-    turn = op // S.pass_size[OP]
-    rest = op - turn * S.pass_size[OP]
-    for g in range(S.seg_body.size):
-        if S.seg_counted[g] == 0:
+    turn = op // T[PASS + OP]
+    rest = op - turn * T[PASS + OP]
+    for g in range(T[SEGMENTS]):
+        if T[T[SEG_INFO] + 4 * g + COUNTED] == 0:
             continue
-        per_pass += S.seg_at[g + 1, OP] - S.seg_at[g, OP]
-        if rest > S.seg_at[g, OP]:
-            partial += min(rest, S.seg_at[g + 1, OP]) - S.seg_at[g, OP]
+        start, stop = T[T[SEG_AT] + 4 * g + OP], T[T[SEG_AT] + 4 * g + 4 + OP]
+        per_pass += stop - start
+        if rest > start:
+            partial += min(rest, stop) - start
     return turn * per_pass + partial
 
 
 @njit
 def _unmasked_from(S: Any, op: int) -> int:
     """First op at or after `op` that executes with interrupts unmasked; -1 if none ever does."""
-    turn = op // S.pass_size[OP]
-    rest = op - turn * S.pass_size[OP]
-    g = _segment_of(S, OP, rest)
-    if S.seg_masked[g] == 0:
+    T = S.tables
+    turn = op // T[PASS + OP]
+    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, op - turn * T[PASS + OP])
+    if T[T[SEG_INFO] + 4 * g + MASKED] == 0:
         return op
-    segments = S.seg_body.size
-    for step in range(1, segments + 1):
+    for step in range(1, T[SEGMENTS] + 1):
         h = g + step
         extra = np.int64(0)
-        if h >= segments:
-            h -= segments
+        if h >= T[SEGMENTS]:
+            h -= T[SEGMENTS]
             extra = 1
-        if S.seg_masked[h] == 0:
-            return (turn + extra) * S.pass_size[OP] + S.seg_at[h, OP]
+        if T[T[SEG_INFO] + 4 * h + MASKED] == 0:
+            return (turn + extra) * T[PASS + OP] + T[T[SEG_AT] + 4 * h + OP]
     return -1
 
 
@@ -359,20 +355,42 @@ class Stream:
     pass_counts: I64  # population members of one pass by static × LEVEL_STRIDE + level
     name: str
     build_seconds: float = 0.0
+    repeat: int = field(init=False)
+    ops: int = field(init=False)
+    _sizes: tuple[int, ...] = field(init=False)
+    _all_counted: bool = field(init=False)
+    _pop_is_op: bool = field(init=False)
+    _never_masked: bool = field(init=False)
 
-    @property
-    def repeat(self) -> int:
-        """How often the pass is repeated."""
-        return int(self.arrays.repeat[0])
+    def __post_init__(self) -> None:
+        T = self.arrays.tables
+        repeat = int(T[REPEAT])
+        info = T[T[SEG_INFO] : T[SEG_INFO] + 4 * T[SEGMENTS]].reshape(-1, 4)
+        sizes = tuple(int(T[PASS + axis]) * repeat for axis in range(AXES))
+        derived = {
+            "repeat": repeat,
+            "ops": sizes[OP],
+            "_sizes": sizes,
+            "_all_counted": bool(info[:, COUNTED].all()),
+            "_pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
+            "_never_masked": not info[:, MASKED].any(),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     def size(self, axis: int) -> int:
         """Extent of the whole stream on an axis."""
-        return int(self.arrays.pass_size[axis]) * self.repeat
+        return self._sizes[axis]
 
-    @property
-    def ops(self) -> int:
-        """Executed ops of the whole stream."""
-        return self.size(OP)
+    def rows(self) -> I64:
+        """Timing row of each static op [S]."""
+        T = self.arrays.tables
+        return T[T[STATIC] : T[STATIC] + 4 * T[STATICS]].reshape(-1, 4)[:, ROW]
+
+    def latency(self) -> I64:
+        """Quantiles of time in flight, ticks, by (row + level) × 256 + byte."""
+        T = self.arrays.tables
+        return T[T[LATENCY] :]
 
     @property
     def statics(self) -> int:
@@ -381,7 +399,7 @@ class Stream:
 
     def seek(self, axis: int, value: int) -> Place:
         """The op that holds `value` on `axis`; 0 <= value < size(axis)."""
-        return Place(*_seek(self.arrays, axis, value)[:7])
+        return Place(*_seek(self.arrays, axis, value))
 
     def tick(self, op: int) -> int:
         """Work time at which `op` begins; the stream's length for op = ops."""
@@ -389,6 +407,8 @@ class Stream:
 
     def pop(self, op: int) -> int:
         """Population members below `op`."""
+        if self._pop_is_op:
+            return op
         return self.size(POP) if op >= self.ops else int(_seek(self.arrays, OP, op)[1])
 
     def op_at(self, tick: int) -> int:
@@ -405,16 +425,20 @@ class Stream:
 
     def counted_ops(self, op: int) -> int:
         """Ops below `op` at a profiled exception level."""
+        if self._all_counted:
+            return op
         return int(_counted_ops(self.arrays, op))
 
     def unmasked_from(self, op: int) -> int:
         """First op at or after `op` with interrupts unmasked; `ops` if none is left."""
+        if self._never_masked:
+            return op
         found = int(_unmasked_from(self.arrays, min(op, self.ops)))
         return self.ops if found < 0 else min(found, self.ops)
 
     def count(self, begin: int, end: int, out: I64) -> None:
         """Add population members among ops [begin, end) to ``out[static × LEVEL_STRIDE + level]``."""
-        size = int(self.arrays.pass_size[OP])
+        size = int(self.arrays.tables[PASS + OP])
         first, last = begin // size, end // size
         if first == last:
             _count_in_pass(self.arrays, begin - first * size, end - first * size, out)
@@ -428,8 +452,8 @@ class Stream:
 
 def count_pass(arrays: StreamArrays) -> I64:
     """Population members of one pass by static × LEVEL_STRIDE + level."""
-    out = np.zeros(arrays.op_weight.size * LEVEL_STRIDE, np.int64)
-    _count_in_pass(arrays, 0, int(arrays.pass_size[OP]), out)
+    out = np.zeros(int(arrays.tables[STATICS]) * LEVEL_STRIDE, np.int64)
+    _count_in_pass(arrays, 0, int(arrays.tables[PASS + OP]), out)
     return out
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.workload.arrays import AXES, LEVEL_STRIDE, OP, POP, SLOT, TICK, StreamArrays, read_only
+from sim.workload import arrays
+from sim.workload.arrays import AXES, OP, POP, SLOT, TICK, StreamArrays, read_only
 
 I64 = NDArray[np.int64]
 
@@ -103,50 +104,70 @@ def assemble(
     sizes = [extent[-1] for extent in extents] + ([indexed.size] if indexed else [])
     body_size = np.array(sizes, np.int64).reshape(len(sizes), AXES)
     seg_at, seg_skip = _segments_at(segments, body_size, exclude_kernel)
-    starts = np.cumsum([0] + [body.static.size for body in flats])
-    column = _column(len(flats), indexed is not None)
-    empty = np.zeros((0, AXES), np.int64)
+    tables = {
+        arrays.SEG_AT: seg_at,
+        arrays.SEG_SKIP: seg_skip,
+        arrays.SEG_INFO: np.array(
+            [(s.body, _counted(s, exclude_kernel), int(s.masked), s.el) for s in segments]
+        ),
+        arrays.BODY_SIZE: body_size,
+        arrays.BODY_INFO: _body_info(flats, indexed),
+        arrays.FLAT_AT: np.concatenate([*(e[:-1] for e in extents), _NO_ROWS]),
+        arrays.FLAT_OP: np.concatenate([*(_flat_ops(b, statics) for b in flats), _NONE]),
+        arrays.BLOCK: _block_rows(blocks),
+        arrays.STATIC: np.stack(
+            [statics.weight, statics.slots, statics.ticks, statics.row], axis=1
+        ),
+        arrays.ROW_TICKS: timing.row_ticks,
+        arrays.LATENCY: timing.latency,
+    }
+    header = np.zeros(arrays.HEADER, np.int64)
+    header[arrays.REPEAT] = repeat
+    header[arrays.PASS : arrays.PASS + AXES] = seg_at[-1]
+    header[arrays.SEGMENTS] = len(segments)
+    header[arrays.STATICS] = statics.weight.size
     return StreamArrays(
-        repeat=read_only(np.array([repeat], np.int64)),
-        pass_size=read_only(seg_at[-1].copy()),
-        seg_at=read_only(seg_at),
-        seg_skip=read_only(seg_skip),
-        seg_body=_ints([s.body for s in segments]),
-        seg_counted=_ints([_counted(s, exclude_kernel) for s in segments]),
-        seg_masked=_ints([int(s.masked) for s in segments]),
-        seg_el=_ints([s.el for s in segments]),
-        body_size=read_only(body_size),
-        body_flat=column(list(starts[:-1]), -1),
-        body_exec=column([0] * len(flats), 0),
-        body_execs=column([0] * len(flats), indexed.ids.size if indexed else 0),
-        body_index=column([0] * len(flats), 0),
-        body_slot=column([0] * len(flats), 0),
-        flat_at=read_only(np.concatenate([e[:-1] for e in extents]) if extents else empty),
-        flat_op=read_only(_flat_ops(flats)),
-        index_at=read_only(indexed.index_at if indexed else empty),
+        tables=read_only(_image(header, tables)),
         ids=read_only(indexed.ids if indexed else np.zeros(0, np.uint32)),
         exec_ticks=read_only(indexed.exec_ticks if indexed else np.zeros(0, np.uint32)),
         levels=read_only(indexed.levels if indexed else np.zeros(0, np.uint8)),
-        block_size=read_only(blocks.size if blocks else empty),
-        block_first=read_only(blocks.first if blocks else np.zeros(0, np.int64)),
-        op_weight=read_only(statics.weight),
-        op_slots=read_only(statics.slots),
-        op_ticks=read_only(statics.ticks),
-        op_row=read_only(statics.row),
-        row_ticks=read_only(timing.row_ticks),
-        latency=read_only(timing.latency),
+        index=read_only(indexed.index_at if indexed else _NO_ROWS),
     )
 
 
-def _ints(values: Sequence[int]) -> I64:
-    return read_only(np.array(values, np.int64))
+def _flat_ops(body: FlatBody, statics: Statics) -> I64:
+    row_level = statics.row[body.static] + body.level
+    return np.asarray(row_level << arrays.ROW_SHIFT | body.static << 8 | body.level)
 
 
-def _column(flats: int, has_indexed: bool):  # type: ignore[no-untyped-def]
-    def make(flat_values: list[int], indexed_value: int) -> I64:
-        return _ints([*flat_values[:flats], *([indexed_value] if has_indexed else [])])
+_NONE = np.zeros(0, np.int64)
+_NO_ROWS = np.zeros((0, AXES), np.int64)
 
-    return make
+
+def _image(header: I64, tables: dict[int, I64]) -> I64:
+    """Header and tables in one array; each table's place is entered in the header."""
+    parts, at = [header], header.size
+    for slot, table in tables.items():
+        header[slot] = at
+        parts.append(np.ascontiguousarray(table, np.int64).reshape(-1))
+        at += table.size
+    return np.concatenate(parts)
+
+
+def _body_info(flats: Sequence[FlatBody], indexed: IndexedBody | None) -> I64:
+    starts = np.cumsum([0, *(body.static.size for body in flats)])
+    rows = [(int(start), 0, 0, 0) for start in starts[:-1]]
+    if indexed is not None:
+        rows.append((-1, indexed.ids.size, 0, 0))
+    return np.array(rows, np.int64).reshape(len(rows), AXES)
+
+
+def _block_rows(blocks: Blocks | None) -> I64:
+    if blocks is None:
+        return _NO_ROWS
+    rows = blocks.size.copy()
+    rows[:, arrays.BLOCK_STATIC] = blocks.first
+    return rows
 
 
 def _counted(segment: Segment, exclude_kernel: bool) -> int:
@@ -168,14 +189,3 @@ def _segments_at(
         at[g + 1] = at[g] + size
         skip[g] = segment.skip
     return at, skip
-
-
-def _flat_ops(flats: Sequence[FlatBody]) -> I64:
-    if not flats:
-        return np.zeros(0, np.int64)
-    return np.concatenate([(body.static << 8) | body.level for body in flats])
-
-
-def row_of(row: int) -> int:
-    """Index of a timing row in `row_ticks` and, times 256, in `latency`."""
-    return row * LEVEL_STRIDE

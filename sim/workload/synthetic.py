@@ -16,7 +16,7 @@ from sim import draws
 from sim.scenario.model import ConstantLatency, ExponentialLatency, Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
-from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble, row_of
+from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble
 from sim.workload.timing import TimingClass, get_preset
 
 I64 = NDArray[np.int64]
@@ -143,5 +143,3 @@ def _latency_table(phase: Phase) -> list[int] | None:
         case _:
             return None
 
-
-__all__ = ["MICRO_OPS_PER_ATOMIC", "row_of", "synthetic_stream"]

@@ -1,0 +1,253 @@
+"""The command line: data on stdout, everything else on stderr, exit codes of `ExitCode`.
+
+Every heavy import is inside a command, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from reports.exitcodes import ExitCode, table
+
+if TYPE_CHECKING:
+    from sim.scenario.loader import ScenarioError
+    from sim.scenario.model import Scenario
+
+Command = Callable[..., Any]
+
+JSON_OR_TABLE = click.Choice(["table", "json"])
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a scenario key, e.g. --set host.memlock=64KiB. May be repeated.",
+)
+format_option = click.option(
+    "--format", "form", type=JSON_OR_TABLE, default="table", show_default=True
+)
+
+
+@click.group(epilog=table(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="speskew")
+def main() -> None:
+    """Predict how much Arm SPE profiles differ between baremetal and KVM guests, and why.
+
+    No number this program prints is a measurement.
+    """
+
+
+def fail(code: ExitCode, message: str) -> NoReturn:
+    """One message on stderr, then out."""
+    click.echo(f"speskew: {message}", err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn the program's own errors into messages and exit codes."""
+    from reports.rundir import RunDirError
+    from sim.ledger import LawBrokenError
+    from sim.scenario.loader import ScenarioError
+
+    try:
+        yield
+    except ScenarioError as error:
+        say_problems(error)
+        sys.exit(ExitCode.USAGE)
+    except RunDirError as error:
+        fail(ExitCode.USAGE, str(error))
+    except LawBrokenError as error:
+        fail(ExitCode.MODEL, f"a law of the model is broken: {error}")
+    except KeyboardInterrupt:
+        fail(ExitCode.INTERRUPTED, "interrupted; no arm had finished, nothing written")
+
+
+def say_problems(error: ScenarioError) -> None:
+    """Each problem of a scenario on a line of its own: file:line:column: message."""
+    for p in error.problems:
+        click.echo(f"{p.file}:{p.line}:{p.col}: {p.message}", err=True)
+
+
+@contextmanager
+def stream_errors() -> Iterator[None]:
+    """A stream that cannot be read is the user's error."""
+    from sim.workload.spestream import StreamError
+
+    try:
+        yield
+    except StreamError as error:
+        fail(ExitCode.USAGE, str(error))
+
+
+def _load(source: str, overrides: tuple[str, ...], **more: int | None) -> Scenario:
+    from sim.scenario import loader
+
+    return loader.load(source, overrides, **more)
+
+
+@main.command(epilog=table())
+@click.argument("scenario")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--engine", type=click.Choice(["fast", "reference"]), default="fast")
+@click.option("--replications", type=click.IntRange(1))
+@click.option("--seed", type=click.IntRange(0))
+@set_option
+@format_option
+@click.option("--force", is_flag=True, help="Replace an existing run directory.")
+@click.option("--keep-records", is_flag=True, help="Write records.parquet.")
+@click.option("--no-report", is_flag=True, help="Write no report.html.")
+def run(
+    scenario: str,
+    output: Path | None,
+    jobs: int,
+    engine: str,
+    replications: int | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    form: str,
+    force: bool,
+    keep_records: bool,
+    no_report: bool,
+) -> None:
+    """Run SCENARIO (a YAML file or a stock name) and print a summary.
+
+    Writes a run directory with results, tables and report.html. Results do not depend on -j.
+    """
+    with exits(), stream_errors():
+        from reports import result, running
+        from sim.scenario import loader
+
+        loaded = _load(scenario, overrides, replications=replications, seed=seed)
+        options = running.Options(
+            source=scenario,
+            out=output,
+            jobs=jobs,
+            engine=engine,
+            force=force,
+            keep_records=keep_records,
+            report=not no_report,
+            argv=tuple(sys.argv[1:]),
+        )
+        outcome = running.run(loaded, loader.dump(loaded), options)
+        text = outcome.summary if form == "table" else result.dumps(outcome.result)
+        click.echo(text, nl=False)
+        running.say_written(outcome, report=not no_report)
+    if outcome.result["interrupted"]:
+        fail(ExitCode.INTERRUPTED, "interrupted; finished arms are kept and marked")
+
+
+@main.command(epilog=table())
+@click.argument("scenarios", nargs=-1, required=True)
+@set_option
+def validate(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
+    """Check SCENARIOS as a whole; every problem with its file, line and column on stderr."""
+    from sim.scenario.loader import ScenarioError
+
+    bad = False
+    for source in scenarios:
+        try:
+            loaded = _load(source, overrides)
+        except ScenarioError as error:
+            say_problems(error)
+            bad = True
+            continue
+        click.echo(f"{source}: ok, {len(loaded.arms)} arms, {loaded.replications} replications")
+    sys.exit(ExitCode.USAGE if bad else ExitCode.OK)
+
+
+@main.command(epilog=table())
+@click.argument("target")
+@set_option
+@click.option(
+    "--format", "form", type=JSON_OR_TABLE, default="table", show_default=True, help="Of a run."
+)
+def show(target: str, overrides: tuple[str, ...], form: str) -> None:
+    """Print TARGET: the summary of a run directory, or a scenario as it resolves."""
+    stored = Path(target) / "result.json"
+    if stored.is_file():
+        _show_run(stored, form)
+        return
+    with exits():
+        from sim.scenario import loader
+
+        click.echo(loader.dump(_load(target, overrides)), nl=False)
+
+
+def _show_run(stored: Path, form: str) -> None:
+    from reports.result import RESULT_VERSION
+    from reports.summary import render
+
+    text = stored.read_text(encoding="utf-8")
+    if form == "json":
+        click.echo(text, nl=False)
+        return
+    try:
+        result = json.loads(text)
+        version = result["result_version"]
+    except (ValueError, KeyError, TypeError):
+        fail(ExitCode.USAGE, f"{stored} is no result of speskew")
+    if version != RESULT_VERSION:
+        fail(ExitCode.BASELINE, f"{stored} has version {version}, not {RESULT_VERSION}; run again")
+    click.echo(render(result), nl=False)
+
+
+@main.command("list", epilog=table())
+@click.argument("what", type=click.Choice(["scenarios", "designs", "presets", "streams"]))
+@format_option
+def list_(what: str, form: str) -> None:
+    """List what there is to use."""
+    from reports import listing
+
+    rows = listing.rows(what)
+    if form == "json":
+        click.echo(json.dumps(rows, indent=1, sort_keys=True))
+        return
+    click.echo(listing.as_table(rows), nl=False)
+
+
+@main.command(epilog=table())
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from sim.scenario.schema import schema as scenario_schema
+
+    click.echo(json.dumps(scenario_schema(), indent=2))
+
+
+@main.command(epilog=table(), context_settings={"ignore_unknown_options": True})
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    help="The .spestream to write; further threads get a number. [default: PROGRAM.spestream]",
+)  # fmt: skip
+@click.option("--limit", metavar="OPS", help="Stop after so many ops, e.g. 100000000ops.")
+@click.option("--skip", metavar="OPS", default="0ops", show_default=True, help="Ops to pass over.")
+@click.option("--cpu", default="neoverse-n1", show_default=True, help="As qemu calls it.")
+@click.option("--force", is_flag=True, help="Overwrite.")
+def record(
+    program: tuple[str, ...],
+    output: Path | None,
+    limit: str | None,
+    skip: str,
+    cpu: str,
+    force: bool,
+) -> None:
+    """Record PROGRAM (AArch64 Linux, with its arguments after --) under qemu-user."""
+    from reports import recording
+
+    out = output or Path(f"{Path(program[0]).name}.spestream")
+    try:
+        for path in recording.record(program, out, limit=limit, skip=skip, cpu=cpu, force=force):
+            click.echo(path)
+    except recording.RecordingError as error:
+        fail(ExitCode.USAGE, str(error))
+    except KeyboardInterrupt:
+        fail(ExitCode.INTERRUPTED, "interrupted")

@@ -1,0 +1,61 @@
+"""Progress on stderr: a bar on a terminal, else one plain line per finished arm."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+Progress = Callable[[int, int, str], None]
+
+
+@contextmanager
+def shown(arms: int, *, quiet: bool = False) -> Iterator[Progress]:
+    """A callback (done, total, text) for the time of a run."""
+    if quiet:
+        yield lambda done, total, text: None
+    elif sys.stderr.isatty():
+        with _bar() as callback:
+            yield callback
+    else:
+        yield plain(arms)
+
+
+def plain(arms: int) -> Progress:
+    """Says a line whenever another arm's worth of units is done."""
+    started = time.monotonic()
+    said = 0
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal said
+        finished = done * arms // total if total else 0
+        if finished > said:
+            said = finished
+            seconds = time.monotonic() - started
+            click.echo(f"{finished}/{arms} arms, {seconds:.1f} s: {text}", err=True)
+
+    return report
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(done: int, total: int, text: str) -> None:
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield report

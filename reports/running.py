@@ -1,0 +1,154 @@
+"""What `speskew run` does after its options are read: simulate, describe, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports import progress, result, rundir, summary
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+    from sim.scenario.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `run` that are not part of the scenario."""
+
+    source: str
+    out: Path | None
+    jobs: int
+    engine: str
+    force: bool
+    keep_records: bool
+    report: bool
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished or interrupted run."""
+
+    result: dict[str, Any]
+    summary: str
+    target: Path
+
+
+def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
+    """Simulate every arm and write the run directory; finished arms survive Ctrl-C.
+
+    Raises RunDirError before anything is simulated if the directory cannot be written, and
+    KeyboardInterrupt if no arm had finished.
+    """
+    target = options.out or rundir.default_path(scenario.name, resolved)
+    rundir.check_target(target, force=options.force)
+    log = rundir.Log()
+    log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
+    arms, interrupted = _simulate(scenario, options, log)
+    described = result.build(scenario, arms, interrupted=interrupted)
+    text = summary.render(described)
+    with rundir.staged(target) as folder:
+        _write(folder, scenario, resolved, arms, described, text, options, log)
+    return Outcome(described, text, target)
+
+
+def _simulate(
+    scenario: Scenario, options: Options, log: rundir.Log
+) -> tuple[tuple[ArmResult, ...], bool]:
+    """Finished arms, and whether Ctrl-C came before all of them were."""
+    from sim import batch
+
+    interrupted = False
+    began = time.monotonic()
+    with progress.shown(len(scenario.arms)) as callback:
+        try:
+            arms = batch.run(
+                scenario,
+                engine=options.engine,
+                jobs=options.jobs,
+                keep_records=options.keep_records,
+                progress=callback,
+            )
+        except KeyboardInterrupt as stop:
+            arms = tuple(getattr(stop, "finished", ()))
+            interrupted = True
+            if not arms:
+                raise
+    log.add("interrupted" if interrupted else "simulated", seconds=time.monotonic() - began)
+    for arm in arms:
+        _log_arm(arm, log)
+    return arms, interrupted
+
+
+def _log_arm(arm: ArmResult, log: rundir.Log) -> None:
+    log.add(
+        "arm",
+        arm=arm.arm.name,
+        stream=arm.stream.name,
+        stream_ops=arm.stream.ops,
+        stream_build_seconds=arm.stream.build_seconds,
+        replications=len(arm.runs),
+        engine_events=sum(run.engine_events for run in arm.runs),
+        kernel_calls=sum(run.kernel_calls for run in arm.runs),
+        kernel_truncations=sum(run.kernel_truncations for run in arm.runs),
+    )
+
+
+def _write(
+    folder: Path,
+    scenario: Scenario,
+    resolved: str,
+    arms: Sequence[ArmResult],
+    described: dict[str, Any],
+    text: str,
+    options: Options,
+    log: rundir.Log,
+) -> None:
+    from reports import tables
+
+    rundir.write_text(folder, "scenario.resolved.yaml", resolved)
+    rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
+    rundir.write_text(folder, "result.json", result.dumps(described))
+    rundir.write_text(folder, "summary.txt", text)
+    names = tables.write(folder, arms, records=options.keep_records)
+    if options.report:
+        from reports import page
+
+        html = page.render(scenario, resolved, arms, described)
+        rundir.write_text(folder, "report.html", html)
+    log.add("written", tables=names, report=options.report)
+    rundir.write_text(folder, "log.jsonl", log.lines())
+    made = rundir.manifest(
+        resolved=resolved,
+        seed=scenario.seed,
+        argv=options.argv,
+        options={
+            "engine": options.engine,
+            "jobs": options.jobs,
+            "keep_records": options.keep_records,
+            "interrupted": described["interrupted"],
+        },
+        log=log,
+    )
+    rundir.write_text(folder, "manifest.json", rundir.dump_json(made))
+
+
+def raw_scenario(source: str) -> str:
+    """The scenario as its author wrote it: a file, or a stock scenario by name."""
+    path = Path(source)
+    if path.is_file():
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    stock = resources.files("scenarios") / f"{source.removesuffix('.yaml')}.yaml"
+    return stock.read_text(encoding="utf-8")
+
+
+def say_written(outcome: Outcome, *, report: bool) -> None:
+    """The last line on stderr: where the result is."""
+    click.echo(str(outcome.target / "report.html" if report else outcome.target), err=True)

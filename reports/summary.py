@@ -1,0 +1,287 @@
+"""One screen per arm: what is lost and why, whether it skews, what the cure costs.
+
+A pure function of `result.json`, so that `run` and `show` print the same. Every number is labelled
+as a prediction: no KVM support for SPE can be measured today.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from analysis.losses import same_order
+from reports.text import interval, milliseconds, number, percent, printable, size, with_interval
+
+WIDTH = 100
+HEAD = 21
+NUMA_FAST_S, NUMA_SLOW_S = 6.4, 60.0
+"""NUMA balancing visits each page of a 16 GiB guest once in so many seconds (published range)."""
+ENABLE_BAND_US = (55.0, 1500.0)
+"""Walk, pin and map of 512 pages on an enable edge: warm, and with unmapping on unpin."""
+BAND_PAGES = 512
+PIN_CAUSES = ("walk", "pin", "map", "unpin")
+UNMASKED_NOTE = (
+    "Loss is not skew: where it falls on random code it makes a profile noisier, not biased."
+)
+EXIT_NUMBER_NOTE = (
+    "KVM_EXIT_RLIMIT is number 41 in the RFC; later headers use 41 for KVM_EXIT_ARM_SEA."
+)
+
+Arm = dict[str, Any]
+
+
+def render(result: dict[str, Any]) -> str:
+    """The summary of a run as text."""
+    head = f"{printable(result['scenario'])}: prediction of {len(result['arms'])} arms, "
+    head += f"{result['replications']} replications, seed {result['seed']}"
+    blocks = [*_wrapped(head, ""), *_wrapped(printable(result["question"]), "  ")]
+    blocks += _wrapped("Simulated, not measured. Intervals are 95 % over replications.", "  ")
+    if result["interrupted"]:
+        blocks += _wrapped("INTERRUPTED: only the arms that had finished are here.", "  ")
+    for name in result["arm_order"]:
+        blocks += ["", *_block(name, result)]
+    return "\n".join(blocks) + "\n"
+
+
+def _block(name: str, result: dict[str, Any]) -> Iterator[str]:
+    arm, base = result["arms"][name], baseline(result)
+    yield heading(name, arm, arm is base)
+    rows: list[tuple[str, Iterator[str]]] = [
+        ("predicted loss", loss_lines(arm, base)),
+        ("predicted skew", skew_lines(arm, base)),
+        ("predicted time", time_lines(arm, base)),
+        ("predicted memory", memory_lines(arm)),
+        ("predicted exits", exit_lines(arm)),
+        ("predicted records", record_lines(arm)),
+        ("predicted unmapping", unmap_lines(arm)),
+        ("predicted end", end_lines(arm)),
+    ]
+    for title, lines in rows:
+        first = title
+        for line in lines:
+            yield from _wrapped(line, " " * (HEAD + 2), f"  {first:<{HEAD}}")
+            first = ""
+
+
+def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+    start = indent if first is None else first
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def baseline(result: dict[str, Any]) -> Arm | None:
+    """The arm that the others are compared with."""
+    name = result["baseline"]
+    return None if name is None else result["arms"][name]
+
+
+def heading(name: str, arm: Arm, is_baseline: bool) -> str:
+    """Name, design and what the reader must know first."""
+    marks = ["baseline"] if is_baseline else []
+    if arm["setup"]["upper_bound"]:
+        marks.append("UPPER BOUND, not an expectation")
+    if arm["design"] != name:
+        marks.insert(0, f"design {arm['design']}")
+    return printable(name) + (f"  ({'; '.join(marks)})" if marks else "")
+
+
+def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
+    """Loss in all, then by cause, then how it compares."""
+    ops = arm["ledger"]["ops"]
+    total = arm["loss"]["total"]
+    if total["mean"] is None:
+        yield "no op of the population was executed"
+        return
+    causes = [k for k in arm["loss"] if k != "total" and ops[k]]
+    lost = sum(ops[k] for k in causes)
+    population = ops["executed"] - ops["not_in_population"]
+    yield (
+        f"{with_interval(total, 100, '%')} of population ops: {lost:,} of {population:,} ops, "
+        "all replications"
+    )
+    for cause in sorted(causes, key=lambda k: (-ops[k], k)):
+        yield f"{cause} {percent(arm['loss'][cause]['mean'])} ({ops[cause]:,} ops)"
+    if base is not None and arm is not base and harmless_loss(arm, base):
+        yield f"The loss is of baremetal's order. {UNMASKED_NOTE}"
+
+
+def harmless_loss(arm: Arm, base: Arm) -> bool:
+    """True if an arm loses no more than baremetal, give or take half an order of magnitude."""
+    a, b = arm["loss"]["total"]["mean"], base["loss"]["total"]["mean"]
+    return a is not None and b is not None and same_order(a, b)
+
+
+def skew(arm: Arm) -> str:
+    """`none detected`, `detected`, `identical` or `not judged`, from the symbol view."""
+    excess = arm["profile"]["symbol"]["tvd_excess"]
+    if excess["mean"] is None or excess["ci95"] is None:
+        return "not judged"
+    if excess["ci95"] == "exact":
+        return "identical" if excess["mean"] == 0 else "detected"
+    return "detected" if excess["ci95"][0] > 0 else "none detected"
+
+
+def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
+    """Distance in excess of the noise floor, then signed shares."""
+    view = arm["profile"]["symbol"]
+    if view["tvd_vs_truth"]["mean"] is None:
+        yield "no samples, so no profile"
+        return
+    if arm is not base:
+        yield _excess_line(arm)
+        shares = arm["shares_verdict"]
+        yield f"symbol shares: {shares['status']}. {printable(shares['sentence'])}"
+    if arm["loss_skew"]["mean"] is not None:
+        yield (
+            f"what was lost moves {with_interval(arm['loss_skew'], 100, '%')} of the profile "
+            "between symbols, sampling noise aside"
+        )
+    yield (
+        f"symbol TVD vs truth {number(view['tvd_vs_truth']['mean'])}; a perfect profile of as many "
+        f"samples has {number(view['tvd_truth_floor']['mean'])}"
+    )
+
+
+def _excess_line(arm: Arm) -> str:
+    view, found = arm["profile"]["symbol"], skew(arm)
+    if found == "not judged":
+        return (
+            "not judged: needs a baremetal arm, the same executed ops and 2 replications or more"
+        )
+    excess = view["tvd_excess"]
+    if found == "identical":
+        return "none: in every replication symbol TVD is exactly that of baremetal against itself"
+    return (
+        f"{found}: symbol TVD vs baremetal {number(view['tvd_vs_baremetal']['mean'])}, noise floor "
+        f"{number(view['tvd_noise_floor']['mean'])}, in excess of it "
+        f"{number(excess['mean'])} {interval(excess)}"
+    )
+
+
+def time_by_cause(arm: Arm) -> dict[str, float]:
+    """Wall time by cause, ms, mean over replications and vCPUs; `wall` and `running` included."""
+    setup = arm["setup"]
+    share = max(1, len(arm["replications"]) * setup["vcpus"])
+    return {
+        cause: milliseconds(ticks, setup["clock_hz"]) / share
+        for cause, ticks in arm["ledger"]["time"].items()
+    }
+
+
+def time_added(arm: Arm, base: Arm) -> dict[str, float]:
+    """Time by cause beyond baremetal's, ms, causes that differ, largest first."""
+    mine, theirs = time_by_cause(arm), time_by_cause(base)
+    extra = {c: mine[c] - theirs.get(c, 0.0) for c in mine if c not in ("wall", "running")}
+    return dict(sorted(((c, x) for c, x in extra.items() if x), key=lambda x: (-abs(x[1]), x[0])))
+
+
+def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
+    """Wall time, what was added by cause, and the band that v6 times are."""
+    wall = f"{with_interval(arm['wall'], 1, 'ms')} wall per vCPU"
+    if base is None or arm is base:
+        yield wall
+    elif arm["time_added"]["mean"] is None:
+        yield f"{wall}; not compared (other ops than baremetal)"
+    else:
+        yield f"{wall}, {with_interval(arm['time_added'], 100, '%')} above baremetal"
+        parts = [
+            f"{cause} {extra:+.3g} ms ({100 * extra / base['wall']['mean']:+.2g} %)"
+            for cause, extra in time_added(arm, base).items()
+        ]
+        if parts:
+            yield "by cause: " + ", ".join(parts)
+    if arm["setup"]["virtual"] and arm["setup"]["backing"] != "none":
+        yield band_line(arm)
+
+
+def band_ms(arm: Arm) -> tuple[float, float]:
+    """What walk, pin, map and unpin may cost, ms per replication and vCPU: the published band."""
+    setup = arm["setup"]
+    pages = setup["aux_bytes"] / 2 / setup["page_bytes"]
+    share = max(1, len(arm["replications"]) * setup["vcpus"])
+    edges = arm["rlimit"]["enables"] / share * pages / BAND_PAGES / 1000
+    return edges * ENABLE_BAND_US[0], edges * ENABLE_BAND_US[1]
+
+
+def band_line(arm: Arm) -> str:
+    """The pin costs of this run inside the band that is all anybody knows."""
+    times = time_by_cause(arm)
+    here = sum(times[c] for c in PIN_CAUSES)
+    low, high = band_ms(arm)
+    return (
+        f"walk + pin + map + unpin is {here:.3g} ms here. The costs of mapping are UNVERIFIED: "
+        f"estimates of 55 to 1,500 µs per enable of 512 pages make it {low:.3g} to {high:.3g} ms"
+    )
+
+
+def memory_lines(arm: Arm) -> Iterator[str]:
+    """Locked memory at its peak against the limit."""
+    if not arm["setup"]["virtual"]:
+        return
+    peak, limit = arm["rlimit"]["locked_bytes_peak"], arm["setup"]["limit_bytes"]
+    against = "no limit" if limit is None else f"RLIMIT_MEMLOCK {size(limit)} at the start"
+    yield f"{size(peak)} locked for SPE at the peak; {against}"
+
+
+def exit_lines(arm: Arm) -> Iterator[str]:
+    """RLIMIT exits and refused configurations."""
+    if not arm["setup"]["virtual"]:
+        return
+    r = arm["rlimit"]
+    yield (
+        f"{r['exits']:,} KVM_EXIT_RLIMIT in {r['enables']:,} enables; "
+        f"{r['config_enomem']:,} times -ENOMEM at configuration"
+    )
+    if r["exits"]:
+        yield f"excess at most {size(r['excess_bytes_max'])}. {EXIT_NUMBER_NOTE}"
+
+
+def record_lines(arm: Arm) -> Iterator[str]:
+    """Records delivered, and every way a selected op failed to become one."""
+    s, d = arm["ledger"]["selections"], arm["ledger"]["delivery"]
+    yield f"{d['delivered']:,} delivered of {s['selected']:,} selected, all replications"
+    gone = {
+        name: part[name]
+        for part, names in (
+            (s, ("collided", "discarded_in_flight", "in_flight_at_end", "filtered")),
+            (s, ("not_written", "lost_at_fault", "discarded_by_mode")),
+            (d, ("voided_by_DL", "overwritten", "lost_at_copy", "unread_at_end")),
+        )
+        for name in names
+        if part[name]
+    }
+    if gone:
+        yield "not delivered: " + ", ".join(f"{k} {v:,}" for k, v in gone.items())
+
+
+def numa_band(arm: Arm) -> tuple[float, float]:
+    """Pages per second that NUMA balancing zaps of a vCPU's AUX buffer: slowest, fastest."""
+    pages = arm["setup"]["aux_bytes"] / arm["setup"]["page_bytes"]
+    return pages / NUMA_SLOW_S, pages / NUMA_FAST_S
+
+
+def unmap_lines(arm: Arm) -> Iterator[str]:
+    """The zap rate that an arm implies, beside the published one."""
+    rate = arm["unmap_rate_per_s"]
+    if not arm["setup"]["virtual"] or rate is None or arm["setup"]["unmap"] == "never":
+        return
+    slow, fast = numa_band(arm)
+    pages = arm["setup"]["aux_bytes"] // arm["setup"]["page_bytes"]
+    yield (
+        f"{number(rate)} pages/s and vCPU implied; published NUMA balancing: {number(slow)} to "
+        f"{number(fast)} pages/s ({pages:,} pages per 60 s … 6.4 s)"
+    )
+    if arm["setup"]["upper_bound"]:
+        yield f"UPPER BOUND: {number(rate / fast)} times the fastest published rate"
+
+
+def end_lines(arm: Arm) -> Iterator[str]:
+    """Why an arm ended before its stream did."""
+    at, whole = arm["ended_at_op"], arm["setup"]["stream_ops"]
+    if at < whole or arm["verdict"]:
+        reason = f": {printable(arm['verdict'])}" if arm["verdict"] else ""
+        yield f"ended at op {at:,} of {whole:,}{reason}"
+    if arm["setup"]["restart"] == "resync":
+        yield "restart: resync pairs arms artificially; read it beside the same arm with hold"

@@ -47,6 +47,7 @@ from sim.workload.arrays import (
 )
 
 BLOCK = 256
+MIN_BLOCK = 4
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
 MAX_IN_FLIGHT = 4
@@ -383,6 +384,19 @@ def _commit_block(
 
 
 @njit
+def _block_size(state: Any, config: Any, pages: Any, want: int) -> int:
+    """Candidates of the next block: no more than fit before FULL or the next missing page."""
+    room = (config[LIMIT] - state[POINTER]) // config[RECORD] - 2
+    page = state[POINTER] >> config[PAGE_SHIFT]
+    last = min(pages.size, page + (want * config[RECORD] >> config[PAGE_SHIFT]) + 2)
+    while page < last and pages[page] != 0:
+        page += 1
+    if page < last:
+        room = min(room, ((page << config[PAGE_SHIFT]) - state[POINTER]) // config[RECORD] - 1)
+    return min(want, max(MIN_BLOCK, room))
+
+
+@njit
 def _room(state: Any, config: Any, pages: Any, records: int) -> bool:
     """Can `records` be written without FULL and without a fault?"""
     end = state[POINTER] + records * config[RECORD]
@@ -419,10 +433,9 @@ def advance(
     state[ROWS] = 0
     used = 0
     status = -1
-    want = 8
+    want = BLOCK if horizon == FOREVER else MIN_BLOCK
     while status < 0:
-        m = min(want, candidates - used)
-        m = max(m, 0)
+        m = min(_block_size(state, config, pages, want), candidates - used)
         if config[JITTER] == _ERND:
             _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
         else:
@@ -497,7 +510,7 @@ def advance(
             _next_candidate(state, config)
             used += 1
             j += 1
-        want = max(8, want >> 1)
+        want = max(MIN_BLOCK, want >> 1)
     return status
 
 

@@ -1,0 +1,149 @@
+"""From an arm's settings to a machine: text times become ticks here, once.
+
+Distributions become integer quantile tables and costs become ticks at the arm's core clock; the
+machine and everything below it see integers only.
+"""
+
+from __future__ import annotations
+
+from sim import draws, units
+from sim.kvm.policies import KvmCosts
+from sim.linux.aux import Geometry
+from sim.linux.driver import DriverCosts, sanitise_period
+from sim.machine import MachineSpec, UnmapSpec
+from sim.host import SWEEP_MEMORY
+from sim.scenario.model import (
+    Arm,
+    ConstantTime,
+    ExponentialTime,
+    PoissonUnmap,
+    Recorded,
+    Settings,
+    TimeDistribution,
+    UniformTime,
+)
+from sim.scenario.parameters import resolve as resolve_parameters
+from sim.spe.filter import build_filter
+from sim.spe.record import CoreFacts
+from sim.spe.select import Jitter
+from sim.workload.arrays import Stream
+from sim.workload.timing import get_preset
+
+_JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
+
+
+def stream_of(settings: Settings) -> Stream:
+    """The instruction stream of an arm's settings."""
+    workload, spe = settings.workload, settings.spe
+    micro_ops = spe.population == "micro_ops"
+    if isinstance(workload, Recorded):
+        from sim.workload.index import recorded_stream
+
+        return recorded_stream(
+            workload.path, repeat=workload.repeat, core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops,
+            overlay=workload.kernel, clock_hz=settings.cpu.clock,
+        )  # fmt: skip
+    from sim.workload.synthetic import synthetic_stream
+
+    return synthetic_stream(
+        workload, core=settings.cpu.core, exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops
+    )
+
+
+def stream_key(settings: Settings) -> str:
+    """Settings with equal keys share a stream."""
+    spe = settings.spe
+    parts = (settings.cpu, spe.exclude_kernel, spe.population, settings.workload)
+    return repr(parts)
+
+
+def core_facts(settings: Settings) -> CoreFacts:
+    """What the core preset says about records."""
+    preset = get_preset(settings.cpu.core)
+    return CoreFacts(
+        preset.level_events(), preset.level_source(), (1 << settings.spe.counter_bits) - 1
+    )
+
+
+def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
+    """An arm in ticks and bytes."""
+    settings = arm.settings
+    clock = settings.cpu.clock
+    parameters = resolve_parameters(settings)
+    spe, driver, vm, host = settings.spe, settings.driver, settings.vm, settings.host
+    return MachineSpec(
+        policies=arm.policies,
+        vcpus=vm.vcpus,
+        period=spe.interval,
+        interval=sanitise_period(spe.interval, spe.min_interval),
+        jitter=_JITTER[spe.jitter],
+        jitter_mask=255,
+        resync=spe.restart == "resync",
+        in_flight=spe.in_flight,
+        filter=build_filter(spe.filter, stream.static_class, core_facts(settings).level_events),
+        aux=Geometry(driver.aux, vm.page_bytes, driver.watermark or driver.aux // 2),
+        aux_va=settings.buffer.va,
+        granule=vm.page_bytes,
+        warm=settings.buffer.initial_s2 == "warm",
+        max_buffer=vm.max_buffer,
+        memlock=host.memlock,
+        memlock_hard=host.memlock_hard,
+        cap_ipc_lock=host.cap_ipc_lock,
+        exits=_exits(settings),
+        unmap=_unmap(settings, parameters),
+        irq_latency=law(parameters["t_irq_latency"], clock),
+        driver=_driver_costs(parameters, clock),
+        kvm=_kvm_costs(parameters, clock),
+        switch_ticks=units.ticks(settings.switch.every, clock) if settings.switch else 0,
+        away_ticks=units.ticks(settings.switch.away, clock) if settings.switch else 0,
+        random_start=True,
+    )
+
+
+def law(distribution: TimeDistribution, clock_hz: int) -> tuple[int, ...]:
+    """A time distribution as an integer quantile table in ticks."""
+    match distribution:
+        case ConstantTime(value=value):
+            return (units.ticks(value, clock_hz),)
+        case UniformTime(low=low, high=high):
+            return draws.uniform_table(units.ticks(low, clock_hz), units.ticks(high, clock_hz))
+        case ExponentialTime(mean=mean):
+            return draws.exponential_table(units.ticks(mean, clock_hz))
+
+
+def _exits(settings: Settings) -> tuple[int, ...] | None:
+    gap = settings.vm.exits
+    return draws.exponential_table(units.ticks(gap, settings.cpu.clock)) if gap else None
+
+
+def _unmap(settings: Settings, parameters: dict[str, TimeDistribution]) -> UnmapSpec:
+    unmap, clock = settings.host.unmap, settings.cpu.clock
+    if isinstance(unmap, PoissonUnmap):
+        if unmap.poisson == 0:
+            return UnmapSpec("never")
+        return UnmapSpec("poisson", draws.exponential_table(units.ticks(unmap.poisson, clock)))
+    if unmap != "published":
+        return UnmapSpec(unmap)
+    periods = law(parameters["t_numa_sweep"], clock)
+    scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
+    return UnmapSpec("published", scaled)
+
+
+def _constant(parameters: dict[str, TimeDistribution], name: str, clock: int) -> int:
+    distribution = parameters[name]
+    assert isinstance(distribution, ConstantTime), name
+    return units.ticks(distribution.value, clock)
+
+
+def _driver_costs(parameters: dict[str, TimeDistribution], clock: int) -> DriverCosts:
+    return DriverCosts(
+        start=_constant(parameters, "t_driver_start", clock),
+        stop=_constant(parameters, "t_driver_stop", clock),
+        handler=_constant(parameters, "t_irq_handler", clock),
+    )
+
+
+def _kvm_costs(parameters: dict[str, TimeDistribution], clock: int) -> KvmCosts:
+    names = KvmCosts.__dataclass_fields__
+    return KvmCosts(**{name: _constant(parameters, f"t_{name}", clock) for name in names})

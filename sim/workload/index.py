@@ -1,0 +1,430 @@
+"""The index of a recorded stream: decoded once, memory-mapped, shared by arms and workers.
+
+Building costs O(ops) once per (file, core preset, cache-model version, population); after it, cost
+grows with samples and state changes, never with instructions. The index holds block executions,
+their ticks, memory levels and addresses by slot, and a row of cumulative (OP, POP, TICK, SLOT)
+every `STRIDE` executions. It is keyed by the file's content hash and lies in the cache directory.
+
+Fidelity note. Ticks of an op come from the core preset's (class, level) throughput; levels from the
+preset's cache model over the recorded addresses (`sim.workload.timing`). An optional *kernel
+overlay* inserts synthetic EL1 code at timer ticks and recorded `svc`, each entry beginning with a
+stretch that has PSTATE.I set; its lengths are UNVERIFIED. qemu-user streams are EL0 only, so without
+the overlay nothing is masked. Page faults of the recorded program are not modelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import draws
+from sim.draws import njit
+from sim.scenario.model import KernelOverlay
+from sim.units import TICKS_PER_CYCLE, ticks
+from sim.workload.a64 import Flag
+from sim.workload.arrays import (
+    AXES,
+    LEVEL_STRIDE,
+    OP,
+    POP,
+    SLOT,
+    STRIDE,
+    TICK,
+    Stream,
+    StreamArrays,
+    count_pass,
+    read_only,
+)
+from sim.workload.build import (
+    Blocks,
+    FlatBody,
+    IndexedBody,
+    Segment,
+    Statics,
+    Timing,
+    assemble,
+)
+from sim.workload.spestream import Recording, content_hash, read_spestream
+from sim.workload.timing import CACHE_MODEL_VERSION, CorePreset, TimingClass, get_preset, memory_levels
+
+I64 = NDArray[np.int64]
+INDEX_VERSION = 1
+MICRO_OPS_PER_PAIR = 2
+"""UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
+
+_STORE, _ATOMIC = 2, 3
+_BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses")
+_SMALL = (
+    "block_first", "block_size", "weight", "slots", "op_ticks", "row", "pc", "op_class", "payload",
+    "symbol", "size", "svc_ops", "pass_counts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The arrays of one recorded stream for one core and population; see `_BIG` and `_SMALL`."""
+
+    arrays: dict[str, NDArray[Any]]
+    symbols: tuple[str, ...]
+    name: str
+    build_seconds: float
+
+
+def recorded_stream(
+    path: str, *, repeat: int, core: str, exclude_kernel: bool, micro_ops: bool,
+    overlay: KernelOverlay | None, clock_hz: int,
+) -> Stream:  # fmt: skip
+    """A recorded stream, repeated; builds its index on first use."""
+    preset = get_preset(core)
+    index = load_index(Path(path), preset, micro_ops)
+    plain = _stream(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
+    if overlay is None:
+        return plain
+    return _with_kernel(index, plain, preset, overlay, clock_hz, repeat, exclude_kernel)
+
+
+# --- cache -----------------------------------------------------------------------------------
+
+
+def index_key(path: Path, core: str, micro_ops: bool) -> str:
+    """Address of an index in the cache."""
+    parts = (content_hash(path), core, CACHE_MODEL_VERSION, INDEX_VERSION, STRIDE, micro_ops)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
+    """The index of a stream file, from the cache or built now."""
+    home = draws.cache_root() / "index" / index_key(path, preset.name, micro_ops)
+    if not (home / "meta.json").exists():
+        _build_into(home, path, preset, micro_ops)
+    meta = json.loads((home / "meta.json").read_text())
+    arrays = {
+        name: np.load(home / f"{name}.npy", mmap_mode="r" if name in _BIG else None)
+        for name in (*_BIG, *_SMALL)
+    }
+    return Index(arrays, tuple(meta["symbols"]), meta["name"], float(meta["build_seconds"]))
+
+
+def _build_into(home: Path, path: Path, preset: CorePreset, micro_ops: bool) -> None:
+    """Build beside the place and rename: a killed build leaves nothing behind that is used."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    arrays, symbols, name = build_index(read_spestream(path), preset, micro_ops)
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=home.parent))
+    try:
+        for key, array in arrays.items():
+            np.save(work / f"{key}.npy", array)
+        meta = {
+            "symbols": symbols,
+            "name": name,
+            "build_seconds": round(time.perf_counter() - began, 3),
+        }
+        (work / "meta.json").write_text(json.dumps(meta))
+        os.replace(work, home)
+    except OSError:
+        if not (home / "meta.json").exists():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+# --- build -----------------------------------------------------------------------------------
+
+
+def build_index(
+    recording: Recording, preset: CorePreset, micro_ops: bool
+) -> tuple[dict[str, NDArray[Any]], list[str], str]:
+    """(arrays, symbol names, stream name) of a recording; O(ops)."""
+    flags = recording.flags.astype(np.int64)
+    op_class = recording.op_class.astype(np.int64)
+    slots = ((flags & Flag.SLOT) != 0).astype(np.int64)
+    row = _timing_class(op_class, flags) * LEVEL_STRIDE
+    throughput = preset.throughput_ticks()
+    op_ticks = np.where(slots, 0, throughput[row])
+    weight = _weights(op_class, flags, micro_ops)
+    first = recording.block_first.astype(np.int64)
+    length = recording.block_len.astype(np.int64)
+    size = _block_sizes(first, length, weight, slots)
+    stores = np.isin(op_class, (_STORE, _ATOMIC)).astype(np.uint8)
+    slot_stores = np.zeros(recording.addresses.size, np.uint8)
+    _slots_of(recording.ids, first, length, slots, stores, slot_stores)
+    levels = memory_levels(recording.addresses, slot_stores, preset)
+    exec_ticks = np.zeros(recording.ids.size, np.uint32)
+    _exec_ticks(
+        recording.ids, first, length, slots, op_ticks, row, throughput, levels, exec_ticks
+    )
+    index_at, extent = _index_rows(recording.ids, size, exec_ticks)
+    symbol, names = _symbols(recording)
+    arrays = {
+        "ids": recording.ids, "exec_ticks": exec_ticks, "levels": levels, "index_at": index_at,
+        "addresses": recording.addresses, "block_first": first, "block_size": size,
+        "weight": weight, "slots": slots, "op_ticks": op_ticks, "row": row, "pc": recording.pc,
+        "op_class": recording.op_class, "payload": recording.op_payload, "symbol": symbol,
+        "size": extent, "svc_ops": _svc_ops(recording, flags, length),
+        "pass_counts": np.zeros(0, np.int64),
+    }  # fmt: skip
+    arrays["pass_counts"] = _stream_arrays(arrays, preset, 1, True).pass_counts
+    return arrays, names, recording.program
+
+
+def _timing_class(op_class: I64, flags: I64) -> I64:
+    simd = ((flags & Flag.FP_SIMD) != 0) & (op_class == 0)
+    return np.where(simd, int(TimingClass.FP_SIMD), op_class)
+
+
+def _weights(op_class: I64, flags: I64, micro_ops: bool) -> I64:
+    if not micro_ops:
+        return np.ones(op_class.size, np.int64)
+    several = ((flags & Flag.PAIR) != 0) | (op_class == _ATOMIC)
+    return np.where(several, MICRO_OPS_PER_PAIR, 1).astype(np.int64)
+
+
+def _block_sizes(first: I64, length: I64, weight: I64, slots: I64) -> I64:
+    """Extent of each static block [K, 4]."""
+    size = np.zeros((first.size, AXES), np.int64)
+    pops, counts = np.cumsum(np.r_[0, weight]), np.cumsum(np.r_[0, slots])
+    size[:, OP] = length
+    size[:, POP] = pops[first + length] - pops[first]
+    size[:, SLOT] = counts[first + length] - counts[first]
+    return size
+
+
+@njit
+def _slots_of(ids: Any, first: Any, length: Any, slots: Any, kind: Any, out: Any) -> None:
+    """`kind` of the static op behind each memory slot, in execution order."""
+    m = 0
+    for x in range(ids.size):
+        block = ids[x]
+        for s in range(first[block], first[block] + length[block]):
+            if slots[s] != 0:
+                out[m] = kind[s]
+                m += 1
+
+
+@njit
+def _exec_ticks(
+    ids: Any, first: Any, length: Any, slots: Any, op_ticks: Any, row: Any, throughput: Any,
+    levels: Any, out: Any,
+) -> None:  # fmt: skip
+    """Ticks of each block execution."""
+    m = 0
+    for x in range(ids.size):
+        block = ids[x]
+        total = np.int64(0)
+        for s in range(first[block], first[block] + length[block]):
+            if slots[s] != 0:
+                total += throughput[row[s] + levels[m]]
+                m += 1
+            else:
+                total += op_ticks[s]
+        out[x] = total
+
+
+def _index_rows(ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]) -> tuple[I64, I64]:
+    """Cumulative extent before every STRIDE-th execution, and the whole extent."""
+    per_exec = size[ids]
+    per_exec[:, TICK] = exec_ticks
+    entries = -(-ids.size // STRIDE)
+    padded = np.zeros((entries * STRIDE, AXES), np.int64)
+    padded[: ids.size] = per_exec
+    sums = np.cumsum(padded.reshape(entries, STRIDE, AXES).sum(axis=1), axis=0)
+    rows = np.zeros((entries, AXES), np.int64)
+    rows[1:] = sums[:-1]
+    return rows, sums[-1]
+
+
+def _symbols(recording: Recording) -> tuple[NDArray[np.int32], list[str]]:
+    """Symbol number of each static op, and the names; number 0 is unknown code."""
+    names = ["[unknown]"]
+    symbol = np.zeros(recording.pc.size, np.int32)
+    for entry in recording.symbols:
+        inside = (recording.pc >= entry.start) & (recording.pc < entry.start + max(4, entry.size))
+        if inside.any():
+            symbol[inside] = len(names)
+            names.append(entry.name)
+    return symbol, names
+
+
+def _svc_ops(recording: Recording, flags: I64, length: I64) -> I64:
+    """Op index after each executed system call."""
+    first = recording.block_first.astype(np.int64)
+    last = first + length - 1
+    calls = (flags[last] & Flag.SVC) != 0
+    if not calls.any():
+        return np.zeros(0, np.int64)
+    ends = np.cumsum(length[recording.ids])
+    return ends[calls[recording.ids]]
+
+
+# --- stream ----------------------------------------------------------------------------------
+
+
+def _timing(preset: CorePreset) -> Timing:
+    return Timing(preset.throughput_ticks(), preset.latency_quantiles())
+
+
+def _statics(arrays: dict[str, NDArray[Any]]) -> Statics:
+    return Statics(arrays["weight"], arrays["slots"], arrays["op_ticks"], arrays["row"])
+
+
+def _indexed(arrays: dict[str, NDArray[Any]]) -> IndexedBody:
+    return IndexedBody(
+        arrays["ids"], arrays["exec_ticks"], arrays["levels"], arrays["index_at"], arrays["size"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    arrays: StreamArrays
+    pass_counts: I64
+
+
+def _stream_arrays(
+    arrays: dict[str, NDArray[Any]], preset: CorePreset, repeat: int, exclude_kernel: bool
+) -> _Arrays:
+    blocks = Blocks(arrays["block_first"], arrays["block_size"])
+    made = assemble(
+        _statics(arrays), (), _indexed(arrays), blocks, [Segment(0, 1)], _timing(preset),
+        repeat=repeat, exclude_kernel=exclude_kernel,
+    )  # fmt: skip
+    counts = arrays["pass_counts"]
+    return _Arrays(made, counts if counts.size else count_pass(made))
+
+
+def _stream(index: Index, preset: CorePreset, *, repeat: int, exclude_kernel: bool) -> Stream:
+    arrays = index.arrays
+    made = _stream_arrays(arrays, preset, repeat, exclude_kernel)
+    return Stream(
+        arrays=made.arrays,
+        static_pc=arrays["pc"],
+        static_class=arrays["op_class"],
+        static_payload=arrays["payload"],
+        static_symbol=arrays["symbol"],
+        symbols=index.symbols,
+        addresses=read_only(arrays["addresses"]),
+        pass_counts=made.pass_counts,
+        name=index.name,
+        build_seconds=index.build_seconds,
+    )
+
+
+# --- kernel overlay --------------------------------------------------------------------------
+
+
+def _with_kernel(
+    index: Index, plain: Stream, preset: CorePreset, overlay: KernelOverlay, clock_hz: int,
+    repeat: int, exclude_kernel: bool,
+) -> Stream:  # fmt: skip
+    """Slices of the recorded body with EL1 entries between them."""
+    arrays = index.arrays
+    n = int(arrays["pc"].size)
+    bodies, extra = _kernel_bodies(overlay, n)
+    statics = _statics(arrays)
+    grown = Statics(
+        np.r_[statics.weight, np.ones(extra, np.int64)],
+        np.r_[statics.slots, np.zeros(extra, np.int64)],
+        np.r_[statics.ticks, np.full(extra, _op_ticks(overlay), np.int64)],
+        np.r_[statics.row, np.full(extra, int(TimingClass.OTHER) * LEVEL_STRIDE, np.int64)],
+    )
+    segments = _overlay_segments(arrays, plain, overlay, clock_hz, len(bodies))
+    made = assemble(
+        grown, bodies, _indexed(arrays), Blocks(arrays["block_first"], arrays["block_size"]),
+        segments, _timing(preset), repeat=repeat, exclude_kernel=exclude_kernel,
+    )  # fmt: skip
+    symbols = (*index.symbols, "[kernel] tick", "[kernel] svc")
+    tick_statics = _tick_statics(overlay)
+    numbers = np.r_[np.full(tick_statics, len(symbols) - 2), np.full(extra - tick_statics, len(symbols) - 1)]
+    return Stream(
+        arrays=made,
+        static_pc=np.r_[arrays["pc"], _KERNEL_TEXT + 4 * np.arange(extra, dtype=np.uint64)],
+        static_class=np.r_[arrays["op_class"], np.zeros(extra, np.uint8)],
+        static_payload=np.r_[arrays["payload"], np.zeros(extra, np.uint8)],
+        static_symbol=np.r_[arrays["symbol"], numbers.astype(np.int32)],
+        symbols=symbols,
+        addresses=plain.addresses,
+        pass_counts=count_pass(made),
+        name=index.name,
+        build_seconds=index.build_seconds,
+    )
+
+
+_KERNEL_TEXT = np.uint64(0xFFFF_8000_1000_0000)
+_TICK_MASKED, _TICK_REST, _SVC_MASKED, _SVC_REST = range(4)
+
+
+def _op_ticks(overlay: KernelOverlay) -> int:
+    return max(1, overlay.cpi_millis * TICKS_PER_CYCLE // 1000)
+
+
+def _parts(overlay: KernelOverlay) -> tuple[int, int, int, int]:
+    """Ops of (tick masked, tick rest, svc masked, svc rest); none is empty."""
+    tick_masked = min(overlay.masked_prefix, overlay.tick_ops - 1)
+    svc_masked = min(overlay.masked_prefix, overlay.svc_ops - 1)
+    return (
+        max(1, tick_masked), max(1, overlay.tick_ops - tick_masked),
+        max(1, svc_masked), max(1, overlay.svc_ops - svc_masked),
+    )  # fmt: skip
+
+
+def _tick_statics(overlay: KernelOverlay) -> int:
+    return sum(_parts(overlay)[:2])
+
+
+def _kernel_bodies(overlay: KernelOverlay, first: int) -> tuple[list[FlatBody], int]:
+    """Four flat bodies of EL1 ops numbered from `first`, and how many static ops they have."""
+    bodies, at = [], first
+    for length in _parts(overlay):
+        static = np.arange(at, at + length)
+        cost = np.full(length, _op_ticks(overlay), np.int64)
+        bodies.append(FlatBody(static, np.zeros(length, np.int64), cost))
+        at += length
+    return bodies, at - first
+
+
+def _overlay_segments(
+    arrays: dict[str, NDArray[Any]], plain: Stream, overlay: KernelOverlay, clock_hz: int, user: int
+) -> list[Segment]:
+    """User slices, a timer tick every `tick_every` of user time, an entry after each svc."""
+    size = int(arrays["size"][OP])
+    period = ticks(overlay.tick_every, clock_hz)
+    cuts = [(int(op), _SVC_MASKED) for op in arrays["svc_ops"] if op < size]
+    at = period
+    while at < int(arrays["size"][TICK]):
+        cuts.append((plain.op_at(at), _TICK_MASKED))
+        at += period
+    segments, begin = [], 0
+    for op, entry in sorted(cuts):
+        if op > begin:
+            segments.append(_slice(plain, user, begin, op))
+            begin = op
+        segments.append(Segment(entry, 1, el=1, masked=True))
+        segments.append(Segment(entry + 1, 1, el=1))
+    if begin < size:
+        segments.append(_slice(plain, user, begin, size))
+    return segments
+
+
+def _slice(plain: Stream, body: int, begin: int, end: int) -> Segment:
+    start = _position(plain, begin)
+    stop = _position(plain, end)
+    extent = tuple(b - a for a, b in zip(start, stop, strict=True))
+    return Segment(body, 1, skip=start, size=extent)  # type: ignore[arg-type]
+
+
+def _position(plain: Stream, op: int) -> tuple[int, int, int, int]:
+    """(OP, POP, TICK, SLOT) of an op of the first pass."""
+    size = plain.ops // plain.repeat
+    if op >= size:
+        return tuple(plain.size(axis) // plain.repeat for axis in range(AXES))  # type: ignore[return-value]
+    place = plain.seek(OP, op)
+    return place.op, place.pop, place.tick, place.slot

@@ -1,0 +1,530 @@
+"""Timing of an op: where its data was, how long it is in flight, what it costs the core.
+
+Fidelity note. Modelled: one core's L1D, L2 and system-level cache, set-associative, true LRU,
+write-allocate, filled together on a miss ("mostly inclusive": an eviction below does not invalidate
+above); per (class, memory level) a *throughput* (ticks of work time per op: what the core loses, so
+that Σ gives IPC) and a *latency* (ticks from dispatch to completion, as SPE's TOTAL counts it: a
+floor plus a lognormal wait for operands and a pipe). Throughput never exceeds latency.
+
+Not modelled: hardware prefetch (so a streaming walk misses once a line here and hardly ever on the
+machine), write-streaming mode, write-back traffic, instruction fetches in L2, TLBs, other cores'
+share of the SLC (the whole SLC is ours, as on an idle host), physical and hashed set indexing (sets
+are chosen by virtual line number), accesses that cross a line (the first line counts), replacement
+other than LRU, data dependence between neighbouring ops, clock changes (cycles of the mesh and of
+DRAM were converted once, at 3.0 GHz).
+
+Sources are data: every number of a preset is a row of `CorePreset.facts()` with its source and an
+`unverified` flag. Geometry and unloaded latencies come from Arm's white paper and from published
+measurements of Graviton2, a Neoverse N1. UNVERIFIED are all waits, all throughputs, everything
+about atomics and the event bits of a level.
+
+Calibrated by: `OpCost.throughput_ticks` (to IPC 1.5 on ordinary code that hits L1),
+`OpCost.wait_cycles` and `wait_p99_cycles` (to 20 cycles median in flight, 350 for DRAM). A result
+that hangs on them needs a sweep of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from functools import cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.draws import njit
+from sim.units import TICKS_PER_CYCLE
+
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+U8 = NDArray[np.uint8]
+
+CACHE_MODEL_VERSION = 1
+"""Part of the address of a stream's index: raise it when any op may get another level."""
+
+LEVEL_STRIDE = 8
+"""Levels per class in every (class, level) table; five are used."""
+
+TIMING_CLASSES = 8
+"""Classes in every (class, level) table; six are used."""
+
+QUANTILES = 256
+"""Entries of a latency table: an op takes the entry of one hashed byte."""
+
+
+class MemLevel(IntEnum):
+    """Where an access found its data; NONE = the op made no data access."""
+
+    NONE = 0
+    L1 = 1
+    L2 = 2
+    SLC = 3
+    DRAM = 4
+
+
+class TimingClass(IntEnum):
+    """What an op costs. 0 to 4 are the op classes of A64; FP/SIMD ops without memory are 5."""
+
+    OTHER = 0
+    LOAD = 1
+    STORE = 2
+    ATOMIC = 3
+    BRANCH = 4
+    FP_SIMD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a number comes from; `unverified` = no publication gives it, so sweep it."""
+
+    text: str
+    unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number of a preset, with its unit and source: a row for tables and reports."""
+
+    name: str
+    value: int
+    unit: str
+    source: str
+    unverified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CacheGeometry:
+    """A set-associative cache; sets and line size are powers of two."""
+
+    sets: int
+    ways: int
+    line_bytes: int
+
+    def __post_init__(self) -> None:
+        for name in ("sets", "line_bytes"):
+            value = getattr(self, name)
+            if value < 1 or value & (value - 1):
+                raise ValueError(f"{name} = {value}; a cache needs a power of two")
+        if self.ways < 1:
+            raise ValueError(f"ways = {self.ways}; a cache needs at least one")
+
+    @property
+    def size_bytes(self) -> int:
+        """Capacity."""
+        return self.sets * self.ways * self.line_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFacts:
+    """What a record says of an access that found its data at `level`."""
+
+    level: MemLevel
+    data_source: int
+    events: int
+    data_source_from: Source
+    events_from: Source
+
+
+@dataclass(frozen=True, slots=True)
+class OpCost:
+    """Costs of one (class, level). Latency = floor + lognormal wait (median, 99th percentile)."""
+
+    op_class: TimingClass
+    level: MemLevel
+    throughput_ticks: int
+    floor_cycles: int
+    wait_cycles: int
+    wait_p99_cycles: int
+    throughput_from: Source
+    floor_from: Source
+    wait_from: Source
+
+
+@dataclass(frozen=True, slots=True)
+class CorePreset:
+    """A core with its caches: geometry, latencies, throughputs, and what its records say."""
+
+    name: str
+    source: str
+    midr: int
+    clock_hz: int
+    record_bytes: int
+    counter_max: int
+    l1d: CacheGeometry
+    l2: CacheGeometry
+    slc: CacheGeometry
+    levels: tuple[LevelFacts, ...]
+    costs: tuple[OpCost, ...]
+    cited: tuple[tuple[str, Source], ...]
+
+    def __post_init__(self) -> None:
+        if len({g.line_bytes for g in self.caches}) != 1:
+            raise ValueError(f"{self.name}: all caches must have one line size")
+        _check_throughput(self)
+
+    @property
+    def caches(self) -> tuple[CacheGeometry, CacheGeometry, CacheGeometry]:
+        """L1D, L2, SLC: the order in which an access asks."""
+        return self.l1d, self.l2, self.slc
+
+    @property
+    def sources(self) -> dict[str, Fact]:
+        """Every number of this preset by name (`l2.ways`, `load.dram.floor`, …)."""
+        return {fact.name: fact for fact in self.facts()}
+
+    def facts(self) -> Iterator[Fact]:
+        """Every number of this preset with its unit, source and `unverified` flag."""
+        yield from _core_facts(self)
+        yield from _level_facts(self.levels)
+        yield from _cost_facts(self.costs)
+
+    def throughput_ticks(self) -> I64:
+        """Ticks that an op costs the core, flat by class × 8 + level; at least one."""
+        return np.array([cost.throughput_ticks for cost in _cells(self)], np.int64)
+
+    def latency_quantiles(self) -> I64:
+        """Ticks in flight, flat by (class × 8 + level) × 256 + byte; ascending in the byte."""
+        return np.array([_quantiles(*_shape(cost)) for cost in _cells(self)], np.int64).reshape(-1)
+
+    def level_events(self) -> I64:
+        """Event bits that an access at each level sets, [8]; op bits (retired, …) not included."""
+        return self._by_level("events")
+
+    def level_source(self) -> I64:
+        """Data source packet of a load at each level, [8]; 0 where there is none, and for L1D."""
+        return self._by_level("data_source")
+
+    def _by_level(self, name: str) -> I64:
+        out = np.zeros(LEVEL_STRIDE, np.int64)
+        for facts in self.levels:
+            out[facts.level] = getattr(facts, name)
+        return out
+
+
+def get_preset(name: str) -> CorePreset:
+    """The preset called `name`; ValueError names the nearest one."""
+    if name in PRESETS:
+        return PRESETS[name]
+    close = difflib.get_close_matches(name, PRESETS, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ValueError(f"unknown core {name!r}; {hint}(known: {', '.join(PRESETS)})")
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def _cells(preset: CorePreset) -> list[OpCost]:
+    """One cost per cell of the 8 × 8 table. A cell that no op can be in costs what its class costs
+    without an access; an unused class costs what OTHER does."""
+    given = {(int(cost.op_class), int(cost.level)): cost for cost in preset.costs}
+    other = given[TimingClass.OTHER, MemLevel.NONE]
+    cells = []
+    for op_class in range(TIMING_CLASSES):
+        plain = given.get((op_class, MemLevel.NONE), other)
+        cells += [given.get((op_class, level), plain) for level in range(LEVEL_STRIDE)]
+    return cells
+
+
+def _shape(cost: OpCost) -> tuple[int, int, int]:
+    return cost.floor_cycles, cost.wait_cycles, cost.wait_p99_cycles
+
+
+@cache
+def _quantiles(floor_cycles: int, median_cycles: int, p99_cycles: int) -> tuple[int, ...]:
+    """Ticks at the midpoints of 256 equal slices of floor + lognormal(median, 99th percentile)."""
+    normal = NormalDist()
+    sigma = math.log(p99_cycles / median_cycles) / normal.inv_cdf(0.99)
+    scores = (normal.inv_cdf((2 * k + 1) / (2 * QUANTILES)) for k in range(QUANTILES))
+    waits = (median_cycles * math.exp(sigma * score) for score in scores)
+    return tuple(round(TICKS_PER_CYCLE * (floor_cycles + wait)) for wait in waits)
+
+
+def _check_throughput(preset: CorePreset) -> None:
+    """1 ≤ throughput ≤ shortest latency, in every cell: an op cannot cost more than it lasts."""
+    for cost in preset.costs:
+        shortest = _quantiles(*_shape(cost))[0]
+        if not 1 <= cost.throughput_ticks <= shortest:
+            raise ValueError(
+                f"{preset.name}: {_cell_name(cost)} costs {cost.throughput_ticks} ticks; "
+                f"it must be 1 to {shortest}, its shortest latency"
+            )
+
+
+def _cell_name(cost: OpCost) -> str:
+    return f"{cost.op_class.name.lower()}.{cost.level.name.lower()}"
+
+
+def _core_facts(preset: CorePreset) -> Iterator[Fact]:
+    for name, source in preset.cited:
+        value = getattr(preset, name)
+        if isinstance(value, CacheGeometry):
+            parts = ((f"{name}.{f.name}", getattr(value, f.name)) for f in fields(value))
+        else:
+            parts = (pair for pair in ((name, value),))
+        for part, number in parts:
+            yield Fact(part, number, _unit_of(part), source.text, source.unverified)
+
+
+def _unit_of(name: str) -> str:
+    if name.endswith("bytes"):
+        return "B"
+    return "Hz" if name.endswith("_hz") else "1"
+
+
+def _level_facts(levels: tuple[LevelFacts, ...]) -> Iterator[Fact]:
+    for facts in levels:
+        name = facts.level.name.lower()
+        for what in ("data_source", "events"):
+            source: Source = getattr(facts, f"{what}_from")
+            value = getattr(facts, what)
+            yield Fact(f"{name}.{what}", value, "1", source.text, source.unverified)
+
+
+def _cost_facts(costs: tuple[OpCost, ...]) -> Iterator[Fact]:
+    for cost in costs:
+        for what, value, unit, source in (
+            ("throughput", cost.throughput_ticks, "tick", cost.throughput_from),
+            ("floor", cost.floor_cycles, "cycle", cost.floor_from),
+            ("wait", cost.wait_cycles, "cycle", cost.wait_from),
+            ("wait_p99", cost.wait_p99_cycles, "cycle", cost.wait_from),
+        ):
+            yield Fact(f"{_cell_name(cost)}.{what}", value, unit, source.text, source.unverified)
+
+
+# --- caches ------------------------------------------------------------------------------------
+
+_EMPTY = np.uint64((1 << 64) - 1)
+"""A way that holds nothing; no line number is that large."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheState:
+    """Lines held by each cache [sets, ways], most recently used first; changed in place."""
+
+    line_shift: int
+    l1d: U64
+    l2: U64
+    slc: U64
+
+
+def cold_caches(preset: CorePreset) -> CacheState:
+    """Caches that hold nothing."""
+    l1d, l2, slc = (np.full((g.sets, g.ways), _EMPTY, np.uint64) for g in preset.caches)
+    return CacheState(preset.l1d.line_bytes.bit_length() - 1, l1d, l2, slc)
+
+
+def access(state: CacheState, addresses: U64, out: U8 | None = None) -> U8:
+    """Level of each access in program order; `state` moves on, so a stream may come in chunks."""
+    addresses = np.ascontiguousarray(addresses, np.uint64)
+    levels = np.empty(addresses.size, np.uint8) if out is None else out
+    if levels.shape != addresses.shape:
+        raise ValueError(f"out has shape {levels.shape}, addresses {addresses.shape}")
+    _walk(addresses, levels, state.line_shift, state.l1d, state.l2, state.slc)
+    return levels
+
+
+def memory_levels(
+    addresses: U64,
+    is_store: U8 | NDArray[np.bool_] | None,
+    preset: CorePreset,
+    *,
+    passes: int = 2,
+) -> U8:
+    """Memory level of each slot [M] in program order; address 0 (no access) is `MemLevel.NONE`.
+
+    Caches start cold and the stream runs `passes` times; the levels are the last pass's. A stream
+    that the simulator repeats has no cold start but its first, so the default is the second pass.
+    Its L1 hits are then exactly those of every later pass; L2's settle with the third and the
+    SLC's with the fourth, each seeing only the misses above it.
+
+    `is_store` does not change a level, as stores allocate like loads; it is in the signature for a
+    write-streaming model and may be None.
+    """
+    if passes < 1:
+        raise ValueError(f"passes = {passes}; the stream must run at least once")
+    if is_store is not None and is_store.shape != addresses.shape:
+        raise ValueError(f"is_store has shape {is_store.shape}, addresses {addresses.shape}")
+    state = cold_caches(preset)
+    levels = access(state, addresses)
+    for _ in range(passes - 1):
+        access(state, addresses, levels)
+    return levels
+
+
+@njit
+def _touch(lines: Any, line: Any) -> bool:
+    """Look `line` up and make it the most recent of its set; False if it was not there."""
+    held = lines[np.int64(line & np.uint64(lines.shape[0] - 1))]
+    moved = held[0]
+    if moved == line:
+        return True
+    held[0] = line
+    for way in range(1, held.size):
+        moved, held[way] = held[way], moved
+        if moved == line:
+            return True
+    return False
+
+
+@njit
+def _walk(addresses: Any, levels: Any, line_shift: int, l1d: Any, l2: Any, slc: Any) -> None:
+    """Levels of `addresses`, one after the other; a miss fills every cache that missed."""
+    shift = np.uint64(line_shift)
+    for k in range(addresses.size):
+        line = addresses[k] >> shift
+        if addresses[k] == 0:
+            levels[k] = 0
+        elif _touch(l1d, line):
+            levels[k] = 1
+        elif _touch(l2, line):
+            levels[k] = 2
+        elif _touch(slc, line):
+            levels[k] = 3
+        else:
+            levels[k] = 4
+
+
+# --- Neoverse N1 -------------------------------------------------------------------------------
+
+_PAPER = "Arm white paper 'The Arm Neoverse N1 Platform' (Pellegrini et al.)"
+_GRAVITON2 = "learn.arm.com 'Characterize the memory subsystem', Graviton2 (Neoverse N1, 2.5 GHz)"
+_LLVM = "LLVM AArch64SchedNeoverseN1.td, after the Neoverse N1 Software Optimization Guide"
+_RECORDS = "Neoverse-class SPE records, spe-architecture §4.1–4.3"
+
+_IPC_FIT = Source(
+    "fit: IPC 1.5 (parameters §2, itself an estimate) on the measured mixes of streams §7 in L1; "
+    "bounded below by the 4-wide decoder, 16 ticks",
+    unverified=True,
+)
+_WAIT = Source("fit: 20 cycles median in flight over an L1 mix (parameters §2)", unverified=True)
+_WAIT_MISS = Source(
+    "fit: waits grow with the miss, so that DRAM is 350 cycles in the median (parameters §2)",
+    unverified=True,
+)
+_GUESS = Source("estimate: no publication found", unverified=True)
+
+
+def _between(bandwidth: str, low_cycles: str, high_cycles: int) -> Source:
+    """Throughput of a load that misses: between a streaming and a pointer-chasing core."""
+    return Source(
+        f"geometric mean of a full stream ({bandwidth} in 64 B lines: {low_cycles} cycles, "
+        f"{_GRAVITON2}) and dependent loads ({high_cycles} cycles); real code lies between",
+        unverified=True,
+    )
+
+
+def _n1_loads() -> tuple[OpCost, ...]:
+    load, l1 = TimingClass.LOAD, Source(f"{_PAPER}: 4 cycles load to use; 1.6 ns, {_GRAVITON2}")
+    l2 = Source(f"{_PAPER}: 11 cycles with 1 MiB; 5.4 ns = 13.5 cycles, {_GRAVITON2}")
+    slc = Source(f"28.8 ns pointer chase × 3.0 GHz, {_GRAVITON2}")
+    dram = Source(f"95.0 ns pointer chase × 3.0 GHz, {_GRAVITON2}; AnandTech 2020: 81 ns")
+    to_l2 = _between("73.4 GB/s", "2.2", 11)
+    to_slc = _between("35.9 GB/s", "5.3", 86)
+    to_dram = _between("20.9 GB/s", "9.2", 285)
+    return (
+        OpCost(load, MemLevel.NONE, 48, 4, 18, 130, _IPC_FIT, l1, _WAIT),
+        OpCost(load, MemLevel.L1, 48, 4, 18, 130, _IPC_FIT, l1, _WAIT),
+        OpCost(load, MemLevel.L2, 320, 11, 18, 130, to_l2, l2, _WAIT),
+        OpCost(load, MemLevel.SLC, 1344, 86, 30, 200, to_slc, slc, _WAIT_MISS),
+        OpCost(load, MemLevel.DRAM, 3264, 285, 65, 600, to_dram, dram, _WAIT_MISS),
+    )
+
+
+def _n1_stores() -> tuple[OpCost, ...]:
+    """A store is complete when the store buffer has it: it lasts and costs a line's transfer."""
+    store, one = TimingClass.STORE, Source(f"{_LLVM}: WriteST 1 cycle")
+    line = Source(f"64 B at the level's streaming bandwidth, {_GRAVITON2}", unverified=True)
+    return (
+        OpCost(store, MemLevel.NONE, 40, 1, 18, 130, _IPC_FIT, one, _WAIT),
+        OpCost(store, MemLevel.L1, 40, 1, 18, 130, _IPC_FIT, one, _WAIT),
+        OpCost(store, MemLevel.L2, 192, 3, 18, 130, line, line, _WAIT),
+        OpCost(store, MemLevel.SLC, 384, 6, 18, 130, line, line, _WAIT),
+        OpCost(store, MemLevel.DRAM, 640, 10, 18, 130, line, line, _WAIT),
+    )
+
+
+def _n1_atomics(loads: tuple[OpCost, ...]) -> tuple[OpCost, ...]:
+    """An atomic is a load and a serialised update; far atomics are not told apart."""
+    extra = 6
+    return tuple(
+        OpCost(
+            TimingClass.ATOMIC,
+            load.level,
+            load.throughput_ticks + extra * TICKS_PER_CYCLE,
+            load.floor_cycles + extra,
+            load.wait_cycles,
+            load.wait_p99_cycles,
+            *(_GUESS, _GUESS, load.wait_from),
+        )
+        for load in loads
+    )
+
+
+def _n1_compute() -> tuple[OpCost, ...]:
+    none = MemLevel.NONE
+    alu = Source(f"{_LLVM}: WriteI 1 cycle")
+    branch = Source(f"{_LLVM}: WriteBr 1 cycle")
+    simd = Source(f"{_LLVM}: 2 to 4 cycles, FP multiply 3")
+    return (
+        OpCost(TimingClass.OTHER, none, 32, 1, 18, 130, _IPC_FIT, alu, _WAIT),
+        OpCost(TimingClass.BRANCH, none, 64, 1, 18, 130, _IPC_FIT, branch, _WAIT),
+        OpCost(TimingClass.FP_SIMD, none, 48, 3, 18, 130, _IPC_FIT, simd, _WAIT),
+    )
+
+
+EV_L1D_ACCESS, EV_L1D_REFILL, EV_TLB_ACCESS = 1 << 2, 1 << 3, 1 << 4
+EV_LLC_ACCESS, EV_LLC_MISS = 1 << 8, 1 << 9
+"""Event bits that a memory level implies (spe-architecture §4.2)."""
+
+
+def _n1_levels() -> tuple[LevelFacts, ...]:
+    packet = Source("Neoverse data source encoding, spe-architecture §4.2")
+    bits = Source(
+        "bit numbers: spe-architecture §4.2; which of them N1 sets at a level is inferred from "
+        "their names",
+        unverified=True,
+    )
+    l1 = EV_L1D_ACCESS | EV_TLB_ACCESS
+    l2 = l1 | EV_L1D_REFILL
+    slc = l2 | EV_LLC_ACCESS
+    return (
+        LevelFacts(MemLevel.L1, 0, l1, packet, bits),
+        LevelFacts(MemLevel.L2, 8, l2, packet, bits),
+        LevelFacts(MemLevel.SLC, 11, slc, packet, bits),
+        LevelFacts(MemLevel.DRAM, 14, slc | EV_LLC_MISS, packet, bits),
+    )
+
+
+def _neoverse_n1() -> CorePreset:
+    sysfs = f"sysfs of {_GRAVITON2}"
+    loads = _n1_loads()
+    return CorePreset(
+        name="neoverse-n1",
+        source="Neoverse N1 r3p1 at 3.0 GHz, 1 MiB L2, 32 MiB SLC (Ampere Altra, Graviton2)",
+        midr=0x413FD0C1,
+        clock_hz=3_000_000_000,
+        record_bytes=64,
+        counter_max=0xFFF,
+        l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
+        l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
+        slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
+        levels=_n1_levels(),
+        costs=(*_n1_compute(), *loads, *_n1_stores(), *_n1_atomics(loads)),
+        cited=(
+            ("midr", Source("MIDR_EL1 in public boot logs of Altra; r3p1 (perf-data §5)")),
+            ("clock_hz", Source("parameters §2: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
+            ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
+            ("counter_max", Source(f"{_RECORDS}: 12 bits; N1's CountSize assumed", True)),
+            ("l1d", Source(f"{_PAPER}: 64 KiB, 4-way; {sysfs}")),
+            ("l2", Source(f"{_PAPER}: up to 1 MiB, 8-way; {sysfs}")),
+            ("slc", Source(f"{sysfs}: 32 MiB, 16-way, shared by 64 cores; Altra has 32 MiB too")),
+        ),
+    )
+
+
+PRESETS: dict[str, CorePreset] = {preset.name: preset for preset in (_neoverse_n1(),)}

@@ -1,0 +1,183 @@
+"""Speed as ratios of one run, printed by `make bench`; nothing here asserts a wall-clock time.
+
+Targeted: one design at one window. Simulation: whole arms. Each line gives what was measured, the
+ratio and the target that the project holds itself to.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+
+import pytest
+
+from sim.engine import Engine, Kind, Process
+from sim.linux.aux import Geometry
+from sim.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.resolve import machine_spec, stream_of
+from sim.results import RunResult
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.workload.arrays import Stream
+
+pytestmark = pytest.mark.bench
+PAGE = 4096
+_RUN = Run("bench", 20260101, 0)
+
+
+def _synthetic(iterations: int, repeat: int = 1, interval: str = "1024ops") -> Settings:
+    phase = {"name": "loop", "length": 100, "iterations": iterations}
+    workload = {"kind": "synthetic", "phases": [phase], "repeat": repeat}
+    return Settings.model_validate(
+        {
+            "workload": workload,
+            "spe": {"jitter": "on", "interval": interval},
+            "vm": {"exits": "0/s"},
+            "driver": {"mode": "cpu"},
+        }
+    )
+
+
+def _recorded(repeat: int) -> Settings:
+    workload = {
+        "kind": "recorded",
+        "path": str(files("scenarios") / "streams" / "mix.spestream"),
+        "repeat": repeat,
+    }
+    return Settings.model_validate(
+        {
+            "workload": workload,
+            "spe": {"jitter": "on"},
+            "vm": {"exits": "0/s"},
+            "driver": {"mode": "cpu"},
+        }
+    )
+
+
+def _spec(settings: Settings, stream: Stream, design: str, window: int) -> MachineSpec:
+    arm = Arm(name=design, design=design, policies=DESIGNS[design][0], settings=settings)
+    spec = machine_spec(arm, stream)
+    return replace(spec, aux=Geometry(2 * window, PAGE, window))
+
+
+def _seconds(action: Callable[[], RunResult], times: int = 3) -> tuple[float, RunResult]:
+    """Best of a few, after one warm-up."""
+    result = action()
+    best = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        result = action()
+        best = min(best, time.perf_counter() - began)
+    return best, result
+
+
+def _ns_per_sample(
+    settings: Settings, engine: str, design: str, window: int, unmap: str = "never", times: int = 3
+) -> float:
+    stream = stream_of(settings)
+    spec = replace(_spec(settings, stream, design, window), unmap=UnmapSpec(unmap))
+    seconds, result = _seconds(lambda: simulate(spec, (stream,), _RUN, engine), times)
+    return seconds / result.vcpus[0].ledgers.selections.selected * 1e9
+
+
+def _line(what: str, measured: str, target: str) -> None:
+    print(f"  {what:52} {measured:>24}   target {target}")
+
+
+@pytest.mark.parametrize(("window", "target"), [(64 << 10, 200), (2 << 20, 1000)])
+@pytest.mark.parametrize(("design", "unmap"), [("baremetal", "never"), ("v6", "never")])
+def test_fast_over_reference(window: int, target: int, design: str, unmap: str) -> None:
+    """fast / reference on a synthetic stream."""
+    slow = _ns_per_sample(_synthetic(1_000_000), "reference", design, window, unmap, 2)
+    quick = _ns_per_sample(_synthetic(1_000_000, repeat=300), "fast", design, window, unmap)
+    goal = f">= {target}" if design == "baremetal" else "(own line)"
+    print()
+    _line(f"{design}, {window >> 10} KiB window: fast/reference", f"{slow / quick:.0f} x", goal)
+    _line("  fast", f"{quick:.1f} ns/sample", "")
+    _line("  reference", f"{1e3 / slow:.3f} M samples/s", ">= 0.12")
+    assert slow > 0 < quick
+
+
+def test_always_cold() -> None:
+    """A fault in every page: bound by state changes."""
+    slow = _ns_per_sample(_synthetic(300_000), "reference", "unpinned", 64 << 10, "per_window", 2)
+    quick = _ns_per_sample(_synthetic(3_000_000), "fast", "unpinned", 64 << 10, "per_window")
+    print()
+    _line("always cold, 64 KiB window: fast/reference", f"{slow / quick:.0f} x", "(own line)")
+    _line("  fast", f"{quick:.1f} ns/sample", "")
+    assert slow > 0 < quick
+
+
+def test_recorded_stream() -> None:
+    """The shipped mix, index built."""
+    stream = stream_of(_recorded(1))
+    slow = _ns_per_sample(_recorded(max(1, 100_000_000 // stream.ops)), "reference", "baremetal", 2 << 20, times=2)
+    quick = _ns_per_sample(_recorded(max(1, 4_000_000_000 // stream.ops)), "fast", "baremetal", 2 << 20)
+    print()
+    _line("recorded mix, 2 MiB window: fast/reference", f"{slow / quick:.0f} x", ">= 50")
+    _line("  fast", f"{quick:.1f} ns/sample", "")
+    _line("  index", f"{stream.ops / max(stream.build_seconds, 1e-9) / 1e6:.0f} M ops/s", "")
+    assert slow > 0 < quick
+
+
+def _bare_simpy(events: int) -> float:
+    engine = Engine()
+
+    def ticking() -> Process:
+        for _ in range(events):
+            yield engine.at(1, Kind.STAGE, 0)
+
+    done = engine.process(ticking())
+    began = time.perf_counter()
+    engine.run(done)
+    return (time.perf_counter() - began) / events * 1e6
+
+
+@pytest.mark.parametrize("design", ["baremetal", "v6", "unpinned"])
+def test_state_changes(design: str) -> None:
+    """µs per state change (a stop and its restart), against bare SimPy events."""
+    settings = _synthetic(2_000_000)
+    stream = stream_of(settings)
+    spec = replace(_spec(settings, stream, design, PAGE), unmap=UnmapSpec("per_window"))
+    seconds, result = _seconds(lambda: simulate(spec, (stream,), _RUN, "fast"))
+    stops = result.vcpus[0].stops
+    bare = _bare_simpy(100_000)
+    print()
+    per_stop = seconds / stops * 1e6
+    _line(f"{design}: a stop and its restart", f"{per_stop:.1f} µs", "")
+    _line("  engine events per stop", f"{result.engine_events / stops:.2f}", "")
+    _line("  bare SimPy event", f"{bare:.2f} µs", "")
+    assert stops > 0
+
+
+def test_cost_is_flat_in_ops() -> None:
+    """1e8 to 1e12 ops at a fixed number of samples."""
+    print()
+    for power in (8, 10, 12):
+        repeat = 10 ** (power - 8)
+        settings = _synthetic(1_000_000, repeat=repeat, interval=f"{1024 * repeat}ops")
+        stream = stream_of(settings)
+        spec = _spec(settings, stream, "baremetal", 64 << 10)
+        seconds, result = _seconds(lambda s=spec, t=stream: simulate(s, (t,), _RUN, "fast"))
+        selected = result.vcpus[0].ledgers.selections.selected
+        _line(f"1e{power} ops, {selected:,} samples", f"{seconds * 1e3:.1f} ms", "flat")
+        assert selected > 0
+
+
+def test_memory_is_flat() -> None:
+    """Peak Python memory of a short and of a long run."""
+    peaks = []
+    for repeat in (1, 100):
+        settings = _synthetic(300_000, repeat=repeat)
+        stream = stream_of(settings)
+        spec = _spec(settings, stream, "baremetal", 64 << 10)
+        simulate(spec, (stream,), _RUN, "fast")
+        tracemalloc.start()
+        simulate(spec, (stream,), _RUN, "fast")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    print()
+    _line("peak memory, 1x and 100x run length", f"{peaks[0] >> 10} / {peaks[1] >> 10} KiB", "flat")
+    assert peaks[1] < 2 * peaks[0]

@@ -96,15 +96,16 @@ def recorded_stream(
 # --- cache -----------------------------------------------------------------------------------
 
 
-def index_key(path: Path, core: str, micro_ops: bool) -> str:
-    """Address of an index in the cache."""
-    parts = (content_hash(path), core, CACHE_MODEL_VERSION, INDEX_VERSION, STRIDE, micro_ops)
+def index_key(path: Path, preset: CorePreset, micro_ops: bool) -> str:
+    """Address of an index in the cache: everything that its arrays depend on."""
+    model = (preset.name, CACHE_MODEL_VERSION, preset.caches(), preset.throughput_ticks().tolist())
+    parts = (content_hash(path), model, INDEX_VERSION, STRIDE, micro_ops)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
     """The index of a stream file, from the cache or built now."""
-    home = draws.cache_root() / "index" / index_key(path, preset.name, micro_ops)
+    home = draws.cache_root() / "index" / index_key(path, preset, micro_ops)
     if not (home / "meta.json").exists():
         _build_into(home, path, preset, micro_ops)
     meta = json.loads((home / "meta.json").read_text())

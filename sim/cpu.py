@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from simpy.events import Event
 
 from sim.engine import FOREVER, Engine, Kind, Process, StreamAlarm, WorkClock
 from sim.gic import Gic
-from sim.ledger import LOSS_LABELS, Ledgers, OpLabel, TimeCause
+from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
 from sim.results import Blackouts
 from sim.spe.buffer import Stop
 from sim.spe.spu import Spu
@@ -86,6 +86,12 @@ class Plan:
     away_ticks: int
 
 
+Log = Callable[[Enum | str, int], None]
+"""log(what, op or value): called at every state change."""
+
+_CAUSES = {Stop.FULL: "full", Stop.FAULT: "fault"}
+
+
 @dataclass(slots=True)
 class _Blackout:
     cause: str
@@ -98,7 +104,7 @@ class Cpu:
 
     def __init__(
         self, engine: Engine, index: int, stream: Stream, clock: WorkClock, plan: Plan,
-        ledgers: Ledgers, log: Callable[[str, int], None],
+        ledgers: Ledgers, log: Log,
     ) -> None:  # fmt: skip
         self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
         self.plan, self.ledgers, self.log = plan, ledgers, log
@@ -147,7 +153,7 @@ class Cpu:
         return reason
 
     def _serve(self, reason: Reason) -> Process:
-        self.log(reason.name, self._op)
+        self.log(reason, self._op)
         match reason:
             case Reason.PMBIRQ:
                 if self.gic.arrived:
@@ -195,6 +201,8 @@ class Cpu:
         self._resumed_at = now
         self._label = self.label()
         self._label_from = self._op
+        if (self._label is OpLabel.PROFILED) != self.spu.armed:
+            raise LawBrokenError(f"ops from {self._op:,} on: {self._label}, but the SPU disagrees")
         if self._label is OpLabel.PROFILED and self._blackout is not None:
             self._close_blackout()
         if self._label is OpLabel.EVENT_DISABLED and self._blackout is not None:
@@ -214,9 +222,14 @@ class Cpu:
             self._pending.add(Reason.VIRQ)
         return bool(self._pending)
 
+    @property
+    def _maskless(self) -> bool:
+        """Nothing in this stream can hold PMBIRQ back."""
+        return self.platform.virtual or self.stream.never_masked
+
     def _can_take(self, op: int) -> bool:
         """EL2 is never masked by the guest; EL1 is by PSTATE.I."""
-        return self.platform.virtual or self.stream.unmasked_from(op) == op
+        return self._maskless or self.stream.unmasked_from(op) == op
 
     def interrupt(self, reason: Reason) -> None:
         """Something demands the CPU now; it is served at once or when the current path ends."""
@@ -289,7 +302,7 @@ class Cpu:
         if self.next_exit_only:
             self._relabel_now()
             return
-        if self.platform.virtual:
+        if self._maskless:
             self.interrupt(Reason.PMBIRQ)
             return
         op = self.stream.op_at(self._work())
@@ -312,10 +325,10 @@ class Cpu:
 
     def spu_stopped(self, stop: Stop, op: int) -> None:
         """The SPU set S at this instant; `op` is the next op to execute."""
-        self.log(stop.name, self.spu.sampler.pointer)
+        self.log(stop, self.spu.sampler.pointer)
         running = self.clock.running
         if self._blackout is None:
-            self._blackout = _Blackout(stop.name.lower(), op, self.engine.now)
+            self._blackout = _Blackout(_CAUSES[stop], op, self.engine.now)
         if running:
             self._relabel(op)
 

@@ -75,24 +75,19 @@ class _At(Event):
         env.schedule(self, priority, delay)  # type: ignore[arg-type]
 
 
-class Engine:
-    """SimPy with integer time and a total order of each instant."""
+class Engine(simpy.Environment):
+    """SimPy with integer time (`now`, ticks) and a total order of each instant."""
 
-    __slots__ = ("env", "events")
+    now: int  # type: ignore[assignment]
 
     def __init__(self) -> None:
-        self.env = simpy.Environment(0)
+        super().__init__(0)
         self.events = 0
-
-    @property
-    def now(self) -> int:
-        """Simulated time, ticks."""
-        return self.env.now  # type: ignore[return-value]
 
     def at(self, delay: int, kind: Kind, vcpu: int) -> Event:
         """An event `delay` ticks from now, in the place that (kind, vCPU) has in its instant."""
         self.events += 1
-        return _At(self.env, delay, _BASE[kind] + vcpu)
+        return _At(self, delay, _BASE[kind] + vcpu)
 
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[], None]) -> None:
         """Like `at`, for an action that needs no process."""
@@ -101,15 +96,7 @@ class Engine:
 
     def signal(self) -> Event:
         """An event that somebody will `succeed()`."""
-        return Event(self.env)
-
-    def process(self, generator: Process) -> simpy.Process:
-        """Start a process at the current instant."""
-        return self.env.process(generator)
-
-    def run(self, until: Event) -> None:
-        """Run until `until` has happened."""
-        self.env.run(until)
+        return Event(self)
 
 
 class WorkClock:

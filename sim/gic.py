@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import simpy
+from simpy.events import Event
+
 from sim import draws
 from sim.engine import Engine, Kind, Process
 
@@ -19,7 +22,10 @@ from sim.engine import Engine, Kind, Process
 class Gic:
     """One core's PMBIRQ line. `arrived` is true from arrival at the core until the level drops."""
 
-    __slots__ = ("_engine", "_key", "_law", "_on_arrival", "_ordinal", "_vcpu", "arrived", "level")
+    __slots__ = (
+        "_due", "_engine", "_key", "_law", "_on_arrival", "_ordinal", "_process", "_raised",
+        "_vcpu", "arrived", "level",
+    )  # fmt: skip
 
     def __init__(
         self, engine: Engine, vcpu: int, law: tuple[int, ...], key: int,
@@ -28,22 +34,37 @@ class Gic:
         self._engine, self._vcpu, self._law, self._key = engine, vcpu, law, key
         self._on_arrival = on_arrival
         self._ordinal = 0
+        self._due = 0
+        self._raised: Event | None = None
         self.level = False
         self.arrived = False
+        self._process = engine.process(self.deliver())
 
     def line(self, level: bool) -> None:
         """PMBIRQ rises or falls."""
         if level and not self.level:
             self._ordinal += 1
+            self._due = self._engine.now + draws.pick(self._law, self._key, self._ordinal)
             self.level = True
-            self._engine.process(self.deliver(self._ordinal))
-        elif not level:
+            if self._raised is not None and not self._raised.triggered:
+                self._raised.succeed()
+        elif not level and self.level:
+            on_its_way = not self.arrived and self._raised is None
             self.level = self.arrived = False
+            if on_its_way:
+                self._process.interrupt("retracted")
 
-    def deliver(self, ordinal: int) -> Process:
-        """PROCESS interrupt delivery: one assertion on its way to the core."""
-        delay = draws.pick(self._law, self._key, ordinal)
-        yield self._engine.at(delay, Kind.PMBIRQ, self._vcpu)
-        if self.level and ordinal == self._ordinal:
-            self.arrived = True
-            self._on_arrival()
+    def deliver(self) -> Process:
+        """PROCESS interrupt delivery: wait for the line, travel to the core, be taken."""
+        while True:
+            try:
+                if not self.level or self.arrived:
+                    self._raised = self._engine.signal()
+                    yield self._raised
+                    self._raised = None
+                    continue
+                yield self._engine.at(self._due - self._engine.now, Kind.PMBIRQ, self._vcpu)
+                self.arrived = True
+                self._on_arrival()
+            except simpy.Interrupt:
+                continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 from simpy.events import AllOf
@@ -174,9 +175,10 @@ class Machine:
         ledgers, clock = Ledgers(), WorkClock()
         log: list[tuple[int, str, int]] = []
 
-        def note(what: str, value: int) -> None:
+        def note(what: Enum | str, value: int) -> None:
             if run.keep_log:
-                log.append((self.engine.now, what, value))
+                name = what if isinstance(what, str) else what.name
+                log.append((self.engine.now, name, value))
 
         cpu = Cpu(self.engine, index, stream, clock, self._plan(index, stream), ledgers, note)
         stage2 = self._stage2()
@@ -290,7 +292,7 @@ class Machine:
         """Run to the end of every vCPU; asserts the conservation laws."""
         for vcpu in self.vcpus:
             self.engine.process(vcpu.cpu.run())
-        done = AllOf(self.engine.env, [vcpu.cpu.done for vcpu in self.vcpus])
+        done = AllOf(self.engine, [vcpu.cpu.done for vcpu in self.vcpus])
         self.engine.run(done)
         return RunResult(
             arm=self.run_spec.arm,

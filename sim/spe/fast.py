@@ -48,6 +48,7 @@ class MacroSampler:
         self.kernel_calls = self.truncations = 0
         self.stop: Callable[[Stop, int], None] = _unconnected
         self._state = np.zeros(k.STATE_SIZE, np.int64)
+        self._word = memoryview(self._state)  # the same words as plain ints, quickly
         self._saved = self._state.copy()
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
@@ -85,11 +86,11 @@ class MacroSampler:
     @property
     def pointer(self) -> int:
         """PMBPTR, offset from the AUX base."""
-        return int(self._state[k.POINTER])
+        return self._word[k.POINTER]
 
     @pointer.setter
     def pointer(self, value: int) -> None:
-        self._state[k.POINTER] = value
+        self._word[k.POINTER] = value
 
     @property
     def limit(self) -> int:
@@ -118,36 +119,30 @@ class MacroSampler:
         self._speculate()
 
     def _lay_out(self, pop: int) -> None:
-        """Counter registers → kernel coordinates, with the next op at rank `pop`."""
-        state, counter = self._state, self.counter
+        """Counter registers, just enabled (not all 0) → kernel coordinates; next op at `pop`."""
+        state, counter = self._word, self.counter
         n1 = counter.interval.ops + 1
         to_zero = counter.count or n1
         state[k.DRAWN] = counter.drawn
+        state[k.LAST] = k.NEVER
         if counter.interval.jitter is not Jitter.ERND:
-            gap = counter.until_selection()
-            state[k.CANDIDATE] = state[k.PRIMARY] = pop + gap - 1
-            drew = counter.interval.jitter is Jitter.RND and counter.count == 0
-            state[k.DRAWN] += int(drew)
-            state[k.LAST] = pop - 1 if counter.count == 0 else k.NEVER
+            state[k.CANDIDATE] = state[k.PRIMARY] = pop + counter.count - 1
             return
         if counter.ecount:
             state[k.PRIMARY] = pop + to_zero - 1 - n1
             state[k.CANDIDATE] = pop + counter.ecount - 1
-            state[k.LAST] = k.NEVER
             return
-        state[k.LAST] = pop - 1 if counter.count == 0 else k.NEVER
         state[k.PRIMARY] = pop + to_zero - 1
         state[k.CANDIDATE] = state[k.PRIMARY] + counter.interval.byte(counter.drawn)
         state[k.DRAWN] += 1
 
     def _take_up(self, pop: int) -> None:
         """Kernel coordinates → counter registers, with the next op at rank `pop`."""
-        state, counter = self._state, self.counter
-        candidate, primary = int(state[k.CANDIDATE]), int(state[k.PRIMARY])
-        drawn = int(state[k.DRAWN])
+        state, counter = self._word, self.counter
+        candidate, primary, drawn = state[k.CANDIDATE], state[k.PRIMARY], state[k.DRAWN]
         counter.ecount = 0
         if pop <= primary:
-            at_zero = pop == int(state[k.LAST]) + 1
+            at_zero = pop == state[k.LAST] + 1
             counter.count = 0 if at_zero else primary - pop + 1
             undraw = counter.interval.jitter is Jitter.ERND or (
                 counter.interval.jitter is Jitter.RND and at_zero
@@ -170,7 +165,7 @@ class MacroSampler:
         self._enabled = False
         self._save(op)
         if outcome != k.HORIZON:
-            self.stop(Stop(outcome), op)
+            self.stop(_STOPS[outcome], op)
 
     def _save(self, op: int) -> None:
         if not self._settings.resync:
@@ -210,10 +205,10 @@ class MacroSampler:
         generation = self._generation
         now = self._clock.work(self._engine.now)
         if status == k.EXHAUSTED:
-            place = self._stream.seek(POP, int(self._state[k.CANDIDATE]))
+            place = self._stream.seek(POP, self._word[k.CANDIDATE])
             delay, kind = max(0, place.tick - now), Kind.SELECTION
         else:
-            delay, kind = int(self._state[k.STOP_WORK]) - now, Kind.RECORD_WRITE
+            delay, kind = self._word[k.STOP_WORK] - now, Kind.RECORD_WRITE
         self._engine.call(delay, kind, self._vcpu, lambda: self._end(generation, status))
 
     def _end(self, generation: int, status: int) -> None:
@@ -226,9 +221,9 @@ class MacroSampler:
             self._speculate()
             return
         self._enabled = False
-        op = self._stream.op_at(int(self._state[k.STOP_WORK]))
+        op = self._word[k.STOP_OP]
         self._save(op)
-        self.stop(Stop(status), op)
+        self.stop(_STOPS[status], op)
 
     def _sync(self, work: int) -> None:
         """The committed state becomes that of `work`, everything at `work` excluded."""
@@ -241,14 +236,14 @@ class MacroSampler:
         status = self._advance(work, _ROWS - k.MAX_IN_FLIGHT)
         if status != k.HORIZON:
             raise AssertionError(f"a stop before the present: {status} at {work}")
-        used = int(self._state[k.SELECTED] - self._saved[k.SELECTED])
+        used = self._word[k.SELECTED] - int(self._saved[k.SELECTED])
         self._chunk = min(MAX_CHUNK, max(MIN_CHUNK, 2 * used))
         self._commit()
 
     def _commit(self) -> None:
         self._speculating = False
         self._generation += 1
-        n = int(self._state[k.ROWS])
+        n = self._word[k.ROWS]
         if n == 0:
             return
         k.count_places(self._places, n, self._profile)
@@ -256,24 +251,24 @@ class MacroSampler:
             rows = self._rows[:n].copy()
             rows[:, k.ROW_SELECT :] += self._clock.offset
             self._sink.add(rows)
-        self._state[k.ROWS] = 0
+        self._word[k.ROWS] = 0
 
     # --- results -------------------------------------------------------------------------
 
     def collisions(self) -> int:
         """SAMPLE_COLLISION so far; the state is committed whenever software can look."""
-        return int(self._state[k.COLLIDED])
+        return self._word[k.COLLIDED]
 
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; samples still in flight are in flight at the end."""
-        state = self._state
         for name, index in _COUNTERS:
-            setattr(selections, name, int(state[index]))
-        selections.in_flight_at_end += int(state[k.FLYING])
+            setattr(selections, name, self._word[index])
+        selections.in_flight_at_end += self._word[k.FLYING]
         selections.skipped += self._skipped
         return self._profile
 
 
+_STOPS = {k.FULL: Stop.FULL, k.FAULT: Stop.FAULT}
 _COUNTERS = (
     ("selected", k.SELECTED),
     ("collided", k.COLLIDED),

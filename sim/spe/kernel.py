@@ -43,10 +43,11 @@ from sim.workload.arrays import (
     STATIC,
     TICK,
     last_at_most,
+    op_at,
     seek_from,
 )
 
-BLOCK = 256
+BLOCK = 512
 MIN_BLOCK = 4
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
@@ -69,10 +70,11 @@ MAX_IN_FLIGHT = 4
     WRITTEN,
     DISCARDED,
     STOP_WORK,  # work time of the stop that ended the last call
+    STOP_OP,  # first op that begins at or after it
     ROWS,  # output rows of the last call
     HINT,  # index entry of the last look-up, a hint
     FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, passes)
-) = range(18)
+) = range(19)
 FLIGHT_FIELDS = 5
 BUSY, F_OP, F_SELECT, F_PLACE, F_PASS = range(FLIGHT_FIELDS)
 STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
@@ -485,6 +487,7 @@ def advance(
                     if outcome != HORIZON:
                         state[DISCARDED] += state[FLYING]
                         state[FLYING] = 0
+                        state[STOP_OP] = op_at(S, due)
                         status = outcome
                         break
                     continue

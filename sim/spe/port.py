@@ -55,7 +55,7 @@ class DirectRegisters:
 
     def write(self, reg: Reg, value: Value) -> Process:
         """MSR, at no cost of its own."""
-        write_hardware(self._spu, reg, value)
+        write_hardware(self._spu, value)
         return
         yield
 
@@ -65,23 +65,20 @@ class DirectRegisters:
         yield
 
 
-def write_hardware(spu: Spu, reg: Reg, value: Value) -> None:
-    """Write one buffer register of the SPU."""
-    match reg, value:
-        case Reg.PMBPTR, int():
-            spu.write_pmbptr(value)
-        case Reg.PMBLIMITR, Limit():
-            spu.write_pmblimitr(value.offset, value.enable)
-        case Reg.PMBSR, Pmbsr():
-            spu.write_pmbsr(value)
+def write_hardware(spu: Spu, value: Value) -> None:
+    """Write the buffer register that a value of this type belongs to."""
+    if isinstance(value, Limit):
+        spu.write_pmblimitr(value.offset, value.enable)
+    elif isinstance(value, Pmbsr):
+        spu.write_pmbsr(value)
+    else:
+        spu.write_pmbptr(value)
 
 
 def read_hardware(spu: Spu, reg: Reg) -> Value:
     """Read one buffer register of the SPU."""
-    match reg:
-        case Reg.PMBPTR:
-            return spu.sampler.pointer
-        case Reg.PMBLIMITR:
-            return Limit(spu.sampler.limit, spu.limit_enable)
-        case Reg.PMBSR:
-            return spu.read_pmbsr()
+    if reg is Reg.PMBSR:
+        return spu.read_pmbsr()
+    if reg is Reg.PMBPTR:
+        return spu.sampler.pointer
+    return Limit(spu.sampler.limit, spu.limit_enable)

@@ -272,7 +272,7 @@ class SampleTimer:
             self.counter.advance(self._stream.pop(op) - self._anchor)
 
     def _interrupt(self) -> None:
-        running = self._engine.env.active_process is self._process
+        running = self._engine.active_process is self._process
         if not running and self._parked is None:
             self._process.interrupt()
 

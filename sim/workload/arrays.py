@@ -232,6 +232,14 @@ def _seek(S: Any, axis: int, value: int) -> Any:
 
 
 @njit
+def op_at(S: Any, tick: int) -> int:
+    """First op that begins at or after a work time within the stream."""
+    if tick <= 0:
+        return np.int64(0)
+    return _seek(S, TICK, tick - 1)[0] + 1
+
+
+@njit
 def _add_flat(S: Any, body: int, a: int, b: int, out: Any) -> None:
     """Add ops [a, b) of consecutive iterations of a flat body."""
     T = S.tables
@@ -357,10 +365,10 @@ class Stream:
     build_seconds: float = 0.0
     repeat: int = field(init=False)
     ops: int = field(init=False)
+    all_counted: bool = field(init=False)
+    never_masked: bool = field(init=False)
     _sizes: tuple[int, ...] = field(init=False)
-    _all_counted: bool = field(init=False)
     _pop_is_op: bool = field(init=False)
-    _never_masked: bool = field(init=False)
 
     def __post_init__(self) -> None:
         T = self.arrays.tables
@@ -371,9 +379,9 @@ class Stream:
             "repeat": repeat,
             "ops": sizes[OP],
             "_sizes": sizes,
-            "_all_counted": bool(info[:, COUNTED].all()),
+            "all_counted": bool(info[:, COUNTED].all()),
             "_pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
-            "_never_masked": not info[:, MASKED].any(),
+            "never_masked": not info[:, MASKED].any(),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -413,11 +421,7 @@ class Stream:
 
     def op_at(self, tick: int) -> int:
         """First op that begins at or after a work time: ops begun before it have executed."""
-        if tick <= 0:
-            return 0
-        if tick > self.size(TICK):
-            return self.ops
-        return int(_seek(self.arrays, TICK, tick - 1)[0]) + 1
+        return self.ops if tick > self._sizes[TICK] else int(op_at(self.arrays, tick))
 
     def op_of_pop(self, pop: int) -> int:
         """The op of population rank `pop`; `ops` if there is none."""
@@ -425,13 +429,13 @@ class Stream:
 
     def counted_ops(self, op: int) -> int:
         """Ops below `op` at a profiled exception level."""
-        if self._all_counted:
+        if self.all_counted:
             return op
         return int(_counted_ops(self.arrays, op))
 
     def unmasked_from(self, op: int) -> int:
         """First op at or after `op` with interrupts unmasked; `ops` if none is left."""
-        if self._never_masked:
+        if self.never_masked:
             return op
         found = int(_unmasked_from(self.arrays, min(op, self.ops)))
         return self.ops if found < 0 else min(found, self.ops)

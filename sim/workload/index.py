@@ -98,7 +98,7 @@ def recorded_stream(
 
 def index_key(path: Path, preset: CorePreset, micro_ops: bool) -> str:
     """Address of an index in the cache: everything that its arrays depend on."""
-    model = (preset.name, CACHE_MODEL_VERSION, preset.caches(), preset.throughput_ticks().tolist())
+    model = (preset.name, CACHE_MODEL_VERSION, preset.caches, preset.throughput_ticks().tolist())
     parts = (content_hash(path), model, INDEX_VERSION, STRIDE, micro_ops)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 

@@ -73,8 +73,9 @@ $(VENV)/.lint: $(VENV)/.test
 	@touch $@
 
 # .made holds the folder it was made in. An environment that was copied or moved along with its checkout would
-# silently run the code of the old place, so it is made anew. pip knows --group since 25.1.
-ifneq ($(shell cat $(VENV)/.made 2>/dev/null),$(CURDIR))
+# silently run the code of the old place, so it is made anew, as is one whose Python is gone. pip knows --group
+# since 25.1.
+ifneq ($(shell test -x $(PY) && cat $(VENV)/.made 2>/dev/null),$(CURDIR))
 $(VENV)/.made: FORCE
 endif
 
@@ -96,7 +97,7 @@ $(VENV)/.made:
 		package=$$("$$bare" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
 		echo "$$bare has no venv module; on Debian and Ubuntu: apt-get install $$package" >&2; \
 	else \
-		echo "speskew needs Python 3.11 or newer, and $(or $(PYTHON),$$(python3 --version 2>&1)) is not." >&2; \
+		echo "speskew needs Python 3.11 or newer; found: $(or $(PYTHON),$$(python3 --version 2>/dev/null || echo none))" >&2; \
 		echo "  Debian 12 and newer: apt-get install python3 python3-venv" >&2; \
 		echo "  or name one:         make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 	fi; \

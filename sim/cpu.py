@@ -89,6 +89,7 @@ class Plan:
 Log = Callable[[Enum | str, int], None]
 """log(what, op or value): called at every state change."""
 
+_LOST = frozenset(LOSS_LABELS)
 _CAUSES = {Stop.FULL: "full", Stop.FAULT: "fault"}
 
 
@@ -367,7 +368,7 @@ class Cpu:
         members = self.stream.counted_ops(op) - self.stream.counted_ops(self._label_from)
         ops[self._label] += members
         ops[OpLabel.NOT_IN_POPULATION] += op - self._label_from - members
-        if self._label in LOSS_LABELS:
+        if self._label in _LOST:
             self.stream.count(self._label_from, op, self.lost)
         self._label_from = op
         if self.clock.running:

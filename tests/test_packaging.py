@@ -1,4 +1,4 @@
-"""What is shipped: names, data, the house rules that no other tool checks, and the project's pages."""
+"""What is shipped: names, data, house rules that no other tool checks, the project's pages."""
 
 import ast
 import os
@@ -30,15 +30,16 @@ def home(package: str) -> Path:
 
 
 def hidden_scheduling(source: str) -> Iterator[str]:
-    """Every place of a module that puts something on SimPy's agenda with a delay, not by `engine.at`."""
+    """Every place of a module that puts something on SimPy's agenda and not by `engine.at`."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Attribute(attr="timeout" | "Timeout" as name):
                 yield f"{node.lineno}: .{name}"
-            case ast.Call(func=ast.Attribute(value=owner, attr="schedule")) if "env" in ast.unparse(owner):
-                yield f"{node.lineno}: {ast.unparse(node.func)}"
+            case ast.Call(func=ast.Attribute(attr="schedule") as call):
+                if ast.unparse(call.value).endswith("env"):
+                    yield f"{node.lineno}: {ast.unparse(call)}"
             case ast.ImportFrom(module=str(module), names=names) if module.startswith("simpy"):
-                yield from (f"{node.lineno}: {name.name}" for name in names if name.name == "Timeout")
+                yield from (f"{node.lineno}: {n.name}" for n in names if n.name == "Timeout")
 
 
 # names and data
@@ -96,7 +97,7 @@ def test_tests_are_no_packages() -> None:
 
 
 def test_engine_at_is_the_only_way_to_schedule() -> None:
-    """The order within an instant is decided in sim/engine.py, so no other module makes a timeout."""
+    """The order within an instant is decided in sim/engine.py: no other module makes a timeout."""
     root = home("sim") / "sim"
     found = [
         f"{path.relative_to(root.parent)}:{place}"
@@ -150,7 +151,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @needs_checkout
 def test_make_targets_exist() -> None:
-    """Every `make X` that a page names is a rule of the Makefile, and every rule is in `make help`."""
+    """Every `make X` that a page names is a rule, and every rule is in `make help`."""
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     rules = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     helped = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))

@@ -6,14 +6,13 @@ VM (KVM RFC v6 26/35). The guest driver is the same code in all arms, so trap co
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 from simpy.events import Event
 
-from sim.engine import Process
 from sim.spe.buffer import Pmbsr
 from sim.spe.spu import Spu
 
@@ -40,8 +39,8 @@ Value = int | Limit | Pmbsr
 class Registers(Protocol):
     """How software reaches the buffer registers."""
 
-    def write(self, reg: Reg, value: Value) -> Process:
-        """MSR."""
+    def write(self, reg: Reg, value: Value) -> Iterable[Event]:
+        """MSR; the events to wait for."""
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
         """MRS."""
@@ -53,11 +52,10 @@ class DirectRegisters:
     def __init__(self, spu: Spu) -> None:
         self._spu = spu
 
-    def write(self, reg: Reg, value: Value) -> Process:
+    def write(self, reg: Reg, value: Value) -> Iterable[Event]:
         """MSR, at no cost of its own."""
         write_hardware(self._spu, value)
-        return
-        yield
+        return ()
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
         """MRS, at no cost of its own."""

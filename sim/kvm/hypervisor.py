@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from simpy.events import Event
 
 from sim import uapi
@@ -88,8 +89,8 @@ class Hypervisor:
         self.pmblimitr = Limit(0, enable=False)
         self.pmbsr: Pmbsr = CLEAR
         self.traps = 0
-        self._window: tuple[int, int] = (0, 0)
-        self._pinned: tuple[int, ...] = ()
+        self._window = stage2.window(0, 0)
+        self._pinned = self._window
         self._fault_page = 0
         self._request: Callable[[], Process] | None = None
         self._asked: Event = self._engine.signal()
@@ -207,7 +208,7 @@ class Hypervisor:
         self.vm.account.counts.enables += 1
         granule = self.stage2.tables.granule
         first, last = self.pmbptr // granule, div_up(self.pmblimitr.offset, granule)
-        self._window = (first, last)
+        self._window = self.stage2.window(first, last)
         if (last - first) * granule > self.vm.max_buffer:
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return
@@ -274,16 +275,14 @@ class Hypervisor:
     # --- effects -------------------------------------------------------------------------
 
     def _view(self) -> View:
-        first, last = self._window
-        tables = self.stage2.tables.of_window(first, last)
-        pages = (*range(first, last), *tables)
-        mapped = self.stage2.mapped
+        window = self._window
         return View(
-            window_pages=last - first,
-            table_pages=len(tables),
-            unmapped_pages=sum(1 for page in pages if not mapped[page]),
-            pinned_pages=len(self._pinned),
+            window_pages=window.last - window.first,
+            table_pages=window.tables,
+            unmapped_pages=self.stage2.unmapped(window.pages).size,
+            pinned_pages=self._pinned.pages.size,
             missing_pages=len(self.stage2.missing(self._fault_page)),
+            to_pin=self._to_pin(),
         )
 
     def _apply(self, effect: Effect) -> Generator[Event, Any, bool]:
@@ -294,8 +293,8 @@ class Hypervisor:
             case Effect.PIN:
                 self._pin()
             case Effect.MAP:
-                for page in self._pinned:
-                    self.stage2.map(page)
+                for page in self.stage2.unmapped(self._pinned.pages):
+                    self.stage2.map(int(page))
             case Effect.UNPIN:
                 self._unpin()
             case Effect.UNMAP:
@@ -308,14 +307,11 @@ class Hypervisor:
                 pass
         return True
 
-    def _need(self) -> tuple[int, ...]:
-        first, last = self._window
-        return (*range(first, last), *self.stage2.tables.of_window(first, last))
-
     def _charge(self) -> Generator[Event, Any, bool]:
         """Charge the window; over the limit KVM_RUN returns KVM_EXIT_RLIMIT to the VMM."""
         account, granule = self.vm.account, self.stage2.tables.granule
-        excess = account.pin(self.cpu.index, len(self._need()) * granule)
+        held = int(np.count_nonzero(self.stage2.pins)) + self._to_pin()
+        excess = account.pin(self.cpu.index, held * granule)
         if not excess:
             return True
         if self.vm.policies.charge == "incremental":
@@ -330,20 +326,21 @@ class Hypervisor:
             self.vm.kill()
         return False
 
+    def _to_pin(self) -> int:
+        return int(np.count_nonzero(self.stage2.pins[self._window.pages] == 0))
+
     def _pin(self) -> None:
-        self._pinned = self._need()
-        for page in self._pinned:
-            self.stage2.pins[page] += 1
+        self._pinned = self._window
+        self.stage2.pins[self._pinned.pages] = 1
 
     def _unpin(self) -> None:
-        for page in self._pinned:
-            self.stage2.pins[page] -= 1
-        self._pinned = ()
+        self.stage2.pins[self._pinned.pages] = 0
+        self._pinned = self.stage2.window(0, 0)
         self.vm.account.unpin(self.cpu.index)
 
     def _unmap_window(self) -> None:
-        for page in self._need():
-            self.stage2.unmap(page)
+        for page in self._window.pages:
+            self.stage2.unmap(int(page))
 
     def _map_faulting(self) -> None:
         missing = self.stage2.missing(self._fault_page)

@@ -78,6 +78,8 @@ class View:
     unmapped_pages: int
     pinned_pages: int
     missing_pages: int
+    to_pin: int
+    """Pages of the window that are not pinned yet."""
 
 
 def on_enable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
@@ -89,7 +91,7 @@ def on_enable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     while not (yield Stage(TimeCause.PIN, costs.charge, Effect.CHARGE)):
         if policies.retry == "reexecute":
             yield Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
-    yield Stage(TimeCause.PIN, costs.pin * pages, Effect.PIN)
+    yield Stage(TimeCause.PIN, costs.pin * view.to_pin, Effect.PIN)
     present = pages - view.unmapped_pages
     ticks = costs.map_cold * view.unmapped_pages + costs.map_present * present
     yield Stage(TimeCause.MAP, ticks, Effect.MAP)

@@ -17,6 +17,17 @@ from numpy.typing import NDArray
 
 _LEVELS = {4096: 4, 16384: 4, 65536: 3}
 DESCRIPTOR_BYTES = 8
+MAX_WINDOWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A profiling window as pages: buffer pages [first, last), then `tables` table pages."""
+
+    first: int
+    last: int
+    tables: int
+    pages: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,12 @@ class Stage1Tables:
             seen.update(dict.fromkeys(self.walk[page]))
         return tuple(seen)
 
+    def window(self, first: int, last: int) -> Window:
+        """Buffer pages [first, last) and their tables."""
+        tables = self.of_window(first, last)
+        pages = np.array([*range(first, last), *tables], np.int64)
+        return Window(first, last, len(tables), pages)
+
 
 def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
     """Tables of a contiguous area of `size` bytes at `va`."""
@@ -68,10 +85,11 @@ class Stage2:
     `translates` [buffer pages], uint8, is what the SPU sees: page and tables mapped.
     """
 
-    __slots__ = ("mapped", "pins", "tables", "translates", "users")
+    __slots__ = ("_windows", "mapped", "pins", "tables", "translates", "users")
 
     def __init__(self, tables: Stage1Tables, warm: bool) -> None:
         self.tables = tables
+        self._windows: dict[tuple[int, int], Window] = {}
         self.mapped = np.full(tables.total, 1 if warm else 0, np.uint8)
         self.pins = np.zeros(tables.total, np.int32)
         self.translates: NDArray[np.uint8] = np.full(tables.pages, int(warm), np.uint8)
@@ -80,6 +98,19 @@ class Stage2:
             for table in walk:
                 first, _ = self.users.get(table, (page, page))
                 self.users[table] = (first, page + 1)
+
+    def window(self, first: int, last: int) -> Window:
+        """Pages of a window; the driver programs the same few again and again."""
+        key = (first, last)
+        if key not in self._windows:
+            if len(self._windows) >= MAX_WINDOWS:
+                self._windows.clear()
+            self._windows[key] = self.tables.window(first, last)
+        return self._windows[key]
+
+    def unmapped(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `pages` that have no stage 2 entry."""
+        return pages[self.mapped[pages] == 0]
 
     def missing(self, page: int) -> list[int]:
         """Unmapped pages on the way to a buffer page, in the order of the walk."""

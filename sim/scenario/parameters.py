@@ -1,0 +1,86 @@
+"""The model's default times and their sources, from `parameters.toml`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sim.scenario.model import Settings, TimeDistribution
+
+DISTRIBUTED = frozenset({"t_irq_latency", "t_numa_sweep"})
+"""Parameters that may be distributions; the others are one time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One default: its text value, where it comes from, and how far to trust it."""
+
+    name: str
+    value: str
+    range: str
+    source: str
+    confidence: str
+    unverified: bool
+    meaning: str
+    unit: str = "time"
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    text = files("sim.scenario").joinpath("parameters.toml").read_text()
+    return tomllib.loads(text)
+
+
+def _parameter(name: str, row: dict[str, Any]) -> Parameter:
+    value = row["value"] if "value" in row else f"{row['low']} to {row['high']}"
+    return Parameter(
+        name=name,
+        value=value,
+        range=row["range"],
+        source=row["source"],
+        confidence=row["confidence"],
+        unverified=bool(row.get("unverified", False)),
+        meaning=row["meaning"],
+    )
+
+
+PARAMETERS: dict[str, Parameter] = {name: _parameter(name, row) for name, row in _table().items()}
+
+
+@cache
+def _defaults() -> dict[str, TimeDistribution]:
+    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
+    return {name: adapter.validate_python(_spec(row)) for name, row in _table().items()}
+
+
+def _spec(row: dict[str, Any]) -> object:
+    if "value" in row:
+        return row["value"]
+    return {"kind": "uniform", "low": row["low"], "high": row["high"]}
+
+
+def problem_with(name: str, value: TimeDistribution) -> str | None:
+    """Why an override is refused, with the way out; None if it is fine."""
+    if name not in PARAMETERS:
+        close = difflib.get_close_matches(name, PARAMETERS, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PARAMETERS)}"
+        return f"unknown parameter {name!r}; {hint}"
+    if value.kind != "constant" and name not in DISTRIBUTED:
+        allowed = ", ".join(sorted(DISTRIBUTED))
+        return f"{name} is one time, not a distribution; write e.g. 450ns (distributions: {allowed})"
+    return None
+
+
+def resolve(settings: Settings) -> dict[str, TimeDistribution]:
+    """Defaults with the settings' overrides; raises ValueError for an override that is refused."""
+    for name, value in settings.parameters.items():
+        problem = problem_with(name, value)
+        if problem:
+            raise ValueError(problem)
+    return _defaults() | settings.parameters

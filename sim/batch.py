@@ -75,9 +75,7 @@ def run(
 ) -> tuple[ArmResult, ...]:  # fmt: skip
     """Run every arm and replication; raises LawBrokenError if a conservation law breaks."""
     return tuple(
-        run_arms(
-            scenario, engine=engine, jobs=jobs, keep_records=keep_records, progress=progress
-        )
+        run_arms(scenario, engine=engine, jobs=jobs, keep_records=keep_records, progress=progress)
     )
 
 

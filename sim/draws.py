@@ -21,7 +21,7 @@ import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -31,8 +31,6 @@ M64 = (1 << 64) - 1
 WEYL = 0x9E3779B97F4A7C15
 TABLE_BITS = 12
 TABLE_SIZE = 1 << TABLE_BITS
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_root() -> Path:
@@ -53,22 +51,22 @@ def compiled_code_digest(package: Path, numba_version: str) -> str:
 
 def _set_cache_address() -> None:
     digest = compiled_code_digest(Path(__file__).parent, metadata.version("numba"))
-    numba.config.CACHE_DIR = str(cache_root() / f"numba-{digest}")
+    numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
+        cache_root() / f"numba-{digest}"
+    )
 
 
 _set_cache_address()
 
 
-def njit(function: F) -> F:
+def njit(function: Callable[..., Any]) -> Any:
     """numba.njit with the disk cache, releasing the GIL; int64 arithmetic wraps."""
-    compiled: F = numba.njit(cache=True, nogil=True)(function)
-    return compiled
+    return numba.njit(cache=True, nogil=True)(function)
 
 
-def njit_inline(function: F) -> F:
+def njit_inline(function: Callable[..., Any]) -> Any:
     """`njit` for tiny functions that belong inside their caller's loop."""
-    compiled: F = numba.njit(cache=True, nogil=True, inline="always")(function)
-    return compiled
+    return numba.njit(cache=True, nogil=True, inline="always")(function)
 
 
 def key(seed: int, replication: int, vcpu: int, component: str) -> int:

@@ -78,7 +78,7 @@ class _At(Event):
 class Engine(simpy.Environment):
     """SimPy with integer time (`now`, ticks) and a total order of each instant."""
 
-    now: int  # type: ignore[assignment]
+    now: int
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -92,7 +92,7 @@ class Engine(simpy.Environment):
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[], None]) -> None:
         """Like `at`, for an action that needs no process."""
         event = self.at(delay, kind, vcpu)
-        event.callbacks.append(lambda _: action())  # type: ignore[union-attr]
+        event.callbacks.append(lambda _: action())
 
     def signal(self) -> Event:
         """An event that somebody will `succeed()`."""

@@ -147,8 +147,7 @@ class Machine:
         self.account = self._account()
         self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, spec.max_buffer)
         self.vcpus = [
-            self._vcpu(index, streams[index % len(streams)], factory)
-            for index in range(spec.vcpus)
+            self._vcpu(index, streams[index % len(streams)], factory) for index in range(spec.vcpus)
         ]
         if spec.policies.virtual:
             self._configure()
@@ -187,9 +186,7 @@ class Machine:
         sampler = factory(
             self.engine, index, clock, stream, self._sampler_config(index), pages, sink
         )
-        gic = Gic(
-            self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived
-        )
+        gic = Gic(self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived)
         spu = Spu(sampler, cpu.spu_stopped, gic.line)
         sampler.stop = spu.stopped
         cpu.spu, cpu.gic = spu, gic

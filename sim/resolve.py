@@ -22,6 +22,7 @@ from sim.scenario.model import (
     TimeDistribution,
     UniformTime,
 )
+from sim.scenario.loader import stock_folder
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts
@@ -40,7 +41,7 @@ def stream_of(settings: Settings) -> Stream:
         from sim.workload.index import recorded_stream
 
         return recorded_stream(
-            workload.path, repeat=workload.repeat, core=settings.cpu.core,
+            stock_folder() / workload.path, repeat=workload.repeat, core=settings.cpu.core,
             exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops,
             overlay=workload.kernel, clock_hz=settings.cpu.clock,
         )  # fmt: skip

@@ -45,14 +45,18 @@ def _exact(text: str, kind: str, example: str, table: dict[str, int]) -> int:
     value = number * table[unit]
     if value != int(value):
         smallest = next(iter(table))
-        raise UnitError(f"{text!r} is finer than one {smallest}; the {kind} must be whole {smallest}")
+        raise UnitError(
+            f"{text!r} is finer than one {smallest}; the {kind} must be whole {smallest}"
+        )
     return int(value)
 
 
 def _unit_hint(text: str, unit: str, kind: str, example: str, table: dict[str, int]) -> str:
     if unit in _AMBIGUOUS and table is _SIZE:
         binary = unit.rstrip("B").upper() + "iB"
-        return f"cannot read {text!r} as a {kind}: {unit} is ambiguous; use {binary} (powers of 1024)"
+        return (
+            f"cannot read {text!r} as a {kind}: {unit} is ambiguous; use {binary} (powers of 1024)"
+        )
     known = ", ".join(table)
     close = [u for u in table if u.lower() == unit.lower()]
     if close:
@@ -118,7 +122,9 @@ def format_size(size: int) -> str:
     """Bytes as a person writes them: ``4 MiB``."""
     for factor, unit in ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if size >= factor:
-            return f"{size / factor:g} {unit}" if size % factor == 0 else f"{size / factor:.2f} {unit}"
+            return (
+                f"{size / factor:g} {unit}" if size % factor == 0 else f"{size / factor:.2f} {unit}"
+            )
     return f"{size} B"
 
 

@@ -110,7 +110,8 @@ class Stage2:
 
     def unmapped(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of `pages` that have no stage 2 entry."""
-        return pages[self.mapped[pages] == 0]
+        absent: NDArray[np.int64] = pages[self.mapped[pages] == 0]
+        return absent
 
     def missing(self, page: int) -> list[int]:
         """Unmapped pages on the way to a buffer page, in the order of the walk."""

@@ -9,6 +9,7 @@ quantity live in `parameters.toml` with their source; see `sim.scenario.paramete
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -18,8 +19,22 @@ from sim import units
 SCHEMA_VERSION = 1
 
 
-def _quantity(parse: Callable[[str], int], kind: str, pattern: str, example: str) -> Any:
-    """An int read from text with a unit; ints pass, so that a resolved model can be rebuilt."""
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How an int field is written again: unit names with their size, largest first."""
+
+    sizes: tuple[tuple[str, int], ...]
+
+
+_TIMES = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
+_SIZES = Unit((("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)))
+_HERTZ = Unit((("GHz", 10**9), ("MHz", 10**6), ("kHz", 10**3), ("Hz", 1)))
+RATE = Unit((("/s", 1),))
+"""The one unit whose value is the reciprocal of what is written."""
+
+
+def _reader(parse: Callable[[str], int], kind: str, example: str) -> BeforeValidator:
+    """Reads text with a unit into an int; a bare 0 passes, any other bare number does not."""
 
     def read(value: object) -> int:
         if isinstance(value, str):
@@ -28,25 +43,54 @@ def _quantity(parse: Callable[[str], int], kind: str, pattern: str, example: str
             return 0
         raise units.UnitError(f"needs a {kind} with its unit, e.g. {example!r}; got {value!r}")
 
-    schema = {"type": "string", "pattern": pattern, "examples": [example]}
-    return Annotated[int, BeforeValidator(read), WithJsonSchema(schema)]
+    return BeforeValidator(read)
 
 
-Time = _quantity(units.parse_time, "time", r"^\s*[0-9][0-9_.eE+]*\s*(ps|ns|us|µs|ms|s)\s*$", "4ms")
-Size = _quantity(units.parse_size, "size", r"^\s*[0-9][0-9_.]*\s*(B|KiB|MiB|GiB|TiB)\s*$", "4MiB")
-OpCount = _quantity(
-    units.parse_ops, "number of ops", r"^\s*[0-9][0-9_.eE+]*\s*ops\s*$", "1024ops"
-)
-Cycles = _quantity(
-    units.parse_cycles, "number of cycles", r"^\s*[0-9][0-9_]*\s*cycles\s*$", "600cycles"
-)
-Frequency = _quantity(
-    units.parse_frequency, "frequency", r"^\s*[0-9][0-9_.]*\s*(Hz|kHz|MHz|GHz)\s*$", "3GHz"
-)
-Rate = _quantity(units.parse_rate, "rate", r"^\s*[0-9][0-9_.eE+]*\s*/s\s*$", "1000/s")
+def _text(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
+_NUMBER = r"^\s*[0-9][0-9_.eE+]*\s*"
+_SIZE_TEXT = _NUMBER + r"(B|KiB|MiB|GiB|TiB)\s*$"
+Time = Annotated[
+    int,
+    _reader(units.parse_time, "time", "4ms"),
+    _TIMES,
+    _text(_NUMBER + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
+]
+"""Picoseconds."""
+Size = Annotated[int, _reader(units.parse_size, "size", "4MiB"), _SIZES, _text(_SIZE_TEXT, "4MiB")]
+"""Bytes."""
+OpCount = Annotated[
+    int,
+    _reader(units.parse_ops, "number of ops", "1024ops"),
+    Unit((("ops", 1),)),
+    _text(_NUMBER + r"ops\s*$", "1024ops"),
+]
+Cycles = Annotated[
+    int,
+    _reader(units.parse_cycles, "number of cycles", "600cycles"),
+    Unit((("cycles", 1),)),
+    _text(_NUMBER + r"cycles\s*$", "600cycles"),
+]
+Frequency = Annotated[
+    int,
+    _reader(units.parse_frequency, "frequency", "3GHz"),
+    _HERTZ,
+    _text(_NUMBER + r"(Hz|kHz|MHz|GHz)\s*$", "3GHz"),
+]
+"""Hertz."""
+Rate = Annotated[
+    int, _reader(units.parse_rate, "rate", "1000/s"), RATE, _text(_NUMBER + r"/s\s*$", "1000/s")
+]
 """A rate is held as the mean time between events, picoseconds; 0 means never."""
 
 UNLIMITED = 1 << 62
+
+
+def _text_default(text: str) -> Any:
+    """A default written as a user would write it; it is validated like input."""
+    return text
 
 
 def _or_unlimited(value: object) -> object:
@@ -56,14 +100,7 @@ def _or_unlimited(value: object) -> object:
 SizeOrUnlimited = Annotated[
     Size,
     BeforeValidator(_or_unlimited),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^\s*[0-9][0-9_.]*\s*(B|KiB|MiB|GiB|TiB)\s*$"},
-                {"const": "unlimited"},
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _SIZE_TEXT}, {"const": "unlimited"}]}),
 ]
 
 
@@ -129,9 +166,7 @@ class CoreLatency(Strict):
     kind: Literal["core"] = "core"
 
 
-Latency = Annotated[
-    ConstantLatency | ExponentialLatency | CoreLatency, Field(discriminator="kind")
-]
+Latency = Annotated[ConstantLatency | ExponentialLatency | CoreLatency, Field(discriminator="kind")]
 
 
 # --- workload --------------------------------------------------------------------------------
@@ -140,21 +175,21 @@ Latency = Annotated[
 class OpMix(Strict):
     """Relative frequencies of op classes in a synthetic loop."""
 
-    other: int = Field(10, ge=0)
-    load: int = Field(5, ge=0)
-    store: int = Field(2, ge=0)
-    branch: int = Field(3, ge=0)
-    atomic: int = Field(0, ge=0)
-    fp_simd: int = Field(0, ge=0)
+    other: int = Field(default=10, ge=0)
+    load: int = Field(default=5, ge=0)
+    store: int = Field(default=2, ge=0)
+    branch: int = Field(default=3, ge=0)
+    atomic: int = Field(default=0, ge=0)
+    fp_simd: int = Field(default=0, ge=0)
 
 
 class LevelMix(Strict):
     """Relative frequencies of memory levels among a loop's accesses."""
 
-    l1: int = Field(90, ge=0)
-    l2: int = Field(7, ge=0)
-    slc: int = Field(2, ge=0)
-    dram: int = Field(1, ge=0)
+    l1: int = Field(default=90, ge=0)
+    l2: int = Field(default=7, ge=0)
+    slc: int = Field(default=2, ge=0)
+    dram: int = Field(default=1, ge=0)
 
 
 class Phase(Strict):
@@ -163,7 +198,7 @@ class Phase(Strict):
     name: str = Field(min_length=1, max_length=80)
     length: int = Field(ge=1, le=1 << 20, description="ops of one iteration")
     iterations: int = Field(ge=1)
-    cpi_millis: int = Field(667, ge=16, le=1_000_000, description="cycles per 1000 ops")
+    cpi_millis: int = Field(default=667, ge=16, le=1_000_000, description="cycles per 1000 ops")
     mix: OpMix = OpMix()
     levels: LevelMix = LevelMix()
     latency: Latency = CoreLatency()
@@ -174,13 +209,20 @@ class Phase(Strict):
 class KernelOverlay(Strict):
     """EL1 code inserted into a recorded EL0 stream: synthetic, counted, part of it IRQ-masked."""
 
-    tick_every: Time = Field("4ms", description="period of the guest's timer tick, work time")
-    tick_ops: OpCount = Field("6000ops", description="EL1 ops of one tick; UNVERIFIED")
-    svc_ops: OpCount = Field("1500ops", description="EL1 ops of one system call; UNVERIFIED")
-    masked_prefix: OpCount = Field(
-        "400ops", description="ops at the start of each entry with PSTATE.I set; UNVERIFIED"
+    tick_every: Time = Field(
+        default=_text_default("4ms"), description="period of the guest's timer tick, work time"
     )
-    cpi_millis: int = Field(1500, ge=16, description="cycles per 1000 EL1 ops; UNVERIFIED")
+    tick_ops: OpCount = Field(
+        default=_text_default("6000ops"), description="EL1 ops of one tick; UNVERIFIED"
+    )
+    svc_ops: OpCount = Field(
+        default=_text_default("1500ops"), description="EL1 ops of one system call; UNVERIFIED"
+    )
+    masked_prefix: OpCount = Field(
+        default=_text_default("400ops"),
+        description="ops at the start of each entry with PSTATE.I set; UNVERIFIED",
+    )
+    cpi_millis: int = Field(default=1500, ge=16, description="cycles per 1000 EL1 ops; UNVERIFIED")
 
 
 class Recorded(Strict):
@@ -188,7 +230,7 @@ class Recorded(Strict):
 
     kind: Literal["recorded"]
     path: str = Field(description="a .spestream, relative to the scenario file or to the stock")
-    repeat: int = Field(1, ge=1)
+    repeat: int = Field(default=1, ge=1)
     kernel: KernelOverlay | None = None
 
 
@@ -197,7 +239,7 @@ class Synthetic(Strict):
 
     kind: Literal["synthetic"]
     phases: tuple[Phase, ...] = Field(min_length=1)
-    repeat: int = Field(1, ge=1)
+    repeat: int = Field(default=1, ge=1)
 
 
 Workload = Annotated[Recorded | Synthetic, Field(discriminator="kind")]
@@ -212,24 +254,32 @@ class SpeFilter(Strict):
     load: bool = False
     store: bool = False
     branch: bool = False
-    min_latency: int = Field(0, ge=0, le=4095, description="cycles, PMSLATFR.MINLAT")
-    event_filter: int = Field(0, ge=0, description="PMSEVFR: all these event bits must be set")
+    min_latency: int = Field(default=0, ge=0, le=4095, description="cycles, PMSLATFR.MINLAT")
+    event_filter: int = Field(
+        default=0, ge=0, description="PMSEVFR: all these event bits must be set"
+    )
 
 
 class Spe(Strict):
     """The SPU as the driver programs it."""
 
-    interval: OpCount = Field("1024ops", description="attr.sample_period before rounding")
+    interval: OpCount = Field(
+        default=_text_default("1024ops"), description="attr.sample_period before rounding"
+    )
     jitter: Literal["off", "on", "ernd"] = Field(
-        "off",
+        default="off",
         description="off: RND=0; on: RND=1, random byte in the reload (accumulates); ernd: FEAT_SPE_ERnd (grid)",
     )
     restart: Literal["hold", "resync"] = "hold"
-    in_flight: int = Field(1, ge=1, le=4, description="sampled ops the SPU can track at once")
+    in_flight: int = Field(
+        default=1, ge=1, le=4, description="sampled ops the SPU can track at once"
+    )
     population: Literal["instructions", "micro_ops"] = "instructions"
     exclude_kernel: bool = True
     counter_bits: Literal[12, 16] = 12
-    min_interval: OpCount = Field("1024ops", description="PMSIDR.Interval, caps/min_interval")
+    min_interval: OpCount = Field(
+        default=_text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
+    )
     filter: SpeFilter = SpeFilter()
 
 
@@ -242,10 +292,8 @@ class Reader(Strict):
 class Driver(Strict):
     """The guest's perf event."""
 
-    aux: Size = Field("4MiB", description="AUX mmap, a power of two")
-    watermark: Annotated[Size, Field(description="attr.aux_watermark; 0 means half of the AUX")] = (
-        0
-    )
+    aux: Size = Field(default=_text_default("4MiB"), description="AUX mmap, a power of two")
+    watermark: Size = Field(default=0, description="attr.aux_watermark; 0 means half of the AUX")
     mode: Literal["task", "cpu"] = "task"
     reader: Reader = Reader()
 
@@ -254,7 +302,7 @@ class Buffer(Strict):
     """State of the profiling buffer when the event starts."""
 
     initial_s2: Literal["warm", "cold"] = "warm"
-    va: int = Field(0xFFFF_8000_8000_0000, ge=0, description="guest VA of the AUX area")
+    va: int = Field(default=0xFFFF_8000_8000_0000, ge=0, description="guest VA of the AUX area")
 
 
 # --- machine ---------------------------------------------------------------------------------
@@ -264,19 +312,21 @@ class Cpu(Strict):
     """The core."""
 
     core: str = "neoverse-n1"
-    clock: Frequency = "3GHz"
+    clock: Frequency = Field(default=_text_default("3GHz"))
 
 
 class Vm(Strict):
     """The virtual machine; baremetal arms use `vcpus` as CPUs and ignore the rest."""
 
-    vcpus: int = Field(1, ge=1, le=512)
+    vcpus: int = Field(default=1, ge=1, le=512)
     granule: Literal["4KiB", "16KiB", "64KiB"] = "4KiB"
-    memory: Size = "16GiB"
+    memory: Size = Field(default=_text_default("16GiB"))
     max_buffer: SizeOrUnlimited = Field(
-        "4MiB", description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU"
+        default=_text_default("4MiB"), description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU"
     )
-    exits: Rate = Field("1000/s", description="ordinary exits per vCPU (timer, IPI, MMIO)")
+    exits: Rate = Field(
+        default=_text_default("1000/s"), description="ordinary exits per vCPU (timer, IPI, MMIO)"
+    )
 
     @property
     def page_bytes(self) -> int:
@@ -301,8 +351,10 @@ class PoissonUnmap(Strict):
 class Host(Strict):
     """The host's limits and what it does to guest memory."""
 
-    memlock: SizeOrUnlimited = Field("8MiB", description="RLIMIT_MEMLOCK of the VMM, soft")
-    memlock_hard: SizeOrUnlimited = "unlimited"
+    memlock: SizeOrUnlimited = Field(
+        default=_text_default("8MiB"), description="RLIMIT_MEMLOCK of the VMM, soft"
+    )
+    memlock_hard: SizeOrUnlimited = Field(default=_text_default("unlimited"))
     cap_ipc_lock: bool = False
     unmap: Literal["never", "published", "per_window", "per_record"] | PoissonUnmap = "never"
 
@@ -411,6 +463,6 @@ class Scenario(Strict):
     schema_version: Literal[1] = 1
     name: str
     question: str = ""
-    seed: int = Field(20260101, ge=0)
-    replications: int = Field(10, ge=1, le=100_000)
+    seed: int = Field(default=20260101, ge=0)
+    replications: int = Field(default=10, ge=1, le=100_000)
     arms: tuple[Arm, ...] = Field(min_length=1)

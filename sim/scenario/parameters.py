@@ -65,15 +65,17 @@ def _spec(row: dict[str, Any]) -> object:
     return {"kind": "uniform", "low": row["low"], "high": row["high"]}
 
 
-def problem_with(name: str, value: TimeDistribution) -> str | None:
+def problem_with(name: str, value: TimeDistribution | None) -> str | None:
     """Why an override is refused, with the way out; None if it is fine."""
     if name not in PARAMETERS:
         close = difflib.get_close_matches(name, PARAMETERS, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PARAMETERS)}"
         return f"unknown parameter {name!r}; {hint}"
-    if value.kind != "constant" and name not in DISTRIBUTED:
+    if value is not None and value.kind != "constant" and name not in DISTRIBUTED:
         allowed = ", ".join(sorted(DISTRIBUTED))
-        return f"{name} is one time, not a distribution; write e.g. 450ns (distributions: {allowed})"
+        return (
+            f"{name} is one time, not a distribution; write e.g. 450ns (distributions: {allowed})"
+        )
     return None
 
 

@@ -46,7 +46,12 @@ class Pmbsr:
     def encode(self) -> int:
         """The register's bits."""
         return (
-            self.ec << 26 | self.dl << 19 | self.ea << 18 | self.s << 17 | self.coll << 16 | self.mss
+            self.ec << 26
+            | self.dl << 19
+            | self.ea << 18
+            | self.s << 17
+            | self.coll << 16
+            | self.mss
         )
 
     @staticmethod

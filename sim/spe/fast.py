@@ -48,7 +48,7 @@ class MacroSampler:
         self.kernel_calls = self.truncations = 0
         self.stop: Callable[[Stop, int], None] = _unconnected
         self._state = np.zeros(k.STATE_SIZE, np.int64)
-        self._word = memoryview(self._state)  # the same words as plain ints, quickly
+        self._word = self._state.data  # the same words as plain ints, quickly
         self._saved = self._state.copy()
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
@@ -158,9 +158,7 @@ class MacroSampler:
         if not self._enabled:
             return
         self._sync(work)
-        outcome = k.flush(
-            self._config, self._pages, self._state, self._places, self._rows, work
-        )
+        outcome = k.flush(self._config, self._pages, self._state, self._places, self._rows, work)
         self._commit()
         self._enabled = False
         self._save(op)

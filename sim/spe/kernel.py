@@ -107,12 +107,12 @@ ROW_OP, ROW_SELECT, ROW_WRITE, ROW_FIELDS = 0, 1, 2, 3
 
 
 @njit
-def _byte(config: Any, ordinal: int) -> int:
+def _byte(config: Any, ordinal: Any) -> Any:
     return np.int64(mix64(np.uint64(config[KEY_INTERVAL]), np.uint64(ordinal))) & config[MASK]
 
 
 @njit
-def _gaps_plain(config: Any, candidate: int, drawn: int, cand: Any, m: int) -> None:
+def _gaps_plain(config: Any, candidate: Any, drawn: Any, cand: Any, m: Any) -> None:
     """Candidates 0..m without ERnd: a prefix sum of gaps N + 1 (+ byte)."""
     n1 = config[INTERVAL] + 1
     if config[JITTER] == 0:
@@ -131,22 +131,18 @@ def _gaps_plain(config: Any, candidate: int, drawn: int, cand: Any, m: int) -> N
 
 
 @njit
-def _gaps_ernd(
-    config: Any, candidate: int, primary: int, drawn: int, cand: Any, m: int
-) -> None:
+def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any, m: Any) -> None:
     """Candidates 0..m with ERnd: a grid of N + 1 plus a byte at each point."""
     n1 = config[INTERVAL] + 1
     key = np.uint64(config[KEY_INTERVAL])
     mask = config[MASK]
     cand[0] = candidate
     for j in range(m):
-        cand[j + 1] = (
-            primary + (j + 1) * n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
-        )
+        cand[j + 1] = primary + (j + 1) * n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
 
 
 @njit
-def _flat_segment(S: Any, cand0: int, cand1: int, base: Any) -> int:
+def _flat_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
     """Body of the flat, unit-weight segment that holds candidates cand0..cand1, else -1.
 
     `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0.
@@ -178,7 +174,7 @@ def _flat_segment(S: Any, cand0: int, cand1: int, base: Any) -> int:
 
 @njit
 def _places_flat(
-    T: Any, body: int, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: int
+    T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
 ) -> None:
     """Places of candidates that `_flat_segment` accepted. Division by a reciprocal: x < 2^31."""
     size = T[BODY_SIZE] + 4 * body
@@ -203,8 +199,8 @@ def _places_flat(
 
 @njit
 def _places_any(
-    S: Any, pop_end: int, hint: int, cand: Any, ops: Any, tick: Any, place: Any, m: int
-) -> int:
+    S: Any, pop_end: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+) -> Any:
     """Places of any ascending candidates; beyond the stream's end the tick is FOREVER."""
     T = S.tables
     at = np.empty(AXES, np.int64)
@@ -223,7 +219,7 @@ def _places_any(
 
 
 @njit
-def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: int) -> None:
+def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: Any) -> None:
     """When each sample would complete."""
     key = np.uint64(config[KEY_LATENCY])
     latency = T[LATENCY]
@@ -239,7 +235,7 @@ def _histogram(place: Any) -> Any:
 
 
 @njit
-def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: int) -> int:
+def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> Any:
     """Which samples pass the filters; a filter that keeps everything costs nothing."""
     if config[FILTERING] == 0:
         ok[:m] = 1
@@ -254,7 +250,7 @@ def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any
 
 
 @njit
-def _overlaps(busy: Any, tick: Any, m: int) -> int:
+def _overlaps(busy: Any, tick: Any, m: Any) -> Any:
     """How many samples are still in flight at the next candidate."""
     count = 0
     for j in range(m):
@@ -263,20 +259,17 @@ def _overlaps(busy: Any, tick: Any, m: int) -> int:
 
 
 @njit
-def _oldest(state: Any) -> int:
+def _oldest(state: Any) -> Any:
     """In-flight slot that completes first; ties by order of selection."""
     best = 0
     for f in range(1, state[FLYING]):
-        if (
-            state[FLIGHT + f * FLIGHT_FIELDS + BUSY]
-            < state[FLIGHT + best * FLIGHT_FIELDS + BUSY]
-        ):
+        if state[FLIGHT + f * FLIGHT_FIELDS + BUSY] < state[FLIGHT + best * FLIGHT_FIELDS + BUSY]:
             best = f
     return best
 
 
 @njit
-def _take(state: Any, slot: int) -> None:
+def _take(state: Any, slot: Any) -> None:
     """Remove an in-flight slot, keeping the order of selection."""
     for f in range(slot, state[FLYING] - 1):
         for k in range(FLIGHT_FIELDS):
@@ -285,7 +278,9 @@ def _take(state: Any, slot: int) -> None:
 
 
 @njit
-def _complete(state: Any, config: Any, pages: Any, places: Any, rows: Any, slot: int, at: int) -> int:
+def _complete(
+    state: Any, config: Any, pages: Any, places: Any, rows: Any, slot: Any, at: Any
+) -> Any:
     """One sample completes at work time `at`: filter, translate, write. HORIZON, FULL or FAULT."""
     base = FLIGHT + slot * FLIGHT_FIELDS
     op, selected = state[base + F_OP], state[base + F_SELECT]
@@ -334,8 +329,8 @@ def _next_candidate(state: Any, config: Any) -> None:
 
 @njit
 def _emit(
-    config: Any, places: Any, rows: Any, r: int, ops: Any, tick: Any, place: Any, busy: Any,
-    ok: Any, done: int, written: int,
+    config: Any, places: Any, rows: Any, r: Any, ops: Any, tick: Any, place: Any, busy: Any,
+    ok: Any, done: Any, written: Any,
 ) -> None:  # fmt: skip
     """Output of the first `done` samples of a block, `written` of which pass."""
     if written == done and config[KEEP] == 0:
@@ -354,7 +349,7 @@ def _emit(
 @njit
 def _commit_block(
     state: Any, config: Any, places: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any, busy: Any,
-    ok: Any, passing: int, m: int,
+    ok: Any, passing: Any, m: Any,
 ) -> None:  # fmt: skip
     """A block in which each sample completes before the next selection; the last stays in flight."""
     done = m - 1
@@ -386,7 +381,7 @@ def _commit_block(
 
 
 @njit
-def _block_size(state: Any, config: Any, pages: Any, want: int) -> int:
+def _block_size(state: Any, config: Any, pages: Any, want: Any) -> Any:
     """Candidates of the next block: no more than fit before FULL or the next missing page."""
     room = (config[LIMIT] - state[POINTER]) // config[RECORD] - 2
     page = state[POINTER] >> config[PAGE_SHIFT]
@@ -399,16 +394,14 @@ def _block_size(state: Any, config: Any, pages: Any, want: int) -> int:
 
 
 @njit
-def _room(state: Any, config: Any, pages: Any, records: int) -> bool:
+def _room(state: Any, config: Any, pages: Any, records: Any) -> Any:
     """Can `records` be written without FULL and without a fault?"""
     end = state[POINTER] + records * config[RECORD]
     if end > config[LIMIT] - config[RECORD]:
         return False
     if records == 0:
         return True
-    for page in range(
-        state[POINTER] >> config[PAGE_SHIFT], ((end - 1) >> config[PAGE_SHIFT]) + 1
-    ):
+    for page in range(state[POINTER] >> config[PAGE_SHIFT], ((end - 1) >> config[PAGE_SHIFT]) + 1):
         if pages[page] == 0:
             return False
     return True
@@ -417,8 +410,8 @@ def _room(state: Any, config: Any, pages: Any, records: int) -> bool:
 @njit
 def advance(
     S: Any, config: Any, passes: Any, pages: Any, state: Any, places: Any, rows: Any,
-    horizon: int, candidates: int,
-) -> int:  # fmt: skip
+    horizon: Any, candidates: Any,
+) -> Any:  # fmt: skip
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
@@ -467,9 +460,7 @@ def advance(
         if whole:
             if state[FLYING] == 1:
                 _complete(state, config, pages, places, rows, 0, state[FLIGHT + BUSY])
-            _commit_block(
-                state, config, places, rows, cand, ops, tick, place, busy, ok, passing, m
-            )
+            _commit_block(state, config, places, rows, cand, ops, tick, place, busy, ok, passing, m)
             used += m
             want = min(BLOCK, want * 4)
             continue
@@ -518,9 +509,7 @@ def advance(
 
 
 @njit
-def flush(
-    config: Any, pages: Any, state: Any, places: Any, rows: Any, at: int
-) -> int:
+def flush(config: Any, pages: Any, state: Any, places: Any, rows: Any, at: Any) -> Any:
     """The CPU freezes at work time `at`: what is in flight completes, oldest first."""
     state[ROWS] = 0
     while state[FLYING] > 0:
@@ -533,7 +522,7 @@ def flush(
 
 
 @njit
-def resync(config: Any, state: Any, pop: int) -> int:
+def resync(config: Any, state: Any, pop: Any) -> Any:
     """`restart: resync`: go to the sequence's first point at or after `pop`; returns points passed."""
     skipped = 0
     while state[CANDIDATE] < pop:
@@ -543,7 +532,7 @@ def resync(config: Any, state: Any, pop: int) -> int:
 
 
 @njit
-def count_places(places: Any, n: int, out: Any) -> None:
+def count_places(places: Any, n: Any, out: Any) -> None:
     """Add places to a (static × 8 + level) histogram."""
     for r in range(n):
         out[_histogram(places[r])] += 1

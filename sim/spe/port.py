@@ -59,8 +59,8 @@ class DirectRegisters:
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
         """MRS, at no cost of its own."""
+        yield from ()
         return read_hardware(self._spu, reg)
-        yield
 
 
 def write_hardware(spu: Spu, value: Value) -> None:

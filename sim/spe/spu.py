@@ -65,6 +65,7 @@ class Sampler(Protocol):
     limit: int
     kernel_calls: int
     truncations: int
+    stop: Callable[[Stop, int], None]
 
     def enable(self, op: int) -> None:
         """Profiling becomes enabled now."""

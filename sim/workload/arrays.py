@@ -75,14 +75,14 @@ class StreamArrays(NamedTuple):
 
     The small tables lie in one int64 array behind a header (a compiled call costs time per array
     that it is given). A stream has at most one indexed body: `ids`, `exec_ticks`, `levels` and
-    `index` [X, 4] are its.
+    `index_at` [X, 4] are its.
     """
 
     tables: I64
     ids: NDArray[np.uint32]
     exec_ticks: NDArray[np.uint32]
     levels: NDArray[np.uint8]
-    index: NDArray[np.int64]
+    index_at: NDArray[np.int64]
 
 
 class Place(NamedTuple):
@@ -98,7 +98,7 @@ class Place(NamedTuple):
 
 
 @njit
-def last_at_most(T: Any, start: int, n: int, axis: int, value: int) -> int:
+def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
     """Last of `n` rows of 4 at `start` whose `axis` entry is at most `value` (else 0)."""
     low, high = 0, n - 1
     while low < high:
@@ -111,20 +111,20 @@ def last_at_most(T: Any, start: int, n: int, axis: int, value: int) -> int:
 
 
 @njit
-def _index_of(S: Any, axis: int, rest: int, hint: int) -> int:
+def _index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     """Last index entry whose start is at most `rest`; gallops from `hint`."""
-    n = S.index.shape[0]
+    n = S.index_at.shape[0]
     low, high = 0, n - 1
-    if 0 <= hint < n and S.index[hint, axis] <= rest:
+    if 0 <= hint < n and S.index_at[hint, axis] <= rest:
         low = hint
         step = 1
-        while low + step < n and S.index[low + step, axis] <= rest:
+        while low + step < n and S.index_at[low + step, axis] <= rest:
             low += step
             step <<= 1
         high = min(n - 1, low + step)
     while low < high:
         mid = (low + high + 1) >> 1
-        if S.index[mid, axis] <= rest:
+        if S.index_at[mid, axis] <= rest:
             low = mid
         else:
             high = mid - 1
@@ -132,11 +132,11 @@ def _index_of(S: Any, axis: int, rest: int, hint: int) -> int:
 
 
 @njit
-def _exec_of(S: Any, axis: int, rest: int, entry: int, at: Any) -> int:
+def _exec_of(S: Any, axis: Any, rest: Any, entry: Any, at: Any) -> Any:
     """Walk from an index entry to the block execution that holds `rest`; `at` becomes its start."""
     T = S.tables
-    at[OP], at[POP] = S.index[entry, OP], S.index[entry, POP]
-    at[TICK], at[SLOT] = S.index[entry, TICK], S.index[entry, SLOT]
+    at[OP], at[POP] = S.index_at[entry, OP], S.index_at[entry, POP]
+    at[TICK], at[SLOT] = S.index_at[entry, TICK], S.index_at[entry, SLOT]
     x = entry * STRIDE
     last = S.ids.size - 1
     while x < last:
@@ -157,7 +157,7 @@ def _exec_of(S: Any, axis: int, rest: int, entry: int, at: Any) -> int:
 
 
 @njit
-def _op_in_block(S: Any, axis: int, rest: int, block: int, at: Any) -> Any:
+def _op_in_block(S: Any, axis: Any, rest: Any, block: Any, at: Any) -> Any:
     """Walk within a block to the op that holds `rest`; returns (static, level)."""
     T = S.tables
     row = T[BLOCK] + 4 * block
@@ -188,7 +188,7 @@ def _op_in_block(S: Any, axis: int, rest: int, block: int, at: Any) -> Any:
 
 
 @njit
-def seek_from(S: Any, axis: int, value: int, hint: int, at: Any) -> Any:
+def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
     """`seek` with an index hint: `at` [4] becomes the op's position; (static, level, g, entry)."""
     T = S.tables
     turn = value // T[PASS + axis]
@@ -225,14 +225,14 @@ def seek_from(S: Any, axis: int, value: int, hint: int, at: Any) -> Any:
 
 
 @njit
-def _seek(S: Any, axis: int, value: int) -> Any:
+def _seek(S: Any, axis: Any, value: Any) -> Any:
     at = np.empty(AXES, np.int64)
     static, level, g, _ = seek_from(S, axis, value, np.int64(-1), at)
     return at[OP], at[POP], at[TICK], at[SLOT], static, level, g
 
 
 @njit
-def op_at(S: Any, tick: int) -> int:
+def op_at(S: Any, tick: Any) -> Any:
     """First op that begins at or after a work time within the stream."""
     if tick <= 0:
         return np.int64(0)
@@ -240,7 +240,7 @@ def op_at(S: Any, tick: int) -> int:
 
 
 @njit
-def _add_flat(S: Any, body: int, a: int, b: int, out: Any) -> None:
+def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
     """Add ops [a, b) of consecutive iterations of a flat body."""
     T = S.tables
     n = T[T[BODY_SIZE] + 4 * body + OP]
@@ -262,11 +262,11 @@ def _add_flat(S: Any, body: int, a: int, b: int, out: Any) -> None:
 
 
 @njit
-def _add_indexed(S: Any, a: int, b: int, out: Any) -> None:
+def _add_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body."""
     T = S.tables
     entry = _index_of(S, OP, a, np.int64(-1))
-    o, m = S.index[entry, OP], S.index[entry, SLOT]
+    o, m = S.index_at[entry, OP], S.index_at[entry, SLOT]
     x = entry * STRIDE
     while o < b:
         row = T[BLOCK] + 4 * np.int64(S.ids[x])
@@ -285,7 +285,7 @@ def _add_indexed(S: Any, a: int, b: int, out: Any) -> None:
 
 
 @njit
-def _count_in_pass(S: Any, begin: int, end: int, out: Any) -> None:
+def _count_in_pass(S: Any, begin: Any, end: Any, out: Any) -> None:
     """Add the population members among ops [begin, end) of one pass to `out`."""
     T = S.tables
     for g in range(last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, begin), T[SEGMENTS]):
@@ -309,7 +309,7 @@ def _count_in_pass(S: Any, begin: int, end: int, out: Any) -> None:
 
 
 @njit
-def _counted_ops(S: Any, op: int) -> int:
+def _counted_ops(S: Any, op: Any) -> Any:
     """Ops below `op` whose exception level is profiled."""
     T = S.tables
     per_pass = np.int64(0)
@@ -327,7 +327,7 @@ def _counted_ops(S: Any, op: int) -> int:
 
 
 @njit
-def _unmasked_from(S: Any, op: int) -> int:
+def _unmasked_from(S: Any, op: Any) -> Any:
     """First op at or after `op` that executes with interrupts unmasked; -1 if none ever does."""
     T = S.tables
     turn = op // T[PASS + OP]

@@ -131,7 +131,7 @@ def assemble(
         ids=read_only(indexed.ids if indexed else np.zeros(0, np.uint32)),
         exec_ticks=read_only(indexed.exec_ticks if indexed else np.zeros(0, np.uint32)),
         levels=read_only(indexed.levels if indexed else np.zeros(0, np.uint8)),
-        index=read_only(indexed.index_at if indexed else _NO_ROWS),
+        index_at=read_only(indexed.index_at if indexed else _NO_ROWS),
     )
 
 

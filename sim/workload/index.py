@@ -55,7 +55,13 @@ from sim.workload.build import (
     assemble,
 )
 from sim.workload.spestream import Recording, content_hash, read_spestream
-from sim.workload.timing import CACHE_MODEL_VERSION, CorePreset, TimingClass, get_preset, memory_levels
+from sim.workload.timing import (
+    CACHE_MODEL_VERSION,
+    CorePreset,
+    TimingClass,
+    get_preset,
+    memory_levels,
+)
 
 I64 = NDArray[np.int64]
 INDEX_VERSION = 1
@@ -81,12 +87,12 @@ class Index:
 
 
 def recorded_stream(
-    path: str, *, repeat: int, core: str, exclude_kernel: bool, micro_ops: bool,
+    path: Path, *, repeat: int, core: str, exclude_kernel: bool, micro_ops: bool,
     overlay: KernelOverlay | None, clock_hz: int,
 ) -> Stream:  # fmt: skip
     """A recorded stream, repeated; builds its index on first use."""
     preset = get_preset(core)
-    index = load_index(Path(path), preset, micro_ops)
+    index = load_index(path, preset, micro_ops)
     plain = _stream(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
     if overlay is None:
         return plain
@@ -161,9 +167,7 @@ def build_index(
     _slots_of(recording.ids, first, length, slots, stores, slot_stores)
     levels = memory_levels(recording.addresses, slot_stores, preset)
     exec_ticks = np.zeros(recording.ids.size, np.uint32)
-    _exec_ticks(
-        recording.ids, first, length, slots, op_ticks, row, throughput, levels, exec_ticks
-    )
+    _exec_ticks(recording.ids, first, length, slots, op_ticks, row, throughput, levels, exec_ticks)
     index_at, extent = _index_rows(recording.ids, size, exec_ticks)
     symbol, names = _symbols(recording)
     arrays = {
@@ -231,7 +235,9 @@ def _exec_ticks(
         out[x] = total
 
 
-def _index_rows(ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]) -> tuple[I64, I64]:
+def _index_rows(
+    ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]
+) -> tuple[I64, I64]:
     """Cumulative extent before every STRIDE-th execution, and the whole extent."""
     per_exec = size[ids]
     per_exec[:, TICK] = exec_ticks
@@ -264,7 +270,7 @@ def _svc_ops(recording: Recording, flags: I64, length: I64) -> I64:
     if not calls.any():
         return np.zeros(0, np.int64)
     ends = np.cumsum(length[recording.ids])
-    return ends[calls[recording.ids]]
+    return np.asarray(ends[calls[recording.ids]], np.int64)
 
 
 # --- stream ----------------------------------------------------------------------------------
@@ -344,7 +350,9 @@ def _with_kernel(
     )  # fmt: skip
     symbols = (*index.symbols, "[kernel] tick", "[kernel] svc")
     tick_statics = _tick_statics(overlay)
-    numbers = np.r_[np.full(tick_statics, len(symbols) - 2), np.full(extra - tick_statics, len(symbols) - 1)]
+    numbers = np.r_[
+        np.full(tick_statics, len(symbols) - 2), np.full(extra - tick_statics, len(symbols) - 1)
+    ]
     return Stream(
         arrays=made,
         static_pc=np.r_[arrays["pc"], _KERNEL_TEXT + 4 * np.arange(extra, dtype=np.uint64)],
@@ -399,7 +407,7 @@ def _overlay_segments(
     size = int(arrays["size"][OP])
     period = ticks(overlay.tick_every, clock_hz)
     cuts = [(int(op), _SVC_MASKED) for op in arrays["svc_ops"] if op < size]
-    at = period
+    at: int = period
     while at < int(arrays["size"][TICK]):
         cuts.append((plain.op_at(at), _TICK_MASKED))
         at += period

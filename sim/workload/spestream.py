@@ -53,7 +53,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 import zstandard
@@ -70,11 +70,12 @@ MAX_BYTES: Final = 8 << 30
 
 _PRELUDE: Final = struct.Struct("<8sIIQI")
 _PRELUDE_BYTES: Final = _PRELUDE.size + 4
-_MAX_JSON: Final = 64 << 20
+_MAX_JSON: Final = 16 << 20
 _MAX_BLOCK_LEN: Final = 1 << 16
 _MAX_RATIO: Final = 32_768  # zstd: a block of 128 KiB takes at least 4 bytes
 _LEVEL: Final = 9
 _AGAIN: Final = "copy it again or record it anew"
+_T = TypeVar("_T")
 
 
 class StreamError(Exception):
@@ -342,9 +343,9 @@ def _check_static(static: Recording) -> None:
     first, length = static.block_first, static.block_len
     if first.size != length.size:
         raise ValueError("block_first and block_len differ in length")
-    if length.size and not (1 <= length.min() and length.max() <= _MAX_BLOCK_LEN):
+    if length.size and not (length.min() >= 1 and length.max() <= _MAX_BLOCK_LEN):
         raise ValueError(f"a block is empty or longer than {_MAX_BLOCK_LEN} ops")
-    if first.size and not (0 <= first.min() and np.all(first <= size - length)):
+    if first.size and not (first.min() >= 0 and np.all(first <= size - length)):
         raise ValueError("a block lies outside the static ops")
     if size and static.op_class.max() > max(OpClass):
         raise ValueError("an op has an unknown class")
@@ -393,7 +394,7 @@ def read_header(path: Path | str) -> Header:
     return _reading(Path(path), _read_header)
 
 
-def _reading[T](path: Path, read: Callable[[IO[bytes]], T]) -> T:
+def _reading(path: Path, read: Callable[[IO[bytes]], _T]) -> _T:
     try:
         with path.open("rb") as file:
             return read(file)
@@ -404,8 +405,260 @@ def _reading[T](path: Path, read: Callable[[IO[bytes]], T]) -> T:
     except (ValueError, OverflowError) as error:
         raise StreamError(f"{path}: contradicts itself: {error}; {_AGAIN}") from error
     except MemoryError as error:
-        raise StreamError(f"{path}: too large for this machine's memory; use a shorter recording")
+        text = f"{path}: too large for this machine's memory; use a shorter recording"
+        raise StreamError(text) from error
 
 
 def _unreadable(path: Path, error: OSError) -> StreamError:
     return StreamError(f"{path}: cannot be read: {error.strerror or error}; check the path")
+
+
+def _read(file: IO[bytes], max_bytes: int) -> Recording:
+    header = _read_header(file)
+    _check_frames(header, max_bytes)
+    file.seek(_PRELUDE_BYTES)
+    frames = (_next_frame(file, number, *frame) for number, frame in enumerate(header.frames))
+    static = _unpack_static(next(frames), header)
+    symbols = _parse_symbols(next(frames))
+    block_slots = static.block_slots
+    ids = np.empty(header.blocks, np.uint32)
+    addresses = np.empty(header.slots, np.uint64)
+    at = 0
+    for first in range(0, header.blocks, header.chunk_blocks):
+        part = _unplanes(next(frames), "<u4")
+        _check_ids(part, header.static_blocks)
+        ids[first : first + part.size] = part
+        chunk = _unplanes(next(frames), "<u8")
+        if chunk.size != block_slots[part].sum():
+            raise ValueError(f"{chunk.size} addresses do not fit the blocks of a chunk")
+        addresses[at : at + chunk.size] = chunk
+        at += chunk.size
+    discontinuities = _unplanes(next(frames), "<i8")
+    _check_discontinuities(discontinuities, header.blocks)
+    executed = static.block_len[ids].sum(dtype=np.int64)
+    if header.ops != executed:
+        raise ValueError(f"the header counts {header.ops} ops, the blocks {executed}")
+    return replace(
+        static, ids=ids, addresses=addresses, discontinuities=discontinuities, symbols=symbols
+    )
+
+
+def _read_header(file: IO[bytes]) -> Header:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    prelude = file.read(_PRELUDE_BYTES)
+    if not prelude.startswith(MAGIC[: max(1, len(prelude))]):
+        raise _Corrupt("not a .spestream file; record one, or convert it with an importer")
+    if len(prelude) < _PRELUDE_BYTES:
+        raise _Corrupt(f"cut short: {len(prelude)} bytes; {_AGAIN}")
+    _, version, packed, offset, checksum = _PRELUDE.unpack_from(prelude)
+    if zlib.crc32(prelude[: _PRELUDE.size]) != int.from_bytes(prelude[_PRELUDE.size :], "little"):
+        raise _Corrupt(f"damaged: the checksum of its first bytes is wrong; {_AGAIN}")
+    if version > VERSION:
+        raise _Corrupt(
+            f"format version {version}, this program reads up to {VERSION}; update the program"
+        )
+    if version != VERSION:
+        raise _Corrupt(f"format version {version} does not exist; record it anew")
+    if offset + packed != size:
+        raise _Corrupt(
+            f"cut short or extended: {size} bytes where {offset + packed} are stated; {_AGAIN}"
+        )
+    file.seek(offset)
+    frame = file.read(packed)
+    header = _parse_header(_decode(frame, "header", checksum, _json_size(frame, "header")))
+    if _PRELUDE_BYTES + sum(frame[0] for frame in header.frames) != offset:
+        raise ValueError("the frames do not fill the file")
+    return header
+
+
+def _content_size(packed: bytes, name: str) -> int:
+    """The decoded size that a zstd frame states of itself."""
+    try:
+        size = int(zstandard.frame_content_size(packed))
+    except zstandard.ZstdError as error:
+        raise _Corrupt(f"damaged: {name} frame: {error}; {_AGAIN}") from error
+    if size < 0:
+        raise _Corrupt(f"damaged: {name} frame does not state its size; {_AGAIN}")
+    return size
+
+
+def _json_size(packed: bytes, name: str) -> int:
+    size = _content_size(packed, name)
+    if size > _MAX_JSON:
+        raise _Corrupt(f"{name} of {size} bytes, at most {_MAX_JSON} are read; {_AGAIN}")
+    return size
+
+
+def _decode(packed: bytes, name: str, checksum: int, raw_size: int) -> bytes:
+    """One verified and decoded frame, of exactly `raw_size` bytes."""
+    if zlib.crc32(packed) != checksum:
+        raise _Corrupt(f"damaged: the checksum of the {name} frame is wrong; {_AGAIN}")
+    stated = _content_size(packed, name)
+    if stated != raw_size or raw_size > len(packed) * _MAX_RATIO:
+        raise _Corrupt(f"damaged: {name} frame states {stated} bytes, not {raw_size}; {_AGAIN}")
+    try:
+        raw: bytes = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise _Corrupt(f"damaged: {name} frame: {error}; {_AGAIN}") from error
+    return raw
+
+
+def _next_frame(file: IO[bytes], number: int, size: int, raw_size: int, checksum: int) -> bytes:
+    packed = file.read(size)
+    if len(packed) != size:
+        raise _Corrupt(f"cut short in frame {number}; {_AGAIN}")
+    return _decode(packed, f"number {number}", checksum, raw_size)
+
+
+def _parse_json(raw: bytes) -> object:
+    try:
+        value: object = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+    return value
+
+
+def _parse_header(raw: bytes) -> Header:
+    """Header from JSON; ValueError for a missing, misspelt or negative entry."""
+    value = _parse_json(raw)
+    if not isinstance(value, dict) or value.get("arch") != "aarch64":
+        raise ValueError("the header is not one of an aarch64 stream")
+
+    def text(name: str) -> str:
+        item = value.get(name)
+        if not isinstance(item, str):
+            raise ValueError(f"header entry {name} is not text")
+        return item
+
+    def flag(name: str) -> bool:
+        item = value.get(name)
+        if not isinstance(item, bool):
+            raise ValueError(f"header entry {name} is not true or false")
+        return item
+
+    chunk_blocks = _count(value.get("chunk_blocks"), "chunk_blocks")
+    if not 1 <= chunk_blocks <= CHUNK_BLOCKS:
+        raise ValueError(f"{chunk_blocks} blocks in a chunk")
+    return Header(
+        program=text("program"),
+        build_id=text("build_id"),
+        tid=_count(value.get("tid"), "tid"),
+        words=flag("words"),
+        taken_last=flag("taken_last"),
+        ops=_count(value.get("ops"), "ops"),
+        blocks=_count(value.get("blocks"), "blocks"),
+        slots=_count(value.get("slots"), "slots"),
+        static_blocks=_count(value.get("static_blocks"), "static_blocks"),
+        static_ops=_count(value.get("static_ops"), "static_ops"),
+        discontinuities=_count(value.get("discontinuities"), "discontinuities"),
+        chunk_blocks=chunk_blocks,
+        frames=_parse_frames(value.get("frames")),
+    )
+
+
+def _count(value: object, name: str) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 62:
+        raise ValueError(f"header entry {name} is not a count")
+    return value
+
+
+def _parse_frames(value: object) -> tuple[tuple[int, int, int], ...]:
+    if not isinstance(value, list):
+        raise ValueError("header entry frames is not a list")
+    frames = []
+    for item in value:
+        if not isinstance(item, list) or len(item) != 3:
+            raise ValueError("a frame is not described by three numbers")
+        size, raw_size, checksum = (_count(number, "frames") for number in item)
+        frames.append((size, raw_size, checksum))
+    return tuple(frames)
+
+
+def _static_bytes(header: Header) -> int:
+    return 12 * header.static_blocks + (16 if header.words else 12) * header.static_ops
+
+
+def _check_frames(header: Header, max_bytes: int) -> None:
+    """Refuse sizes that contradict one another, or that no file of this size could decode to."""
+    if len(header.frames) != 3 + 2 * header.chunks:
+        raise ValueError(f"{len(header.frames)} frames for {header.chunks} chunks")
+    static, symbols, *chunks, discontinuities = header.frames
+    claims = [
+        (static, _static_bytes(header)),
+        (discontinuities, 8 * header.discontinuities),
+    ]
+    for number, frame in enumerate(chunks[::2]):
+        blocks = min(header.chunk_blocks, header.blocks - number * header.chunk_blocks)
+        claims.append((frame, 4 * blocks))
+    if any(frame[1] != size for frame, size in claims):
+        raise ValueError("the sizes of the frames do not agree with the counts")
+    if sum(frame[1] for frame in chunks[1::2]) != 8 * header.slots:
+        raise ValueError("the sizes of the address frames do not agree with their count")
+    if any(raw_size > size * _MAX_RATIO for size, raw_size, _ in header.frames):
+        raise ValueError("a frame claims to decode to more than it can")
+    decoded = sum(frame[1] for frame in header.frames)
+    if decoded > max_bytes or symbols[1] > _MAX_JSON:
+        raise _Corrupt(
+            f"decodes to {decoded} bytes, the limit is {max_bytes}; record fewer ops or raise it"
+        )
+
+
+def _unplanes(raw: bytes | memoryview, dtype: str) -> NDArray[Any]:
+    width = np.dtype(dtype).itemsize
+    if len(raw) % width:
+        raise ValueError("a frame does not hold whole items")
+    planes = np.frombuffer(raw, np.uint8).reshape(width, -1)
+    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
+
+
+def _unpack_static(raw: bytes, header: Header) -> Recording:
+    """The static arrays; those of executions are left empty."""
+    at = 0
+
+    def take(count: int, dtype: str) -> NDArray[Any]:
+        nonlocal at
+        size = count * np.dtype(dtype).itemsize
+        part = _unplanes(memoryview(raw)[at : at + size], dtype)
+        at += size
+        return part
+
+    blocks, ops = header.static_blocks, header.static_ops
+    static = Recording(
+        block_first=take(blocks, "<i8"),
+        block_len=take(blocks, "<i4"),
+        pc=take(ops, "<u8"),
+        word=take(ops, "<u4") if header.words else np.zeros(ops, np.uint32),
+        op_class=take(ops, "u1"),
+        flags=take(ops, "u1"),
+        op_payload=take(ops, "u1"),
+        op_header=take(ops, "u1"),
+        ids=np.empty(0, np.uint32),
+        addresses=np.empty(0, np.uint64),
+        discontinuities=np.empty(0, np.int64),
+        symbols=(),
+        build_id=header.build_id,
+        program=header.program,
+        tid=header.tid,
+        ops=header.ops,
+        taken_last=header.taken_last,
+    )
+    _check_static(static)
+    return static
+
+
+def _parse_symbols(raw: bytes) -> tuple[Symbol, ...]:
+    value = _parse_json(raw)
+    if not isinstance(value, list):
+        raise ValueError("the symbols are not a list")
+    symbols = []
+    for item in value:
+        if not isinstance(item, list) or len(item) != 3 or not isinstance(item[0], str):
+            raise ValueError("a symbol is not a name, a start and a size")
+        start, size = item[1:]
+        if type(start) is not int or type(size) is not int:
+            raise ValueError("a symbol's place is not two numbers")
+        if start < 0 or size < 0 or start + size > 1 << 64:
+            raise ValueError("a symbol lies outside the address space")
+        symbols.append(Symbol(item[0], start, size))
+    return tuple(symbols)

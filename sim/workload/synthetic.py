@@ -142,4 +142,3 @@ def _latency_table(phase: Phase) -> list[int] | None:
             return list(draws.exponential_table(cycles * TICKS_PER_CYCLE, 256))
         case _:
             return None
-

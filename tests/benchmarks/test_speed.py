@@ -113,8 +113,12 @@ def test_always_cold() -> None:
 def test_recorded_stream() -> None:
     """The shipped mix, index built."""
     stream = stream_of(_recorded(1))
-    slow = _ns_per_sample(_recorded(max(1, 100_000_000 // stream.ops)), "reference", "baremetal", 2 << 20, times=2)
-    quick = _ns_per_sample(_recorded(max(1, 4_000_000_000 // stream.ops)), "fast", "baremetal", 2 << 20)
+    slow = _ns_per_sample(
+        _recorded(max(1, 100_000_000 // stream.ops)), "reference", "baremetal", 2 << 20, times=2
+    )
+    quick = _ns_per_sample(
+        _recorded(max(1, 4_000_000_000 // stream.ops)), "fast", "baremetal", 2 << 20
+    )
     print()
     _line("recorded mix, 2 MiB window: fast/reference", f"{slow / quick:.0f} x", ">= 50")
     _line("  fast", f"{quick:.1f} ns/sample", "")

@@ -118,7 +118,7 @@ class Cpu:
         self.ended_at = -1
         self.next_exit_only = False
         self.blackouts: dict[str, Blackouts] = {}
-        self.lost: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+        self._loss = LossCounter(stream)
         self.ordinary_exits = 0
         self._alarm = StreamAlarm(engine, clock, index, self._position_reached)
         self._pending: set[Reason] = set()
@@ -131,6 +131,11 @@ class Cpu:
         self._unmask_at = -1
         self._blackout: _Blackout | None = None
         self._ticks = _Positions(stream, plan)
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """Population ops lost so far, by static × LEVEL_STRIDE + level."""
+        return self._loss.counts()
 
     # --- the process ---------------------------------------------------------------------
 
@@ -147,9 +152,9 @@ class Cpu:
         self.done.succeed()
 
     def _next_reason(self) -> Reason:
-        reason = min(self._pending)
-        if Reason.KILLED in self._pending:
-            reason = Reason.KILLED
+        if len(self._pending) == 1:
+            return self._pending.pop()
+        reason = Reason.KILLED if Reason.KILLED in self._pending else min(self._pending)
         self._pending.discard(reason)
         return reason
 
@@ -369,7 +374,7 @@ class Cpu:
         ops[self._label] += members
         ops[OpLabel.NOT_IN_POPULATION] += op - self._label_from - members
         if self._label in _LOST:
-            self.stream.count(self._label_from, op, self.lost)
+            self._loss.add(self._label_from, op)
         self._label_from = op
         if self.clock.running:
             self._label = self.label()
@@ -380,6 +385,33 @@ class Cpu:
         members = self.stream.counted_ops(self._op) - self.stream.counted_ops(gap.op)
         self.blackouts.setdefault(gap.cause, Blackouts()).add(members, self.engine.now - gap.t)
         self._blackout = None
+
+
+class LossCounter:
+    """Where the lost ops lie in the code; intervals are counted in batches."""
+
+    __slots__ = ("_counts", "_intervals", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._intervals: list[int] = []
+        self._counts: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+
+    def add(self, begin: int, end: int) -> None:
+        """Population ops among [begin, end) are lost."""
+        self._intervals += (begin, end)
+        if len(self._intervals) >= 512:
+            self._flush()
+
+    def counts(self) -> NDArray[np.int64]:
+        """By static × LEVEL_STRIDE + level."""
+        self._flush()
+        return self._counts
+
+    def _flush(self) -> None:
+        pairs = np.array(self._intervals, np.int64).reshape(-1, 2)
+        self._stream.count_intervals(pairs, self._counts)
+        self._intervals.clear()
 
 
 class Baremetal:

@@ -124,4 +124,6 @@ def uniform_table(low: int, high: int, size: int = TABLE_SIZE) -> tuple[int, ...
 
 def pick(table: tuple[int, ...], stream: int, ordinal: int) -> int:
     """One draw from a quantile table whose size is a power of two (or one)."""
+    if len(table) == 1:
+        return table[0]
     return table[(splitmix64(stream, ordinal) >> 20) & (len(table) - 1)]

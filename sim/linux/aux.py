@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ class AuxFlag(IntFlag):
     COLLISION = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What the driver programs next, offsets within the AUX area: pad bytes, then [head, limit)."""
 
     pad: int
@@ -121,8 +121,8 @@ class AuxRing:
         self.pad = window.pad
         return window
 
-    def end(self, size: int, flags: AuxFlag, tid: int, now: int) -> None:
-        """perf_aux_output_end: `size` bytes of records were written after the padding."""
+    def end(self, size: int, flags: int, tid: int, now: int) -> None:
+        """perf_aux_output_end: `size` bytes of records after the padding; `flags` of AuxFlag."""
         offset = self.head - self.pad
         self.head += size
         self.unread += size // self.geometry.record
@@ -131,7 +131,7 @@ class AuxRing:
         if size or flags:
             self.transactions += 1
             if self.keep:
-                row = (self.vcpu, tid, offset, size + self.pad, self.pad, int(flags), now)
+                row = (self.vcpu, tid, offset, size + self.pad, self.pad, flags, now)
                 self._rows.append(row)
         self.pad = 0
 

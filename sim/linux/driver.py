@@ -88,7 +88,7 @@ class SpeEvent:
         assert isinstance(status, Pmbsr)
         assert isinstance(pointer, int)
         if not self.disabled:
-            self._output_end(pointer, _flags(status) if status.s else AuxFlag(0))
+            self._output_end(pointer, _flags(status) if status.s else 0)
         if status.s:
             yield from self._registers.write(Reg.PMBSR, CLEAR)
         self._period_left = self._spu.read_pmsicr()
@@ -137,7 +137,7 @@ class SpeEvent:
         if window is not None:
             self._ring.end(0, AuxFlag.TRUNCATED, self._tid, self._now())
 
-    def _output_end(self, pointer: int, flags: AuxFlag) -> None:
+    def _output_end(self, pointer: int, flags: int) -> None:
         self._ring.end(pointer - self._head, flags, self._tid, self._now())
 
 
@@ -146,10 +146,10 @@ def is_fatal(status: Pmbsr) -> bool:
     return status.ec != EC_BUFFER or status.mss != BSC_FULL
 
 
-def _flags(status: Pmbsr) -> AuxFlag:
-    flags = AuxFlag(0)
-    if status.dl:
-        flags |= AuxFlag.TRUNCATED | AuxFlag.PARTIAL
-    if status.coll:
-        flags |= AuxFlag.COLLISION
-    return flags
+def _flags(status: Pmbsr) -> int:
+    flags = _CORRUPT if status.dl else 0
+    return flags | _COLLISION if status.coll else flags
+
+
+_CORRUPT = int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL)
+_COLLISION = int(AuxFlag.COLLISION)

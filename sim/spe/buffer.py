@@ -9,8 +9,8 @@ pages (DL = 1), external aborts raised by hardware, FEAT_SPE_EXC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 RECORD_BYTES = 64
 
@@ -32,8 +32,7 @@ class Stop(IntEnum):
     FAULT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Pmbsr:
+class Pmbsr(NamedTuple):
     """PMBSR_EL1. `mss` holds BSC for a buffer event and FSC for an abort."""
 
     s: bool = False
@@ -69,7 +68,7 @@ class Pmbsr:
     def with_event(self, ec: int, mss: int, *, coll: bool) -> Pmbsr:
         """The first management event sets S; COLL is whatever has been seen."""
         if self.s:
-            return replace(self, coll=self.coll or coll)
+            return self._replace(coll=self.coll or coll)
         return Pmbsr(s=True, ec=ec, mss=mss, coll=coll)
 
 

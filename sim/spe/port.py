@@ -7,9 +7,8 @@ VM (KVM RFC v6 26/35). The guest driver is the same code in all arms, so trap co
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from simpy.events import Event
 
@@ -25,8 +24,7 @@ class Reg(Enum):
     PMBSR = "PMBSR_EL1"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """PMBLIMITR_EL1: LIMIT as an offset from the AUX base, and E."""
 
     offset: int

@@ -309,6 +309,23 @@ def _count_in_pass(S: Any, begin: Any, end: Any, out: Any) -> None:
 
 
 @njit
+def _count_intervals(S: Any, pairs: Any, whole: Any, out: Any) -> None:
+    """Population members of each interval of ops; `whole` holds those of one pass."""
+    size = S.tables[PASS + OP]
+    for r in range(pairs.shape[0]):
+        first, last = pairs[r, 0] // size, pairs[r, 1] // size
+        begin, end = pairs[r, 0] - first * size, pairs[r, 1] - last * size
+        if first == last:
+            _count_in_pass(S, begin, end, out)
+            continue
+        _count_in_pass(S, begin, size, out)
+        _count_in_pass(S, np.int64(0), end, out)
+        if last - first > 1:
+            for k in range(out.size):
+                out[k] += whole[k] * (last - first - 1)
+
+
+@njit
 def _counted_ops(S: Any, op: Any) -> Any:
     """Ops below `op` whose exception level is profiled."""
     T = S.tables
@@ -440,18 +457,13 @@ class Stream:
         found = int(_unmasked_from(self.arrays, min(op, self.ops)))
         return self.ops if found < 0 else min(found, self.ops)
 
+    def count_intervals(self, pairs: NDArray[np.int64], out: I64) -> None:
+        """`count` for every row (begin, end) of `pairs`."""
+        _count_intervals(self.arrays, pairs, self.pass_counts, out)
+
     def count(self, begin: int, end: int, out: I64) -> None:
         """Add population members among ops [begin, end) to ``out[static × LEVEL_STRIDE + level]``."""
-        size = int(self.arrays.tables[PASS + OP])
-        first, last = begin // size, end // size
-        if first == last:
-            _count_in_pass(self.arrays, begin - first * size, end - first * size, out)
-            return
-        _count_in_pass(self.arrays, begin - first * size, size, out)
-        if last - first > 1:
-            out += self.pass_counts * (last - first - 1)
-        if end > last * size:
-            _count_in_pass(self.arrays, 0, end - last * size, out)
+        self.count_intervals(np.array([[begin, end]], np.int64), out)
 
 
 def count_pass(arrays: StreamArrays) -> I64:

@@ -250,9 +250,9 @@ static void write_all(int fd, const void *data, size_t bytes) {
     if (write(fd, data, bytes) != (ssize_t)bytes) give_up(NO_SPACE, "no space for the recording");
 }
 
-/* Copy the process's file mappings whenever a block lies outside those known. */
+/* Copy the process's file mappings whenever a block lies outside the mappings known. */
 static void save_maps(uint64_t pc) {
-    static struct { uint64_t low, high; } known[256];
+    static struct { uint64_t low, high; } known[4096];
     static int count;
     for (int i = 0; i < count; i++)
         if (known[i].low <= pc && pc < known[i].high) return;
@@ -263,7 +263,7 @@ static void save_maps(uint64_t pc) {
     while (maps && fd >= 0 && fgets(line, sizeof line, maps)) {
         unsigned long low, high;
         if (sscanf(line, "%lx-%lx", &low, &high) != 2) continue;
-        if (count < 256 && low <= pc && pc < high) {
+        if (count < 4096) {
             known[count].low = low;
             known[count++].high = high;
         }

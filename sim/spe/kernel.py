@@ -23,12 +23,14 @@ from sim.engine import FOREVER
 from sim.spe.collect import latency_ticks
 from sim.workload.arrays import (
     AXES,
+    BLOCK_STATIC,
     BODY,
     BODY_INFO,
     BODY_SIZE,
     FIRST_FLAT,
     FLAT_AT,
     FLAT_OP,
+    HAS_SLOT,
     LATENCY,
     OP,
     PASS,
@@ -36,15 +38,24 @@ from sim.workload.arrays import (
     POP,
     ROW,
     ROW_SHIFT,
+    ROW_TICKS,
     SEG_AT,
     SEG_INFO,
     SEG_SKIP,
     SEGMENTS,
+    SLOT,
     STATIC,
+    STRIDE,
     TICK,
+    TICKS,
+    WEIGHT,
+    index_of,
     last_at_most,
     op_at,
     seek_from,
+)
+from sim.workload.arrays import (
+    BLOCK as BLOCK_TABLE,
 )
 
 BLOCK = 512
@@ -142,10 +153,11 @@ def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any,
 
 
 @njit
-def _flat_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
-    """Body of the flat, unit-weight segment that holds candidates cand0..cand1, else -1.
+def _one_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
+    """Body of the segment that holds candidates cand0..cand1 and that a block may serve, else -1.
 
-    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0.
+    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0. A flat body must
+    have unit weights; of an indexed one all candidates lie in one iteration.
     """
     T = S.tables
     turn = cand0 // T[PASS + POP]
@@ -154,13 +166,16 @@ def _flat_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
     seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
     body = T[T[SEG_INFO] + 4 * g + BODY]
     size = T[BODY_SIZE] + 4 * body
-    n = T[size + OP]
-    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0 or T[size + POP] != n or n > MAX_FLAT:
-        return -1
     if rest + (cand1 - cand0) >= T[seg_at + 4 + POP] or cand1 - cand0 >= MAX_SPAN:
         return -1
+    n = T[size + POP]
     x = rest - T[seg_at + POP] + T[seg_skip + POP]
     iteration = x // n
+    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
+        if T[size + OP] != n or n > MAX_FLAT:
+            return -1
+    elif x - iteration * n + (cand1 - cand0) >= n:
+        return -1
     base[POP] = cand0 - (x - iteration * n)
     for axis in (OP, TICK):
         base[axis] = (
@@ -173,10 +188,53 @@ def _flat_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
 
 
 @njit
+def _places_indexed(
+    S: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+) -> Any:
+    """Places of ascending candidates in one iteration of an indexed body; returns the hint."""
+    T = S.tables
+    block, static, row_ticks = T[BLOCK_TABLE], T[STATIC], T[ROW_TICKS]
+    execs = S.ids.size
+    for j in range(m):
+        rest = cand[j] - base[POP]
+        hint = index_of(S, POP, rest, hint)
+        o, p = S.index_at[hint, OP], S.index_at[hint, POP]
+        t, slot = S.index_at[hint, TICK], S.index_at[hint, SLOT]
+        x = hint * STRIDE
+        row = block + 4 * np.int64(S.ids[x])
+        while p + T[row + POP] <= rest and x < execs - 1:
+            o += T[row + OP]
+            p += T[row + POP]
+            slot += T[row + SLOT]
+            t += np.int64(S.exec_ticks[x])
+            x += 1
+            row = block + 4 * np.int64(S.ids[x])
+        op = static + 4 * T[row + BLOCK_STATIC]
+        level = np.int64(0)
+        while True:
+            cost = T[op + TICKS]
+            level = np.int64(0)
+            if T[op + HAS_SLOT] != 0:
+                level = np.int64(S.levels[slot])
+                cost = T[row_ticks + T[op + ROW] + level]
+            if p + T[op + WEIGHT] > rest:
+                break
+            o += 1
+            p += T[op + WEIGHT]
+            slot += T[op + HAS_SLOT]
+            t += cost
+            op += 4
+        ops[j] = base[OP] + o
+        tick[j] = base[TICK] + t
+        place[j] = ((T[op + ROW] + level) << ROW_SHIFT) | (((op - static) >> 2) << 8) | level
+    return hint
+
+
+@njit
 def _places_flat(
     T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
 ) -> None:
-    """Places of candidates that `_flat_segment` accepted. Division by a reciprocal: x < 2^31."""
+    """Places of candidates that `_one_segment` accepted. Division by a reciprocal: x < 2^31."""
     size = T[BODY_SIZE] + 4 * body
     n, turn_ticks = T[size + OP], T[size + TICK]
     first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
@@ -435,15 +493,17 @@ def advance(
             _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
         else:
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
-        flat = -1
+        body = -1
         if cand[m] < config[POP_END]:
-            flat = _flat_segment(S, cand[0], cand[m], base)
-        if flat >= 0:
-            _places_flat(S.tables, flat, base, cand, ops, tick, place, m + 1)
-        else:
+            body = _one_segment(S, cand[0], cand[m], base)
+        if body < 0:
             state[HINT] = _places_any(
                 S, config[POP_END], state[HINT], cand, ops, tick, place, m + 1
             )
+        elif S.tables[S.tables[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
+            _places_flat(S.tables, body, base, cand, ops, tick, place, m + 1)
+        else:
+            state[HINT] = _places_indexed(S, base, state[HINT], cand, ops, tick, place, m + 1)
         _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(passes, config, place, tick, busy, ok, m)
         whole = (

@@ -111,7 +111,7 @@ def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
 
 
 @njit
-def _index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
+def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     """Last index entry whose start is at most `rest`; gallops from `hint`."""
     n = S.index_at.shape[0]
     low, high = 0, n - 1
@@ -210,7 +210,7 @@ def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
         static = (T[T[FLAT_OP] + first + f] & PLACE_MASK) >> 8
         level = T[T[FLAT_OP] + first + f] & 255
     else:
-        entry = _index_of(S, axis, x, hint)
+        entry = index_of(S, axis, x, hint)
         x_exec = _exec_of(S, axis, x, entry, at)
         static, level = _op_in_block(S, axis, x, np.int64(S.ids[x_exec]), at)
     if T[T[SEG_INFO] + 4 * g + COUNTED] == 0:
@@ -265,7 +265,7 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
 def _add_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body."""
     T = S.tables
-    entry = _index_of(S, OP, a, np.int64(-1))
+    entry = index_of(S, OP, a, np.int64(-1))
     o, m = S.index_at[entry, OP], S.index_at[entry, SLOT]
     x = entry * STRIDE
     while o < b:

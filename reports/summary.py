@@ -138,9 +138,11 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
             f"what was lost moves {with_interval(arm['loss_skew'], 100, '%')} of the profile "
             "between symbols, sampling noise aside"
         )
+    pc = arm["profile"]["pc"]
     yield (
-        f"symbol TVD vs truth {number(view['tvd_vs_truth']['mean'])}; a perfect profile of as many "
-        f"samples has {number(view['tvd_truth_floor']['mean'])}"
+        f"TVD vs truth: symbols {number(view['tvd_vs_truth']['mean'])} (perfect sampling of as many: "
+        f"{number(view['tvd_truth_floor']['mean'])}), instructions "
+        f"{number(pc['tvd_vs_truth']['mean'])} ({number(pc['tvd_truth_floor']['mean'])})"
     )
 
 
@@ -198,11 +200,9 @@ def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
 
 def band_ms(arm: Arm) -> tuple[float, float]:
     """What walk, pin, map and unpin may cost, ms per replication and vCPU: the published band."""
-    setup = arm["setup"]
-    pages = setup["aux_bytes"] / 2 / setup["page_bytes"]
-    share = max(1, len(arm["replications"]) * setup["vcpus"])
-    edges = arm["rlimit"]["enables"] / share * pages / BAND_PAGES / 1000
-    return edges * ENABLE_BAND_US[0], edges * ENABLE_BAND_US[1]
+    share = max(1, len(arm["replications"]) * arm["setup"]["vcpus"])
+    batches = arm["rlimit"]["pinned_pages"] / share / BAND_PAGES / 1000
+    return batches * ENABLE_BAND_US[0], batches * ENABLE_BAND_US[1]
 
 
 def band_line(arm: Arm) -> str:
@@ -212,7 +212,7 @@ def band_line(arm: Arm) -> str:
     low, high = band_ms(arm)
     return (
         f"walk + pin + map + unpin is {here:.3g} ms here. The costs of mapping are UNVERIFIED: "
-        f"estimates of 55 to 1,500 µs per enable of 512 pages make it {low:.3g} to {high:.3g} ms"
+        f"estimates of 55 to 1,500 µs per 512 pages enabled make it {low:.3g} to {high:.3g} ms"
     )
 
 

@@ -398,7 +398,10 @@ class LossCounter:
         self._counts: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
 
     def add(self, begin: int, end: int) -> None:
-        """Population ops among [begin, end) are lost."""
+        """Population ops among [begin, end) are lost; an adjoining interval grows the last one."""
+        if self._intervals and self._intervals[-1] == begin:
+            self._intervals[-1] = end
+            return
         self._intervals += (begin, end)
         if len(self._intervals) >= 512:
             self._flush()

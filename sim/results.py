@@ -118,10 +118,12 @@ class Blackouts:
 
 @dataclass(slots=True)
 class RlimitCounts:
-    """Locked-memory account of a VM over a run; bytes."""
+    """Locked-memory account of a VM over a run; sizes in bytes."""
 
     exits: int = 0
     enables: int = 0
+    pinned_pages: int = 0
+    """Pages pinned at enable edges, each time they are."""
     config_enomem: int = 0
     excess_bytes_max: int = 0
     locked_bytes_peak: int = 0

@@ -330,6 +330,7 @@ class Hypervisor:
         return int(np.count_nonzero(self.stage2.pins[self._window.pages] == 0))
 
     def _pin(self) -> None:
+        self.vm.account.counts.pinned_pages += self._to_pin()
         self._pinned = self._window
         self.stage2.pins[self._pinned.pages] = 1
 

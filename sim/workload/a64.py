@@ -103,8 +103,8 @@ _TABLE: Final[tuple[_Row, ...]] = (
     _Row(0x3F600C00, 0x1D000800, _STORE, _AR | _ST),  # STLUR (SIMD)
     _Row(0x3BE00C00, 0x19C00400, _STORE, _SET),  # SETP, SETM, SETE, SETG*
     _Row(0x3B200C00, 0x19000400, _LOAD, _COPY),  # CPYP, CPYM, CPYE
-    _Row(0x3FE00000, 0x19200000, _ATOMIC, _AT),  # SWPP, LDCLRP, LDSETP, RCW*
-    _Row(0x3F200000, 0x19200000, _ATOMIC, _AT | _AR),
+    _Row(0xBFE00000, 0x19200000, _ATOMIC, _AT),  # SWPP, LDCLRP, LDSETP, RCW*
+    _Row(0xBF200000, 0x19200000, _ATOMIC, _AT | _AR),
     # Memory tags: LDG and LDGM are loads, all others store tags.
     _Row(0xFF600C00, 0xD9600000, _LOAD, _TAG),
     _Row(0xFF200000, 0xD9200000, _STORE, _TAG | _ST),

@@ -123,7 +123,7 @@ def baseline_of(arms: Sequence[ArmResult]) -> ArmResult | None:
     """The arm that others are compared with: `baremetal` by name, else the first without a VM."""
     bare = [a for a in arms if not a.arm.policies.virtual]
     named = [a for a in bare if a.arm.name == "baremetal"]
-    return (named or bare or [None])[0]
+    return next(iter(named or bare), None)
 
 
 def ended_early(arm: ArmResult) -> bool:

@@ -140,8 +140,8 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         )
     pc = arm["profile"]["pc"]
     yield (
-        f"TVD vs truth: symbols {number(view['tvd_vs_truth']['mean'])} (perfect sampling of as many: "
-        f"{number(view['tvd_truth_floor']['mean'])}), instructions "
+        f"TVD vs truth: symbols {number(view['tvd_vs_truth']['mean'])} (perfect sampling of as "
+        f"many: {number(view['tvd_truth_floor']['mean'])}), instructions "
         f"{number(pc['tvd_vs_truth']['mean'])} ({number(pc['tvd_truth_floor']['mean'])})"
     )
 
@@ -149,9 +149,7 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
 def _excess_line(arm: Arm) -> str:
     view, found = arm["profile"]["symbol"], skew(arm)
     if found == "not judged":
-        return (
-            "not judged: needs a baremetal arm, the same executed ops and 2 replications or more"
-        )
+        return "not judged: needs a baremetal arm, the same executed ops and 2 replications or more"
     excess = view["tvd_excess"]
     if found == "identical":
         return "none: in every replication symbol TVD is exactly that of baremetal against itself"

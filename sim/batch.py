@@ -15,13 +15,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import resolve
+from sim import draws, resolve
 from sim.machine import MachineSpec, Run, simulate
 from sim.results import RunResult
 from sim.scenario.model import Arm, Recorded, Scenario, Settings
 from sim.spe.filter import Filter
 from sim.spe.record import expand
-from sim import draws
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 
 I64 = NDArray[np.int64]

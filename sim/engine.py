@@ -136,7 +136,7 @@ class StreamAlarm:
     then set again for the rest. Memory stays flat however often the vCPU stops.
     """
 
-    __slots__ = ("_action", "_due", "_engine", "_clock", "_generation", "_position", "_vcpu")
+    __slots__ = ("_action", "_clock", "_due", "_engine", "_generation", "_position", "_vcpu")
 
     def __init__(
         self, engine: Engine, clock: WorkClock, vcpu: int, action: Callable[[], None]

@@ -1,13 +1,13 @@
 """The host invalidates stage 2: processes that take pages of the AUX buffer away.
 
 Fidelity note. `published`: NUMA balancing makes every page of the guest PROT_NONE once per sweep,
-6.4 s to 60 s for 16 GiB (kernel/sched/fair.c defaults; scaled with guest memory); the buffer's pages
-lie anywhere in the sweep, so they are hit one by one, in hashed order. `poisson`: pages at random.
-`per_window`: every page of a window is taken when the window is enabled ("always cold", an upper
-bound: it implies tens of thousands of zaps per second). `per_record`: a page is taken after every
-record written to it. A zap passes through the design's MMU notifier policy. Not modelled here: KSM,
-THP, reclaim, migration; the time that the host spends on it; unmapping of stage 1 table pages by
-`published` and `poisson` (they are 0.5 % of the pages).
+6.4 s to 60 s for 16 GiB (kernel/sched/fair.c defaults; scaled with guest memory); the buffer's
+pages lie anywhere in the sweep, so they are hit one by one, in hashed order. `poisson`: pages at
+random. `per_window`: every page of a window is taken when the window is enabled ("always cold", an
+upper bound: it implies tens of thousands of zaps per second). `per_record`: a page is taken after
+every record written to it. A zap passes through the design's MMU notifier policy. Not modelled
+here: KSM, THP, reclaim, migration; the time that the host spends on it; unmapping of stage 1 table
+pages by `published` and `poisson` (they are 0.5 % of the pages).
 """
 
 from __future__ import annotations

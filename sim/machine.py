@@ -31,7 +31,7 @@ from sim.spe.fast import MacroSampler
 from sim.spe.filter import Filter
 from sim.spe.port import DirectRegisters
 from sim.spe.select import Interval, Jitter
-from sim.spe.spu import Sampler, SampleTimer, SamplerConfig, Spu
+from sim.spe.spu import Sampler, SamplerConfig, SampleTimer, Spu
 from sim.vmm import Answer, raise_limit
 from sim.workload.arrays import Stream
 

@@ -7,11 +7,12 @@ machine and everything below it see integers only.
 from __future__ import annotations
 
 from sim import draws, units
+from sim.host import SWEEP_MEMORY
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, sanitise_period
 from sim.machine import MachineSpec, UnmapSpec
-from sim.host import SWEEP_MEMORY
+from sim.scenario.loader import stock_folder
 from sim.scenario.model import (
     Arm,
     ConstantTime,
@@ -22,7 +23,6 @@ from sim.scenario.model import (
     TimeDistribution,
     UniformTime,
 )
-from sim.scenario.loader import stock_folder
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts

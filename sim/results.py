@@ -34,7 +34,7 @@ RECORD_DT = np.dtype(
         ("t_write", "<i8"),
     ]
 )
-"""One SPE record. `insn` is the static op; times are wall ticks; latencies are cycles, saturated."""
+"""One SPE record. `insn` is the static op; times are wall ticks; latencies saturated cycles."""
 
 AUX_DT = np.dtype(
     [

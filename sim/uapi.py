@@ -1,8 +1,8 @@
 """struct kvm_run and KVM_EXIT_RLIMIT as bytes (include/uapi/linux/kvm.h as of RFC v6 32/35).
 
-The exit's union member is ``{__u64 excess; __u8 rlimit_id;}`` in a union padded to 256 bytes; `excess`
-is in the unit of the limit: bytes for RLIMIT_MEMLOCK. The exit number 41 is the RFC's; later kernel
-headers give 41 to KVM_EXIT_ARM_SEA, so a merged series will have another one.
+The exit's union member is ``{__u64 excess; __u8 rlimit_id;}`` in a union padded to 256 bytes;
+`excess` is in the unit of the limit: bytes for RLIMIT_MEMLOCK. The exit number 41 is the RFC's;
+later kernel headers give 41 to KVM_EXIT_ARM_SEA, so a merged series will have another one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The VMM: answers KVM_EXIT_RLIMIT from the bytes of kvm_run, and -ENOMEM at configuration.
 
 Fidelity note. Modelled: `raise` (by the excess, or by doubling; up to the hard limit) as a
-setrlimit of the soft limit and a retry of KVM_RUN; `refuse_kill` (the VM is destroyed). The RFC says
-only that userspace decides; refusal behaviour is unknown. Costs: the exit's round trip
+setrlimit of the soft limit and a retry of KVM_RUN; `refuse_kill` (the VM is destroyed). The RFC
+says only that userspace decides; refusal behaviour is unknown. Costs: the exit's round trip
 (`t_vmm_exit`) and the system call (`t_setrlimit`, estimate).
 """
 

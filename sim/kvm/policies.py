@@ -4,11 +4,12 @@ A hook is a generator of `Stage(cause, ticks, effect)`; the hypervisor spends th
 effect and sends back its outcome. Policies hold no state (that is in the VM) and know no simulator,
 so the event sequences of a design can be read, and asserted, as a list.
 
-Fidelity note. `on_enable` is RFC v6: walk, charge, pin, map, at each enable edge (v6 29/35, 33/35);
-unpinning on disable has indirect evidence only. `fix_and_resume` is option 2 of the 2022 thread
-(walk stage 1, map, resume). `inject_error` is v5's synthetic external abort (v5 33/38). What v6 does
-on a hardware stage 2 fault is unknown; this preset fixes and resumes. Batch costs per page are
-`t_pin`, `t_map_cold`, `t_map_present`, `t_unpin`, `t_unmap`: partly UNVERIFIED, see parameters.toml.
+Fidelity note. `on_enable` is RFC v6: walk, charge, pin, map, at each enable edge (v6 29/35,
+33/35); unpinning on disable has indirect evidence only. `fix_and_resume` is option 2 of the 2022
+thread (walk stage 1, map, resume). `inject_error` is v5's synthetic external abort (v5 33/38).
+What v6 does on a hardware stage 2 fault is unknown; this preset fixes and resumes. Batch costs per
+page are `t_pin`, `t_map_cold`, `t_map_present`, `t_unpin`, `t_unmap`: partly UNVERIFIED, see
+parameters.toml.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Translation of the profiling buffer: the guest's stage 1 tables and KVM's stage 2.
 
-Fidelity note. Modelled: which table pages map an AUX area at a virtual address, for 4, 16 and 64 KiB
-granules (Arm ARM D8.2: 4, 4 and 3 levels for 48 bits), as pages of guest memory that need a stage 2
-mapping like the buffer itself; stage 2 validity and pins per page. A record's write succeeds iff
-the buffer page and every table page of its walk are mapped: TLB invalidation is broadcast, so a
-cached translation never outlives an unmap. Host, guest and stage 2 use one granule. Not modelled:
-block mappings, contiguous hints, stage 2 table pages (kernel memory, never unmapped).
+Fidelity note. Modelled: which table pages map an AUX area at a virtual address, for 4, 16 and 64
+KiB granules (Arm ARM D8.2: 4, 4 and 3 levels for 48 bits), as pages of guest memory that need a
+stage 2 mapping like the buffer itself; stage 2 validity and pins per page. A record's write
+succeeds iff the buffer page and every table page of its walk are mapped: TLB invalidation is
+broadcast, so a cached translation never outlives an unmap. Host, guest and stage 2 use one
+granule. Not modelled: block mappings, contiguous hints, stage 2 table pages (kernel memory, never
+unmapped).
 """
 
 from __future__ import annotations

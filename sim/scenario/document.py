@@ -165,6 +165,7 @@ class _Converter:
             return self._mapping(node, mark, depth)
         if isinstance(node, SequenceNode):
             return Item(mark, [self.item(child, depth + 1) for child in node.value], {})
+        assert isinstance(node, ScalarNode)
         return scalar(self._scalar(node, mark), mark)
 
     def _mapping(self, node: MappingNode, mark: Mark, depth: int) -> Item:

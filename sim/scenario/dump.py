@@ -52,8 +52,8 @@ def _difference(ours: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
         there = base.get(key)
         if value == there:
             continue
-        same_kind = isinstance(value, dict) and isinstance(there, dict)
-        if same_kind and value.get("kind") == there.get("kind"):
+        both = isinstance(value, dict) and isinstance(there, dict)
+        if both and there is not None and value.get("kind") == there.get("kind"):
             result[key] = _difference(value, there)
         else:
             result[key] = value

@@ -1,9 +1,9 @@
 """From a YAML file to a resolved scenario: every error at once, each with its place.
 
-A scenario's top level holds its own keys (name, question, seed, replications, arms, extends) and the
-settings that all arms share. An arm names a design and may override policies and any setting, nested
-or dotted. `extends` merges deeply over another file; lists are replaced. What is not a key is an
-error that names the nearest one.
+A scenario's top level holds its own keys (name, question, seed, replications, arms, extends) and
+the settings that all arms share. An arm names a design and may override policies and any setting,
+nested or dotted. `extends` merges deeply over another file; lists are replaced. What is not a key
+is an error that names the nearest one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,6 +38,7 @@ __all__ = ["ScenarioError", "dump", "find", "load", "stock_folder"]
 _SCENARIO_KEYS = ("schema_version", "name", "question", "seed", "replications", "extends", "arms")
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
+M = TypeVar("M", bound=BaseModel)
 
 
 def stock_folder() -> Path:
@@ -259,7 +260,7 @@ class _Resolver:
             return merge(item, _nested("workload.path", scalar(str(found), path.mark)))
         self._add(
             path.mark,
-            f"workload.path: no file {path.value!r} beside the scenario or among the stock streams; "
+            f"workload.path: no file {path.value!r} beside the scenario or in the stock; "
             "record one with `speskew record` (stock: `speskew list streams`)",
         )
         return item
@@ -273,7 +274,7 @@ class _Resolver:
 
     # --- validation ----------------------------------------------------------------------
 
-    def _validated(self, model: Any, raw: object, item: Item) -> Any:
+    def _validated(self, model: type[M], raw: object, item: Item) -> M | None:
         try:
             return model.model_validate(raw)
         except ValidationError as error:

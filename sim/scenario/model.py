@@ -268,7 +268,8 @@ class Spe(Strict):
     )
     jitter: Literal["off", "on", "ernd"] = Field(
         default="off",
-        description="off: RND=0; on: RND=1, random byte in the reload (accumulates); ernd: FEAT_SPE_ERnd (grid)",
+        description="off: RND=0; on: RND=1, a random byte in the reload (accumulates); "
+        "ernd: FEAT_SPE_ERnd (a grid)",
     )
     restart: Literal["hold", "resync"] = "hold"
     in_flight: int = Field(

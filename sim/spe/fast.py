@@ -50,6 +50,7 @@ class MacroSampler:
         self._state = np.zeros(k.STATE_SIZE, np.int64)
         self._word = self._state.data  # the same words as plain ints, quickly
         self._saved = self._state.copy()
+        self._scratch = np.empty(k.SCRATCH, np.int64)
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
@@ -186,7 +187,7 @@ class MacroSampler:
         return int(
             k.advance(
                 self._stream.arrays, self._config, self._settings.filter.passes, self._pages,
-                self._state, self._places, self._rows, horizon, candidates,
+                self._state, self._places, self._rows, self._scratch, horizon, candidates,
             )
         )  # fmt: skip
 

@@ -60,6 +60,8 @@ from sim.workload.arrays import (
 
 BLOCK = 512
 MIN_BLOCK = 4
+SCRATCH = (7, BLOCK + 1)
+"""Shape of the work arrays: candidates, ops, ticks, places, busy until, passes, base."""
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
 MAX_IN_FLIGHT = 4
@@ -406,10 +408,10 @@ def _emit(
 
 @njit
 def _commit_block(
-    state: Any, config: Any, places: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any, busy: Any,
-    ok: Any, passing: Any, m: Any,
+    state: Any, config: Any, places: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any,
+    busy: Any, ok: Any, passing: Any, m: Any,
 ) -> None:  # fmt: skip
-    """A block in which each sample completes before the next selection; the last stays in flight."""
+    """A block in which each sample completes before the next selection; the last one flies on."""
     done = m - 1
     written = passing - (1 if ok[m - 1] != 0 else 0)
     _emit(config, places, rows, state[ROWS], ops, tick, place, busy, ok, done, written)
@@ -468,7 +470,7 @@ def _room(state: Any, config: Any, pages: Any, records: Any) -> Any:
 @njit
 def advance(
     S: Any, config: Any, passes: Any, pages: Any, state: Any, places: Any, rows: Any,
-    horizon: Any, candidates: Any,
+    scratch: Any, horizon: Any, candidates: Any,
 ) -> Any:  # fmt: skip
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
@@ -476,13 +478,9 @@ def advance(
     place of each record written, `rows` [same, 3] its op and times if they are kept.
     `pages[page]` tells whether the AUX page translates.
     """
-    cand = np.empty(BLOCK + 1, np.int64)
-    ops = np.empty(BLOCK + 1, np.int64)
-    tick = np.empty(BLOCK + 1, np.int64)
-    place = np.empty(BLOCK + 1, np.int64)
-    busy = np.empty(BLOCK + 1, np.int64)
-    ok = np.empty(BLOCK + 1, np.uint8)
-    base = np.empty(3, np.int64)
+    cand, ops, tick = scratch[0], scratch[1], scratch[2]
+    place, busy, ok = scratch[3], scratch[4], scratch[5]
+    base = scratch[6]
     state[ROWS] = 0
     used = 0
     status = -1
@@ -583,7 +581,7 @@ def flush(config: Any, pages: Any, state: Any, places: Any, rows: Any, at: Any) 
 
 @njit
 def resync(config: Any, state: Any, pop: Any) -> Any:
-    """`restart: resync`: go to the sequence's first point at or after `pop`; returns points passed."""
+    """`restart: resync`: go to the first point at or after `pop`; returns how many were passed."""
     skipped = 0
     while state[CANDIDATE] < pop:
         _next_candidate(state, config)

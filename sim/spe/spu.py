@@ -8,8 +8,8 @@ read against the Arm ARM) and `sim.spe.fast.MacroSampler` (compiled).
 Fidelity note. Modelled: no sample spans a freeze: at exception entry, world switch or stop the
 sample in flight completes at that instant and its write may itself set S. With S = 1 nothing
 completes: what is still in flight is discarded (D17.4). PMSICR is saved at each disable and
-re-initialised at the next enable if it is 0. Not modelled: the time that PSB CSYNC takes (it is part
-of the handler's duration), owning exception level, FEAT_SPE_EXC.
+re-initialised at the next enable if it is 0. Not modelled: the time that PSB CSYNC takes (it is
+part of the handler's duration), owning exception level, FEAT_SPE_EXC.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ class Spu:
 
     def read_pmbsr(self) -> Pmbsr:
         """PMBSR_EL1 with COLL as it stands."""
-        p = self.pmbsr
-        return Pmbsr(p.s, p.ec, p.mss, self.coll, p.dl, p.ea)
+        coll = self.coll
+        return self.pmbsr if self.pmbsr.coll == coll else self.pmbsr._replace(coll=coll)
 
     def write_pmsicr(self, count: int, ecount: int = 0) -> None:
         """PMSICR_EL1: COUNT and ECOUNT."""

@@ -142,10 +142,7 @@ def _exec_of(S: Any, axis: Any, rest: Any, entry: Any, at: Any) -> Any:
     while x < last:
         row = T[BLOCK] + 4 * np.int64(S.ids[x])
         ticks = np.int64(S.exec_ticks[x])
-        if axis == TICK:
-            end = at[TICK] + ticks
-        else:
-            end = at[axis] + T[row + axis]
+        end = at[axis] + (ticks if axis == TICK else T[row + axis])
         if end > rest:
             break
         at[OP] += T[row + OP]
@@ -237,6 +234,25 @@ def op_at(S: Any, tick: Any) -> Any:
     if tick <= 0:
         return np.int64(0)
     return _seek(S, TICK, tick - 1)[0] + 1
+
+
+@njit
+def op_at_flat(T: Any, tick: Any) -> Any:
+    """`op_at` for a stream without an indexed body, from its tables alone (a cheaper call)."""
+    if tick <= 0:
+        return np.int64(0)
+    turn = (tick - 1) // T[PASS + TICK]
+    rest = tick - 1 - turn * T[PASS + TICK]
+    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], TICK, rest)
+    seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
+    body = T[T[SEG_INFO] + 4 * g + BODY]
+    size = T[BODY_SIZE] + 4 * body
+    x = rest - T[seg_at + TICK] + T[seg_skip + TICK]
+    iteration = x // T[size + TICK]
+    rows = T[FLAT_AT] + 4 * T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    f = last_at_most(T, rows, T[size + OP], TICK, x - iteration * T[size + TICK])
+    op = iteration * T[size + OP] + f - T[seg_skip + OP]
+    return turn * T[PASS + OP] + T[seg_at + OP] + op + 1
 
 
 @njit
@@ -353,12 +369,11 @@ def _unmasked_from(S: Any, op: Any) -> Any:
         return op
     for step in range(1, T[SEGMENTS] + 1):
         h = g + step
-        extra = np.int64(0)
-        if h >= T[SEGMENTS]:
+        wrapped = h >= T[SEGMENTS]
+        if wrapped:
             h -= T[SEGMENTS]
-            extra = 1
         if T[T[SEG_INFO] + 4 * h + MASKED] == 0:
-            return (turn + extra) * T[PASS + OP] + T[T[SEG_AT] + 4 * h + OP]
+            return (turn + wrapped) * T[PASS + OP] + T[T[SEG_AT] + 4 * h + OP]
     return -1
 
 
@@ -386,6 +401,7 @@ class Stream:
     never_masked: bool = field(init=False)
     _sizes: tuple[int, ...] = field(init=False)
     _pop_is_op: bool = field(init=False)
+    _flat: bool = field(init=False)
 
     def __post_init__(self) -> None:
         T = self.arrays.tables
@@ -398,6 +414,7 @@ class Stream:
             "_sizes": sizes,
             "all_counted": bool(info[:, COUNTED].all()),
             "_pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
+            "_flat": self.arrays.ids.size == 0,
             "never_masked": not info[:, MASKED].any(),
         }
         for name, value in derived.items():
@@ -438,7 +455,11 @@ class Stream:
 
     def op_at(self, tick: int) -> int:
         """First op that begins at or after a work time: ops begun before it have executed."""
-        return self.ops if tick > self._sizes[TICK] else int(op_at(self.arrays, tick))
+        if tick > self._sizes[TICK]:
+            return self.ops
+        if self._flat:
+            return int(op_at_flat(self.arrays.tables, tick))
+        return int(op_at(self.arrays, tick))
 
     def op_of_pop(self, pop: int) -> int:
         """The op of population rank `pop`; `ops` if there is none."""
@@ -462,7 +483,7 @@ class Stream:
         _count_intervals(self.arrays, pairs, self.pass_counts, out)
 
     def count(self, begin: int, end: int, out: I64) -> None:
-        """Add population members among ops [begin, end) to ``out[static × LEVEL_STRIDE + level]``."""
+        """Add population members among ops [begin, end) to ``out[static × 8 + level]``."""
         self.count_intervals(np.array([[begin, end]], np.int64), out)
 
 

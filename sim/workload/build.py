@@ -20,7 +20,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Statics:
-    """Per static op [S]: weight in the population, slot (0/1), ticks (of ops without a slot), row."""
+    """Per static op [S]: population weight, slot (0/1), ticks (of ops without a slot), row."""
 
     weight: I64
     slots: I64

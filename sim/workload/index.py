@@ -5,11 +5,11 @@ grows with samples and state changes, never with instructions. The index holds b
 their ticks, memory levels and addresses by slot, and a row of cumulative (OP, POP, TICK, SLOT)
 every `STRIDE` executions. It is keyed by the file's content hash and lies in the cache directory.
 
-Fidelity note. Ticks of an op come from the core preset's (class, level) throughput; levels from the
-preset's cache model over the recorded addresses (`sim.workload.timing`). An optional *kernel
+Fidelity note. Ticks of an op come from the core preset's (class, level) throughput; levels from
+the preset's cache model over the recorded addresses (`sim.workload.timing`). An optional *kernel
 overlay* inserts synthetic EL1 code at timer ticks and recorded `svc`, each entry beginning with a
-stretch that has PSTATE.I set; its lengths are UNVERIFIED. qemu-user streams are EL0 only, so without
-the overlay nothing is masked. Page faults of the recorded program are not modelled.
+stretch that has PSTATE.I set; its lengths are UNVERIFIED. qemu-user streams are EL0 only, so
+without the overlay nothing is masked. Page faults of the recorded program are not modelled.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ Fidelity note. The file holds what executed, block by block, and one address per
 values. Threads are separate files and their relative order is not kept. A block is counted when it
 is entered: of a block that a signal or a crash left half-way, the rest is counted too.
 
-Format, version 1. Integers are little endian; `[n]` is an array; "planes" means that the first
-bytes of all items come first, then the second bytes, and so on, which compresses better.
+Format, version 1; the first 32 bytes keep their layout in later versions. Integers are little
+endian; `[n]` is an array; "planes" means that the first bytes of all items come first, then the
+second bytes, and so on, which compresses better.
 
     offset size  what
     0      8     magic "SPESTRM\\n"
@@ -447,7 +448,7 @@ def _read_header(file: IO[bytes]) -> Header:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     prelude = file.read(_PRELUDE_BYTES)
-    if not prelude.startswith(MAGIC[: max(1, len(prelude))]):
+    if prelude[: len(MAGIC)] != MAGIC[: len(prelude)]:
         raise _Corrupt("not a .spestream file; record one, or convert it with an importer")
     if len(prelude) < _PRELUDE_BYTES:
         raise _Corrupt(f"cut short: {len(prelude)} bytes; {_AGAIN}")

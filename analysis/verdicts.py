@@ -78,7 +78,11 @@ def tost_p(values: F64, margin: float) -> float:
 def tost(
     differences: ArrayLike, margin: float, *, unit: str, what: str, alpha: float = 0.05
 ) -> Verdict:
-    """Is the mean of per-replication `differences` [n] within ± margin?"""
+    """Is the mean of per-replication `differences` [n] within ± margin?
+
+    Wrong PASS: at most `alpha`. Wrong FAIL: at most `alpha`, up to 2 `alpha` if the margin is far
+    below the standard error.
+    """
     values = finite(differences)
     n = int(values.size)
     if n == 0:
@@ -147,7 +151,7 @@ def same_shares(
     """Does every group have baremetal's share within ± margin (percentage points, paired, signed)?
 
     PASS needs every group to pass at `alpha` (intersection-union: no correction); FAIL needs one
-    group beyond the margin at `alpha` divided by the number of groups.
+    group beyond the margin in a two-sided interval at `alpha` over the number of groups.
     """
     unit = "pp"
     if baseline is None:
@@ -195,7 +199,7 @@ def _family(every: list[Verdict], columns: F64, margin: float, alpha: float) -> 
     for k in np.argsort(-np.abs(columns.mean(axis=0)), kind="stable"):
         if every[k].interval == "exact" or every[k].n < 2:
             continue
-        low, high = t_interval(columns[:, k], 1 - 2 * alpha / len(every))
+        low, high = t_interval(columns[:, k], 1 - alpha / len(every))
         if _status(low, high, margin) is Status.FAIL:
             return _with(every[k], Status.FAIL, f"{len(every)} tested")
     undecided = [v for v in every if v.status not in (Status.PASS, Status.SKIP)]

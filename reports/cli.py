@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,8 +19,6 @@ from reports.exitcodes import ExitCode, table
 if TYPE_CHECKING:
     from sim.scenario.loader import ScenarioError
     from sim.scenario.model import Scenario
-
-Command = Callable[..., Any]
 
 JSON_OR_TABLE = click.Choice(["table", "json"])
 set_option = click.option(
@@ -72,8 +70,8 @@ def exits() -> Iterator[None]:
 
 def say_problems(error: ScenarioError) -> None:
     """Each problem of a scenario on a line of its own: file:line:column: message."""
-    for p in error.problems:
-        click.echo(f"{p.file}:{p.line}:{p.col}: {p.message}", err=True)
+    for problem in error.problems:
+        click.echo(str(problem), err=True)
 
 
 @contextmanager
@@ -87,10 +85,15 @@ def stream_errors() -> Iterator[None]:
         fail(ExitCode.USAGE, str(error))
 
 
-def _load(source: str, overrides: tuple[str, ...], **more: int | None) -> Scenario:
+def _load(
+    source: str,
+    overrides: tuple[str, ...],
+    replications: int | None = None,
+    seed: int | None = None,
+) -> Scenario:
     from sim.scenario import loader
 
-    return loader.load(source, overrides, **more)
+    return loader.load(source, overrides, replications=replications, seed=seed)
 
 
 @main.command(epilog=table())
@@ -228,16 +231,25 @@ def schema() -> None:
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
     help="The .spestream to write; further threads get a number. [default: PROGRAM.spestream]",
 )  # fmt: skip
-@click.option("--limit", metavar="OPS", help="Stop after so many ops, e.g. 100000000ops.")
-@click.option("--skip", metavar="OPS", default="0ops", show_default=True, help="Ops to pass over.")
-@click.option("--cpu", default="neoverse-n1", show_default=True, help="As qemu calls it.")
+@click.option(
+    "--limit", metavar="OPS", help="Stop after so many ops per thread, e.g. 100000000ops."
+)
+@click.option("--skip", metavar="OPS", help="Pass over so many ops per thread.")
+@click.option(
+    "--cpu", default="neoverse-n1", show_default=True, help="Processor, as QEMU calls it."
+)
+@click.option(
+    "--sysroot", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where QEMU finds the program's libraries.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite.")
 def record(
     program: tuple[str, ...],
     output: Path | None,
     limit: str | None,
-    skip: str,
+    skip: str | None,
     cpu: str,
+    sysroot: Path | None,
     force: bool,
 ) -> None:
     """Record PROGRAM (AArch64 Linux, with its arguments after --) under qemu-user."""
@@ -245,9 +257,15 @@ def record(
 
     out = output or Path(f"{Path(program[0]).name}.spestream")
     try:
-        for path in recording.record(program, out, limit=limit, skip=skip, cpu=cpu, force=force):
-            click.echo(path)
+        done = recording.record(
+            program, out, limit=limit, skip=skip, cpu=cpu, sysroot=sysroot, force=force
+        )
     except recording.RecordingError as error:
         fail(ExitCode.USAGE, str(error))
     except KeyboardInterrupt:
-        fail(ExitCode.INTERRUPTED, "interrupted")
+        fail(ExitCode.INTERRUPTED, "interrupted; nothing recorded")
+    click.echo(recording.ending(done), err=True)
+    for path in done:
+        click.echo(path)
+    if done.interrupted:
+        sys.exit(ExitCode.INTERRUPTED)

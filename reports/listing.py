@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import resources
 from typing import Any
 
 from reports.text import printable, size
@@ -19,12 +18,10 @@ def rows(what: str) -> Rows:
 def _scenarios() -> Iterator[dict[str, Any]]:
     from sim.scenario import loader
 
-    for entry in resources.files("scenarios").iterdir():
-        if entry.name.endswith(".yaml"):
-            name = entry.name.removesuffix(".yaml")
-            loaded = loader.load(name)
-            arms = [arm.name for arm in loaded.arms]
-            yield {"name": name, "arms": arms, "question": loaded.question}
+    for path in loader.stock_folder().glob("*.yaml"):
+        loaded = loader.load(path)
+        arms = [arm.name for arm in loaded.arms]
+        yield {"name": path.stem, "question": loaded.question, "arms": arms}
 
 
 def _designs() -> Iterator[dict[str, Any]]:
@@ -35,17 +32,29 @@ def _designs() -> Iterator[dict[str, Any]]:
 
 
 def _presets() -> Iterator[dict[str, Any]]:
-    from sim.workload import timing
+    from sim.workload.timing import PRESETS
 
-    for name, preset in timing.PRESETS.items():
-        doc = (getattr(preset, "source", None) or preset.__doc__ or "").strip().splitlines()
-        yield {"name": name, "description": doc[0] if doc else ""}
+    for name, preset in PRESETS.items():
+        facts = list(preset.facts())
+        open_ones = sum(fact.unverified for fact in facts)
+        yield {
+            "name": name,
+            "description": f"{preset.source}; {open_ones} of {len(facts)} numbers UNVERIFIED",
+        }
 
 
 def _streams() -> Iterator[dict[str, Any]]:
-    for entry in (resources.files("scenarios") / "streams").iterdir():
-        if entry.name.endswith(".spestream"):
-            yield {"name": entry.name, "size": size(len(entry.read_bytes()))}
+    from sim.scenario.loader import stock_folder
+    from sim.workload.spestream import read_header
+
+    for path in (stock_folder() / "streams").glob("*.spestream"):
+        header = read_header(path)
+        yield {
+            "name": f"streams/{path.name}",
+            "program": header.program,
+            "ops": f"{header.ops:,} ops",
+            "size": size(path.stat().st_size),
+        }
 
 
 SOURCES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

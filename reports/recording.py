@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sim import units
+
+if TYPE_CHECKING:
+    from sim.workload.recorder import Recorded
 
 
 class RecordingError(Exception):
@@ -15,8 +20,15 @@ class RecordingError(Exception):
 
 
 def record(
-    program: Sequence[str], out: Path, *, limit: str | None, skip: str, cpu: str, force: bool
-) -> list[Path]:
+    program: Sequence[str],
+    out: Path,
+    *,
+    limit: str | None,
+    skip: str | None,
+    cpu: str,
+    sysroot: Path | None,
+    force: bool,
+) -> Recorded:
     """Record `program` into `out`; returns the streams written, one per thread."""
     from sim.workload import recorder
 
@@ -27,9 +39,29 @@ def record(
             list(program),
             out,
             limit=None if limit is None else units.parse_ops(limit),
-            skip=units.parse_ops(skip),
+            skip=None if skip is None else units.parse_ops(skip),
             cpu=cpu,
-            progress=lambda text: click.echo(text, err=True),
+            sysroot=sysroot,
+            progress=_progress(),
         )
     except (recorder.RecorderError, units.UnitError) as error:
         raise RecordingError(str(error)) from error
+
+
+def _progress() -> Callable[[int], None] | None:
+    """Ops recorded so far, on one line of a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda ops: click.echo(f"\r{ops:,} ops recorded", nl=False, err=True)
+
+
+def ending(recorded: Recorded) -> str:
+    """How the recording ended, in words."""
+    text = f"{recorded.ops:,} ops in {len(recorded)} stream{'s' if len(recorded) > 1 else ''}"
+    if recorded.interrupted:
+        return f"{text}; interrupted, what was executed is kept"
+    if recorded.signal is not None:
+        return f"{text}; the program was ended by {recorded.signal.name}"
+    if recorded.stopped_at_limit:
+        return f"{text}; stopped at the limit"
+    return f"{text}; the program's exit status was {recorded.exit_status}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,26 +64,26 @@ def _simulate(
     """Finished arms, and whether Ctrl-C came before all of them were."""
     from sim import batch
 
+    arms: list[ArmResult] = []
     interrupted = False
     began = time.monotonic()
     with progress.shown(len(scenario.arms)) as callback:
         try:
-            arms = batch.run(
+            for arm in batch.run_arms(
                 scenario,
                 engine=options.engine,
                 jobs=options.jobs,
                 keep_records=options.keep_records,
                 progress=callback,
-            )
-        except KeyboardInterrupt as stop:
-            arms = tuple(getattr(stop, "finished", ()))
+            ):
+                arms.append(arm)
+                _log_arm(arm, log)
+        except KeyboardInterrupt:
             interrupted = True
             if not arms:
                 raise
     log.add("interrupted" if interrupted else "simulated", seconds=time.monotonic() - began)
-    for arm in arms:
-        _log_arm(arm, log)
-    return arms, interrupted
+    return tuple(arms), interrupted
 
 
 def _log_arm(arm: ArmResult, log: rundir.Log) -> None:
@@ -117,7 +116,8 @@ def _write(
     rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
     rundir.write_text(folder, "result.json", result.dumps(described))
     rundir.write_text(folder, "summary.txt", text)
-    names = tables.write(folder, arms, records=options.keep_records)
+    records = scenario.seed if options.keep_records else None
+    names = tables.write(folder, arms, records_of_seed=records)
     if options.report:
         from reports import page
 
@@ -142,11 +142,9 @@ def _write(
 
 def raw_scenario(source: str) -> str:
     """The scenario as its author wrote it: a file, or a stock scenario by name."""
-    path = Path(source)
-    if path.is_file():
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    stock = resources.files("scenarios") / f"{source.removesuffix('.yaml')}.yaml"
-    return stock.read_text(encoding="utf-8")
+    from sim.scenario import loader
+
+    return loader.find(source).read_bytes().decode("utf-8", "surrogateescape")
 
 
 def say_written(outcome: Outcome, *, report: bool) -> None:

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from analysis import frames
 from analysis.profiles import VIEWS
+from sim.results import RECORD_DT
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
 
 
-def write(folder: Path, arms: Sequence[ArmResult], *, records: bool) -> list[str]:
-    """Write the tables into `folder`; returns their names."""
+def write(
+    folder: Path, arms: Sequence[ArmResult], *, records_of_seed: int | None = None
+) -> list[str]:
+    """Write the tables into `folder`; records too if given the seed of a run that kept them."""
     tables = {
         "profile.parquet": _profiles(arms),
         "ledger.parquet": frames.df_ledger(arms),
         "blackouts.parquet": frames.df_blackouts(arms),
     }
-    if records:
-        tables["records.parquet"] = df_records(arms)
+    if records_of_seed is not None:
+        tables["records.parquet"] = df_records(arms, records_of_seed)
     for name, frame in tables.items():
         write_parquet(frame, folder / name)
     return list(tables)
@@ -40,15 +42,15 @@ def _profiles(arms: Sequence[ArmResult]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def df_records(arms: Sequence[ArmResult]) -> pd.DataFrame:
-    """arm, replication, vcpu, op, t_select, t_write (ticks of wall time): every written record."""
+def df_records(arms: Sequence[ArmResult], seed: int) -> pd.DataFrame:
+    """arm, replication, then the columns of `sim.results.RECORD_DT`: every written record."""
+    from sim import batch
+
     parts = []
     for arm in arms:
         for run in arm.runs:
-            for number, vcpu in enumerate(run.vcpus):
-                rows = np.asarray(vcpu.written)
-                part = pd.DataFrame(rows, columns=["op", "t_select", "t_write"])
-                part.insert(0, "vcpu", number)
+            for rows in batch.records(arm.arm, seed, run):
+                part = pd.DataFrame({name: rows[name] for name in RECORD_DT.names or ()})
                 part.insert(0, "replication", run.replication)
                 part.insert(0, "arm", arm.arm.name)
                 parts.append(part)

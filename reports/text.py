@@ -6,6 +6,7 @@ HTML is escaped by the template, SVG by matplotlib (with mathtext off).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -33,10 +34,10 @@ def number(value: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as a person writes them: ``4 MiB``, ``2.02 MiB``."""
+    """Bytes as a person writes them: ``4 MiB``, ``2.03 MiB``."""
     for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << shift:
-            return f"{count / (1 << shift):.4g} {unit}"
+            return f"{count / (1 << shift):.3g} {unit}"
     return f"{count} B"
 
 
@@ -45,19 +46,36 @@ def milliseconds(ticks: float, clock_hz: int) -> float:
     return ticks * 1e3 / (64 * clock_hz)
 
 
+def decimals(metric: dict[str, Any], scale: float) -> int | None:
+    """Decimals that show two digits of the interval's half-width; None without an interval."""
+    ci = metric["ci95"]
+    if not isinstance(ci, list) or ci[0] == ci[1]:
+        return None
+    half = abs(ci[1] - ci[0]) * scale / 2
+    return max(0, 1 - math.floor(math.log10(half)))
+
+
 def interval(metric: dict[str, Any], scale: float = 1.0) -> str:
-    """The interval of a metric: ``[0.1, 0.3]``, ``exact``, or ``one replication``."""
+    """The interval of a metric: ``[0.12, 0.31]``, ``(exact)``, or ``(one replication)``."""
     ci = metric["ci95"]
     if ci == "exact":
-        return "exact"
+        return "(exact)"
     if ci is None:
-        return "one replication" if metric["n"] == 1 else "no value"
-    return f"[{number(ci[0] * scale)}, {number(ci[1] * scale)}]"
+        return "(one replication)" if metric["n"] == 1 else "(no value)"
+    digits = decimals(metric, scale)
+    low, high = (fixed(end * scale, digits) for end in ci)
+    return f"[{low}, {high}]"
+
+
+def fixed(value: float, digits: int | None) -> str:
+    """A number with so many decimals; three significant digits where the count is None."""
+    return number(value) if digits is None else f"{value:,.{digits}f}"
 
 
 def with_interval(metric: dict[str, Any], scale: float = 1.0, unit: str = "") -> str:
-    """``0.2 [0.1, 0.3] %``; ``–`` where there is no value."""
+    """``0.21 % [0.12, 0.31]``; ``–`` where there is no value."""
     if metric["mean"] is None:
         return "–"
     tail = f" {unit}" if unit else ""
-    return f"{number(metric['mean'] * scale)}{tail} {interval(metric, scale)}"
+    mean = fixed(metric["mean"] * scale, decimals(metric, scale))
+    return f"{mean}{tail} {interval(metric, scale)}"

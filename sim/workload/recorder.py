@@ -106,7 +106,8 @@ def record(
     with the ops recorded so far. A program that crashes, or Ctrl-C, keeps what was executed.
 
     Raises RecorderError if a tool is missing, QEMU cannot run the program, more than 64 threads
-    were started, or nothing was recorded.
+    were started, or nothing was recorded; StreamError if a file cannot be written. Until a file is
+    complete, 2 to 4 bytes per op of working files lie in its folder.
     """
     elf = _check_program(program)
     for name, value in (("limit", limit), ("skip", skip)):
@@ -115,7 +116,10 @@ def record(
     qemu = _find_tool("qemu-aarch64", "qemu-user")
     plugin = compile_plugin(plugin_api(_qemu_version(qemu)))
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecorderError(f"{out.parent}: {error.strerror}; choose another folder") from error
     with tempfile.TemporaryDirectory(prefix=".speskew-record-", dir=out.parent) as name:
         raw = Path(name)
         options = f"{_escaped(plugin)},out={_escaped(raw)}"

@@ -424,11 +424,12 @@ def _read(file: IO[bytes], max_bytes: int) -> Recording:
     block_slots = static.block_slots
     ids = np.empty(header.blocks, np.uint32)
     addresses = np.empty(header.slots, np.uint64)
-    at = 0
+    at = executed = 0
     for first in range(0, header.blocks, header.chunk_blocks):
         part = _unplanes(next(frames), "<u4")
         _check_ids(part, header.static_blocks)
         ids[first : first + part.size] = part
+        executed += int(static.block_len[part].sum(dtype=np.int64))
         chunk = _unplanes(next(frames), "<u8")
         if chunk.size != block_slots[part].sum():
             raise ValueError(f"{chunk.size} addresses do not fit the blocks of a chunk")
@@ -436,7 +437,6 @@ def _read(file: IO[bytes], max_bytes: int) -> Recording:
         at += chunk.size
     discontinuities = _unplanes(next(frames), "<i8")
     _check_discontinuities(discontinuities, header.blocks)
-    executed = static.block_len[ids].sum(dtype=np.int64)
     if header.ops != executed:
         raise ValueError(f"the header counts {header.ops} ops, the blocks {executed}")
     return replace(

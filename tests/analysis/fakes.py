@@ -43,7 +43,7 @@ def cells(shares: tuple[float, ...], total: int, per_symbol: int = 5) -> I64:
     return out.ravel()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a fake arm does."""
 
@@ -92,6 +92,7 @@ def _run(plan: Plan, replication: int) -> RunResult:
     rlimit = RlimitCounts(
         exits=plan.exits,
         enables=10 if plan.pin_ticks else 0,
+        pinned_pages=5160 if plan.pin_ticks else 0,
         excess_bytes_max=4096 * plan.exits,
         locked_bytes_peak=(2 << 20) if plan.pin_ticks else 0,
     )

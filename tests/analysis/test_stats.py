@@ -1,0 +1,44 @@
+"""Means, intervals, and the words that stand in for an interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.stats import metric, t_cdf, t_interval, t_quantile
+
+
+def test_quantiles_are_student_t() -> None:
+    """Two table values of the t distribution, and its inverse."""
+    assert t_quantile(0.975, 9) == pytest.approx(2.262157, abs=1e-6)
+    assert t_quantile(0.95, 29) == pytest.approx(1.699127, abs=1e-6)
+    assert t_cdf(t_quantile(0.8, 5), 5) == pytest.approx(0.8)
+
+
+def test_interval_covers_as_often_as_it_says() -> None:
+    """Coverage of 95 % t-intervals of 6 normals: 4,000 trials, 4 standard errors."""
+    rng = np.random.default_rng(1)
+    hit = 0
+    for row in rng.normal(size=(4000, 6)):
+        low, high = t_interval(row)
+        hit += low < 0 < high
+    assert abs(hit / 4000 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_no_variance_is_exact() -> None:
+    """Equal replications get the word, not an interval of width zero."""
+    found = metric([0.25] * 5, "fraction")
+    assert (found.mean, found.ci95, found.n) == (0.25, "exact", 5)
+
+
+def test_one_replication_has_no_interval() -> None:
+    """n = 1 is neither exact nor an interval."""
+    assert metric([3.0], "ms").as_dict() == {"mean": 3.0, "ci95": None, "n": 1, "unit": "ms"}
+
+
+def test_missing_values_do_not_count() -> None:
+    """NaN marks a replication without a value; nothing at all gives no mean."""
+    assert metric([1.0, math.nan, 3.0], "x").n == 2
+    assert metric([math.nan], "x").mean is None

@@ -1,0 +1,126 @@
+"""TOST: error rates, positive controls, and what is said when nothing can be said."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.verdicts import Status, Verdict, replications_needed, same_shares, tost, tost_p
+from tests.analysis.fakes import Plan, arm
+
+TRIALS = 3000
+
+
+def judge(values: object, margin: float = 1.0) -> Verdict:
+    """A verdict about shifts in pp."""
+    return tost(values, margin, unit="pp", what="share of x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [5, 20])
+def test_false_pass_rate_at_the_margin(n: int) -> None:
+    """With the true effect on the margin, PASS is wrong: at most α = 5 % of 3,000, plus 4 SE."""
+    rng = np.random.default_rng(9)
+    rows = rng.normal(1.0, 0.5, (TRIALS, n))
+    passed = sum(judge(row).status is Status.PASS for row in rows)
+    assert passed / TRIALS < 0.05 + 4 * math.sqrt(0.05 * 0.95 / TRIALS)
+
+
+def test_false_fail_rate_inside_the_margin() -> None:
+    """With the true effect inside, FAIL is wrong: at most α, plus 4 SE."""
+    rng = np.random.default_rng(10)
+    rows = rng.normal(0.99, 0.5, (TRIALS, 10))
+    failed = sum(judge(row).status is Status.FAIL for row in rows)
+    assert failed / TRIALS < 0.05 + 4 * math.sqrt(0.05 * 0.95 / TRIALS)
+
+
+def test_positive_and_negative_control() -> None:
+    """A large shift fails, a small one passes, a vague one is undecided with a way out."""
+    spread = np.linspace(-0.2, 0.2, 12)
+    assert judge(spread + 3).status is Status.FAIL
+    assert judge(spread - 3).status is Status.FAIL
+    assert judge(spread + 0.1).status is Status.PASS
+    vague = judge(20 * spread + 0.1)
+    assert vague.status is Status.UNDECIDED
+    assert "replications would" in vague.sentence
+
+
+def test_verdict_agrees_with_the_p_value() -> None:
+    """PASS exactly when the larger one-sided p is below α; scipy's t-tests say the same."""
+    from scipy.stats import ttest_1samp
+
+    rng = np.random.default_rng(11)
+    for row in rng.normal(0.6, 0.7, (50, 9)):
+        p = tost_p(row, 1.0)
+        theirs = max(
+            ttest_1samp(row, -1.0, alternative="greater").pvalue,
+            ttest_1samp(row, 1.0, alternative="less").pvalue,
+        )
+        assert p == pytest.approx(theirs)
+        assert (judge(row).status is Status.PASS) == (p < 0.05)
+
+
+def test_no_variance_is_not_tested() -> None:
+    """Equal replications are SKIP with the word exact, whatever the effect."""
+    found = judge([0.2] * 6)
+    assert (found.status, found.interval) == (Status.SKIP, "exact")
+    assert found.effect == pytest.approx(0.2)
+    assert "no variance" in found.sentence
+
+
+def test_too_little_data_is_skip() -> None:
+    """No value, or one replication: nothing to say."""
+    assert judge([]).status is Status.SKIP
+    assert judge([0.1]).status is Status.SKIP
+
+
+def test_replications_needed_are_enough() -> None:
+    """With the number it asks for, at least 70 % of trials decide (80 % planned)."""
+    rng = np.random.default_rng(12)
+    n = replications_needed(np.array([-2.0, 2.0, -1.0, 1.0, 0.5, -0.5]), 1.0)
+    assert n is not None
+    rows = rng.normal(0.0, 1.52, (500, n))
+    assert sum(judge(row).status is Status.PASS for row in rows) > 350
+
+
+def test_shares_of_an_identical_arm_are_exact() -> None:
+    """The same samples: SKIP, exact, zero."""
+    found = same_shares(arm(Plan(name="v6", design="v6")), arm(Plan()))
+    assert (found.status, found.interval, found.effect) == (Status.SKIP, "exact", 0)
+
+
+def test_shares_pass_and_fail() -> None:
+    """Many samples without a bias pass; five points of bias fail and are named."""
+    many = {"samples": 400_000, "replications": 8}
+    bare = arm(Plan(**many))  # type: ignore[arg-type]
+    good = arm(Plan(name="x", design="v6", seed=1, **many))  # type: ignore[arg-type]
+    assert same_shares(good, bare).status is Status.PASS
+    moved = (0.5, 0.25, 0.20, 0.05)
+    bad = arm(Plan(name="x", design="v6", seed=1, shares=moved, **many))  # type: ignore[arg-type]
+    found = same_shares(bad, bare)
+    assert found.status is Status.FAIL
+    assert "beta" in found.sentence or "gamma" in found.sentence
+    assert abs(found.effect or 0) == pytest.approx(5, abs=0.3)
+
+
+def test_family_rarely_fails_by_chance() -> None:
+    """Four symbols, true shifts of zero, no margin to speak of: FAIL in 5 % of 300 plus 4 SE."""
+    found = [
+        same_shares(
+            arm(Plan(name="x", design="v6", seed=k, replications=6)),
+            arm(Plan(seed=5000 + k, replications=6)),
+            margin=0.01,
+        ).status
+        for k in range(300)
+    ]
+    assert found.count(Status.FAIL) / 300 < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 300)
+
+
+def test_reasons_to_skip() -> None:
+    """No baseline, the baseline itself, an arm that ended early."""
+    bare = arm(Plan())
+    assert "no baremetal" in same_shares(bare, None).sentence
+    assert "baseline" in same_shares(bare, bare).sentence
+    early = arm(Plan(name="x", design="v6", ended_at=1000))
+    assert "ended early" in same_shares(early, bare).sentence

@@ -1,0 +1,255 @@
+"""Random streams and machines for the exactness suite: small, dense, full of ties.
+
+Times are drawn from coarse grids so that external events, record writes and selections fall on the
+same instants; intervals and buffers are tiny; every design, policy and host pressure appears.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sim import draws
+from sim.kvm.policies import KvmCosts
+from sim.linux.aux import Geometry
+from sim.linux.driver import DriverCosts
+from sim.machine import MachineSpec, UnmapSpec
+from sim.results import RunResult
+from sim.scenario.model import DESIGNS, Policies, SpeFilter
+from sim.spe.filter import build_filter
+from sim.spe.select import Jitter
+from sim.workload.arrays import LEVEL_STRIDE, STRIDE, Stream, count_pass
+from sim.workload.build import Blocks, FlatBody, IndexedBody, Segment, Statics, Timing, assemble
+
+PAGE = 4096
+ROWS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One loop body: per op weight, slot, ticks, row, level."""
+
+    weight: list[int]
+    slots: list[int]
+    ticks: list[int]
+    row: list[int]
+    level: list[int]
+
+
+def latency_table(r: random.Random) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """[ROWS × 8, 256] quantiles: constants that tie, spreads, long tails."""
+    table = np.zeros((ROWS * LEVEL_STRIDE, 256), np.int64)
+    for row in table:
+        match r.randrange(3):
+            case 0:
+                row[:] = r.choice([1, 16, 64, 640, 6400])
+            case 1:
+                top = r.choice([20, 200, 4000])
+                row[:] = sorted(r.randrange(1, top) for _ in range(256))
+            case _:
+                row[:] = draws.exponential_table(r.choice([100, 5000, 60000]), 256)
+    return table
+
+
+def body(r: random.Random, dense: bool, weighted: bool) -> Body:
+    """A random loop body."""
+    n = r.choice([1, 2, 3, 7, 33, 100])
+    slots = [int(r.random() < 0.4) for _ in range(n)]
+    return Body(
+        weight=[r.choice([1, 2, 3]) if weighted else 1 for _ in range(n)],
+        slots=slots,
+        ticks=[r.choice([16, 16, 32, 64]) if dense else r.randrange(1, 300) for _ in range(n)],
+        row=[LEVEL_STRIDE * r.randrange(ROWS) for _ in range(n)],
+        level=[r.randrange(1, 5) if slot else 0 for slot in slots],
+    )
+
+
+def _statics(bodies: list[Body]) -> Statics:
+    def joined(name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.array([x for b in bodies for x in getattr(b, name)], np.int64)
+
+    return Statics(joined("weight"), joined("slots"), joined("ticks"), joined("row"))
+
+
+def stream(r: random.Random, dense: bool) -> Stream:
+    """A random stream of flat bodies, sometimes with an indexed (recorded-like) one."""
+    weighted = r.random() < 0.3
+    bodies = [body(r, dense, weighted) for _ in range(r.randrange(1, 5))]
+    statics = _statics(bodies)
+    firsts = np.cumsum([0, *(len(b.weight) for b in bodies)])
+    flats = [
+        FlatBody(np.arange(firsts[k], firsts[k + 1]), np.array(b.level), np.array(b.ticks))
+        for k, b in enumerate(bodies)
+    ]
+    total = r.choice([300, 1000, 4000]) if dense else r.choice([3000, 20_000])
+    row_ticks = np.array([r.choice([16, 32, 100]) for _ in range(ROWS * LEVEL_STRIDE)], np.int64)
+    indexed, blocks = _indexed(r, bodies, statics, firsts, row_ticks, total)
+    segments = _segments(r, bodies, total, indexed is not None)
+    arrays = assemble(
+        statics, flats, indexed, blocks, segments,
+        Timing(row_ticks, latency_table(r).reshape(-1)),
+        repeat=r.choice([1, 2, 3]), exclude_kernel=r.random() < 0.7,
+    )  # fmt: skip
+    n = int(firsts[-1])
+    return Stream(
+        arrays=arrays,
+        static_pc=4 * np.arange(n, dtype=np.uint64),
+        static_class=np.array([r.randrange(5) for _ in range(n)], np.uint8),
+        static_payload=np.zeros(n, np.uint8),
+        static_symbol=np.zeros(n, np.int32),
+        symbols=("code",),
+        addresses=np.zeros(0, np.uint64),
+        pass_counts=count_pass(arrays),
+        name="random",
+    )
+
+
+def _segments(r: random.Random, bodies: list[Body], total: int, has_indexed: bool) -> list[Segment]:
+    segments = []
+    for _ in range(r.randrange(1, 7)):
+        which = r.randrange(len(bodies) + int(has_indexed))
+        length = len(bodies[which].weight) if which < len(bodies) else total
+        turns = max(1, r.randrange(1, max(2, total // length // 3)))
+        el, masked = int(r.random() < 0.25), r.random() < 0.25
+        segments.append(Segment(which, turns, el=el, masked=masked))
+    if all(s.el == 1 for s in segments):
+        segments.append(Segment(0, 5))
+    return segments
+
+
+def _indexed(
+    r: random.Random, bodies: list[Body], statics: Statics, firsts: Any, row_ticks: Any, total: int
+) -> tuple[IndexedBody | None, Blocks | None]:
+    """The loop bodies as static blocks, executed in random order."""
+    if r.random() < 0.6:
+        return None, None
+    size = np.zeros((len(bodies), 4), np.int64)
+    for k, b in enumerate(bodies):
+        size[k] = (len(b.weight), sum(b.weight), 0, sum(b.slots))
+    mean = max(1, int(size[:, 0].mean()))
+    ids = np.array([r.randrange(len(bodies)) for _ in range(max(1, total // mean))], np.uint32)
+    levels, ticks = [], []
+    for block in ids:
+        cost = 0
+        for s in range(firsts[block], firsts[block + 1]):
+            if statics.slots[s]:
+                levels.append(r.randrange(5))
+                cost += int(row_ticks[statics.row[s] + levels[-1]])
+            else:
+                cost += int(statics.ticks[s])
+        ticks.append(cost)
+    per_exec = size[ids]
+    per_exec[:, 2] = ticks
+    ends = np.cumsum(per_exec, axis=0)
+    starts = np.vstack([np.zeros((1, 4), np.int64), ends[:-1]])
+    made = IndexedBody(
+        ids,
+        np.array(ticks, np.uint32),
+        np.array(levels, np.uint8),
+        starts[::STRIDE].copy(),
+        ends[-1],
+    )
+    return made, Blocks(np.array(firsts[:-1], np.int64), size)
+
+
+def _policies(r: random.Random) -> Policies:
+    design = r.choice(
+        ["baremetal", "baremetal", "v6", "v6", "unpinned", "unpinned", "unpinned-error"]
+    )
+    changes: dict[str, object] = {}
+    for chance, key, values in (
+        (0.3, "interrupt", ("forced_exit", "next_exit")),
+        (0.3, "notifiers", ("honour_all", "unmap_only")),
+        (0.3, "fix_scope", ("page",)),
+        (0.2, "charge", ("incremental",)),
+        (0.3, "retry", ("pending_on_entry",)),
+        (0.3, "vmm", ("refuse_kill",)),
+        (0.2, "vmm_raise", ("double",)),
+        (0.2, "unpin", ("never",)),
+        (0.2, "unmap_on_unpin", (True,)),
+        (0.2, "accounting_scope", ("vm",)),
+        (0.1, "accounting", ("per_pin", "none")),
+    ):
+        if r.random() < chance:
+            changes[key] = r.choice(values)
+    return DESIGNS[design][0].model_copy(update=changes)
+
+
+def _unmap(r: random.Random) -> UnmapSpec:
+    kind = r.choice(["never", "per_window", "per_record", "poisson", "published"])
+    if kind == "poisson":
+        return UnmapSpec(kind, tuple(r.choice([64, 640, 5000, 100_000]) for _ in range(16)))
+    if kind == "published":
+        return UnmapSpec(kind, (r.choice([50_000, 1_000_000]),))
+    return UnmapSpec(kind)
+
+
+def _jitter(r: random.Random, interval: int) -> tuple[Jitter, int]:
+    mask = min(255, (1 << (interval.bit_length() - 1)) - 1)
+    return (r.choice(list(Jitter)), mask) if mask else (Jitter.OFF, 0)
+
+
+def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
+    """A random machine for a stream."""
+    interval = r.choice([1, 2, 3, 8, 33, 100, 256]) if dense else r.choice([8, 33, 100, 256, 1024])
+    jitter, mask = _jitter(r, interval)
+    filters = build_filter(
+        SpeFilter(load=r.random() < 0.2, branch=r.random() < 0.2),
+        of.static_class, np.zeros(LEVEL_STRIDE, np.int64),
+    )  # fmt: skip
+    if r.random() < 0.3:
+        filters = replace(filters, min_latency=r.choice([16, 64, 1000]))
+    aux = r.choice([2 * PAGE, 2 * PAGE, 4 * PAGE, 16 * PAGE])
+
+    def grid(*values: int) -> int:
+        return r.choice(values)
+
+    return MachineSpec(
+        policies=_policies(r),
+        vcpus=r.choice([1, 1, 2]),
+        period=interval + r.choice([0, 0, 1, 7]),
+        interval=interval,
+        jitter=jitter,
+        jitter_mask=mask,
+        resync=jitter is not Jitter.OFF and r.random() < 0.3,
+        in_flight=r.choice([1, 1, 2, 3]),
+        filter=filters,
+        aux=Geometry(aux, PAGE, aux // 2),
+        aux_va=0xFFFF_8000_8000_0000 + PAGE * r.choice([0, 510, 511]),
+        granule=PAGE,
+        warm=r.random() < 0.7,
+        max_buffer=r.choice([PAGE, aux, 1 << 62]),
+        memlock=r.choice([0, PAGE * 3, PAGE * 20, 1 << 40]),
+        memlock_hard=r.choice([PAGE * 12, 1 << 62]),
+        cap_ipc_lock=r.random() < 0.1,
+        exits=None if r.random() < 0.4 else tuple(grid(64, 1000, 20_000) for _ in range(8)),
+        unmap=_unmap(r),
+        irq_latency=tuple(grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))),
+        driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
+        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(16))),
+        switch_ticks=r.choice([0, 0, 160, 1600, 20_000]),
+        away_ticks=grid(0, 16, 640),
+        random_start=r.random() < 0.7,
+    )
+
+
+def everything(result: RunResult) -> dict[str, object]:
+    """All that a run says about the model, comparable."""
+    said: dict[str, object] = {
+        "rlimit": result.rlimit,
+        "locked": result.locked,
+        "zaps": result.zaps,
+        "wall": result.wall,
+        "verdict": result.verdict,
+    }
+    for k, v in enumerate(result.vcpus):
+        for name in (
+            "ledgers", "blackouts", "ended_at_op", "stops", "traps", "ordinary_exits", "log",
+        ):  # fmt: skip
+            said[f"{k}.{name}"] = getattr(v, name)
+        for name in ("profile", "lost", "written", "aux"):
+            said[f"{k}.{name}"] = getattr(v, name).tolist()
+    return said

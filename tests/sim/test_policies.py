@@ -1,0 +1,141 @@
+"""The hooks' stages are the event sequences of the design record, with itemised costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.kvm.policies import (
+    Effect,
+    KvmCosts,
+    Stages,
+    View,
+    honours_unmap,
+    on_disable,
+    on_enable,
+    on_stage2_fault,
+)
+from sim.ledger import TimeCause
+from sim.scenario.model import DESIGNS, Policies
+
+COSTS = KvmCosts(*(10**k for k in range(16)))  # any sum of costs is readable digit by digit
+V6 = DESIGNS["v6"][0]
+UNPINNED = DESIGNS["unpinned"][0]
+VIEW = View(
+    window_pages=32, table_pages=5, unmapped_pages=7, pinned_pages=37, missing_pages=3, to_pin=36
+)
+
+Step = tuple[TimeCause, Effect, int]
+
+
+def play(stages: Stages, charges: tuple[bool, ...] = (True,)) -> list[Step]:
+    """Run a hook as the hypervisor would; `charges` are the outcomes of its charges."""
+    outcomes, steps = iter(charges), []
+    try:
+        stage = next(stages)
+        while True:
+            steps.append((stage.cause, stage.effect, stage.ticks))
+            stage = stages.send(next(outcomes) if stage.effect is Effect.CHARGE else True)
+    except StopIteration:
+        return steps
+
+
+WALK: Step = (TimeCause.WALK, Effect.NONE, 5 * COSTS.walk_table)
+CHARGE: Step = (TimeCause.PIN, Effect.CHARGE, COSTS.charge)
+PIN: Step = (TimeCause.PIN, Effect.PIN, 36 * COSTS.pin)
+MAP: Step = (TimeCause.MAP, Effect.MAP, 7 * COSTS.map_cold + (37 - 7) * COSTS.map_present)
+
+
+def test_v6_enable_walks_charges_pins_and_maps() -> None:
+    """6.2: walk the tables, charge, pin window and tables, map cold and present pages."""
+    assert play(on_enable(V6, COSTS, VIEW)) == [WALK, CHARGE, PIN, MAP]
+
+
+def test_reexecute_walks_again_after_each_failed_charge() -> None:
+    """6.5: the trapped write is executed again, so walk and charge are redone."""
+    steps = play(on_enable(V6, COSTS, VIEW), (False, False, True))
+    assert steps == [WALK, CHARGE, WALK, CHARGE, WALK, CHARGE, PIN, MAP]
+
+
+def test_pending_on_entry_only_charges_again() -> None:
+    """The pending write is completed at entry: the walk is not repeated."""
+    pending = V6.model_copy(update={"retry": "pending_on_entry"})
+    steps = play(on_enable(pending, COSTS, VIEW), (False, False, True))
+    assert steps == [WALK, CHARGE, CHARGE, CHARGE, PIN, MAP]
+
+
+def test_pages_that_are_still_pinned_are_not_pinned_again() -> None:
+    """With nothing to pin the pin stage is free; the walk and the charge are not."""
+    view = View(32, 5, 0, 37, 0, to_pin=0)
+    steps = play(on_enable(V6, COSTS, view))
+    free = (TimeCause.PIN, Effect.PIN, 0)
+    assert steps == [WALK, CHARGE, free, (TimeCause.MAP, Effect.MAP, 37 * COSTS.map_present)]
+
+
+@pytest.mark.parametrize("design", [name for name in DESIGNS if name != "v6"])
+def test_designs_that_pin_nothing_do_nothing_at_enable(design: str) -> None:
+    """No backing, no stage: the guest's enable costs its traps only."""
+    assert play(on_enable(DESIGNS[design][0], COSTS, VIEW)) == []
+
+
+def test_v6_disable_unpins_what_is_pinned() -> None:
+    """6.8: the disable edge unpins the window; stage 2 stays mapped."""
+    assert play(on_disable(V6, COSTS, VIEW)) == [
+        (TimeCause.UNPIN, Effect.UNPIN, 37 * COSTS.unpin),
+    ]
+
+
+def test_unmap_on_unpin_takes_stage_2_away_after_unpinning() -> None:
+    """The expensive variant: unpin, then unmap as many pages."""
+    policies = V6.model_copy(update={"unmap_on_unpin": True})
+    assert play(on_disable(policies, COSTS, VIEW)) == [
+        (TimeCause.UNPIN, Effect.UNPIN, 37 * COSTS.unpin),
+        (TimeCause.UNPIN, Effect.UNMAP, 37 * COSTS.unmap),
+    ]
+
+
+def test_disable_has_nothing_to_do_without_pins() -> None:
+    """Nothing is pinned (unpinned designs, a refused enable): no stage."""
+    view = View(32, 5, 0, pinned_pages=0, missing_pages=0, to_pin=37)
+    assert play(on_disable(V6, COSTS, view)) == []
+
+
+def test_unpin_never_keeps_the_pins() -> None:
+    """unpin: never makes the disable edge free."""
+    policies = V6.model_copy(update={"unpin": "never", "unmap_on_unpin": True})
+    assert play(on_disable(policies, COSTS, VIEW)) == []
+
+
+@pytest.mark.parametrize(("missing", "walk", "page"), [(0, 0, 0), (1, 1, 1), (3, 3, 1), (5, 5, 1)])
+def test_a_fix_maps_the_walk_or_one_page(missing: int, walk: int, page: int) -> None:
+    """6.4a: scope `walk` maps every page that is missing on the way, scope `page` the first."""
+    view = View(32, 5, 7, 0, missing_pages=missing, to_pin=0)
+    one = UNPINNED.model_copy(update={"fix_scope": "page"})
+    for policies, pages in ((UNPINNED, walk), (one, page)):
+        assert play(on_stage2_fault(policies, COSTS, view)) == [
+            (TimeCause.FAULT, Effect.MAP_FAULTING, pages * COSTS.fault)
+        ]
+
+
+def test_error_injection_maps_nothing() -> None:
+    """6.4c: one injection, no fix."""
+    policies = DESIGNS["unpinned-error"][0]
+    assert play(on_stage2_fault(policies, COSTS, VIEW)) == [
+        (TimeCause.INJECT, Effect.INJECT_ABORT, COSTS.inject)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notifiers", "pinned", "honoured"),
+    [
+        ("honour_all", True, True),
+        ("honour_all", False, True),
+        ("unmap_only", True, False),
+        ("unmap_only", False, True),
+    ],
+)
+def test_only_unmap_only_protects_and_only_pinned_pages(
+    notifiers: str, pinned: bool, honoured: bool
+) -> None:
+    """6.7: an event that is no real unmap is ignored for pinned pages, if the design filters."""
+    policies = Policies.model_validate({"notifiers": notifiers})
+    assert honours_unmap(policies, pinned=pinned) is honoured

@@ -1,0 +1,92 @@
+"""Record layouts, the sink, and log-linear histograms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.results import (
+    AUX_DT,
+    HIST_SUB_BITS,
+    RECORD_DT,
+    Blackouts,
+    RecordSink,
+    log_linear_bin,
+    log_linear_edge,
+)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1 << 70))
+def test_a_bin_holds_its_values(value: int) -> None:
+    """Edges bracket the value, and the bin is at most 1/16 of it wide."""
+    index = log_linear_bin(value)
+    low, high = log_linear_edge(index), log_linear_edge(index + 1)
+    assert low <= value < high
+    assert (high - low) << HIST_SUB_BITS <= max(low, 1 << HIST_SUB_BITS)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2_000))
+def test_edges_are_the_first_values_of_their_bins(index: int) -> None:
+    """bin(edge(i)) = i, and the value before it is in the bin before."""
+    edge = log_linear_edge(index)
+    assert log_linear_bin(edge) == index
+    if edge:
+        assert log_linear_bin(edge - 1) == index - 1
+
+
+def test_small_values_are_exact() -> None:
+    """Below 32 every value has a bin of its own."""
+    assert [log_linear_bin(v) for v in range(32)] == list(range(32))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**12)), max_size=30))
+def test_blackouts_add_up(gaps: list[tuple[int, int]]) -> None:
+    """Counts, sums and the maximum; each histogram holds every blackout once."""
+    total = Blackouts()
+    for ops, ticks in gaps:
+        total.add(ops, ticks)
+    assert total.count == len(gaps)
+    assert total.ops == sum(ops for ops, _ in gaps)
+    assert total.ticks == sum(ticks for _, ticks in gaps)
+    assert total.ops_max == max((ops for ops, _ in gaps), default=0)
+    assert sum(total.ops_hist.values()) == sum(total.ticks_hist.values()) == len(gaps)
+    assert set(total.ops_hist) == {log_linear_bin(ops) for ops, _ in gaps}
+
+
+def test_the_sink_copies_and_keeps_the_order() -> None:
+    """The caller may reuse its buffer; empty chunks are dropped."""
+    sink = RecordSink(keep=True)
+    buffer = np.array([[1, 10, 100]], np.int64)
+    sink.add(buffer)
+    buffer[:] = 2, 20, 200
+    sink.add(buffer)
+    sink.add(buffer[:0])
+    assert sink.written().tolist() == [[1, 10, 100], [2, 20, 200]]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_empty_sink_has_the_shape_of_rows(keep: bool) -> None:
+    """No record, or none kept: [0, 3]."""
+    sink = RecordSink(keep)
+    if not keep:
+        sink.add(np.ones((4, 3), np.int64))
+    assert sink.written().shape == (0, 3)
+    assert sink.written().dtype == np.int64
+
+
+def test_layouts_are_the_contract() -> None:
+    """Field names of records and AUX transactions (design §7), packed and little-endian."""
+    assert RECORD_DT.names == (
+        "vcpu", "tid", "op", "insn", "el", "op_payload", "events", "issue", "total", "xlat",
+        "va", "pa", "target", "source", "level", "t_select", "t_write",
+    )  # fmt: skip
+    assert AUX_DT.names == ("vcpu", "tid", "offset", "size", "pad", "flags", "t")
+    for layout in (RECORD_DT, AUX_DT):
+        sizes = [layout[name].itemsize for name in layout.names or ()]
+        assert layout.itemsize == sum(sizes)
+        assert all(layout[name].byteorder in "<=|" for name in layout.names or ())

@@ -65,7 +65,7 @@ def exits() -> Iterator[None]:
     except LawBrokenError as error:
         fail(ExitCode.MODEL, f"a law of the model is broken: {error}")
     except KeyboardInterrupt:
-        fail(ExitCode.INTERRUPTED, "interrupted; no arm had finished, nothing written")
+        fail(ExitCode.INTERRUPTED, "interrupted; nothing was written")
 
 
 def say_problems(error: ScenarioError) -> None:

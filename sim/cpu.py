@@ -320,8 +320,11 @@ class Cpu:
         self._set_alarm()
 
     def ordinary_exit(self) -> None:
-        """A host timer, IPI or MMIO access ends the guest's turn."""
-        if self.ended_at < 0:
+        """A host timer, IPI or MMIO access ends the guest's turn, if it is executing the stream.
+
+        One that arrives while the vCPU is out anyway costs no exit of its own.
+        """
+        if self.clock.running:
             self.interrupt(Reason.ORDINARY_EXIT)
 
     def kill(self) -> None:

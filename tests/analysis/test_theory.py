@@ -36,6 +36,13 @@ def within(found: list[bool], expected: float, batch: int = 1000) -> bool:
 N = 60_000
 
 
+def test_effective_gaps_count_the_reload() -> None:
+    """P + 1 without jitter; P + 1 to P + 256 with it, mean P + 128.5."""
+    assert list(theory.gaps(1024, jitter=False)) == [1025]
+    gaps = theory.gaps(1024, jitter=True)
+    assert (gaps.min(), gaps.max(), gaps.mean(), gaps.size) == (1025, 1280, 1152.5, 256)
+
+
 @pytest.mark.parametrize("shape", ["constant", "exponential", "bimodal"])
 def test_blocking_does_not_depend_on_the_shape(shape: str) -> None:
     """Row 3: Poisson selections, lifetimes of mean 500: ρ/(1 + ρ) for three shapes."""

@@ -84,7 +84,7 @@ def stream(r: random.Random, dense: bool) -> Stream:
         FlatBody(np.arange(firsts[k], firsts[k + 1]), np.array(b.level), np.array(b.ticks))
         for k, b in enumerate(bodies)
     ]
-    total = r.choice([300, 1000, 4000]) if dense else r.choice([3000, 20_000])
+    total = r.choice([300, 1000]) if dense else r.choice([3000, 8000])
     row_ticks = np.array([r.choice([16, 32, 100]) for _ in range(ROWS * LEVEL_STRIDE)], np.int64)
     indexed, blocks = _indexed(r, bodies, statics, firsts, row_ticks, total)
     segments = _segments(r, bodies, total, indexed is not None)
@@ -225,12 +225,12 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         memlock=r.choice([0, PAGE * 3, PAGE * 20, 1 << 40]),
         memlock_hard=r.choice([PAGE * 12, 1 << 62]),
         cap_ipc_lock=r.random() < 0.1,
-        exits=None if r.random() < 0.4 else tuple(grid(64, 1000, 20_000) for _ in range(8)),
+        exits=None if r.random() < 0.4 else tuple(grid(64, 3000, 20_000) for _ in range(8)),
         unmap=_unmap(r),
         irq_latency=tuple(grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))),
         driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
         kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(16))),
-        switch_ticks=r.choice([0, 0, 160, 1600, 20_000]),
+        switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
     )

@@ -71,9 +71,8 @@ def test_help_is_light() -> None:
     spent = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        out = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        )
+        command = [sys.executable, "-c", code]
+        out = subprocess.run(command, capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert out.stdout.splitlines()[-1] == "[]"
@@ -217,9 +216,8 @@ def test_errors_have_their_codes(
 ) -> None:
     """Each failure of the model has its exit code, a message, and writes nothing."""
 
-    def fails(*args: object, **kwargs: object) -> Iterator[Any]:
+    def fails(*args: object, **kwargs: object) -> Iterator[batch.ArmResult]:
         raise error
-        yield
 
     monkeypatch.setattr(batch, "run_arms", fails)
     done = call("run", "tiny.yaml", "-o", "out")
@@ -249,17 +247,17 @@ def test_interruption_keeps_finished_arms(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_real_ctrl_c(jobs: str) -> None:
-    """SIGINT to a running process group: 130 within seconds, and no traceback."""
+    """SIGINT in the middle of the first arm: 130 within seconds, and no traceback."""
     Path("long.yaml").write_text(TINY.replace("repeat: 40", "repeat: 4000"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from reports.cli import main; main()", "run", "long.yaml", "-o",
-         "out", "-j", jobs, "--no-report", "--engine", "reference", "--replications", "50"],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=4)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    command = [
+        sys.executable, "-c", "from reports.cli import main; main()", "run", "long.yaml", "-o",
+        "out", "-j", jobs, "--no-report", "--engine", "reference", "--replications", "50",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=4)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "interrupted" in err
     assert "Traceback" not in err

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis import profiles, theory
 from analysis.profiles import By
-from analysis.stats import F64, Metric, metric
+from analysis.stats import F64, SHARE, Metric, metric
 from sim.ledger import LOSS_LABELS, OpLabel
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def lost_ops(run: RunResult, label: OpLabel) -> int:
 
 def loss_fraction(arm: ArmResult, label: OpLabel) -> Metric:
     """Ops of one loss label as a fraction of population ops."""
-    return metric([_ratio(lost_ops(r, label), population_ops(r)) for r in arm.runs], "fraction")
+    values = [_ratio(lost_ops(r, label), population_ops(r)) for r in arm.runs]
+    return metric(values, "fraction", SHARE)
 
 
 def total_loss(arm: ArmResult) -> Metric:
@@ -46,7 +47,7 @@ def total_loss(arm: ArmResult) -> Metric:
         _ratio(sum(lost_ops(r, label) for label in LOSS_LABELS), population_ops(r))
         for r in arm.runs
     ]
-    return metric(values, "fraction")
+    return metric(values, "fraction", SHARE)
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -91,7 +92,7 @@ def loss_skew(arm: ArmResult, by: By) -> Metric:
     whole, lost = _kept(arm, by)
     p = whole / whole.sum()
     values = [profiles.tvd(p + theory.loss_bias(p, _fractions(row, whole)), p) for row in lost]
-    return metric(values, "fraction")
+    return metric(values, "fraction", SHARE)
 
 
 def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats import F64, Metric, metric
+from analysis.stats import F64, SHARE, Metric, metric
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult, StreamTables
@@ -168,10 +168,10 @@ def distances(arm: ArmResult, baseline: ArmResult | None, by: By) -> Distances:
     to_bare, floor = ([], []) if bare is None else _against(counts, bare)
     excess = np.array(to_bare) - np.array(floor)
     return Distances(
-        tvd_vs_truth=metric(to_truth, "fraction"),
-        tvd_truth_floor=metric(truth_floor, "fraction"),
-        tvd_vs_baremetal=metric(to_bare, "fraction"),
-        tvd_noise_floor=metric(floor, "fraction"),
+        tvd_vs_truth=metric(to_truth, "fraction", SHARE),
+        tvd_truth_floor=metric(truth_floor, "fraction", SHARE),
+        tvd_vs_baremetal=metric(to_bare, "fraction", SHARE),
+        tvd_noise_floor=metric(floor, "fraction", SHARE),
         tvd_excess=metric(excess, "fraction"),
     )
 

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 Interval = tuple[float, float] | Literal["exact"] | None
 F64 = NDArray[np.float64]
 
+SHARE = (0.0, 1.0)
+"""Bounds of a fraction."""
 _SAME = 1e-12
 """Relative spread below which replications count as equal: rounding of sums of shares."""
 
@@ -77,8 +79,13 @@ def t_interval(values: F64, level: float = 0.95) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def metric(values: ArrayLike, unit: str) -> Metric:
-    """The metric of per-replication `values` [n]; NaN marks a replication without one."""
+def metric(
+    values: ArrayLike, unit: str, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> Metric:
+    """The metric of per-replication `values` [n]; NaN marks a replication without one.
+
+    The interval is cut to `bounds`, outside which the quantity cannot be.
+    """
     found = finite(values)
     if found.size == 0:
         return Metric(None, None, 0, unit)
@@ -87,4 +94,5 @@ def metric(values: ArrayLike, unit: str) -> Metric:
         return Metric(mean, None, 1, unit)
     if no_variance(found):
         return Metric(float(found[0]), "exact", found.size, unit)
-    return Metric(mean, t_interval(found), found.size, unit)
+    low, high = t_interval(found)
+    return Metric(mean, (max(low, bounds[0]), min(high, bounds[1])), found.size, unit)

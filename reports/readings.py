@@ -95,11 +95,11 @@ def blackouts(result: dict[str, Any]) -> str:
         return "There was no blackout."
     median, _, name, cause, found = max(rows, key=lambda r: (r[0], r[2], r[3]))
     text = (
-        f"The longest at the median are {cause} in {printable(name, 40)}: {median:,} ops, "
-        f"{found['ops_p99']:,} at the 99th percentile"
+        f"Typical blackouts are longest in {printable(name, 40)} for the cause {cause}: "
+        f"{median:,} ops at the median, {found['ops_p99']:,} at the 99th percentile"
     )
     most, name, cause = max((r[1], r[2], r[3]) for r in rows)
-    return f"{text}; the longest of all has {most:,} ops ({cause}, {printable(name, 40)})."
+    return f"{text}; the longest of all has {most:,} ops ({printable(name, 40)}, {cause})."
 
 
 def locked(result: dict[str, Any]) -> str:

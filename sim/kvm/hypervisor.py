@@ -317,6 +317,7 @@ class Hypervisor:
         if self.vm.policies.charge == "incremental":
             excess = min(excess, granule)
         account.counts.exits += 1
+        account.counts.excess_bytes_max = max(account.counts.excess_bytes_max, excess)
         self.cpu.log("KVM_EXIT_RLIMIT", excess)
         run = uapi.kvm_run_rlimit(excess)
         yield from self._spend(TimeCause.VMM, self.vm.costs.vmm_exit)

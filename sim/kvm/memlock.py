@@ -70,7 +70,6 @@ class Account:
         excess = self._excess(self._wanted(vcpu, need))
         if excess:
             self._current[vcpu] = before
-            self.counts.excess_bytes_max = max(self.counts.excess_bytes_max, excess)
             return excess
         self._raise_to(vcpu, need)
         return 0

@@ -66,24 +66,28 @@ def next_window(geometry: Geometry, head: int, tail: int, wakeup: int) -> Window
     if size == 0:
         return Window(0, start, 0, truncated=True)
     pad = min(round_up(start, geometry.record) - start, size)
-    window = _limit(geometry, head + pad, size - pad, tail, wakeup)
+    window = _limit(geometry, head + pad, size - pad, wakeup)
     if window == 0:
         return Window(size, start, 0, truncated=True)
     begin = (start + pad) & (geometry.size - 1)
     if window - begin < geometry.record:
         more = window - begin
         pad += more
-        window = _limit(geometry, head + pad, size - pad, tail, wakeup)
+        window = _limit(geometry, head + pad, size - pad, wakeup)
         begin = (start + pad) & (geometry.size - 1)
         if window == 0 or window - begin < geometry.record:
             return Window(size, start, 0, truncated=True)
     return Window(pad, begin, window)
 
 
-def _limit(geometry: Geometry, head: int, size: int, tail: int, wakeup: int) -> int:
-    """Limit offset for a window that begins at `head`; 0 if there is none."""
+def _limit(geometry: Geometry, head: int, size: int, wakeup: int) -> int:
+    """Limit offset for a window that begins at `head` with `size` bytes free; 0 if there is none.
+
+    The driver's tail is head + CIRC_SPACE, one byte below the reader's: an aligned tail costs the
+    page before it.
+    """
     mask = geometry.size - 1
-    start, stop = head & mask, tail & mask
+    start, stop = head & mask, (head + size) & mask
     if size <= 0:
         return 0
     limit = geometry.size
@@ -140,6 +144,10 @@ class AuxRing:
         self.delivery.delivered += self.unread
         self.unread = 0
         self.tail = self.head
+
+    def abandon(self, records: int) -> None:
+        """The VM was destroyed with a window open: nobody will read its records."""
+        self.delivery.unread_at_end += records
 
     def finish(self) -> None:
         """perf record's last pass over the ring."""

@@ -57,6 +57,8 @@ class SpeEvent:
         self._spend, self._now, self._tid = spend, now, tid
         self._period_left: tuple[int, int] = (period, 0)
         self._head = 0
+        self._window_open = False
+        self._written_before = 0
         self.started = False
         self.refused = False
         self.disabled = False
@@ -111,7 +113,9 @@ class SpeEvent:
         yield from self._registers.write(Reg.PMBSR, CLEAR)
 
     def finish(self) -> None:
-        """The program has ended and perf record reads what is left."""
+        """perf record reads what is left; a window that nobody has closed stays unread."""
+        if self._window_open:
+            self._ring.abandon(self._spu.sampler.written() - self._written_before)
         self._ring.finish()
 
     def _disable_and_drain(self) -> Process:
@@ -129,6 +133,8 @@ class SpeEvent:
         self._head = window.head
         yield from self._registers.write(Reg.PMBPTR, window.head)
         yield from self._registers.write(Reg.PMBLIMITR, Limit(window.limit, enable=True))
+        self._window_open = True
+        self._written_before = self._spu.sampler.written()
         return True
 
     def _silent_failure(self, window: Window | None) -> None:
@@ -138,6 +144,7 @@ class SpeEvent:
             self._ring.end(0, AuxFlag.TRUNCATED, self._tid, self._now())
 
     def _output_end(self, pointer: int, flags: int) -> None:
+        self._window_open = False
         self._ring.end(pointer - self._head, flags, self._tid, self._now())
 
 

@@ -258,6 +258,10 @@ class MacroSampler:
         """SAMPLE_COLLISION so far; the state is committed whenever software can look."""
         return self._word[k.COLLIDED]
 
+    def written(self) -> int:
+        """Records written so far; committed like `collisions`."""
+        return self._word[k.WRITTEN]
+
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; samples still in flight are in flight at the end."""
         for name, index in _COUNTERS:

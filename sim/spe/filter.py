@@ -18,6 +18,8 @@ from sim.scenario.model import SpeFilter
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE
 
+EV_RETIRED = 1 << 1
+"""Set in every record: wrong-path ops are not modelled."""
 _LOAD, _STORE, _ATOMIC, _BRANCH = 1, 2, 3, 4
 
 
@@ -42,5 +44,6 @@ def build_filter(
                 wanted |= np.isin(static_class, classes)
     passes = np.repeat(wanted, LEVEL_STRIDE).reshape(-1, LEVEL_STRIDE)
     if spec.event_filter:
-        passes &= (level_events & spec.event_filter) == spec.event_filter
+        events = level_events | EV_RETIRED
+        passes &= (events & spec.event_filter) == spec.event_filter
     return Filter(passes.astype(np.uint8).reshape(-1), spec.min_latency * TICKS_PER_CYCLE)

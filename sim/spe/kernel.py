@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from sim.draws import mix64, njit, njit_inline
-from sim.engine import FOREVER
 from sim.spe.collect import latency_ticks
 from sim.workload.arrays import (
     AXES,
@@ -111,6 +110,7 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
 ) = range(14)
 CONFIG_SIZE = 14
 
+FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
 NEVER = -(1 << 62)
 
 HORIZON, EXHAUSTED, FULL, FAULT = 0, 3, 1, 2

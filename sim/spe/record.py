@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sim import draws
 from sim.draws import njit
 from sim.results import RECORD_DT
+from sim.spe.filter import EV_RETIRED
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import (
     AXES,
@@ -34,7 +35,7 @@ from sim.workload.arrays import (
 
 I64 = NDArray[np.int64]
 _BRANCH = 4
-_EV_RETIRED = 1 << 1
+_LOADS = (1, 3)  # atomics return a value
 _EV_MISPREDICTED = 1 << 7
 MISPREDICT_PER_256 = 5
 """Share of branches marked mispredicted, of 256; UNVERIFIED."""
@@ -93,7 +94,8 @@ def expand(
     records["pa"] = np.where(memory, records["va"] & np.uint64(0xFFFF_FFFF_FFFF), 0)
     branch = stream.static_class[static] == _BRANCH
     records["target"] = np.where(branch, stream.static_pc[static] + np.uint64(4), 0)
-    records["source"] = facts.level_source[level]
+    loads = np.isin(stream.static_class[static], _LOADS)
+    records["source"] = np.where(loads, facts.level_source[level], 0)
     records["t_select"], records["t_write"] = written[:, 1], written[:, 2]
     return records
 
@@ -107,7 +109,7 @@ def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[
 def _events(
     stream: Stream, static: I64, level: I64, noise: NDArray[np.uint64], facts: CoreFacts
 ) -> I64:
-    events = _EV_RETIRED | facts.level_events[level]
+    events = EV_RETIRED | facts.level_events[level]
     branch = stream.static_class[static] == _BRANCH
     missed = (noise >> np.uint64(8) & np.uint64(255)).astype(np.int64) < MISPREDICT_PER_256
     return np.where(branch & missed, events | _EV_MISPREDICTED, events)

@@ -85,6 +85,9 @@ class Sampler(Protocol):
     def collisions(self) -> int:
         """SAMPLE_COLLISION so far."""
 
+    def written(self) -> int:
+        """Records written so far."""
+
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; returns the profile [static × LEVEL_STRIDE + level]."""
 
@@ -380,6 +383,10 @@ class SampleTimer:
     def collisions(self) -> int:
         """SAMPLE_COLLISION so far."""
         return self._ledger.collided
+
+    def written(self) -> int:
+        """Records written so far."""
+        return self._ledger.written
 
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; samples still in flight are in flight at the end."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.stats import metric, t_cdf, t_interval, t_quantile
+from analysis.stats import SHARE, metric, t_cdf, t_interval, t_quantile
 
 
 def test_quantiles_are_student_t() -> None:
@@ -42,3 +42,10 @@ def test_missing_values_do_not_count() -> None:
     """NaN marks a replication without a value; nothing at all gives no mean."""
     assert metric([1.0, math.nan, 3.0], "x").n == 2
     assert metric([math.nan], "x").mean is None
+
+
+def test_interval_of_a_fraction_stays_in_it() -> None:
+    """A skewed fraction has no negative lower end; the mean is untouched."""
+    found = metric([0.0, 0.0, 0.9], "fraction", SHARE)
+    assert found.ci95 == (0.0, 1.0)
+    assert found.mean == pytest.approx(0.3)

@@ -130,7 +130,7 @@ def test_readings_are_computed() -> None:
     assert readings.ledgers(result).startswith("unpinned-cold loses most, 5 % of ops")
     assert "v6 and silent lose no more" in readings.ledgers(result)
     assert "unpinned-cold differs from baremetal" in readings.symbols(result)
-    assert "irq_delivery_full in unpinned-cold" in readings.blackouts(result)
+    assert "unpinned-cold for the cause irq_delivery_full" in readings.blackouts(result)
     assert "2 MiB" in readings.locked(result)
     assert "20 times" in readings.locked(result)
 

@@ -197,7 +197,6 @@ def _frozen_imports(path: Path) -> set[tuple[str, str]]:
     return {(str(module), name) for local, (module, name) in origin.items() if local in used}
 
 
-@pytest.mark.xfail(strict=True, reason="kernel.py freezes sim.engine.FOREVER, which is not hashed")
 def test_compiled_code_takes_constants_from_hashed_sources_only() -> None:
     """Numba freezes globals at compile time: a constant's source must be part of the address."""
     stale = {

@@ -123,6 +123,10 @@ class _IdleSampler:
     def load(self) -> None:
         self.loads += 1
 
+    def written(self) -> int:
+        """Nothing is ever written."""
+        return 0
+
     def collisions(self) -> int:
         return 0
 

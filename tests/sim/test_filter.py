@@ -77,7 +77,6 @@ def test_min_latency_is_in_ticks(cycles: int) -> None:
     assert built.passes.all()
 
 
-@pytest.mark.xfail(strict=True, reason="level_events lacks bit 1, which every record has")
 def test_retired_does_not_drop_everything() -> None:
     """Event 1 (retired) is set in every record, so filtering on it keeps them all."""
     assert _kept(SpeFilter(event_filter=1 << 1)) == _all(*range(5))

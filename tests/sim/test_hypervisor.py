@@ -11,7 +11,7 @@ import pytest
 from sim.kvm import hypervisor
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.policies import KvmCosts, Stages, View
-from sim.ledger import LawBrokenError, OpLabel, TimeCause
+from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
@@ -377,9 +377,6 @@ def test_pinned_and_baremetal_record_the_same_ops() -> None:
     assert pinned.ledgers.time.wall > metal.ledgers.time.wall
 
 
-@pytest.mark.xfail(
-    strict=True, raises=LawBrokenError, reason="the open window's records are in no delivery term"
-)
 def test_killing_the_vm_settles_the_ledgers_of_running_vcpus() -> None:
     """vCPU 1's refused enable destroys the VM while vCPU 0 has an open window."""
     late = _stream(_loop(100_000, el=1), _loop(100_000))

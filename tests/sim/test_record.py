@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -110,7 +109,6 @@ def test_loads_name_their_data_source() -> None:
     assert len(set(loads["source"].tolist())) == 4
 
 
-@pytest.mark.xfail(strict=True, reason="expand gives stores the data source of their level")
 def test_only_loads_have_a_data_source() -> None:
     """Arm ARM, perf: the data source packet is for loads (atomics load too)."""
     assert set(EVERY["source"][CLASS == STORE].tolist()) == {0}

@@ -1,0 +1,214 @@
+"""A third sampler: one event per executed op, PMSICR executed literally.
+
+Written from the Arm ARM's description (D17.3.3-4, J1.1.1.101, J1.1.1.124) without looking ahead:
+every op that executes decrements, reloads or draws, as hardware would. Only for small streams and
+`restart: hold`. It plugs into the same machine as the two engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from sim import draws
+from sim.engine import Engine, Kind, Process, WorkClock
+from sim.ledger import SelectionsLedger
+from sim.results import RecordSink
+from sim.spe.buffer import Stop
+from sim.spe.select import IntervalCounter, Jitter
+from sim.spe.spu import SamplerConfig
+from sim.workload.arrays import OP, Stream
+
+RECORD = 64
+
+
+@dataclass(slots=True)
+class Flying:
+    """A sampled op on its way to completion."""
+
+    done_at: int
+    op: int
+    began: int
+    index: int
+    latency: int
+
+
+class PerOpTimer:
+    """One SimPy event per op."""
+
+    def __init__(
+        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
+        pages: NDArray[np.uint8], sink: RecordSink,
+    ) -> None:  # fmt: skip
+        assert not config.resync
+        self.engine, self.vcpu, self.clock, self.stream = engine, vcpu, clock, stream
+        self.config, self.pages, self.sink = config, pages, sink
+        self.counter = IntervalCounter(config.interval)  # used as two plain registers
+        self.pointer = self.limit = 0
+        self.kernel_calls = self.truncations = 0
+        self.stop: Callable[[Stop, int], None]
+        self.bytes_drawn = 0
+        self.enabled = False
+        self.op = 0
+        self.flight: list[Flying] = []
+        self.counts = SelectionsLedger()
+        self.profile = np.zeros(stream.statics * 8, np.int64)
+        self.parked: simpy.Event | None = None
+        self.process = engine.process(self.run())
+
+    def run(self) -> Process:
+        """PROCESS: the ops of the stream, one by one."""
+        while True:
+            try:
+                if not self.enabled or (self.op >= self.stream.ops and not self.flight):
+                    self.parked = self.engine.signal()
+                    yield self.parked
+                elif self.flight and self.flight[0].done_at <= self.stream.tick(self.op):
+                    yield self.wait(self.flight[0].done_at, Kind.RECORD_WRITE)
+                    self.complete(self.clock.work(self.engine.now))
+                else:
+                    yield self.wait(self.stream.tick(self.op), Kind.SELECTION)
+                    self.execute()
+            except simpy.Interrupt:
+                continue
+            finally:
+                self.parked = None
+
+    def wait(self, work: int, kind: Kind) -> simpy.Event:
+        """An event at a work time."""
+        return self.engine.at(work - self.clock.work(self.engine.now), kind, self.vcpu)
+
+    # --- the interval counter, one op at a time ------------------------------------------
+
+    def random_byte(self) -> int:
+        """The next random byte."""
+        interval = self.config.interval
+        value = draws.splitmix64(interval.key, self.bytes_drawn) & interval.mask
+        self.bytes_drawn += 1
+        return value
+
+    def reload(self) -> None:
+        """COUNT = INTERVAL, low byte random if RND without ERnd."""
+        interval = self.config.interval
+        self.counter.count = interval.ops
+        if interval.jitter is Jitter.RND:
+            self.counter.count += self.random_byte()
+
+    def counted(self) -> bool:
+        """One member of the population: is it selected?"""
+        registers, ernd = self.counter, self.config.interval.jitter is Jitter.ERND
+        if registers.count == 0:
+            self.reload()
+        else:
+            registers.count -= 1
+            if registers.count == 0:
+                if not ernd:
+                    return True
+                registers.ecount = self.random_byte()
+                return registers.ecount == 0
+        if ernd and registers.ecount:
+            registers.ecount -= 1
+            return registers.ecount == 0
+        return False
+
+    def execute(self) -> None:
+        """The next op executes."""
+        place = self.stream.seek(OP, self.op)
+        members = self.stream.pop(self.op + 1) - self.stream.pop(self.op)
+        for _ in range(members):
+            if not self.counted():
+                continue
+            self.counts.selected += 1
+            if len(self.flight) >= self.config.in_flight:
+                self.counts.collided += 1
+                continue
+            row = int(self.stream.rows()[place.static]) + place.level
+            which = draws.splitmix64(self.config.latency_key, self.op) & 255
+            latency = int(self.stream.latency()[row * 256 + which])
+            index = place.static * 8 + place.level
+            self.flight.append(Flying(place.tick + latency, self.op, place.tick, index, latency))
+            self.flight.sort(key=lambda sample: sample.done_at)
+        self.op += 1
+
+    # --- completion ----------------------------------------------------------------------
+
+    def complete(self, work: int) -> None:
+        """Filter, translate, write, full?"""
+        sample = self.flight.pop(0)
+        self.counts.completed += 1
+        chosen = self.config.filter
+        if not chosen.passes[sample.index] or sample.latency < chosen.min_latency:
+            self.counts.filtered += 1
+            return
+        self.counts.passed += 1
+        page = self.pointer >> self.config.page_shift
+        if self.pages[page] == 0:
+            self.counts.lost_at_fault += 1
+            self.set_s(Stop.FAULT)
+            return
+        self.counts.written += 1
+        self.profile[sample.index] += 1
+        shift = self.clock.offset
+        self.sink.add(np.array([[sample.op, sample.began + shift, work + shift]], np.int64))
+        self.pointer += RECORD
+        if self.config.zap_after_write:
+            self.pages[page] = 0
+        if self.limit - self.pointer < RECORD:
+            self.set_s(Stop.FULL)
+
+    def set_s(self, stop: Stop) -> None:
+        """PMBSR.S = 1."""
+        self.counts.discarded_in_flight += len(self.flight)
+        self.flight.clear()
+        self.enabled = False
+        self.stop(stop, self.op)
+
+    # --- the Sampler interface -----------------------------------------------------------
+
+    def enable(self, op: int) -> None:
+        """Disabled → enabled."""
+        if self.counter.count == 0 and self.counter.ecount == 0:
+            self.reload()
+        self.op = op
+        self.enabled = True
+        if self.parked is not None and not self.parked.triggered:
+            self.parked.succeed()
+
+    def disable(self, op: int, work: int) -> None:
+        """The CPU freezes."""
+        if not self.enabled:
+            return
+        if self.engine.active_process is not self.process and self.parked is None:
+            self.process.interrupt()
+        self.op = op
+        while self.flight and self.enabled:
+            self.complete(work)
+        self.enabled = False
+
+    def before_change(self) -> None:
+        """Nothing is precomputed."""
+
+    def on_change(self) -> None:
+        """Nothing is precomputed."""
+
+    def load(self) -> None:
+        """The registers are the state."""
+
+    def collisions(self) -> int:
+        """So far."""
+        return self.counts.collided
+
+    def written(self) -> int:
+        """So far."""
+        return self.counts.written
+
+    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
+        """Hand the counts over."""
+        for name, value in self.counts.as_dict().items():
+            setattr(selections, name, value)
+        selections.in_flight_at_end += len(self.flight)
+        return self.profile

@@ -86,8 +86,8 @@ MUTANTS = [
     _m("speculated zaps kept", FAST, "self._pages[:] = self._zappable"),
     _m("ERnd resumes off its grid", FAST, "state[k.PRIMARY] = pop + to_zero - 1 - n1",
        "state[k.PRIMARY] = pop + to_zero - n1"),
-    _m("no flush at a freeze", FAST, "self._state, self._places, self._rows, work\n",
-       "self._state, self._places, self._rows, -1\n"),
+    _m("no flush at a freeze", FAST, "self._places, self._rows, work)",
+       "self._places, self._rows, -1)"),
     _m("reference: tie order", SPU, "self._flight[0].busy <= self._place.tick",
        "self._flight[0].busy < self._place.tick"),
     _m("reference: equal ages swapped", SPU, "self._flight[at - 1].busy > sample.busy",
@@ -106,9 +106,9 @@ MUTANTS = [
     _m("delivered not counted", AUX, "self.delivery.delivered += self.unread"),
     _m("an AUX transaction not counted", AUX, "self.unread += size // self.geometry.record"),
     _m("an open window not settled", AUX, "self.delivery.unread_at_end += records"),
-    _m("writes before external changes", ENGINE,
+    _m("selections before external changes", ENGINE,
        "{Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: Class.SELECT}",
-       "{Kind.RECORD_WRITE: -1, Kind.SELECTION: Class.SELECT}"),
+       "{Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: -1}"),
 ]  # fmt: skip
 
 
@@ -141,7 +141,21 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         stream = made.stream(r, dense=True)
         if stream.ops <= MAX_OPS:
             found.append((seed, stream, made.spec(r, stream, dense=True)))
-    return [*found, _killed(found)]
+    return [*found, *_often_frozen(found), _killed(found)]
+
+
+def _often_frozen(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """Every other op selected and many freezes, so that some find the counter at 0."""
+    return [
+        (seed, stream, replace(
+            spec, policies=DESIGNS["unpinned"][0], interval=1, period=1, jitter=Jitter.OFF,
+            resync=False, in_flight=1, exits=(96, 112, 160, 240), unmap=UnmapSpec("never"),
+            vcpus=1, aux=Geometry(1 << 20, spec.granule, 1 << 19), switch_ticks=0, warm=True,
+        ))
+        for seed, stream, spec in machines[:60]
+    ]  # fmt: skip
 
 
 def _killed(machines: list[tuple[int, Stream, MachineSpec]]) -> tuple[int, Stream, MachineSpec]:

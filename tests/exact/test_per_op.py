@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sim import draws
 from sim.machine import Machine, Run, simulate
 from sim.spe.select import Interval, IntervalCounter, Jitter
-from sim.workload.arrays import OP, POP, SLOT, TICK
+from sim.workload.arrays import OP, POP, SLOT, TICK, Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
 
@@ -159,7 +159,7 @@ def test_queries_equal_a_walk() -> None:
         assert (at[POP], at[TICK]) == (stream.size(POP), stream.size(TICK))
 
 
-def _slots_after(stream: made.Stream, op: int, before: int) -> int:
+def _slots_after(stream: Stream, op: int, before: int) -> int:
     if op + 1 >= stream.ops:
         return before
     return int(stream.seek(OP, op + 1).slot)

@@ -23,7 +23,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.run ## run the quickstart scenario; prints a summary and the path of its HTML report
-	$(SPESKEW) run quickstart -o runs/quickstart --force
+	$(SPESKEW) run quickstart -j 2 -o runs/quickstart --force
 
 test: $(VENV)/.test ## the test suite, on two cores; PYTEST_ARGS are passed on
 	$(PY) -m pytest -n 2 -m 'not bench' $(PYTEST_ARGS)

@@ -89,10 +89,9 @@ class Engine(simpy.Environment):
         self.events += 1
         return _At(self, delay, _BASE[kind] + vcpu)
 
-    def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[], None]) -> None:
+    def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> None:
         """Like `at`, for an action that needs no process."""
-        event = self.at(delay, kind, vcpu)
-        event.callbacks.append(lambda _: action())
+        self.at(delay, kind, vcpu).callbacks.append(action)
 
     def signal(self) -> Event:
         """An event that somebody will `succeed()`."""
@@ -169,7 +168,7 @@ class StreamAlarm:
         self._due = due
         generation = self._generation
         self._engine.call(
-            due - self._engine.now, Kind.STREAM_ALARM, self._vcpu, lambda: self._ring(generation)
+            due - self._engine.now, Kind.STREAM_ALARM, self._vcpu, lambda _: self._ring(generation)
         )
 
     def _ring(self, generation: int) -> None:

@@ -134,6 +134,10 @@ class _GuestBuffer:
         return True
 
 
+def _unheard(what: Enum | str, value: int) -> None:
+    """Nobody keeps the log."""
+
+
 class Machine:
     """One arm's hardware and software, ready to run."""
 
@@ -175,11 +179,12 @@ class Machine:
         log: list[tuple[int, str, int]] = []
 
         def note(what: Enum | str, value: int) -> None:
-            if run.keep_log:
-                name = what if isinstance(what, str) else what.name
-                log.append((self.engine.now, name, value))
+            name = what if isinstance(what, str) else what.name
+            log.append((self.engine.now, name, value))
 
-        cpu = Cpu(self.engine, index, stream, clock, self._plan(index, stream), ledgers, note)
+        plan = self._plan(index, stream)
+        listener = note if run.keep_log else _unheard
+        cpu = Cpu(self.engine, index, stream, clock, plan, ledgers, listener)
         stage2 = self._stage2()
         pages = stage2.translates if stage2 else np.ones(spec.aux.size // spec.granule, np.uint8)
         sink = RecordSink(run.keep_records)

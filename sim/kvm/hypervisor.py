@@ -4,7 +4,7 @@ The guest's buffer registers live in memory; the hardware gets PMBLIMITR.E only 
 buffer is enabled and stage 2 is live (RFC v6 26/35). Each vCPU has one hypervisor process; the vCPU
 hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest is entered again.
 
-Fidelity note. Modelled: the event sequences 6.2 to 6.6 of the design record: enable edges, disable
+Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable
 edges, virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
 responses `fix_and_resume` and `inject_error`, KVM_EXIT_RLIMIT and both retries. A fault that KVM
 fixes never waits for the guest. Not modelled: lock contention, huge pages, dirty logging, memslot

@@ -65,8 +65,8 @@ class Pmbsr(NamedTuple):
             ea=bool(value >> 18 & 1),
         )
 
-    def with_event(self, ec: int, mss: int, *, coll: bool) -> Pmbsr:
-        """The first management event sets S; COLL is whatever has been seen."""
+    def with_event(self, ec: int, mss: int, *, coll: bool = False) -> Pmbsr:
+        """The first management event sets S; COLL, once seen, stays."""
         if self.s:
             return self._replace(coll=self.coll or coll)
         return Pmbsr(s=True, ec=ec, mss=mss, coll=coll)

@@ -50,6 +50,7 @@ class MacroSampler:
         self._state = np.zeros(k.STATE_SIZE, np.int64)
         self._word = self._state.data  # the same words as plain ints, quickly
         self._saved = self._state.copy()
+        self._saved_word = self._saved.data
         self._scratch = np.empty(k.SCRATCH, np.int64)
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
@@ -193,7 +194,7 @@ class MacroSampler:
 
     def _speculate(self) -> None:
         """Run ahead and schedule the end of the run."""
-        self._saved[:] = self._state
+        self._saved_word[:] = self._word
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
         status = self._advance(FOREVER, self._chunk)
@@ -208,7 +209,7 @@ class MacroSampler:
             delay, kind = max(0, place.tick - now), Kind.SELECTION
         else:
             delay, kind = self._word[k.STOP_WORK] - now, Kind.RECORD_WRITE
-        self._engine.call(delay, kind, self._vcpu, lambda: self._end(generation, status))
+        self._engine.call(delay, kind, self._vcpu, lambda _: self._end(generation, status))
 
     def _end(self, generation: int, status: int) -> None:
         """Simulated time has reached the end of the run."""

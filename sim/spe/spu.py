@@ -157,10 +157,10 @@ class Spu:
         """The sampler hit FULL or a fault at this instant; `op` is the next op to execute."""
         self.stops += 1
         if stop is Stop.FULL:
-            self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL, coll=self.coll)
+            self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL)
         else:
             fsc = FSC_TRANSLATION + LEAF_LEVEL
-            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, coll=self.coll)
+            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc)
         self.on_stop(stop, op)
         self.line(True)
 

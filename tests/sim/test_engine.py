@@ -30,7 +30,7 @@ def test_order_of_an_instant(scheduled: list[tuple[Kind, int]]) -> None:
     """Class, then kind, then vCPU, however the events were scheduled."""
     engine, happened = Engine(), list[tuple[Kind, int]]()
     for place in scheduled:
-        engine.call(5, *place, lambda place=place: happened.append(place))  # type: ignore[misc]
+        engine.call(5, *place, lambda _, place=place: happened.append(place))  # type: ignore[misc]
     engine.run()
     assert happened == PLACES
 
@@ -39,7 +39,7 @@ def test_classes_are_external_then_write_then_select() -> None:
     """A change of the world beats a write at its instant, and a stop beats a selection."""
     engine, happened = Engine(), list[Kind]()
     for kind in reversed(Kind):
-        engine.call(1, kind, 0, lambda kind=kind: happened.append(kind))  # type: ignore[misc]
+        engine.call(1, kind, 0, lambda _, kind=kind: happened.append(kind))  # type: ignore[misc]
     engine.run()
     assert happened[-2:] == [Kind.RECORD_WRITE, Kind.SELECTION]
     assert Kind.HOST_UNMAP in happened[:-2]
@@ -48,8 +48,8 @@ def test_classes_are_external_then_write_then_select() -> None:
 def test_earlier_beats_more_urgent() -> None:
     """The order of an instant never reaches into another instant."""
     engine, happened = Engine(), list[str]()
-    engine.call(2, Kind.STREAM_ALARM, 0, lambda: happened.append("late"))
-    engine.call(1, Kind.SELECTION, 9, lambda: happened.append("early"))
+    engine.call(2, Kind.STREAM_ALARM, 0, lambda _: happened.append("late"))
+    engine.call(1, Kind.SELECTION, 9, lambda _: happened.append("early"))
     engine.run()
     assert happened == ["early", "late"]
 
@@ -63,13 +63,13 @@ def test_a_woken_process_goes_on_before_anything_else_of_the_instant() -> None:
         yield bell
         happened.append("woken")
 
-    def ring() -> None:
+    def ring(_: object) -> None:
         happened.append("ring")
         bell.succeed()
 
     engine.process(sleeper())
     engine.call(3, Kind.STREAM_ALARM, 0, ring)
-    engine.call(3, Kind.STREAM_ALARM, 1, lambda: happened.append("next"))
+    engine.call(3, Kind.STREAM_ALARM, 1, lambda _: happened.append("next"))
     engine.run()
     assert happened == ["ring", "woken", "next"]
 
@@ -145,7 +145,7 @@ def test_an_alarm_rings_at_its_position_however_often_the_vcpu_freezes(
     """It fires once, at exactly its work time, and never if the vCPU does not run that far."""
     engine, clock, rings = Engine(), WorkClock(), list[int]()
 
-    def ring() -> None:
+    def ring(_: object) -> None:
         rings.append(clock.work(engine.now))
         alarm.set(FOREVER)
 

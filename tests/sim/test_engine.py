@@ -145,7 +145,7 @@ def test_an_alarm_rings_at_its_position_however_often_the_vcpu_freezes(
     """It fires once, at exactly its work time, and never if the vCPU does not run that far."""
     engine, clock, rings = Engine(), WorkClock(), list[int]()
 
-    def ring(_: object) -> None:
+    def ring() -> None:
         rings.append(clock.work(engine.now))
         alarm.set(FOREVER)
 

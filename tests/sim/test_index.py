@@ -1,0 +1,150 @@
+"""Recorded streams: the index, its cache, exact truth, and the kernel overlay."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.machine import Run, UnmapSpec, simulate
+from sim.resolve import machine_spec
+from sim.scenario.model import DESIGNS, Arm, KernelOverlay, Settings
+from sim.workload.arrays import OP, POP, TICK, Stream
+from sim.workload.index import index_key, load_index, recorded_stream
+from sim.workload.spestream import read_spestream
+from sim.workload.timing import get_preset, memory_levels
+
+THREAD = Path(str(files("scenarios") / "streams" / "threads.1.spestream"))
+CLOCK = 3 * 10**9
+OVERLAY = KernelOverlay.model_validate({"tick_every": "200us", "svc_ops": "900ops"})
+
+
+def _stream(
+    overlay: KernelOverlay | None = None,
+    *,
+    micro_ops: bool = False,
+    exclude: bool = True,
+    repeat: int = 2,
+) -> Stream:
+    return recorded_stream(
+        THREAD, repeat=repeat, core="neoverse-n1", exclude_kernel=exclude, micro_ops=micro_ops,
+        overlay=overlay, clock_hz=CLOCK,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("overlay", [None, OVERLAY], ids=["user", "with kernel"])
+@pytest.mark.parametrize("micro_ops", [False, True])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_positions_agree_on_all_axes(
+    overlay: KernelOverlay | None, micro_ops: bool, exclude: bool
+) -> None:
+    """op ↔ tick ↔ population rank, at random ops of every kind of recorded stream."""
+    stream = _stream(overlay, micro_ops=micro_ops, exclude=exclude)
+    r = random.Random(1)
+    for _ in range(400):
+        op = r.randrange(stream.ops)
+        place = stream.seek(OP, op)
+        assert stream.seek(TICK, place.tick).op == op
+        assert stream.op_at(place.tick) == op
+        assert stream.op_at(place.tick + 1) == op + 1
+        if stream.pop(op + 1) > place.pop:
+            assert stream.op_of_pop(place.pop) == op
+    assert int(stream.pass_counts.sum()) * stream.repeat == stream.size(POP)
+
+
+def test_ops_are_the_recorded_ones() -> None:
+    """Every op of a stretch has the recording's pc, and its access the cache model's level."""
+    recording, stream = read_spestream(THREAD), _stream()
+    blocks = recording.ids[:400]
+    statics = np.concatenate(
+        [
+            np.arange(recording.block_first[b], recording.block_first[b] + recording.block_len[b])
+            for b in blocks
+        ]
+    )
+    levels = memory_levels(recording.addresses, None, get_preset("neoverse-n1"))
+    for op, static in enumerate(statics):
+        place = stream.seek(OP, op)
+        assert place.static == static
+        if place.level:
+            assert place.level == levels[place.slot]
+
+
+def test_truth_is_exact_on_any_interval() -> None:
+    """Counts over [a, b) equal a walk over its ops, across the border of two passes."""
+    stream = _stream(OVERLAY)
+    size = stream.ops // 2
+    begin, end = size - 1500, size + 1500
+    counts = np.zeros(stream.statics * 8, np.int64)
+    stream.count(begin, end, counts)
+    walked = np.zeros_like(counts)
+    for op in range(begin, end):
+        if stream.pop(op + 1) > stream.pop(op):
+            place = stream.seek(OP, op)
+            walked[place.static * 8 + place.level] += 1
+    assert (counts == walked).all()
+
+
+def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:
+    """EL1 entries at ticks: executed, not in a /u population, masked at their beginning."""
+    plain, overlaid = _stream(), _stream(OVERLAY)
+    added = overlaid.ops - plain.ops
+    assert added > 0
+    assert overlaid.size(POP) == plain.size(POP)
+    assert overlaid.members(0, overlaid.ops) == plain.ops
+    assert {"[kernel] tick", "[kernel] svc"} <= set(overlaid.symbols)
+    first = next(op for op in range(overlaid.ops) if overlaid.unmasked_from(op) != op)
+    assert overlaid.unmasked_from(first) == first + OVERLAY.masked_prefix
+    both = _stream(OVERLAY, exclude=False)
+    assert both.size(POP) == overlaid.ops
+
+
+def test_index_is_cached_by_content_and_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Built once; another file, core model or population has another address."""
+    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path))
+    preset = get_preset("neoverse-n1")
+    first = load_index(THREAD, preset, False)
+    homes = list((tmp_path / "index").iterdir())
+    assert [home.name for home in homes] == [index_key(THREAD, preset, False)]
+    stamp = (homes[0] / "ids.npy").stat().st_mtime_ns
+    again = load_index(THREAD, preset, False)
+    assert (homes[0] / "ids.npy").stat().st_mtime_ns == stamp
+    assert (again.arrays["index_at"] == first.arrays["index_at"]).all()
+    smaller = replace(preset, slc=replace(preset.slc, sets=preset.slc.sets // 2))
+    keys = {
+        index_key(THREAD, preset, False), index_key(THREAD, preset, True),
+        index_key(THREAD, smaller, False),
+        index_key(THREAD.with_name("threads.0.spestream"), preset, False),
+    }  # fmt: skip
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("design", ["baremetal", "v6", "unpinned"])
+def test_engines_agree_on_a_recorded_stream(design: str) -> None:
+    """Every record and event time, with kernel overlay, switches, exits and cold pages."""
+    settings = Settings.model_validate(
+        {
+            "workload": {"kind": "recorded", "path": str(THREAD)},
+            "spe": {"jitter": "on"},
+            "driver": {"aux": "32KiB"},
+            "switch": {"every": "150us", "away": "10us"},
+            "vm": {"exits": "20000/s"},
+        }
+    )
+    stream = _stream(OVERLAY, exclude=False)
+    arm = Arm(name="x", design=design, policies=DESIGNS[design][0], settings=settings)
+    spec = replace(machine_spec(arm, stream), unmap=UnmapSpec("per_window"))
+    run = Run("x", 1, 0, keep_records=True, keep_log=True)
+    slow = simulate(spec, (stream,), run, "reference").vcpus[0]
+    quick = simulate(spec, (stream,), run, "fast").vcpus[0]
+    assert len(slow.written) > 2000
+    assert (slow.written == quick.written).all()
+    assert slow.log == quick.log
+    assert slow.ledgers == quick.ledgers
+    assert (slow.lost == quick.lost).all()

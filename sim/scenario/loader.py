@@ -190,11 +190,12 @@ class _Resolver:
         design = item.get("design")
         if design is None or not isinstance(design.value, str):
             self._add(item.mark, f"design: is missing; one of {', '.join(DESIGNS)}")
-            return None
-        if design.value not in DESIGNS:
+        elif design.value not in DESIGNS:
             self._add(design.mark, _suggest("design", design.value, list(DESIGNS)))
-            return None
-        return self._build(item, design.value, shared)
+        else:
+            return self._build(item, design.value, shared)
+        self._build(item, next(iter(DESIGNS)), shared)  # for what else is wrong with it
+        return None
 
     def _build(self, item: Item, design: str, shared: Item) -> Arm | None:
         overrides = self._mapping_of(item, "overrides")
@@ -284,10 +285,10 @@ class _Resolver:
 
     def _from_pydantic(self, model: Any, entry: Any, item: Item) -> None:
         loc = tuple(entry["loc"])
-        mark, names = _place(item, loc)
+        key_mark, mark, names = _place(item, loc)
         dotted = ".".join(names)
         if entry["type"] == "extra_forbidden":
-            self._unknown(mark, dotted, list(_fields_at(model, loc[:-1])))
+            self._unknown(key_mark, dotted, list(_fields_at(model, loc[:-1])))
             return
         message = str(entry["msg"]).removeprefix("Value error, ")
         if entry["type"] == "missing":
@@ -325,23 +326,24 @@ def _choices(expected: str) -> list[str]:
     return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
 
 
-def _place(item: Item, loc: tuple[Any, ...]) -> tuple[Mark, list[str]]:
-    """Mark of a pydantic location and its path in the document (union tags are no part of it)."""
-    mark, names = item.mark, []
+def _place(item: Item, loc: tuple[Any, ...]) -> tuple[Mark, Mark, list[str]]:
+    """Marks of a pydantic location's key and value, and its path (union tags are no part of it)."""
+    key_mark = mark = item.mark
+    names = []
     for step in loc:
         if isinstance(step, int) and isinstance(item.value, list) and step < len(item.value):
             item = item.value[step]
-            mark = item.mark
+            key_mark = mark = item.mark
             names.append(str(step))
         elif isinstance(item.value, dict) and str(step) in item.value:
-            mark = item.keys.get(str(step), item.mark)
+            key_mark = mark = item.keys.get(str(step), item.mark)
             item = item.value[str(step)]
             names.append(str(step))
             if not isinstance(item.value, (dict, list)):
                 mark = item.mark
         elif step == loc[-1] and not _is_tag(item, step):
             names.append(str(step))
-    return (item.keys.get(names[-1], mark) if names else mark), names
+    return key_mark, mark, names
 
 
 def _is_tag(item: Item, step: Any) -> bool:

@@ -1,0 +1,195 @@
+"""Scenario files: every error at its place, all at once; stock files; round trips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sim.scenario.document import MAX_BYTES
+from sim.scenario.loader import ScenarioError, dump, load, stock_folder
+from sim.scenario.model import UNLIMITED
+from sim.scenario.parameters import PARAMETERS
+from sim.scenario.schema import schema
+from sim.workload.spestream import read_header
+
+STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))
+GOOD = """\
+workload:
+  kind: synthetic
+  phases: [{name: loop, length: 10, iterations: 100}]
+arms: [baremetal]
+"""
+
+
+def _write(folder: Path, text: str, name: str = "s.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def _problems(path: Path, *sets: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load(path, sets)
+    return [f"{p.line}:{p.col}: {p.message}" for p in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "says"),
+    [
+        ("spe: {jiter: on}", "5:7", "did you mean 'jitter'"),
+        ("spe: {jitter: onn}", "5:15", "did you mean 'on'"),
+        ("spe: {interval: 1024}", "5:17", "needs a number of ops with its unit"),
+        ("host: {memlock: 8MB}", "5:17", "use MiB"),
+        ("host: {memlock: 8kB}", "5:17", "use KiB"),
+        ("cpu: {clock: 3Ghz}", "5:14", "did you mean 'GHz'"),
+        ("hots: {memlock: 8MiB}", "5:1", "did you mean 'host'"),
+        ("driver: {aux: 3MiB}", "", "power of two"),
+        ("driver: {mode: cpu}\nswitch: {every: 4ms, away: 1ms}", "", "mode: task"),
+        ("spe: {restart: resync}", "", "resync needs jitter"),
+        ("parameters: {t_pinn: 3ns}", "5:14", "did you mean 't_pin'"),
+        ("parameters: {t_pin: {kind: exponential, mean: 3ns}}", "5:14", "not a distribution"),
+        ("vm: {vcpus: 0}", "5:13", "greater than or equal to 1"),
+        ("replications: 0", "5:15", "greater than or equal to 1"),
+        ("spe: {jitter: on}\nspe: {jitter: off}", "6:1", "given twice"),
+        ("extends: nothing.yaml", "5:10", "no file"),
+        ("extends: s.yaml", "5:10", "extends itself"),
+    ],
+)
+def test_errors_stand_where_they_are(tmp_path: Path, line: str, place: str, says: str) -> None:
+    """`line:col` of what is wrong, and how to fix it."""
+    (found,) = _problems(_write(tmp_path, GOOD + line + "\n"))
+    assert found.startswith(place)
+    assert says in found
+
+
+@pytest.mark.parametrize(
+    ("arms", "says"),
+    [
+        ("[v7]", "one of baremetal, unpinned"),
+        ("[]", "at least one arm"),
+        ("[{name: x}]", "design: is missing"),
+        ("[v6, v6]", "two arms are called 'v6'"),
+        ("[{design: v6, polices: {}}]", "did you mean 'policies'"),
+        ("[{design: v6, policies: {unpin: neverr}}]", "did you mean 'never'"),
+        ("[{design: v6, overrides: {host.unmap: often}}]", "host.unmap"),
+    ],
+)
+def test_errors_of_arms(tmp_path: Path, arms: str, says: str) -> None:
+    """Designs, policies and overrides are checked like settings."""
+    found = _problems(_write(tmp_path, GOOD.replace("[baremetal]", arms)))
+    assert any(says in problem for problem in found), found
+
+
+def test_all_errors_at_once(tmp_path: Path) -> None:
+    """Everything that is wrong, sorted by place, whichever arm it concerns."""
+    text = (
+        GOOD.replace("[baremetal]", "[v7]")
+        + "spe: {jiter: on, interval: 3}\nhost: {memlock: 1MB}\n"
+    )
+    found = _problems(_write(tmp_path, text))
+    assert [problem.split(":")[0] for problem in found] == ["4", "5", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"", "is empty"),
+        (b"- a\n", "must be a mapping"),
+        (b"a: [\n", "not valid YAML"),
+        (b"a:\n\t- b\n", "not valid YAML"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"a: " + b"[" * 3000, "s.yaml"),
+        (b"x: 1\n" * (MAX_BYTES // 4), "at most"),
+        (b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
+         b"c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
+         b"e: [*d,*d,*d,*d,*d,*d,*d,*d]\n", "too often"),
+    ],
+)  # fmt: skip
+def test_hostile_files(tmp_path: Path, raw: bytes, says: str) -> None:
+    """Clear errors, bounded work."""
+    path = tmp_path / "s.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ScenarioError) as caught:
+        load(path)
+    assert says in str(caught.value)
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+def test_nothing_but_a_scenario_error(tmp_path: Path, raw: bytes) -> None:
+    """Any bytes at all."""
+    path = tmp_path / "s.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ScenarioError):
+        load(path)
+
+
+def test_overrides_and_extends(tmp_path: Path) -> None:
+    """Base, then file, then --set; dotted and nested; lists replaced."""
+    _write(tmp_path, GOOD + "spe: {interval: 4096ops, jitter: on}\n", "base.yaml")
+    path = _write(tmp_path, "extends: base.yaml\nspe: {jitter: off}\narms:\n"
+                  "  - {name: a, design: v6, overrides: {host.unmap: never, spe: {jitter: ernd}}}\n"
+                  "  - {name: b, design: v6, policies: {unpin: never}}\n")  # fmt: skip
+    made = load(path, ["host.memlock=64KiB", "vm.max_buffer=unlimited"], replications=3, seed=7)
+    first, second = made.arms
+    assert (first.settings.spe.jitter, second.settings.spe.jitter) == ("ernd", "off")
+    assert first.settings.spe.interval == 4096
+    assert (second.policies.unpin, first.policies.unpin) == ("never", "on_disable")
+    assert {arm.settings.host.memlock for arm in made.arms} == {64 << 10}
+    assert first.settings.vm.max_buffer == UNLIMITED
+    assert (made.replications, made.seed) == (3, 7)
+
+
+def test_bad_set_names_itself(tmp_path: Path) -> None:
+    """--set problems point at the option."""
+    with pytest.raises(ScenarioError, match=r"--set host\.memlok=1MiB: host\.memlok: unknown key"):
+        load(_write(tmp_path, GOOD), ["host.memlok=1MiB"])
+    with pytest.raises(ScenarioError, match="write KEY=VALUE"):
+        load(_write(tmp_path, GOOD), ["nothing"])
+
+
+def test_bare_names_find_the_stock() -> None:
+    """A misspelt stock name gets the nearest one."""
+    with pytest.raises(ScenarioError, match="did you mean 'quickstart'"):
+        load("quikstart")
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_scenarios_load_and_round_trip(name: str, tmp_path: Path) -> None:
+    """Each stock file is valid, asks a question, and its resolved form loads to the same."""
+    made = load(name)
+    assert made.question.endswith("?")
+    assert load(_write(tmp_path, dump(made))) == made
+    first = (stock_folder() / f"{name}.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=./scenario.schema.json"
+
+
+def test_quickstart_is_two_billion_ops() -> None:
+    """The main job's size and arms."""
+    made = load("quickstart")
+    workload = made.arms[0].settings.workload
+    assert workload.kind == "recorded"
+    assert read_header(stock_folder() / workload.path).ops * workload.repeat >= 2 * 10**9
+    assert [arm.name for arm in made.arms] == [
+        "baremetal", "v6", "unpinned", "unpinned-error", "unpinned-cold",
+    ]  # fmt: skip
+
+
+def test_published_schema_is_in_sync() -> None:
+    """`speskew schema` and the committed file."""
+    committed = json.loads((stock_folder() / "scenario.schema.json").read_text())
+    assert committed == schema()
+
+
+def test_every_default_names_its_source() -> None:
+    """A number without a source is marked."""
+    for parameter in PARAMETERS.values():
+        assert parameter.source
+        assert parameter.meaning
+        assert parameter.unverified or parameter.source != "none"

@@ -62,8 +62,9 @@ LEVEL_STRIDE = 8
     ROW_TICKS,  # [rows] throughput of ops with a slot, by row + level
     LATENCY,  # [rows × 256] quantiles of time in flight, by (row + level) × 256 + byte
     STATICS,  # how many
-) = range(18)
-HEADER = 18
+    CHECK_STEP,  # block executions between checkpoints; 0 without them
+) = range(19)
+HEADER = 19
 BODY, COUNTED, MASKED, EL = range(4)
 FIRST_FLAT, EXECS = range(2)
 BLOCK_STATIC = 2
@@ -75,7 +76,8 @@ class StreamArrays(NamedTuple):
 
     The small tables lie in one int64 array behind a header (a compiled call costs time per array
     that it is given). A stream has at most one indexed body: `ids`, `exec_ticks`, `levels` and
-    `index_at` [X, 4] are its.
+    `index_at` [X, 4] are its; `checkpoints` [C, S × 8] count population members before every
+    CHECK_STEP-th execution, so that long intervals need no walk.
     """
 
     tables: I64
@@ -83,6 +85,7 @@ class StreamArrays(NamedTuple):
     exec_ticks: NDArray[np.uint32]
     levels: NDArray[np.uint8]
     index_at: NDArray[np.int64]
+    checkpoints: NDArray[np.int64]
 
 
 class Place(NamedTuple):
@@ -279,7 +282,24 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
 
 @njit
 def _add_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
-    """Add ops [a, b) of one iteration of the indexed body."""
+    """Add ops [a, b) of one iteration of the indexed body, over checkpoints where they help."""
+    step = S.tables[CHECK_STEP]
+    if step > 0:
+        first = index_of(S, OP, a, np.int64(-1)) * STRIDE // step + 1
+        last = index_of(S, OP, b, np.int64(-1)) * STRIDE // step
+        if last > first:
+            _walk_indexed(S, a, S.index_at[first * step // STRIDE, OP], out)
+            for k in range(S.checkpoints.shape[1]):
+                out[k] += S.checkpoints[last, k] - S.checkpoints[first, k]
+            a = S.index_at[last * step // STRIDE, OP]
+    _walk_indexed(S, a, b, out)
+
+
+@njit
+def _walk_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
+    """Add ops [a, b) of one iteration of the indexed body, one by one."""
+    if a >= b:
+        return
     T = S.tables
     entry = index_of(S, OP, a, np.int64(-1))
     o, m = S.index_at[entry, OP], S.index_at[entry, SLOT]

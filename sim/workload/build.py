@@ -40,13 +40,16 @@ class FlatBody:
 @dataclass(frozen=True, slots=True)
 class IndexedBody:
     """A recorded sequence: block ids [E], ticks of each execution [E], levels by slot [M],
-    index rows every STRIDE executions [X, 4], and the extent [4]."""
+    index rows every STRIDE executions [X, 4], the extent [4], and optionally population counts
+    [C, S × 8] before every `check_step`-th execution."""
 
     ids: NDArray[np.uint32]
     exec_ticks: NDArray[np.uint32]
     levels: NDArray[np.uint8]
     index_at: I64
     size: I64
+    checkpoints: I64 | None = None
+    check_step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,15 @@ def assemble(
     header[arrays.PASS : arrays.PASS + AXES] = seg_at[-1]
     header[arrays.SEGMENTS] = len(segments)
     header[arrays.STATICS] = statics.weight.size
+    header[arrays.CHECK_STEP] = indexed.check_step if indexed else 0
+    checkpoints = indexed.checkpoints if indexed else None
     return StreamArrays(
         tables=read_only(_image(header, tables)),
         ids=read_only(indexed.ids if indexed else np.zeros(0, np.uint32)),
         exec_ticks=read_only(indexed.exec_ticks if indexed else np.zeros(0, np.uint32)),
         levels=read_only(indexed.levels if indexed else np.zeros(0, np.uint8)),
         index_at=read_only(indexed.index_at if indexed else _NO_ROWS),
+        checkpoints=read_only(_NO_ROWS if checkpoints is None else checkpoints),
     )
 
 

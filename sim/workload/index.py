@@ -64,12 +64,12 @@ from sim.workload.timing import (
 )
 
 I64 = NDArray[np.int64]
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 MICRO_OPS_PER_PAIR = 2
 """UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
 
 _STORE, _ATOMIC = 2, 3
-_BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses")
+_BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses", "checkpoints")
 _SMALL = (
     "block_first", "block_size", "weight", "slots", "op_ticks", "row", "pc", "op_class", "payload",
     "symbol", "size", "svc_ops", "pass_counts",
@@ -176,8 +176,9 @@ def build_index(
         "weight": weight, "slots": slots, "op_ticks": op_ticks, "row": row, "pc": recording.pc,
         "op_class": recording.op_class, "payload": recording.op_payload, "symbol": symbol,
         "size": extent, "svc_ops": _svc_ops(recording, flags, length),
-        "pass_counts": np.zeros(0, np.int64),
+        "pass_counts": np.zeros(0, np.int64), "checkpoints": np.zeros((0, 0), np.int64),
     }  # fmt: skip
+    arrays["checkpoints"] = _checkpoints(arrays)
     arrays["pass_counts"] = _stream_arrays(arrays, preset, 1, True).pass_counts
     return arrays, names, recording.program
 
@@ -235,6 +236,49 @@ def _exec_ticks(
         out[x] = total
 
 
+MIN_CHECK_STEP = 1 << 15
+MAX_CHECK_WORDS = 1 << 23
+
+
+def _check_step(execs: int, words: int) -> int:
+    """Executions between checkpoints: a multiple of STRIDE, few enough to stay below 64 MiB."""
+    affordable = max(1, MAX_CHECK_WORDS // max(1, words))
+    step = max(MIN_CHECK_STEP, -(-execs // affordable))
+    return -(-step // STRIDE) * STRIDE
+
+
+def _checkpoints(arrays: dict[str, NDArray[Any]]) -> I64:
+    """Population members by static × LEVEL_STRIDE + level before every checkpoint [C, S × 8]."""
+    words = arrays["weight"].size * LEVEL_STRIDE
+    step = _check_step(arrays["ids"].size, words)
+    table = np.zeros((arrays["ids"].size // step + 1, words), np.int64)
+    _fill_checkpoints(
+        arrays["ids"], arrays["block_first"], arrays["block_size"], arrays["slots"],
+        arrays["weight"], arrays["levels"], step, table,
+    )  # fmt: skip
+    return table
+
+
+@njit
+def _fill_checkpoints(
+    ids: Any, first: Any, size: Any, slots: Any, weight: Any, levels: Any, step: Any, table: Any
+) -> None:
+    m = 0
+    running = np.zeros(table.shape[1], np.int64)
+    for x in range(ids.size):
+        if x % step == 0:
+            table[x // step] = running
+        block = ids[x]
+        for s in range(first[block], first[block] + size[block, 0]):
+            level = np.int64(0)
+            if slots[s] != 0:
+                level = np.int64(levels[m])
+                m += 1
+            running[s * LEVEL_STRIDE + level] += weight[s]
+    if ids.size % step == 0:
+        table[ids.size // step] = running
+
+
 def _index_rows(
     ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]
 ) -> tuple[I64, I64]:
@@ -285,9 +329,11 @@ def _statics(arrays: dict[str, NDArray[Any]]) -> Statics:
 
 
 def _indexed(arrays: dict[str, NDArray[Any]]) -> IndexedBody:
+    words = arrays["weight"].size * LEVEL_STRIDE
     return IndexedBody(
-        arrays["ids"], arrays["exec_ticks"], arrays["levels"], arrays["index_at"], arrays["size"]
-    )
+        arrays["ids"], arrays["exec_ticks"], arrays["levels"], arrays["index_at"], arrays["size"],
+        arrays["checkpoints"], _check_step(arrays["ids"].size, words),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

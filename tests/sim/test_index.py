@@ -89,6 +89,18 @@ def test_truth_is_exact_on_any_interval() -> None:
     assert (counts == walked).all()
 
 
+def test_long_intervals_equal_the_sum_of_short_ones() -> None:
+    """Checkpoints: counts over a million ops equal those of 1,000-op pieces."""
+    stream = _stream(OVERLAY)
+    begin, end = 123_457, 1_423_499
+    at_once = np.zeros(stream.statics * 8, np.int64)
+    stream.count(begin, end, at_once)
+    pieces = np.zeros_like(at_once)
+    cuts = [*range(begin, end, 1000), end]
+    stream.count_intervals(np.column_stack([cuts[:-1], cuts[1:]]), pieces)
+    assert (at_once == pieces).all()
+
+
 def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:
     """EL1 entries at ticks: executed, not in a /u population, masked at their beginning."""
     plain, overlaid = _stream(), _stream(OVERLAY)

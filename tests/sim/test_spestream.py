@@ -4,6 +4,7 @@ import dataclasses
 import struct
 import zlib
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from sim.workload.spestream import (
     write_spestream,
 )
 
-STREAMS = Path(__file__).parents[2] / "scenarios" / "streams"
+STREAMS = Path(str(files("scenarios") / "streams"))
 SHIPPED = ["mix", "phases", *(f"threads.{thread}" for thread in range(4))]
 
 # Three blocks: a loop with a load and a pair, a return, and a store before a jump.

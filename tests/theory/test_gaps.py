@@ -2,7 +2,7 @@
 
 Gaps are taken from the ops of the kept records of baremetal arms that never stop: one window holds
 all records, no op is filtered, and a latency of two ops cannot reach the next selection. Unless a
-test says otherwise: 40 replications of 5,000 selections, z = 4 standard errors between replications.
+test says otherwise: 40 replications of 5,000 selections, z = 4 standard errors between them.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ def window_counts(period: int, jitter: str) -> F64:
     counts = []
     for result in runs(given, REPLICATIONS):
         assert result.stops == 0
-        edges = result.ledgers.ops.as_dict()["before_start"] + period
-        edges += width * np.arange(WINDOWS + 1)
+        first = result.ledgers.ops.as_dict()["before_start"] + period
+        edges = first + width * np.arange(WINDOWS + 1)
         counts.append(np.diff(np.searchsorted(result.written[:, 0], edges)))
     return np.array(counts, np.float64)
 
@@ -205,7 +205,7 @@ def test_counts_without_accumulating_jitter_are_almost_exact(jitter: str) -> Non
     assert (np.abs(window_counts(1024, jitter) - WINDOW) <= 1).all()
 
 
-# --- SAMPLE_POP cross-check ------------------------------------------------------------------------
+# --- SAMPLE_POP cross-check --------------------------------------------------------------------
 
 AUX = 16 << 10
 

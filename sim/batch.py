@@ -95,11 +95,11 @@ def run_arms(
                 for replication in range(scenario.replications)
             ]
             runs: list[RunResult | None] = [None] * len(units)
-            for replication, result in _results(pool, units):
+            for finished, (replication, result) in enumerate(_results(pool, units), 1):
                 runs[replication] = result
                 done += 1
                 if progress is not None:
-                    progress(done, total, f"{arm.name} {replication + 1}/{len(units)}")
+                    progress(done, total, f"{arm.name} {finished}/{len(units)}")
             yield _arm_result(arm, tuple(result for result in runs if result is not None))
     finally:
         if pool is not None:
@@ -134,8 +134,8 @@ def _run_unit(unit: _Unit) -> RunResult:
 
 
 @lru_cache(maxsize=16)
-def _stream_by_key(key: str, settings: _Keyed) -> Stream:
-    return resolve.stream_of(settings.settings)
+def _stream_of(keyed: _Keyed) -> Stream:
+    return resolve.stream_of(keyed.settings)
 
 
 class _Keyed:
@@ -152,8 +152,7 @@ class _Keyed:
 
 
 def _stream(settings: Settings) -> Stream:
-    key = resolve.stream_key(settings)
-    return _stream_by_key(key, _Keyed(key, settings))
+    return _stream_of(_Keyed(resolve.stream_key(settings), settings))
 
 
 def _arm_result(arm: Arm, runs: tuple[RunResult, ...]) -> ArmResult:

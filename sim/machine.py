@@ -243,19 +243,21 @@ class Machine:
         interval = Interval(
             spec.interval, spec.jitter, self._key(index, "interval"), spec.jitter_mask
         )
-        pinned_ignores = spec.policies.backing == "on_enable" and not honours_unmap(
-            spec.policies, pinned=True
-        )
-        zap = spec.unmap.kind == "per_record" and spec.policies.virtual and not pinned_ignores
         return SamplerConfig(
             interval=interval,
             latency_key=self._key(index, "latency"),
             in_flight=spec.in_flight,
             filter=spec.filter,
             page_shift=spec.granule.bit_length() - 1,
-            zap_after_write=zap,
+            zap_after_write=self._zaps_records(),
             resync=spec.resync,
         )
+
+    def _zaps_records(self) -> bool:
+        """unmap: per_record, and nothing keeps the page: the SPU's side takes it away itself."""
+        policies = self.spec.policies
+        kept = policies.backing == "on_enable" and not honours_unmap(policies, pinned=True)
+        return self.spec.unmap.kind == "per_record" and policies.virtual and not kept
 
     def _plan(self, index: int, stream: Stream) -> Plan:
         """Random start: U{0 … gap-1} population ops in, the same in all arms."""
@@ -302,13 +304,18 @@ class Machine:
             vcpus=tuple(self._result(vcpu) for vcpu in self.vcpus),
             rlimit=self.account.counts if self.spec.policies.virtual else RlimitCounts(),
             locked=tuple(self.account.points),
-            zaps=self.host.zaps,
+            zaps=self._zaps(),
             wall=max(vcpu.ledgers.time.wall for vcpu in self.vcpus),
             verdict=self._verdict(),
             engine_events=self.engine.events,
             kernel_calls=sum(v.spu.sampler.kernel_calls for v in self.vcpus),
             kernel_truncations=sum(v.spu.sampler.truncations for v in self.vcpus),
         )
+
+    def _zaps(self) -> int:
+        """Pages that went: one with every record written, if that is the pressure."""
+        written = sum(vcpu.spu.sampler.written() for vcpu in self.vcpus)
+        return self.host.zaps + (written if self._zaps_records() else 0)
 
     def _verdict(self) -> str:
         if self.vm.killed:

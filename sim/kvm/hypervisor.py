@@ -209,6 +209,7 @@ class Hypervisor:
         granule = self.stage2.tables.granule
         first, last = self.pmbptr // granule, div_up(self.pmblimitr.offset, granule)
         self._window = self.stage2.window(first, last)
+        self.stage2.note_zaps(first, last)
         if (last - first) * granule > self.vm.max_buffer:
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return

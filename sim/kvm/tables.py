@@ -148,3 +148,8 @@ class Stage2:
         """
         if not self.translates[page] and all(self.mapped[t] for t in self.tables.walk[page]):
             self.mapped[page] = 0
+
+    def note_zaps(self, first: int, last: int) -> None:
+        """`note_fault` for every buffer page in [first, last)."""
+        for offset in np.flatnonzero(self.translates[first:last] < self.mapped[first:last]):
+            self.note_fault(first + int(offset))

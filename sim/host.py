@@ -12,7 +12,6 @@ pages by `published` and `poisson` (they are 0.5 % of the pages).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,7 +54,6 @@ class Host:
         self._engine = engine
         self._per_window = per_window
         self._targets: dict[int, Target] = {}
-        self._alive: Callable[[], bool] = lambda: True
         self.zaps = 0
 
     def add(self, vcpu: int, target: Target, pressure: Sweep | Random | None) -> None:

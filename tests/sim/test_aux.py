@@ -116,13 +116,12 @@ def test_windows_are_inside_the_buffer_and_of_whole_pages(
 @settings(deadline=None)
 @given(_cases())
 def test_windows_never_touch_what_the_reader_holds(case: tuple[Geometry, int, int, int]) -> None:
-    """Padding and window end before the first unread byte comes round again (+ 1: see above)."""
+    """Padding and window end before the first unread byte comes round again."""
     geometry, head, tail, wakeup = case
     window = next_window(geometry, head, tail, wakeup)
     length = 0 if window.truncated else window.limit - window.head
-    assert window.pad + length <= free_space(head, tail, geometry.size) + 1
-    if head > tail:
-        assert head + window.pad + length <= tail + geometry.size
+    assert window.pad + length <= free_space(head, tail, geometry.size)
+    assert head + window.pad + length < tail + geometry.size
 
 
 @settings(deadline=None)
@@ -180,6 +179,17 @@ def test_a_switch_splits_a_half_and_the_wakeup_stays() -> None:
     assert ring.begin() == Window(0, 10 * RECORD, 4 * PAGE)
     ring.end(4 * PAGE - 10 * RECORD, 0, 11, 2)
     assert ring.begin() == Window(0, 4 * PAGE, 8 * PAGE)
+
+
+def test_wakeups_are_multiples_of_the_watermark() -> None:
+    """aux_wakeup = round_down(head, watermark), however far head went beyond it."""
+    ring = _ring(Geometry(8 * PAGE, PAGE, 1_000))
+    assert ring.begin() == Window(0, 0, PAGE)
+    ring.end(15 * RECORD, 0, 1, 1)
+    assert ring.wakeup == 0
+    assert ring.begin() == Window(0, 15 * RECORD, PAGE)
+    ring.end(PAGE - 15 * RECORD, 0, 1, 2)
+    assert ring.wakeup == 4_000
 
 
 def test_rows_are_the_aux_records() -> None:

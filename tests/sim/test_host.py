@@ -49,6 +49,9 @@ def test_published_takes_each_page_once_per_sweep(pages: int) -> None:
     """NUMA balancing: after the first, partial sweep every page goes once in every period."""
     period, sweeps = 10_000, 12
     target = _press(Sweep((period,), KEY), pages, period * (sweeps + 1))
+    times = [t for t, _ in target.zapped]
+    assert times == sorted(times)
+    assert times[0] >= 0
     skip = draws.below(KEY, 1 << 40, period)
     turns = Counter((t + skip) // period for t, _ in target.zapped)
     assert turns[0] <= pages

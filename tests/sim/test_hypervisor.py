@@ -279,6 +279,15 @@ def test_injected_error_is_fatal_until_the_next_switch_in() -> None:
     assert set(task.blackouts) == {"disabled"}
 
 
+def test_an_injected_error_is_a_disable_edge(edges: list[tuple[str, View]]) -> None:
+    """A pinned design that answers a fault with an error unpins before the guest sees it."""
+    policies = {"stage2_fault": "inject_error", "notifiers": "honour_all"}
+    run = _run(_spec("v6", policies=policies, unmap=UnmapSpec("per_record")))
+    assert _logged(run.vcpus[0])["FAULT"] == 1
+    assert [name for name, _ in edges] == ["on_enable", "on_disable"]
+    assert edges[1][1].pinned_pages == 5
+
+
 @pytest.mark.parametrize(("design", "injected"), [("unpinned", 0), ("unpinned-error", 1)])
 def test_a_fault_pending_at_stop_is_seen_by_the_guest_only_if_injected(
     design: str, injected: int

@@ -50,6 +50,31 @@ def test_configuration_charges_the_maximum_buffer_and_fails_over_the_limit() -> 
     assert account.locked == 12 * MIB
 
 
+def test_configuring_again_replaces_the_charge() -> None:
+    """The attribute may be set again: a vCPU's own earlier charge is not counted twice."""
+    account = _account(8 * MIB)
+    assert [account.configure(0, size * MIB) for size in (4, 8, 2)] == [0, 0, 0]
+    assert account.locked == 8 * MIB  # never lowered
+
+
+def test_what_is_charged_stays_charged_under_a_lower_limit() -> None:
+    """Growth only is checked: equal windows pass even after the limit was lowered."""
+    account = _account(10 * PAGE)
+    assert account.pin(0, 10 * PAGE) == 0
+    account.set_limit(5 * PAGE)
+    assert account.pin(0, 10 * PAGE) == 0
+    assert account.pin(0, 11 * PAGE) == 6 * PAGE
+
+
+def test_a_vm_wide_mark_pools_what_configuration_reserved() -> None:
+    """Scope vm: one vCPU may use what two reserved, once both are configured."""
+    account = _account(2 * MIB, per_vm=True)
+    assert [account.configure(vcpu, MIB) for vcpu in (0, 1)] == [0, 0]
+    account.forget_configuration()
+    assert account.pin(0, 2 * MIB) == 0
+    assert account.locked == 2 * MIB
+
+
 @pytest.mark.parametrize(("high_water", "per_vm"), MARKS)
 def test_need_below_the_configured_size_costs_nothing_more(high_water: bool, per_vm: bool) -> None:
     """The first charge covers a window that fits into it, even at the limit."""
@@ -290,6 +315,22 @@ def test_hard_limit_ends_the_vm_after_a_partial_raise() -> None:
     assert run.vcpus[0].ended_at_op < STREAM.ops
     assert run.locked[-1].limit_bytes == 3 * PAGE
     assert run.rlimit.locked_bytes_peak == 0
+
+
+def test_per_pin_charges_return_to_zero_at_each_disable() -> None:
+    """accounting: per_pin follows the pins of a real run; the mark does not."""
+    per_pin = _run(_spec({"accounting": "per_pin"}, max_buffer=UNLIMITED))
+    charged = [point.locked_bytes // PAGE for point in per_pin.locked]
+    assert charged[:4] == [5, 0, 5, 0]
+    assert charged[-1] == 0
+    mark = _run(_spec(max_buffer=UNLIMITED))
+    assert [point.locked_bytes // PAGE for point in mark.locked] == [5]
+
+
+def test_unpin_never_charges_all_that_stays_pinned() -> None:
+    """The second window comes on top of the first, which is still pinned."""
+    run = _run(_spec({"unpin": "never"}, max_buffer=UNLIMITED))
+    assert [point.locked_bytes // PAGE for point in run.locked] == [5, 6]
 
 
 def test_cap_ipc_lock_never_exits() -> None:

@@ -128,7 +128,7 @@ def _sequence(
 
 
 def test_queries_equal_a_walk() -> None:
-    """seek, pop, tick, op_at, op_of_pop, members and masks equal a walk over every op."""
+    """seek, pop, tick, op_at, op_of_pop and count equal a walk over every op."""
     for seed in range(3000, 3030):
         r = random.Random(seed)
         stream = made.stream(r, dense=True)

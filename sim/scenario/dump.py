@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from io import StringIO
 from typing import Any
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from sim.scenario.model import DESIGNS, RATE, UNLIMITED, Arm, Scenario, Unit
-from sim.units import PICOS_PER_SECOND
+from sim.units import PICOS_PER_SECOND, parse_rate
+
+_NO_FOLDING = 1 << 16
+
+
+def _text(representer: SafeRepresenter, text: str) -> ScalarNode:
+    """Control characters and unusual spaces go in quotes, where escapes keep them."""
+    style = None if text.isprintable() else '"'
+    node: ScalarNode = representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return node
+
+
+class _Representer(SafeRepresenter):
+    """Plain values, with our text."""
+
+    yaml_representers = SafeRepresenter.yaml_representers | {str: _text}
 
 
 def dump(scenario: Scenario) -> str:
-    """Every setting with its unit: the first arm's at top level, the others as overrides."""
-    shared = plain(scenario.arms[0].settings)
+    """Every setting with its unit: the first arm's at top level, the others as overrides.
+
+    Equal scenarios give equal text, and the text loads to an equal scenario.
+    """
+    shared = _shared(scenario)
     document = {
         "schema_version": scenario.schema_version,
         "name": scenario.name,
@@ -26,12 +46,21 @@ def dump(scenario: Scenario) -> str:
         "arms": [_arm(arm, shared) for arm in scenario.arms],
     }
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.width = 100
+    yaml.width = _NO_FOLDING
     out = StringIO()
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def _shared(scenario: Scenario) -> dict[str, Any]:
+    """The first arm's settings; parameters only where every arm has them: none can be unset."""
+    first = plain(scenario.arms[0].settings)
+    everywhere = set.intersection(*(set(arm.settings.parameters) for arm in scenario.arms))
+    overridden = sorted(everywhere)
+    return first | {"parameters": {name: first["parameters"][name] for name in overridden}}
 
 
 def _arm(arm: Arm, shared: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +104,7 @@ def _value(value: Any, unit: Unit | None) -> Any:
     if isinstance(value, (tuple, list)):
         return [_value(entry, None) for entry in value]
     if isinstance(value, dict):
-        return {key: _value(entry, None) for key, entry in value.items()}
+        return {key: _value(value[key], None) for key in sorted(value)}
     return value if unit is None else written(value, unit)
 
 
@@ -92,7 +121,11 @@ def written(value: int, unit: Unit) -> str | int:
 
 
 def _rate(gap: int) -> str:
+    """The shortest rate whose mean gap, picoseconds, is `gap`."""
     if gap == 0:
         return "0/s"
-    text = format((Decimal(PICOS_PER_SECOND) / gap).normalize(), "f")
-    return f"{text}/s"
+    for digits in range(1, 29):
+        text = f"{Context(prec=digits).divide(Decimal(PICOS_PER_SECOND), gap):f}/s"
+        if parse_rate(text) == gap:
+            break
+    return text

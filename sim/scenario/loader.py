@@ -2,22 +2,23 @@
 
 A scenario's top level holds its own keys (name, question, seed, replications, arms, extends) and
 the settings that all arms share. An arm names a design and may override policies and any setting,
-nested or dotted. `extends` merges deeply over another file; lists are replaced. What is not a key
-is an error that names the nearest one.
+nested or dotted. Precedence, weakest first: defaults, the file that is extended, the file, `--set`,
+an arm's overrides (they are what the arm is about). Merging is deep; lists are replaced. What is
+not a key is an error that names the nearest one.
 """
 
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sim.scenario.document import (
+    MAX_DEPTH,
     Item,
     Mark,
     Problem,
@@ -27,18 +28,21 @@ from sim.scenario.document import (
     parse,
     problem,
     read_document,
+    refuse_if_any,
     scalar,
 )
 from sim.scenario.dump import dump
+from sim.scenario.messages import clipped, problems_of, shown, suggest, unknown
 from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 
-__all__ = ["ScenarioError", "dump", "find", "load", "stock_folder"]
+__all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock_folder"]
 
 _SCENARIO_KEYS = ("schema_version", "name", "question", "seed", "replications", "extends", "arms")
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
 M = TypeVar("M", bound=BaseModel)
+Problems = list[Problem]
 
 
 def stock_folder() -> Path:
@@ -50,17 +54,19 @@ def stock_folder() -> Path:
 
 
 def find(path: str | Path) -> Path:
-    """A scenario file: a path, or the bare name of a stock scenario."""
+    """A scenario file: a path, or the bare name of a stock scenario; raises ScenarioError."""
     given = Path(path)
-    if given.exists() or given.suffix or len(given.parts) > 1:
+    if _is_file(given) or given.suffix or len(given.parts) != 1:
         return given
     stock = stock_folder() / f"{given}.yaml"
-    if stock.exists():
+    if _is_file(stock):
         return stock
     names = sorted(entry.stem for entry in stock_folder().glob("*.yaml"))
     close = difflib.get_close_matches(str(given), names, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"stock scenarios: {', '.join(names)}"
-    raise ScenarioError(problem(Mark(str(given)), f"no such file or stock scenario; {hint}"))
+    raise ScenarioError(
+        problem(Mark(clipped(str(given))), f"no such file or stock scenario; {hint}")
+    )
 
 
 def load(
@@ -69,45 +75,113 @@ def load(
 ) -> Scenario:  # fmt: skip
     """A resolved scenario; raises ScenarioError with every problem found.
 
-    `overrides` are ``KEY=VALUE`` with dotted keys, as `--set` takes them.
+    `overrides` are ``KEY=VALUE`` with dotted keys, as `--set` takes them; `replications` and `seed`
+    replace the file's.
     """
-    document = _extended(find(path), ())
-    for text in overrides:
-        document = merge(document, _override(text))
+    problems: Problems = []
+    file = find(path)
+    document = _document(file, overrides, problems)
     for key, value in (("replications", replications), ("seed", seed)):
         if value is not None:
-            document = merge(document, _nested(key, scalar(value, Mark(f"--{key}"))))
-    return _Resolver(document, Path(find(path)).stem).scenario()
+            document = merge(document, _nested([key], scalar(value, Mark(f"--{key}"))))
+    stem = file.stem.encode("utf-8", "replace").decode()
+    return _Resolver(document, stem, problems).scenario()
 
 
-def _extended(path: Path, chain: tuple[Path, ...]) -> Item:
-    document = read_document(path)
+def origins(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Dotted key → `file:line:col` or `--set KEY=VALUE`, for everything that is not a default.
+
+    An arm's keys begin with `arms.<name>`. Raises ScenarioError if there is no document to tell of.
+    """
+    problems: Problems = []
+    document = _document(find(path), overrides, problems)
+    refuse_if_any(problems)
+    return {key: str(mark) for key, mark in _leaves(document, "")}
+
+
+def _leaves(item: Item, prefix: str) -> Iterator[tuple[str, Mark]]:
+    if isinstance(item.value, dict):
+        for key, entry in item.value.items():
+            yield from _leaves(entry, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(item.value, list) and prefix == "arms":
+        for number, arm in enumerate(item.value):
+            yield from _leaves(arm, f"{prefix}.{_arm_name(arm) or number}")
+    else:
+        yield prefix, item.mark
+
+
+# --- documents -------------------------------------------------------------------------------
+
+
+def _document(file: Path, overrides: Sequence[str], problems: Problems) -> Item:
+    document = _extended(file, (), problems)
+    for text in overrides:
+        item = _override(text, problems)
+        document = merge(document, item) if item else document
+    return document
+
+
+def _extended(path: Path, chain: tuple[Path, ...], problems: Problems) -> Item:
+    document = read_document(path, problems)
     if not isinstance(document.value, dict):
         raise ScenarioError(
             problem(document.mark, "must be a mapping: keys such as workload, arms")
         )
     base = document.get("extends")
-    if base is None:
+    target = _base(base, path, problems) if base else None
+    if base is None or target is None:
         return document
-    if not isinstance(base.value, str):
-        raise ScenarioError(problem(base.mark, "extends: must be the path of another scenario"))
-    target = (path.parent / base.value).resolve()
-    if target in chain or target == path.resolve() or len(chain) >= MAX_EXTENDS:
-        raise ScenarioError(problem(base.mark, f"extends: {base.value!r} extends itself"))
-    if not target.exists():
-        raise ScenarioError(
-            problem(base.mark, f"extends: no file {base.value!r} beside {path.name}")
-        )
-    return merge(_extended(target, (*chain, path.resolve())), document)
+    chain = (*chain, path.resolve())
+    if target in chain:
+        problems.append(problem(base.mark, f"extends: {shown(base.value)} extends itself"))
+    elif len(chain) > MAX_EXTENDS:
+        problems.append(problem(base.mark, f"extends: more than {MAX_EXTENDS} files; flatten them"))
+    else:
+        return merge(_extended(target, chain, problems), document)
+    return document
 
 
-def _override(text: str) -> Item:
-    mark = Mark(f"--set {text}")
+def _base(item: Item, path: Path, problems: Problems) -> Path | None:
+    """The file that is extended: beside the scenario, else a stock scenario."""
+    if not isinstance(item.value, str) or not item.value:
+        problems.append(problem(item.mark, "extends: must be the path of another scenario"))
+        return None
+    for folder in (path.parent, stock_folder()):
+        if _is_file(folder / item.value):
+            return (folder / item.value).resolve()
+    why = f"extends: no file {shown(item.value)} beside {path.name} or in the stock"
+    problems.append(problem(item.mark, why))
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False
+
+
+def _override(text: str, problems: Problems) -> Item | None:
+    mark = Mark(f"--set {clipped(text)}")
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ScenarioError(problem(mark, "write KEY=VALUE, e.g. host.memlock=64KiB"))
-    parsed = parse(value if value.strip() else "''", mark.file)
-    return _nested(key.strip(), _moved(parsed, mark))
+        problems.append(problem(mark, "write KEY=VALUE, e.g. host.memlock=64KiB"))
+        return None
+    path = key.strip().split(".")
+    if path[0] == "extends":
+        problems.append(problem(mark, "extends: can be given in a file only"))
+        return None
+    if len(path) > MAX_DEPTH or not all(path):
+        problems.append(problem(mark, "KEY is names with dots between, e.g. host.memlock"))
+        return None
+    try:
+        found: Problems = []
+        parsed = parse(value, mark.file, found) if value.strip() else scalar("", mark)
+        refuse_if_any(found)
+    except ScenarioError as error:
+        problems.extend(problem(mark, f"the value {p.message}") for p in error.problems)
+        return None
+    return _nested(path, _moved(parsed, mark))
 
 
 def _moved(item: Item, mark: Mark) -> Item:
@@ -120,53 +194,59 @@ def _moved(item: Item, mark: Mark) -> Item:
     return scalar(item.value, mark)
 
 
-def _nested(dotted: str, item: Item, key_mark: Mark | None = None) -> Item:
+def _nested(path: Sequence[str], item: Item, key_mark: Mark | None = None) -> Item:
     """``a.b: item`` as nested mappings."""
-    for key in reversed(dotted.split(".")):
+    for key in reversed(path):
         item = mapping({key: item}, item.mark, {key: key_mark or item.mark})
     return item
 
 
-def _undotted(item: Item) -> Item:
-    """A mapping whose dotted keys are nested."""
-    result = mapping({}, item.mark)
-    assert isinstance(item.value, dict)
-    for key, entry in item.value.items():
-        result = merge(result, _nested(key, entry, item.keys[key]))
-    return result
+def _arm_name(item: Item) -> str | None:
+    """What an arm will be called: its name, else its design."""
+    if isinstance(item.value, str):
+        return item.value
+    named = item.get("name") or item.get("design")
+    return named.value if named and isinstance(named.value, str) else None
+
+
+# --- resolution ------------------------------------------------------------------------------
 
 
 class _Resolver:
     """One document → one scenario, collecting problems."""
 
-    def __init__(self, document: Item, stem: str) -> None:
-        self._document, self._stem = document, stem
-        self._problems: dict[Problem, None] = {}
+    def __init__(self, document: Item, stem: str, problems: Problems) -> None:
+        self._document, self._stem, self._problems = document, stem, problems
 
     def scenario(self) -> Scenario:
+        """The scenario; raises ScenarioError if there is any problem."""
         top = self._document
         assert isinstance(top.value, dict)
-        settings = {k: v for k, v in top.value.items() if k not in _SCENARIO_KEYS}
-        shared = Item(top.mark, settings, top.keys)
-        arms = [arm for arm in map(lambda a: self._arm(a, shared), self._arm_items()) if arm]
-        self._names_unique(arms)
+        shared = Item(top.mark, dict(self._known_settings(top)), top.keys)
+        items = self._arm_items()
+        arms = [arm for item in items if (arm := self._arm(item, shared))]
+        if not items:
+            self._settings(shared)  # for what else is wrong
+        self._names_unique(items)
         own = {k: v.plain() for k, v in top.value.items() if k in _SCENARIO_KEYS}
         own.pop("extends", None)
-        own.setdefault("name", self._stem)
-        if self._problems:
-            own["arms"] = arms or [_PLACEHOLDER]
-            self._validated(Scenario, own, top)
-            raise ScenarioError(*sorted(self._problems, key=lambda p: (p.file, p.line, p.col)))
-        own["arms"] = arms
+        own = {"name": self._stem} | own | {"arms": arms or [_PLACEHOLDER]}
         found = self._validated(Scenario, own, top)
-        if found is None:
-            raise ScenarioError(*sorted(self._problems, key=lambda p: (p.file, p.line, p.col)))
+        refuse_if_any(self._problems)
+        assert found is not None
         return found
 
     def _add(self, mark: Mark, message: str) -> None:
-        self._problems[problem(mark, message)] = None
+        self._problems.append(problem(mark, message))
 
-    # --- arms ----------------------------------------------------------------------------
+    def _known_settings(self, top: Item) -> Iterator[tuple[str, Item]]:
+        assert isinstance(top.value, dict)
+        for key, item in top.value.items():
+            if key in Settings.model_fields:
+                yield key, item
+            elif key not in _SCENARIO_KEYS:
+                known = [*_SCENARIO_KEYS, *Settings.model_fields]
+                self._problems.append(unknown(top.keys[key], key, known))
 
     def _arm_items(self) -> list[Item]:
         arms = self._document.get("arms")
@@ -174,7 +254,8 @@ class _Resolver:
             self._add(self._document.mark, "arms: is missing; list at least one, e.g. - design: v6")
             return []
         if not isinstance(arms.value, list) or not arms.value:
-            self._add(arms.mark, "arms: must be a list with at least one arm, e.g. - design: v6")
+            mark = arms.mark if arms.value is not None else self._document.keys["arms"]
+            self._add(mark, "arms: must be a list with at least one arm, e.g. - design: v6")
             return []
         return arms.value
 
@@ -182,52 +263,72 @@ class _Resolver:
         if isinstance(item.value, str):
             item = mapping({"design": item}, item.mark)
         if not isinstance(item.value, dict):
-            self._add(item.mark, "an arm is a mapping with a design, e.g. - design: v6")
+            self._add(item.mark, "arms: an arm is a mapping with a design, e.g. - design: v6")
             return None
         for key in item.value:
             if key not in _ARM_KEYS:
-                self._unknown(item.keys[key], key, list(_ARM_KEYS))
+                self._problems.append(unknown(item.keys[key], key, _ARM_KEYS))
         design = item.get("design")
-        if design is None or not isinstance(design.value, str):
+        if design is None:
             self._add(item.mark, f"design: is missing; one of {', '.join(DESIGNS)}")
-        elif design.value not in DESIGNS:
-            self._add(design.mark, _suggest("design", design.value, list(DESIGNS)))
+        elif not isinstance(design.value, str) or design.value not in DESIGNS:
+            self._add(design.mark, f"design: {suggest(design.plain(), list(DESIGNS))}")
         else:
             return self._build(item, design.value, shared)
         self._build(item, next(iter(DESIGNS)), shared)  # for what else is wrong with it
         return None
 
     def _build(self, item: Item, design: str, shared: Item) -> Arm | None:
-        overrides = self._mapping_of(item, "overrides")
-        policy_items = self._mapping_of(item, "policies")
-        nested = overrides.get("policies")
+        overrides = self._mapping_of(item, "overrides", "host.unmap: per_window")
+        policy_items = self._mapping_of(item, "policies", "unpin: never")
+        assert isinstance(overrides.value, dict)
+        rest = dict(overrides.value)
+        nested = rest.pop("policies", None)
         if nested is not None and isinstance(nested.value, dict):
             policy_items = merge(policy_items, nested)
-        assert isinstance(overrides.value, dict)
-        rest = {k: v for k, v in overrides.value.items() if k != "policies"}
-        settings_item = merge(shared, Item(overrides.mark, rest, overrides.keys))
-        settings = self._settings(settings_item)
+        elif nested is not None:
+            self._add(nested.mark, "policies: must be a mapping, e.g. unpin: never")
+        merged = merge(shared, Item(overrides.mark, rest, overrides.keys))
+        settings = self._settings(Item(shared.mark, merged.value, merged.keys))
         policies = self._policies(design, policy_items)
-        if settings is None or policies is None:
-            return None
         name = item.get("name")
-        raw = {"name": name.plain() if name else design, "design": design}
-        return self._validated(Arm, raw | {"policies": policies, "settings": settings}, item)
+        raw = {
+            "name": name.plain() if name else design,
+            "design": design,
+            "policies": policies or _PLACEHOLDER.policies,
+            "settings": settings or _PLACEHOLDER.settings,
+        }
+        arm = self._validated(Arm, raw, item)
+        return arm if settings and policies else None
 
-    def _mapping_of(self, item: Item, key: str) -> Item:
+    def _mapping_of(self, item: Item, key: str, example: str) -> Item:
+        """An arm's overrides or policies, dotted keys nested."""
         found = item.get(key)
         if found is None or found.value is None:
             return mapping({}, item.mark)
         if not isinstance(found.value, dict):
-            self._add(found.mark, f"{key}: must be a mapping, e.g. host.unmap: per_window")
+            self._add(found.mark, f"{key}: must be a mapping, e.g. {example}")
             return mapping({}, item.mark)
-        return _undotted(found)
+        return self._undotted(found)
+
+    def _undotted(self, item: Item) -> Item:
+        """A mapping whose dotted keys are nested."""
+        result = mapping({}, item.mark)
+        assert isinstance(item.value, dict)
+        for key, entry in item.value.items():
+            path = key.split(".")
+            if len(path) > MAX_DEPTH or not all(path):
+                why = f"{clipped(key)}: a dotted key is names with dots between, e.g. host.unmap"
+                self._add(item.keys[key], why)
+                continue
+            result = merge(result, _nested(path, entry, item.keys[key]))
+        return result
 
     def _policies(self, design: str, items: Item) -> Policies | None:
         base = DESIGNS[design][0].model_dump()
         plain = items.plain()
         assert isinstance(plain, dict)
-        return self._validated(Policies, base | plain, items)
+        return self._validated(Policies, base | plain, items, "policies")
 
     def _settings(self, item: Item) -> Settings | None:
         located = self._locate_stream(item)
@@ -242,7 +343,7 @@ class _Resolver:
             value = settings.parameters[name] if settings else None
             trouble = problem_with(name, value)
             if trouble:
-                self._add(marks.keys[name], f"parameters.{name}: {trouble}")
+                self._add(marks.keys[name], f"parameters.{clipped(name)}: {trouble}")
 
     def _locate_stream(self, item: Item) -> Item:
         """workload.path relative to its file, then to the stock; kept relative inside the stock."""
@@ -253,56 +354,42 @@ class _Resolver:
         stock = stock_folder()
         beside = Path(path.mark.file).parent if path.mark.line else Path()
         for folder in (beside, stock):
-            candidate = (folder / path.value).resolve()
-            if not candidate.exists():
+            if not _is_file(folder / path.value):
                 continue
+            candidate = (folder / path.value).resolve()
             inside = candidate.is_relative_to(stock.resolve())
             found = candidate.relative_to(stock.resolve()) if inside else candidate
-            return merge(item, _nested("workload.path", scalar(str(found), path.mark)))
-        self._add(
-            path.mark,
-            f"workload.path: no file {path.value!r} beside the scenario or in the stock; "
-            "record one with `speskew record` (stock: `speskew list streams`)",
-        )
+            return merge(item, _nested(["workload", "path"], scalar(str(found), path.mark)))
+        self._no_stream(path.mark, path.value)
         return item
 
-    def _names_unique(self, arms: list[Arm]) -> None:
+    def _no_stream(self, mark: Mark, path: str) -> None:
+        stock = stock_folder()
+        known = [str(file.relative_to(stock)) for file in sorted(stock.glob("streams/*.spestream"))]
+        close = difflib.get_close_matches(path, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"stock streams: {', '.join(known)}"
+        self._add(
+            mark,
+            f"workload.path: no file {shown(path)} beside the scenario or in the stock; {hint} "
+            "(`speskew record` makes one)",
+        )
+
+    def _names_unique(self, items: list[Item]) -> None:
         seen: set[str] = set()
-        for arm, item in zip(arms, self._arm_items(), strict=False):
-            if arm.name in seen:
-                self._add(item.mark, f"arms: two arms are called {arm.name!r}; give one a name")
-            seen.add(arm.name)
+        for item in items:
+            name = _arm_name(item)
+            if name in seen:
+                why = f"arms: two arms are called {shown(name)}; give one a name of its own"
+                self._add(item.mark, why)
+            elif name is not None:
+                seen.add(name)
 
-    # --- validation ----------------------------------------------------------------------
-
-    def _validated(self, model: type[M], raw: object, item: Item) -> M | None:
+    def _validated(self, model: type[M], raw: object, item: Item, prefix: str = "") -> M | None:
         try:
             return model.model_validate(raw)
         except ValidationError as error:
-            for entry in error.errors():
-                self._from_pydantic(model, entry, item)
+            self._problems.extend(problems_of(error, model, item, prefix))
             return None
-
-    def _from_pydantic(self, model: Any, entry: Any, item: Item) -> None:
-        loc = tuple(entry["loc"])
-        key_mark, mark, names = _place(item, loc)
-        dotted = ".".join(names)
-        if entry["type"] == "extra_forbidden":
-            self._unknown(key_mark, dotted, list(_fields_at(model, loc[:-1])))
-            return
-        message = str(entry["msg"]).removeprefix("Value error, ")
-        if entry["type"] == "missing":
-            message = "is missing"
-        if entry["type"] == "literal_error" and isinstance(entry["input"], str):
-            choices = _choices(str(entry["ctx"]["expected"]))
-            message = _suggest("", entry["input"], choices).lstrip(": ")
-        self._add(mark, f"{dotted}: {message}" if dotted else message)
-
-    def _unknown(self, mark: Mark, dotted: str, known: list[str]) -> None:
-        last = dotted.rsplit(".", 1)[-1]
-        close = difflib.get_close_matches(last, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"keys here: {', '.join(sorted(known))}"
-        self._add(mark, f"{dotted}: unknown key; {hint}")
 
 
 _PLACEHOLDER = Arm(
@@ -313,60 +400,4 @@ _PLACEHOLDER = Arm(
         {"workload": {"kind": "synthetic", "phases": [{"name": "x", "length": 1, "iterations": 1}]}}
     ),
 )
-"""Stands for arms with problems of their own while the rest is checked."""
-
-
-def _suggest(what: str, got: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(got, known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(known)}"
-    return f"{what}: unknown value {got!r}; {hint}"
-
-
-def _choices(expected: str) -> list[str]:
-    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
-
-
-def _place(item: Item, loc: tuple[Any, ...]) -> tuple[Mark, Mark, list[str]]:
-    """Marks of a pydantic location's key and value, and its path (union tags are no part of it)."""
-    key_mark = mark = item.mark
-    names = []
-    for step in loc:
-        if isinstance(step, int) and isinstance(item.value, list) and step < len(item.value):
-            item = item.value[step]
-            key_mark = mark = item.mark
-            names.append(str(step))
-        elif isinstance(item.value, dict) and str(step) in item.value:
-            key_mark = mark = item.keys.get(str(step), item.mark)
-            item = item.value[str(step)]
-            names.append(str(step))
-            if not isinstance(item.value, (dict, list)):
-                mark = item.mark
-        elif step == loc[-1] and not _is_tag(item, step):
-            names.append(str(step))
-    return key_mark, mark, names
-
-
-def _is_tag(item: Item, step: Any) -> bool:
-    kind = item.get("kind")
-    return kind is not None and kind.value == step
-
-
-def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
-    """Field names of the models at a location."""
-    models = [model]
-    for step in loc:
-        inner = []
-        for candidate in models:
-            field = candidate.model_fields.get(str(step))
-            inner += list(_models_in(field.annotation)) if field else []
-        models = inner or models
-    for candidate in models:
-        yield from candidate.model_fields
-
-
-def _models_in(annotation: Any) -> Iterator[Any]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, list, dict):
-        for argument in get_args(annotation):
-            yield from _models_in(argument)
+"""Stands for what has problems of its own while the rest is checked."""

@@ -2,17 +2,30 @@
 
 Text with units becomes ints here (times: picoseconds; sizes: bytes; see `sim.units`); ticks are
 made when an arm's machine is built, because they need the core clock. Unknown keys are errors.
-Numbers without a unit are counts or fractions. Defaults that stand for a measured or estimated
-quantity live in `parameters.toml` with their source; see `sim.scenario.parameters`.
+Numbers without a unit are counts. Nothing is converted silently: `"1"` and `1.0` are no ints.
+Limits keep every tick count within 64 bits and refuse what no machine has. Defaults that stand for
+a measured or estimated quantity are explained with their source in `parameters.toml`; see
+`sim.scenario.parameters`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from sim import units
 
@@ -33,59 +46,130 @@ RATE = Unit((("/s", 1),))
 """The one unit whose value is the reciprocal of what is written."""
 
 
-def _reader(parse: Callable[[str], int], kind: str, example: str) -> BeforeValidator:
-    """Reads text with a unit into an int; a bare 0 passes, any other bare number does not."""
+UNLIMITED = 1 << 62
+"""Bytes that stand for no limit."""
+MAX_OPS = 10**13
+"""Most ops of a workload or a count."""
+MAX_REPEAT = 10**6
+MAX_STATIC_OPS = 1 << 22
+MAX_AUX = 4 << 30
+"""Largest AUX area, bytes."""
+MIN_INTERVALS = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
+"""What PMSIDR_EL1.Interval can say, ops."""
+MAX_INTERVAL = (1 << 32) - 256
+"""Largest sample period, ops."""
+_LEAST_GAP, _MOST_GAP = 10**5, 10**15
+_MAX_TEXT = 40
+_MAX_DIGITS = 20
+_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+
+
+def _reader(parse: Callable[[str], int], kind: str, example: str, limits: str) -> BeforeValidator:
+    """Reads text with a unit into an int; 0 passes, other bare numbers do not.
+
+    `limits` is ``LEAST to MOST``, each as a user would write it.
+    """
+    least, most = map(parse, limits.split(" to "))
 
     def read(value: object) -> int:
-        if isinstance(value, str):
-            return parse(value)
         if isinstance(value, int) and not isinstance(value, bool) and value == 0:
-            return 0
-        raise units.UnitError(f"needs a {kind} with its unit, e.g. {example!r}; got {value!r}")
+            number = 0
+        elif isinstance(value, str):
+            number = parse(_readable(value, kind, example))
+        else:
+            raise units.UnitError(
+                f"needs a {kind} with its unit, e.g. {example!r}; got {_shown(value)}"
+            )
+        if not least <= number <= most:
+            raise units.UnitError(f"{_shown(value)} is out of range: a {kind} is {limits}")
+        return number
 
     return BeforeValidator(read)
 
 
+def _readable(text: str, kind: str, example: str) -> str:
+    """The text itself; raises UnitError if it has more digits than exact arithmetic keeps."""
+    digits = sum(char.isdigit() for char in text)
+    if len(text) > _MAX_TEXT or digits > _MAX_DIGITS or _EXPONENT.search(text):
+        raise units.UnitError(
+            f"{_shown(text)} is too long for a {kind}; write it like {example!r}, "
+            f"with at most {_MAX_DIGITS} digits"
+        )
+    return text
+
+
+def _gap(text: str) -> int:
+    """A rate as the mean gap, picoseconds; a rate so high that its gap is 0 is refused."""
+    gap = units.parse_rate(text)
+    never = gap == 0 and not text.strip(" 0._/s")
+    if not never and not _LEAST_GAP <= gap <= _MOST_GAP:
+        raise units.UnitError(
+            f"{_shown(text)} is out of range: a rate is 0/s, or 0.001/s to 10000000/s"
+        )
+    return gap
+
+
 def _text(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+    """Schema of text with a unit; also a bare 0."""
+    kinds = ["string", "integer"]
+    zero = {"minimum": 0, "maximum": 0}
+    return WithJsonSchema({"type": kinds, "pattern": pattern, **zero, "examples": [example]})
 
 
-_NUMBER = r"^\s*[0-9][0-9_.eE+]*\s*"
+_NUMBER = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE]\+?[0-9]+)?\s*"
 _SIZE_TEXT = _NUMBER + r"(B|KiB|MiB|GiB|TiB)\s*$"
 Time = Annotated[
     int,
-    _reader(units.parse_time, "time", "4ms"),
+    _reader(units.parse_time, "time", "4ms", "0s to 1000000s"),
     _TIMES,
     _text(_NUMBER + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
 ]
 """Picoseconds."""
-Size = Annotated[int, _reader(units.parse_size, "size", "4MiB"), _SIZES, _text(_SIZE_TEXT, "4MiB")]
+Slice = Annotated[
+    int,
+    _reader(units.parse_time, "time slice", "4ms", "1us to 1000000s"),
+    _TIMES,
+    _text(_NUMBER + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
+]
+"""Picoseconds, long enough for a scheduler."""
+Size = Annotated[
+    int,
+    _reader(units.parse_size, "size", "4MiB", "0B to 4194304TiB"),
+    _SIZES,
+    _text(_SIZE_TEXT, "4MiB"),
+]
 """Bytes."""
 OpCount = Annotated[
     int,
-    _reader(units.parse_ops, "number of ops", "1024ops"),
+    _reader(units.parse_ops, "number of ops", "1024ops", "0ops to 10_000_000_000_000ops"),
     Unit((("ops", 1),)),
     _text(_NUMBER + r"ops\s*$", "1024ops"),
 ]
 Cycles = Annotated[
     int,
-    _reader(units.parse_cycles, "number of cycles", "600cycles"),
+    _reader(units.parse_cycles, "number of cycles", "600cycles", "0cycles to 1_000_000cycles"),
     Unit((("cycles", 1),)),
     _text(_NUMBER + r"cycles\s*$", "600cycles"),
 ]
 Frequency = Annotated[
     int,
-    _reader(units.parse_frequency, "frequency", "3GHz"),
+    _reader(units.parse_frequency, "core frequency", "3GHz", "1MHz to 100GHz"),
     _HERTZ,
     _text(_NUMBER + r"(Hz|kHz|MHz|GHz)\s*$", "3GHz"),
 ]
 """Hertz."""
 Rate = Annotated[
-    int, _reader(units.parse_rate, "rate", "1000/s"), RATE, _text(_NUMBER + r"/s\s*$", "1000/s")
+    int,
+    _reader(_gap, "rate", "1000/s", "0/s to 0.001/s"),
+    RATE,
+    _text(_NUMBER + r"/s\s*$", "1000/s"),
 ]
 """A rate is held as the mean time between events, picoseconds; 0 means never."""
-
-UNLIMITED = 1 << 62
 
 
 def _text_default(text: str) -> Any:
@@ -100,14 +184,14 @@ def _or_unlimited(value: object) -> object:
 SizeOrUnlimited = Annotated[
     Size,
     BeforeValidator(_or_unlimited),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _SIZE_TEXT}, {"const": "unlimited"}]}),
+    _text(rf"{_SIZE_TEXT}|^unlimited$", "unlimited"),
 ]
 
 
 class Strict(BaseModel):
-    """Frozen, no unknown keys."""
+    """Frozen, no unknown keys, no conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, strict=True)
 
 
 # --- distributions ---------------------------------------------------------------------------
@@ -126,6 +210,12 @@ class UniformTime(Strict):
     kind: Literal["uniform"]
     low: Time
     high: Time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> UniformTime:
+        if self.low > self.high:
+            raise ValueError("low is above high; exchange them")
+        return self
 
 
 class ExponentialTime(Strict):
@@ -175,21 +265,33 @@ Latency = Annotated[ConstantLatency | ExponentialLatency | CoreLatency, Field(di
 class OpMix(Strict):
     """Relative frequencies of op classes in a synthetic loop."""
 
-    other: int = Field(default=10, ge=0)
-    load: int = Field(default=5, ge=0)
-    store: int = Field(default=2, ge=0)
-    branch: int = Field(default=3, ge=0)
-    atomic: int = Field(default=0, ge=0)
-    fp_simd: int = Field(default=0, ge=0)
+    other: int = Field(default=10, ge=0, le=1_000_000)
+    load: int = Field(default=5, ge=0, le=1_000_000)
+    store: int = Field(default=2, ge=0, le=1_000_000)
+    branch: int = Field(default=3, ge=0, le=1_000_000)
+    atomic: int = Field(default=0, ge=0, le=1_000_000)
+    fp_simd: int = Field(default=0, ge=0, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _some(self) -> OpMix:
+        if not any(self.model_dump().values()):
+            raise ValueError("all frequencies are 0; give at least one class, e.g. other: 1")
+        return self
 
 
 class LevelMix(Strict):
     """Relative frequencies of memory levels among a loop's accesses."""
 
-    l1: int = Field(default=90, ge=0)
-    l2: int = Field(default=7, ge=0)
-    slc: int = Field(default=2, ge=0)
-    dram: int = Field(default=1, ge=0)
+    l1: int = Field(default=90, ge=0, le=1_000_000)
+    l2: int = Field(default=7, ge=0, le=1_000_000)
+    slc: int = Field(default=2, ge=0, le=1_000_000)
+    dram: int = Field(default=1, ge=0, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _some(self) -> LevelMix:
+        if not any(self.model_dump().values()):
+            raise ValueError("all frequencies are 0; give at least one level, e.g. l1: 1")
+        return self
 
 
 class Phase(Strict):
@@ -197,7 +299,7 @@ class Phase(Strict):
 
     name: str = Field(min_length=1, max_length=80)
     length: int = Field(ge=1, le=1 << 20, description="ops of one iteration")
-    iterations: int = Field(ge=1)
+    iterations: int = Field(ge=1, le=MAX_OPS)
     cpi_millis: int = Field(default=667, ge=16, le=1_000_000, description="cycles per 1000 ops")
     mix: OpMix = OpMix()
     levels: LevelMix = LevelMix()
@@ -222,15 +324,19 @@ class KernelOverlay(Strict):
         default=_text_default("400ops"),
         description="ops at the start of each entry with PSTATE.I set; UNVERIFIED",
     )
-    cpi_millis: int = Field(default=1500, ge=16, description="cycles per 1000 EL1 ops; UNVERIFIED")
+    cpi_millis: int = Field(
+        default=1500, ge=16, le=1_000_000, description="cycles per 1000 EL1 ops; UNVERIFIED"
+    )
 
 
 class Recorded(Strict):
     """A recorded instruction stream."""
 
     kind: Literal["recorded"]
-    path: str = Field(description="a .spestream, relative to the scenario file or to the stock")
-    repeat: int = Field(default=1, ge=1)
+    path: str = Field(
+        min_length=1, description="a .spestream, relative to the scenario file or to the stock"
+    )
+    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
     kernel: KernelOverlay | None = None
 
 
@@ -238,8 +344,18 @@ class Synthetic(Strict):
     """Loops in turn."""
 
     kind: Literal["synthetic"]
-    phases: tuple[Phase, ...] = Field(min_length=1)
-    repeat: int = Field(default=1, ge=1)
+    phases: tuple[Phase, ...] = Field(min_length=1, max_length=10_000, strict=False)
+    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Synthetic:
+        ops = self.repeat * sum(phase.length * phase.iterations for phase in self.phases)
+        if ops > MAX_OPS:
+            raise ValueError(f"{ops:,} ops in all; at most {MAX_OPS:,}: lower repeat or iterations")
+        static = sum(phase.length for phase in self.phases)
+        if static > MAX_STATIC_OPS:
+            raise ValueError(f"loops of {static:,} ops in all; at most {MAX_STATIC_OPS:,}")
+        return self
 
 
 Workload = Annotated[Recorded | Synthetic, Field(discriminator="kind")]
@@ -256,7 +372,7 @@ class SpeFilter(Strict):
     branch: bool = False
     min_latency: int = Field(default=0, ge=0, le=4095, description="cycles, PMSLATFR.MINLAT")
     event_filter: int = Field(
-        default=0, ge=0, description="PMSEVFR: all these event bits must be set"
+        default=0, ge=0, lt=1 << 64, description="PMSEVFR: all these event bits must be set"
     )
 
 
@@ -271,7 +387,11 @@ class Spe(Strict):
         description="off: RND=0; on: RND=1, a random byte in the reload (accumulates); "
         "ernd: FEAT_SPE_ERnd (a grid)",
     )
-    restart: Literal["hold", "resync"] = "hold"
+    restart: Literal["hold", "resync"] = Field(
+        default="hold",
+        description="hold: the counter freezes while profiling is off (architecture); "
+        "resync: it re-aligns at a restart (variance reduction)",
+    )
     in_flight: int = Field(
         default=1, ge=1, le=4, description="sampled ops the SPU can track at once"
     )
@@ -303,7 +423,9 @@ class Buffer(Strict):
     """State of the profiling buffer when the event starts."""
 
     initial_s2: Literal["warm", "cold"] = "warm"
-    va: int = Field(default=0xFFFF_8000_8000_0000, ge=0, description="guest VA of the AUX area")
+    va: int = Field(
+        default=0xFFFF_8000_8000_0000, ge=0, lt=1 << 64, description="guest VA of the AUX area"
+    )
 
 
 # --- machine ---------------------------------------------------------------------------------
@@ -312,7 +434,7 @@ class Buffer(Strict):
 class Cpu(Strict):
     """The core."""
 
-    core: str = "neoverse-n1"
+    core: Literal["neoverse-n1"] = Field(default="neoverse-n1", description="core preset")
     clock: Frequency = Field(default=_text_default("3GHz"))
 
 
@@ -339,14 +461,25 @@ class Switch(Strict):
     """Context switches of the profiled task."""
 
     clock: Literal["work"] = "work"
-    every: Time
-    away: Time
+    every: Slice = Field(description="work between two switches")
+    away: Time = Field(description="time off the CPU at each switch")
 
 
 class PoissonUnmap(Strict):
     """Pages of the AUX buffer unmapped at random."""
 
     poisson: Rate = Field(description="pages per second and vCPU")
+
+
+def _unmap_form(value: object) -> str:
+    return "rate" if isinstance(value, (dict, PoissonUnmap)) else "word"
+
+
+Unmap = Annotated[
+    Annotated[Literal["never", "published", "per_window", "per_record"], Tag("word")]
+    | Annotated[PoissonUnmap, Tag("rate")],
+    Discriminator(_unmap_form),
+]
 
 
 class Host(Strict):
@@ -357,29 +490,63 @@ class Host(Strict):
     )
     memlock_hard: SizeOrUnlimited = Field(default=_text_default("unlimited"))
     cap_ipc_lock: bool = False
-    unmap: Literal["never", "published", "per_window", "per_record"] | PoissonUnmap = "never"
+    unmap: Unmap = Field(
+        default="never",
+        description="published: NUMA balancing at its published rate; per_window: every page, each "
+        "time a window is enabled (upper bound); per_record: after every record; "
+        "{poisson: RATE}: pages at random",
+    )
 
 
 # --- designs ---------------------------------------------------------------------------------
 
 
 class Policies(Strict):
-    """A design as a bundle of policies (design §3). `virtual: false` is baremetal."""
+    """A design as a bundle of policies. `virtual: false` is baremetal."""
 
-    virtual: bool = True
-    backing: Literal["none", "on_enable"] = "none"
-    unpin: Literal["on_disable", "never"] = "on_disable"
-    stage2_fault: Literal["fix_and_resume", "inject_error"] = "fix_and_resume"
-    fix_scope: Literal["page", "walk"] = "walk"
-    notifiers: Literal["honour_all", "unmap_only"] = "honour_all"
-    unmap_on_unpin: bool = False
-    interrupt: Literal["forced_exit", "next_exit"] = "forced_exit"
-    accounting: Literal["high_water_mark", "per_pin", "none"] = "none"
-    accounting_scope: Literal["vm", "vcpu"] = "vcpu"
-    charge: Literal["whole", "incremental"] = "whole"
-    retry: Literal["reexecute", "pending_on_entry"] = "reexecute"
-    vmm: Literal["raise", "refuse_kill"] = "raise"
-    vmm_raise: Literal["by_excess", "double"] = "by_excess"
+    virtual: bool = Field(default=True, description="false: baremetal, all else is ignored")
+    backing: Literal["none", "on_enable"] = Field(
+        default="none",
+        description="keeps the buffer mapped: nothing, or a pin when the guest enables it",
+    )
+    unpin: Literal["on_disable", "never"] = Field(
+        default="on_disable", description="when a pin ends"
+    )
+    stage2_fault: Literal["fix_and_resume", "inject_error"] = Field(
+        default="fix_and_resume", description="KVM maps and resumes, or tells the guest"
+    )
+    fix_scope: Literal["page", "walk"] = Field(
+        default="walk", description="what a fix maps: the page alone, or its table pages too"
+    )
+    notifiers: Literal["honour_all", "unmap_only"] = Field(
+        default="honour_all", description="MMU notifiers that reach a pinned page"
+    )
+    unmap_on_unpin: bool = Field(
+        default=False, description="unpinning removes the stage 2 entries (t_unmap each)"
+    )
+    interrupt: Literal["forced_exit", "next_exit"] = Field(
+        default="forced_exit",
+        description="who notices PMBIRQ: an exit of its own, or the next ordinary one",
+    )
+    accounting: Literal["high_water_mark", "per_pin", "none"] = Field(
+        default="none", description="how locked memory is charged"
+    )
+    accounting_scope: Literal["vm", "vcpu"] = Field(
+        default="vcpu", description="whose high-water mark it is"
+    )
+    charge: Literal["whole", "incremental"] = Field(
+        default="whole", description="all that is needed at once, or page by page until the limit"
+    )
+    retry: Literal["reexecute", "pending_on_entry"] = Field(
+        default="reexecute",
+        description="after KVM_EXIT_RLIMIT: the trapped write again, or KVM on entry",
+    )
+    vmm: Literal["raise", "refuse_kill"] = Field(
+        default="raise", description="the VMM's answer to KVM_EXIT_RLIMIT"
+    )
+    vmm_raise: Literal["by_excess", "double"] = Field(
+        default="by_excess", description="how far it lifts the limit"
+    )
 
 
 DESIGNS: dict[str, tuple[Policies, str]] = {
@@ -431,22 +598,74 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> Settings:
-        if self.driver.mode == "cpu" and self.switch is not None:
-            raise ValueError(
-                "driver.mode: cpu profiles whatever runs on the CPU, but the stream is one task; "
-                "remove `switch` or use mode: task"
-            )
-        aux, page = self.driver.aux, self.vm.page_bytes
-        if aux & (aux - 1) or aux < 2 * page:
-            raise ValueError(
-                f"driver.aux must be a power of two and at least two pages ({2 * page} B)"
-            )
-        if self.spe.restart == "resync" and self.spe.jitter == "off":
-            raise ValueError(
-                "spe.restart: resync needs jitter (on or ernd): without it the sequence is a "
-                "constant and resynchronising hides the resonance that you would study"
-            )
+        found = tuple(_incoherences(self))
+        if found:
+            text = "; ".join(f"{keys[0]}: {why}" for keys, why in found)
+            raise PydanticCustomError("incoherent", "{text}", {"text": text, "found": found})
         return self
+
+
+Incoherence = tuple[tuple[str, ...], str]
+"""Keys that contradict each other, the one to look at first, and why."""
+
+
+def _incoherences(settings: Settings) -> Iterator[Incoherence]:
+    yield from _buffer_problems(settings)
+    yield from _spe_problems(settings.spe)
+    if settings.driver.mode == "cpu" and settings.switch is not None:
+        yield (
+            ("driver.mode", "switch"),
+            "cpu profiles whatever runs on the CPU, but the stream is one task; "
+            "remove `switch` or use mode: task",
+        )
+    if settings.host.memlock > settings.host.memlock_hard:
+        yield (
+            ("host.memlock", "host.memlock_hard"),
+            "a soft limit is at most the hard one; raise host.memlock_hard",
+        )
+
+
+def _buffer_problems(settings: Settings) -> Iterator[Incoherence]:
+    aux, page = settings.driver.aux, settings.vm.page_bytes
+    pages = f"two pages of {settings.vm.granule} ({units.format_size(2 * page)})"
+    if aux & (aux - 1) or aux < 2 * page:
+        yield (
+            ("driver.aux", "vm.granule"),
+            f"must be a power of two and at least {pages}",
+        )
+    if aux > MAX_AUX:
+        yield ("driver.aux",), f"at most {units.format_size(MAX_AUX)}"
+    if settings.driver.watermark > aux:
+        yield (
+            ("driver.watermark", "driver.aux"),
+            "above the AUX area, so that no interrupt would come; 0 means half of it",
+        )
+    if settings.buffer.va % page or settings.buffer.va + aux > 1 << 64:
+        yield (
+            ("buffer.va",),
+            f"must be a multiple of the granule {settings.vm.granule}, with driver.aux bytes above",
+        )
+    if aux * settings.vm.vcpus > settings.vm.memory:
+        yield (
+            ("vm.memory", "driver.aux"),
+            "less guest memory than AUX areas; each vCPU has one of driver.aux",
+        )
+
+
+def _spe_problems(spe: Spe) -> Iterator[Incoherence]:
+    if spe.restart == "resync" and spe.jitter == "off":
+        yield (
+            ("spe.restart", "spe.jitter"),
+            "resync needs jitter (on or ernd): without it the sequence is a "
+            "constant and resynchronising hides the resonance that you would study",
+        )
+    if spe.min_interval not in MIN_INTERVALS:
+        yield (
+            ("spe.min_interval",),
+            f"PMSIDR_EL1.Interval knows {', '.join(map(str, MIN_INTERVALS))} ops only",
+        )
+    if not 1 <= spe.interval <= MAX_INTERVAL:
+        yield ("spe.interval",), f"a sample period is 1ops to {MAX_INTERVAL}ops"
 
 
 class Arm(Strict):
@@ -462,8 +681,8 @@ class Scenario(Strict):
     """A resolved scenario: each arm with the settings that it really runs."""
 
     schema_version: Literal[1] = 1
-    name: str
-    question: str = ""
-    seed: int = Field(default=20260101, ge=0)
+    name: str = Field(min_length=1, max_length=200)
+    question: str = Field(default="", max_length=1000)
+    seed: int = Field(default=20260101, ge=0, lt=1 << 64)
     replications: int = Field(default=10, ge=1, le=100_000)
-    arms: tuple[Arm, ...] = Field(min_length=1)
+    arms: tuple[Arm, ...] = Field(min_length=1, max_length=1000, strict=False)

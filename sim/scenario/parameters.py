@@ -1,4 +1,8 @@
-"""The model's default times and their sources, from `parameters.toml`."""
+"""The model's default times and their sources, from `parameters.toml`.
+
+`PARAMETERS` are times that a scenario overrides under `parameters`. `FACTS` are the sourced
+defaults of ordinary settings: rows for a report, changed where `Parameter.setting` says.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sim.scenario.model import Settings, TimeDistribution
+from sim.scenario.model import ConstantTime, Settings, TimeDistribution
 
 DISTRIBUTED = frozenset({"t_irq_latency", "t_numa_sweep"})
 """Parameters that may be distributions; the others are one time."""
+SWEEP_FLOOR = 10**9
+"""Shortest sweep of 16 GiB, picoseconds: one millisecond, 6,400 times the published rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,17 @@ class Parameter:
     unverified: bool
     meaning: str
     unit: str = "time"
+    setting: str = ""
 
 
 @cache
 def _table() -> dict[str, dict[str, Any]]:
-    text = files("sim.scenario").joinpath("parameters.toml").read_text()
+    text = files("sim.scenario").joinpath("parameters.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
+
+
+def _rows(*, fact: bool) -> dict[str, dict[str, Any]]:
+    return {name: row for name, row in _table().items() if row.get("fact", False) == fact}
 
 
 def _parameter(name: str, row: dict[str, Any]) -> Parameter:
@@ -47,16 +58,23 @@ def _parameter(name: str, row: dict[str, Any]) -> Parameter:
         confidence=row["confidence"],
         unverified=bool(row.get("unverified", False)),
         meaning=row["meaning"],
+        unit=row.get("unit", "time"),
+        setting=row.get("setting", ""),
     )
 
 
-PARAMETERS: dict[str, Parameter] = {name: _parameter(name, row) for name, row in _table().items()}
+PARAMETERS: dict[str, Parameter] = {n: _parameter(n, row) for n, row in _rows(fact=False).items()}
+"""Default times by name."""
+FACTS: dict[str, Parameter] = {
+    name: _parameter(name, row) for name, row in _rows(fact=True).items()
+}
+"""Sourced defaults of settings by name; never under `parameters`."""
 
 
 @cache
 def _defaults() -> dict[str, TimeDistribution]:
     adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
-    return {name: adapter.validate_python(_spec(row)) for name, row in _table().items()}
+    return {name: adapter.validate_python(_spec(row)) for name, row in _rows(fact=False).items()}
 
 
 def _spec(row: dict[str, Any]) -> object:
@@ -67,16 +85,28 @@ def _spec(row: dict[str, Any]) -> object:
 
 def problem_with(name: str, value: TimeDistribution | None) -> str | None:
     """Why an override is refused, with the way out; None if it is fine."""
+    if name in FACTS:
+        return f"is no time of the model; set {FACTS[name].setting} instead"
     if name not in PARAMETERS:
         close = difflib.get_close_matches(name, PARAMETERS, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(PARAMETERS)}"
-        return f"unknown parameter {name!r}; {hint}"
-    if value is not None and value.kind != "constant" and name not in DISTRIBUTED:
+        return f"unknown parameter {name[:60]!r}; {hint}"
+    if value is None:
+        return None
+    if value.kind != "constant" and name not in DISTRIBUTED:
         allowed = ", ".join(sorted(DISTRIBUTED))
         return (
             f"{name} is one time, not a distribution; write e.g. 450ns (distributions: {allowed})"
         )
+    if name == "t_numa_sweep" and _least(value) < SWEEP_FLOOR:
+        return "a sweep of 16 GiB takes at least 1ms here (published: 6.4s to 60s)"
     return None
+
+
+def _least(value: TimeDistribution) -> int:
+    if isinstance(value, ConstantTime):
+        return value.value
+    return value.low if value.kind == "uniform" else value.mean
 
 
 def resolve(settings: Settings) -> dict[str, TimeDistribution]:
@@ -84,5 +114,5 @@ def resolve(settings: Settings) -> dict[str, TimeDistribution]:
     for name, value in settings.parameters.items():
         problem = problem_with(name, value)
         if problem:
-            raise ValueError(problem)
+            raise ValueError(f"parameters.{name}: {problem}")
     return _defaults() | settings.parameters

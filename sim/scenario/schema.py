@@ -1,63 +1,137 @@
-"""JSON Schema of a scenario file, for editors: `speskew schema`."""
+"""JSON Schema of a scenario file, for editors: `speskew schema`.
+
+It describes what a person writes, not the resolved model: quantities are text with a unit, an arm
+may be a bare design, overrides are nested or dotted. Draft-07 keywords only, which every editor
+knows. It is a help while typing; `speskew validate` is the judge (an editor sees no other file, so
+a file that extends another one may be incomplete).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from sim.scenario.model import DESIGNS, Policies, Settings
+from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
+from sim.scenario.parameters import PARAMETERS
+
+Schema = dict[str, Any]
+_TEMPLATE = "#/definitions/{model}"
+_UNION_MEMBERS = ("ConstantTime", "CoreLatency")
+"""Models whose `kind` has a default that a file must still spell out."""
 
 
-def schema() -> dict[str, Any]:
-    """Schema of the file format (not of the resolved model), within draft-07 keywords."""
-    settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
-    policies = Policies.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = settings.pop("$defs", {}) | policies.pop("$defs", {})
-    definitions["Policies"] = policies
-    definitions["Arm"] = _arm()
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "speskew scenario",
+def schema() -> Schema:
+    """Schema of the file format, draft-07."""
+    settings = Settings.model_json_schema(ref_template=_TEMPLATE)
+    policies = Policies.model_json_schema(ref_template=_TEMPLATE)
+    definitions = settings.pop("$defs")
+    for member in _UNION_MEMBERS:
+        definitions[member]["required"] = ["kind", *definitions[member].get("required", [])]
+    settings["properties"]["parameters"] |= _parameters(settings, definitions)
+    definitions |= {
+        "Policies": policies,
+        "Overrides": _overrides(settings["properties"], policies["properties"], definitions),
+        "Arm": _arm(),
+    }
+    body: Schema = {
         "type": "object",
         "additionalProperties": False,
         "properties": _own() | settings["properties"],
-        "required": ["arms"],
-        "$defs": definitions,
+        "anyOf": [{"required": ["workload", "arms"]}, {"required": ["extends"]}],
+        "definitions": definitions,
     }
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "speskew scenario"}
+    return head | dict(_plain(body))
 
 
-def _own() -> dict[str, Any]:
+def _parameters(settings: Schema, definitions: Schema) -> Schema:
+    """Known names only; a time, or a distribution."""
+    time = definitions["ConstantTime"]["properties"]["value"]
+    distribution = settings["properties"]["parameters"]["additionalProperties"]
     return {
-        "schema_version": {"const": 1},
-        "name": {"type": "string"},
-        "question": {"type": "string", "description": "what the scenario answers"},
-        "seed": {"type": "integer", "minimum": 0},
-        "replications": {"type": "integer", "minimum": 1, "maximum": 100_000},
-        "extends": {"type": "string", "description": "another scenario to merge over"},
-        "arms": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Arm"}},
+        "propertyNames": {"enum": list(PARAMETERS)},
+        "additionalProperties": {"anyOf": [time, distribution]},
     }
 
 
-def _arm() -> dict[str, Any]:
-    design = {"enum": list(DESIGNS)}
+def _own() -> Schema:
+    """The keys of a file that are no settings."""
+    fields = dict(Scenario.model_json_schema()["properties"])
+    del fields["arms"]
+    return fields | {
+        "extends": {"type": "string", "description": "a scenario file to merge over"},
+        "arms": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/Arm"}},
+    }
+
+
+def _arm() -> Schema:
+    name = Arm.model_json_schema()["properties"]["name"]
+    design = {
+        "enum": list(DESIGNS),
+        "description": "; ".join(f"{name}: {text}" for name, (_, text) in DESIGNS.items()),
+    }
+    properties = {
+        "name": name | {"description": "unique; the design's name unless given"},
+        "design": design,
+        "policies": {"$ref": "#/definitions/Policies"},
+        "overrides": {"$ref": "#/definitions/Overrides"},
+    }
+    whole = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["design"],
+        "properties": properties,
+    }
+    return {"anyOf": [design, whole]}
+
+
+def _overrides(settings: Schema, policies: Schema, definitions: Schema) -> Schema:
+    """Any setting, nested (then partial) or dotted, and policies."""
+    dotted: dict[str, list[Schema]] = {}
+    for key, inner in [*_dotted(settings, "", definitions), *_dotted(policies, "policies.", {})]:
+        dotted.setdefault(key, [])
+        dotted[key] += [] if inner in dotted[key] else [inner]
+    properties = {
+        k: found[0] if len(found) == 1 else {"anyOf": found} for k, found in dotted.items()
+    }
+    nested = {key: {"anyOf": [{"type": "object"}, properties[key]]} for key in settings}
     return {
-        "anyOf": [
-            design,
-            {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["design"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "design": design,
-                    "policies": {
-                        "type": "object",
-                        "description": "policies of the design, overridden",
-                    },
-                    "overrides": {
-                        "type": "object",
-                        "description": "any setting, nested or dotted, e.g. host.unmap",
-                    },
-                },
-            },
-        ]
+        "type": "object",
+        "description": "any setting of this arm, nested or dotted, e.g. host.unmap: per_window",
+        "additionalProperties": False,
+        "properties": properties | nested | {"policies": {"$ref": "#/definitions/Policies"}},
     }
+
+
+def _dotted(properties: Schema, prefix: str, definitions: Schema) -> Iterator[tuple[str, Schema]]:
+    for name, inner in properties.items():
+        yield prefix + name, {k: v for k, v in inner.items() if k != "default"}
+        for target in _targets(inner):
+            fields = definitions.get(target, {}).get("properties", {})
+            yield from _dotted(fields, f"{prefix}{name}.", definitions)
+        if name == "parameters":
+            for parameter in PARAMETERS:
+                yield f"{prefix}{name}.{parameter}", inner["additionalProperties"]
+
+
+def _targets(inner: Schema) -> Iterator[str]:
+    """Names of the definitions that a property refers to, alternatives included."""
+    if "$ref" in inner:
+        yield str(inner["$ref"]).rpartition("/")[2]
+    for key in ("anyOf", "oneOf", "allOf"):
+        for branch in inner.get(key, []):
+            yield from _targets(branch)
+
+
+def _plain(node: Any) -> Any:
+    """Without keywords that draft-07 does not know, and without pydantic's titles."""
+    if isinstance(node, list):
+        return [_plain(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {}
+    for key, value in node.items():
+        if key == "discriminator" or (key == "title" and isinstance(value, str)):
+            continue
+        kept[key] = _plain(value)
+    return kept

@@ -1,0 +1,196 @@
+"""The resolved form: what `dump` writes loads to the same scenario, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sim.scenario.dump import written
+from sim.scenario.loader import dump, load, stock_folder
+from sim.scenario.model import DESIGNS, RATE, Policies, Unit
+from sim.scenario.parameters import PARAMETERS
+from sim.units import parse_rate, parse_time
+
+STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))
+Values = st.SearchStrategy[Any]
+
+
+def _with(unit: str, least: int, most: int) -> Values:
+    return st.integers(least, most).map(lambda n: f"{n}{unit}")
+
+
+TIMES = st.one_of(_with("ps", 0, 10**18), _with("ns", 0, 10**6), st.just("0.31us"), st.just(0))
+SLICES = st.one_of(_with("ns", 1000, 10**6), _with("s", 1, 10**6))
+SIZES = st.one_of(_with("B", 0, 1 << 62), _with("KiB", 0, 1 << 20), st.just("unlimited"))
+RATES = st.one_of(
+    st.integers(10**5, 10**15).map(lambda gap: written(gap, RATE)),
+    st.just("0/s"), st.just(0), st.just("0.001/s"),
+)  # fmt: skip
+LETTERS = st.characters(codec="utf-8", exclude_categories=["Cs"])
+TEXT = st.one_of(
+    st.text(LETTERS, min_size=1, max_size=40),
+    st.text("ab :#-'\"\n\x85\u2028", min_size=60, max_size=80).map(str.rstrip).filter(bool),
+)
+LAWS = st.one_of(
+    st.builds(lambda t: {"kind": "exponential", "mean": t}, TIMES),
+    st.builds(lambda t: {"kind": "uniform", "low": "0ns", "high": t}, TIMES),
+    st.builds(lambda t: {"kind": "constant", "value": t}, TIMES),
+    TIMES,
+)
+ONE_TIME = sorted(set(PARAMETERS) - {"t_irq_latency", "t_numa_sweep"})
+
+
+def _some(**values: Values) -> Values:
+    """A mapping with any of these keys."""
+    return st.fixed_dictionaries({}, optional=values)
+
+
+LATENCIES = st.one_of(
+    st.just({"kind": "core"}),
+    _with("cycles", 0, 10**6).map(lambda t: {"kind": "constant", "value": t}),
+    _with("cycles", 0, 10**6).map(lambda t: {"kind": "exponential", "mean": t}),
+)
+PHASE = st.fixed_dictionaries(
+    {"name": TEXT, "length": st.integers(1, 1000), "iterations": st.integers(1, 1000)},
+    optional={"latency": LATENCIES, "el": st.sampled_from([0, 1]), "mix": st.just({"load": 3})},
+)
+SYNTHETIC = st.fixed_dictionaries(
+    {"kind": st.just("synthetic"), "phases": st.lists(PHASE, min_size=1, max_size=3)},
+    optional={"repeat": st.integers(1, 100)},
+)
+RECORDED = st.fixed_dictionaries(
+    {"kind": st.just("recorded"), "path": st.just("streams/mix.spestream")},
+    optional={"repeat": st.integers(1, 10**6), "kernel": st.none() | _some(tick_every=TIMES)},
+)
+PARTS: dict[str, Values] = {
+    "spe": _some(
+        interval=_with("ops", 1, (1 << 32) - 256),
+        jitter=st.sampled_from(["off", "on", "ernd"]),
+        filter=_some(load=st.booleans(), min_latency=st.integers(0, 4095)),
+    ),
+    "cpu": _some(clock=st.one_of(_with("MHz", 1, 10**5), st.just("2.8GHz"))),
+    "vm": _some(vcpus=st.integers(1, 8), exits=RATES, max_buffer=SIZES),
+    "host": _some(
+        memlock=SIZES,
+        cap_ipc_lock=st.booleans(),
+        unmap=st.one_of(
+            st.sampled_from(["never", "published", "per_window", "per_record"]),
+            RATES.map(lambda rate: {"poisson": rate}),
+        ),
+    ),
+    "switch": st.none() | st.fixed_dictionaries({"every": SLICES, "away": TIMES}),
+    "parameters": st.dictionaries(st.sampled_from(ONE_TIME), TIMES, max_size=3).flatmap(
+        lambda times: LAWS.map(lambda law: times | {"t_irq_latency": law})
+    ),
+}
+POLICIES = _some(
+    unpin=st.sampled_from(["on_disable", "never"]),
+    unmap_on_unpin=st.booleans(),
+    charge=st.sampled_from(["whole", "incremental"]),
+)
+ARM = st.fixed_dictionaries(
+    {"design": st.sampled_from(sorted(DESIGNS))},
+    optional={"policies": POLICIES, "overrides": _some(**PARTS, workload=SYNTHETIC | RECORDED)},
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid scenario file as plain values."""
+    arms = draw(st.lists(ARM, min_size=1, max_size=4))
+    named = [arm | {"name": f"arm-{k}"} for k, arm in enumerate(arms)]
+    own = _some(
+        question=st.one_of(st.just(""), TEXT, TEXT.map(lambda text: (text * 12)[:999])),
+        name=TEXT,
+        seed=st.integers(0, 2**64 - 1),
+        replications=st.integers(1, 100_000),
+    )
+    shared = {"workload": draw(SYNTHETIC | RECORDED)} | draw(_some(**PARTS))
+    document: dict[str, Any] = draw(own) | shared | {"arms": named}
+    return document
+
+
+def _write(folder: Path, text: str, name: str = "s.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(documents())
+def test_what_is_dumped_loads_to_the_same(tmp_path: Path, document: dict[str, Any]) -> None:
+    """Any scenario, arms that differ in anything; the text is a fixed point."""
+    first = load(_write(tmp_path, json.dumps(document)))
+    text = dump(first)
+    again = load(_write(tmp_path, text, "resolved.yaml"))
+    assert again == first
+    assert dump(again) == text
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_scenarios_survive(name: str, tmp_path: Path) -> None:
+    """The run directory's copy of a stock scenario runs the same."""
+    made = load(name)
+    assert load(_write(tmp_path, dump(made))) == made
+
+
+def test_a_parameter_of_one_arm_stays_with_it(tmp_path: Path) -> None:
+    """The first arm's override must not become everybody's."""
+    text = """\
+workload: {kind: synthetic, phases: [{name: loop, length: 10, iterations: 100}]}
+arms: [{name: a, design: v6, overrides: {parameters: {t_pin: 1us}}}, v6]
+"""
+    made = load(_write(tmp_path, text))
+    first, second = load(_write(tmp_path, dump(made))).arms
+    assert list(first.settings.parameters) == ["t_pin"]
+    assert second.settings.parameters == {}
+
+
+def test_equal_scenarios_have_equal_text(tmp_path: Path) -> None:
+    """However they were written: order, units, nesting."""
+    head = "workload: {kind: synthetic, phases: [{name: x, length: 10, iterations: 9}]}\n"
+    one = "arms: [v6]\nhost: {memlock: 8192KiB}\nparameters: {t_pin: 1us, t_unpin: 1us}\n"
+    two = "parameters: {t_unpin: 1us, t_pin: 1000ns}\narms: [{design: v6}]\nhost: {memlock: 8MiB}\n"
+    texts = [dump(load(_write(tmp_path, head + rest))) for rest in (one, two)]
+    assert texts[0] == texts[1]
+
+
+def test_every_quantity_has_its_unit() -> None:
+    """A reader of the resolved file needs no manual; the largest whole unit is used."""
+    text = dump(load("quickstart"))
+    for line in ("interval: 1024ops", "aux: 4MiB", "every: 4ms", "clock: 3GHz", "exits: 1000/s"):
+        assert f"  {line}\n" in text
+
+
+@given(st.integers(0, 10**18))
+def test_times_are_written_exactly(picos: int) -> None:
+    """The largest unit that divides; never a fraction."""
+    unit = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
+    assert parse_time(str(written(picos, unit))) == picos
+
+
+@given(st.integers(10**5, 10**15))
+def test_rates_are_written_exactly(gap: int) -> None:
+    """The shortest decimal that reads back as the same mean gap."""
+    text = str(written(gap, RATE))
+    assert parse_rate(text) == gap
+    assert len(text) <= 24
+
+
+def test_policies_that_are_the_designs_are_not_repeated(tmp_path: Path) -> None:
+    """An arm's policies show what it changed."""
+    text = """\
+workload: {kind: synthetic, phases: [{name: loop, length: 10, iterations: 100}]}
+arms: [v6, {name: a, design: v6, policies: {unmap_on_unpin: true, unpin: on_disable}}]
+"""
+    made = dump(load(_write(tmp_path, text)))
+    assert "    unmap_on_unpin: true\n" in made
+    assert "unpin: on_disable" not in made
+    assert set(Policies.model_fields) == set(DESIGNS["v6"][0].model_dump())

@@ -128,7 +128,6 @@ class Cpu:
         self._label = OpLabel.BEFORE_START
         self._resumed_at = 0
         self._switches = 0
-        self._unmask_at = -1
         self._blackout: _Blackout | None = None
         self._ticks = _Positions(stream, plan)
 

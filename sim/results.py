@@ -49,9 +49,6 @@ AUX_DT = np.dtype(
 )
 """One AUX transaction (PERF_RECORD_AUX); offset and size in bytes of the endless AUX stream."""
 
-WRITTEN_DT = np.dtype([("op", "<i8"), ("t_select", "<i8"), ("t_write", "<i8")])
-"""What a sampler emits per written record; everything else is a function of the op."""
-
 
 class RecordSink:
     """Collects what samplers emit; keeps nothing unless asked to."""

@@ -104,20 +104,6 @@ def ticks(picos: int, clock_hz: int) -> Tick:
     return Tick((2 * scale + PICOS_PER_SECOND) // (2 * PICOS_PER_SECOND))
 
 
-def nanoseconds(tick: float, clock_hz: int) -> float:
-    """Ticks → nanoseconds, for output only."""
-    return tick * 1e9 / (clock_hz * TICKS_PER_CYCLE)
-
-
-def format_time(tick: float, clock_hz: int) -> str:
-    """Ticks as a person writes them: ``1.25 ms``."""
-    ns = nanoseconds(tick, clock_hz)
-    for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if abs(ns) >= size:
-            return f"{ns / size:.3g} {unit}"
-    return f"{ns:.3g} ns"
-
-
 def format_size(size: int) -> str:
     """Bytes as a person writes them: ``4 MiB``."""
     for factor, unit in ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):

@@ -29,8 +29,6 @@ from pydantic_core import PydanticCustomError
 
 from sim import units
 
-SCHEMA_VERSION = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Unit:

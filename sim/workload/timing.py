@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from sim.draws import njit
 from sim.units import TICKS_PER_CYCLE
+from sim.workload.arrays import LEVEL_STRIDE
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -46,9 +47,6 @@ U8 = NDArray[np.uint8]
 
 CACHE_MODEL_VERSION = 1
 """Part of the address of a stream's index: raise it when any op may get another level."""
-
-LEVEL_STRIDE = 8
-"""Levels per class in every (class, level) table; five are used."""
 
 TIMING_CLASSES = 8
 """Classes in every (class, level) table; six are used."""

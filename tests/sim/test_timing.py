@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sim import draws
 from sim.units import TICKS_PER_CYCLE
 from sim.workload import timing
+from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.timing import (
-    LEVEL_STRIDE,
     QUANTILES,
     TIMING_CLASSES,
     CacheGeometry,

@@ -7,7 +7,8 @@ SimPy keeps the event list; this file adds the four things that the model rests 
   priority. Classes: external changes, then record writes, then selections, so that a stop at an
   instant beats a selection at it. The numbers lie above SimPy's own URGENT (0) and NORMAL (1):
   a process that is woken by another one continues the instant of its waker, before anything else.
-* **`Engine.at` is the only way to schedule.** Nothing else calls SimPy's timeouts.
+* **`Engine.at` is the only way to schedule** (`fire` and `call` are its variants). Nothing else
+  calls SimPy's timeouts.
 * **Work clocks.** A vCPU executes its stream only while it runs; a `WorkClock` maps simulated
   (wall) time to the stream's own time and back.
 
@@ -61,20 +62,6 @@ _BASE = tuple(
 )
 
 
-class _At(Event):
-    """A timeout with an explicit priority."""
-
-    __slots__ = ()
-
-    def __init__(self, env: simpy.Environment, delay: int, priority: int) -> None:
-        self.env = env
-        self.callbacks = []
-        self._value = None
-        self._ok = True
-        self._defused = False
-        env.schedule(self, priority, delay)  # type: ignore[arg-type]
-
-
 class Engine(simpy.Environment):
     """SimPy with integer time (`now`, ticks) and a total order of each instant."""
 
@@ -86,8 +73,15 @@ class Engine(simpy.Environment):
 
     def at(self, delay: int, kind: Kind, vcpu: int) -> Event:
         """An event `delay` ticks from now, in the place that (kind, vCPU) has in its instant."""
+        event = Event(self)
+        self.fire(event, delay, kind, vcpu)
+        return event
+
+    def fire(self, event: Event, delay: int, kind: Kind, vcpu: int) -> None:
+        """Like `at`, for an event that somebody already waits for."""
         self.events += 1
-        return _At(self, delay, _BASE[kind] + vcpu)
+        event._ok, event._value = True, None
+        self.schedule(event, _BASE[kind] + vcpu, delay)  # type: ignore[arg-type]
 
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> None:
         """Like `at`, for an action that needs no process."""

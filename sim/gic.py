@@ -23,8 +23,8 @@ class Gic:
     """One core's PMBIRQ line. `arrived` is true from arrival at the core until the level drops."""
 
     __slots__ = (
-        "_due", "_engine", "_key", "_law", "_on_arrival", "_ordinal", "_process", "_raised",
-        "_vcpu", "arrived", "level",
+        "_engine", "_key", "_law", "_on_arrival", "_ordinal", "_process", "_risen", "_vcpu",
+        "arrived", "level",
     )  # fmt: skip
 
     def __init__(
@@ -34,36 +34,31 @@ class Gic:
         self._engine, self._vcpu, self._law, self._key = engine, vcpu, law, key
         self._on_arrival = on_arrival
         self._ordinal = 0
-        self._due = 0
-        self._raised: Event | None = None
         self.level = False
         self.arrived = False
+        self._risen: Event = engine.signal()
         self._process = engine.process(self.deliver())
 
     def line(self, level: bool) -> None:
         """PMBIRQ rises or falls."""
         if level and not self.level:
             self._ordinal += 1
-            self._due = self._engine.now + draws.pick(self._law, self._key, self._ordinal)
             self.level = True
-            if self._raised is not None and not self._raised.triggered:
-                self._raised.succeed()
+            latency = draws.pick(self._law, self._key, self._ordinal)
+            self._engine.fire(self._risen, latency, Kind.PMBIRQ, self._vcpu)
         elif not level and self.level:
-            on_its_way = not self.arrived and self._raised is None
+            on_its_way = not self.arrived
             self.level = self.arrived = False
             if on_its_way:
+                self._risen = self._engine.signal()
                 self._process.interrupt("retracted")
 
     def deliver(self) -> Process:
-        """PROCESS interrupt delivery: wait for the line, travel to the core, be taken."""
+        """PROCESS interrupt delivery: the line rises, the interrupt travels, the core has it."""
         while True:
             try:
-                if not self.level or self.arrived:
-                    self._raised = self._engine.signal()
-                    yield self._raised
-                    self._raised = None
-                    continue
-                yield self._engine.at(self._due - self._engine.now, Kind.PMBIRQ, self._vcpu)
+                yield self._risen
+                self._risen = self._engine.signal()
                 self.arrived = True
                 self._on_arrival()
             except simpy.Interrupt:

@@ -22,8 +22,8 @@ BYTE = np.uint64(255)
 
 @njit_inline
 def latency_ticks(tables: Any, quantiles: Any, key: Any, op: Any) -> Any:
-    """Ticks in flight of `op`: entry hash(op) of the 256 quantiles at `quantiles`."""
-    return tables[quantiles + np.int64(mix64(key, np.uint64(op)) & BYTE)]
+    """Ticks in flight of `op`: entry hash(op) of the 256 quantiles at `quantiles` (uint64)."""
+    return tables[quantiles + (mix64(key, np.uint64(op)) & BYTE)]
 
 
 def latency_of(latency: memoryview | list[int], row_level: int, key: int, op: int) -> int:

@@ -21,7 +21,9 @@ import numpy as np
 from sim.draws import mix64, njit, njit_inline
 from sim.spe.collect import latency_ticks
 from sim.workload.arrays import (
-    AXES,
+    BLOCK as BLOCK_TABLE,
+)
+from sim.workload.arrays import (
     BLOCK_STATIC,
     BODY,
     BODY_INFO,
@@ -51,10 +53,6 @@ from sim.workload.arrays import (
     index_of,
     last_at_most,
     op_at,
-    seek_from,
-)
-from sim.workload.arrays import (
-    BLOCK as BLOCK_TABLE,
 )
 
 BLOCK = 512
@@ -63,6 +61,7 @@ SCRATCH = (7, BLOCK + 1)
 """Shape of the work arrays: candidates, ops, ticks, places, busy until, passes, base."""
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
+FEW = 8
 MAX_IN_FLIGHT = 4
 
 # State vector (int64).
@@ -110,6 +109,7 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
 ) = range(14)
 CONFIG_SIZE = 14
 
+_ROW_SHIFT = np.uint64(ROW_SHIFT)
 FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
 NEVER = -(1 << 62)
 
@@ -154,31 +154,39 @@ def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any,
         cand[j + 1] = primary + (j + 1) * n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
 
 
-@njit
-def _one_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
-    """Body of the segment that holds candidates cand0..cand1 and that a block may serve, else -1.
+@njit_inline
+def divide(x: Any, n: Any) -> Any:
+    """x // n for 0 <= x < 2^62, 0 < n: two floating-point guesses and an exact correction."""
+    q = np.int64(np.float64(x) / np.float64(n))
+    r = x - q * n
+    more = np.int64(np.float64(r) / np.float64(n))
+    q += more
+    r -= more * n
+    if r < 0:
+        q -= 1
+    elif r >= n:
+        q += 1
+    return q
 
-    `base` becomes (POP, OP, TICK) of the iteration boundary at or before cand0. A flat body must
-    have unit weights; of an indexed one all candidates lie in one iteration.
+
+@njit
+def _locate(S: Any, cand: Any, base: Any) -> Any:
+    """The iteration that holds a candidate: (body, POP rank up to which one call can serve).
+
+    `base` becomes (POP, OP, TICK) of the iteration's begin. A flat body of unit weights is served
+    up to the end of its segment, any other to the end of the iteration.
     """
     T = S.tables
-    turn = cand0 // T[PASS + POP]
-    rest = cand0 - turn * T[PASS + POP]
+    turn = divide(cand, T[PASS + POP])
+    rest = cand - turn * T[PASS + POP]
     g = last_at_most(T, T[SEG_AT], T[SEGMENTS], POP, rest)
     seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
     body = T[T[SEG_INFO] + 4 * g + BODY]
     size = T[BODY_SIZE] + 4 * body
-    if rest + (cand1 - cand0) >= T[seg_at + 4 + POP] or cand1 - cand0 >= MAX_SPAN:
-        return -1
     n = T[size + POP]
     x = rest - T[seg_at + POP] + T[seg_skip + POP]
-    iteration = x // n
-    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
-        if T[size + OP] != n or n > MAX_FLAT:
-            return -1
-    elif x - iteration * n + (cand1 - cand0) >= n:
-        return -1
-    base[POP] = cand0 - (x - iteration * n)
+    iteration = divide(x, n)
+    base[POP] = cand - (x - iteration * n)
     for axis in (OP, TICK):
         base[axis] = (
             turn * T[PASS + axis]
@@ -186,18 +194,51 @@ def _one_segment(S: Any, cand0: Any, cand1: Any, base: Any) -> Any:
             - T[seg_skip + axis]
             + iteration * T[size + axis]
         )
-    return body
+    end = cand - rest + T[seg_at + 4 + POP]
+    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0 and n == T[size + OP]:
+        return body, min(end, base[POP] + MAX_SPAN)
+    return body, min(end, base[POP] + n)
+
+
+@njit
+def _places(
+    S: Any, pop_end: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+) -> Any:
+    """Places of ascending candidates; beyond the stream's end the tick is FOREVER."""
+    T = S.tables
+    j = 0
+    while j < m and cand[j] < pop_end:
+        body, end = _locate(S, cand[j], base)
+        end = min(end, pop_end)
+        k = j + 1
+        if cand[m - 1] < end:
+            k = m
+        while k < m and cand[k] < end:
+            k += 1
+        size = T[BODY_SIZE] + 4 * body
+        if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0:
+            hint = _places_indexed(S, base, hint, cand, ops, tick, place, j, k)
+        elif T[size + OP] != T[size + POP]:
+            _places_weighted(T, body, base, cand, ops, tick, place, j, k)
+        elif k - j >= FEW and T[size + OP] <= MAX_FLAT:
+            _places_flat(T, body, base, cand, ops, tick, place, j, k)
+        else:
+            _places_sparse(T, body, base, cand, ops, tick, place, j, k)
+        j = k
+    for k in range(j, m):
+        ops[k], tick[k], place[k] = -1, FOREVER, 0
+    return hint
 
 
 @njit
 def _places_indexed(
-    S: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+    S: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> Any:
     """Places of ascending candidates in one iteration of an indexed body; returns the hint."""
     T = S.tables
     block, static, row_ticks = T[BLOCK_TABLE], T[STATIC], T[ROW_TICKS]
     execs = S.ids.size
-    for j in range(m):
+    for j in range(begin, end):
         rest = cand[j] - base[POP]
         hint = index_of(S, POP, rest, hint)
         o, p = S.index_at[hint, OP], S.index_at[hint, POP]
@@ -234,9 +275,12 @@ def _places_indexed(
 
 @njit
 def _places_flat(
-    T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+    T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> None:
-    """Places of candidates that `_one_segment` accepted. Division by a reciprocal: x < 2^31."""
+    """Places in a flat body of unit weights. Division by a reciprocal: x < 2^31, n <= MAX_FLAT.
+
+    Unsigned, because a signed index would be tested for being negative at every access.
+    """
     size = T[BODY_SIZE] + 4 * body
     n, turn_ticks = T[size + OP], T[size + TICK]
     first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
@@ -248,43 +292,54 @@ def _places_flat(
         bits += 1
     shift = np.uint64(31 + bits)
     magic = np.uint64(((np.int64(1) << (31 + bits)) + n - 1) // n)
-    for j in range(m):
-        x = cand[j] - pop0
-        turn = np.int64((np.uint64(x) * magic) >> shift)
-        offset = x - turn * n
-        ops[j] = op0 + x
-        tick[j] = tick0 + turn * turn_ticks + T[ticks + 4 * offset]
-        place[j] = T[flat + offset]
+    size_u, ticks_u, flat_u = np.uint64(n), np.uint64(ticks), np.uint64(flat)
+    for j in range(begin, end):
+        x = np.uint64(cand[j] - pop0)
+        turn = (x * magic) >> shift
+        offset = x - turn * size_u
+        ops[j] = op0 + np.int64(x)
+        tick[j] = tick0 + np.int64(turn) * turn_ticks + T[ticks_u + np.uint64(4) * offset]
+        place[j] = T[flat_u + offset]
 
 
 @njit
-def _places_any(
-    S: Any, pop_end: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
-) -> Any:
-    """Places of any ascending candidates; beyond the stream's end the tick is FOREVER."""
-    T = S.tables
-    at = np.empty(AXES, np.int64)
-    for j in range(m):
-        if cand[j] >= pop_end:
-            ops[j] = -1
-            tick[j] = FOREVER
-            place[j] = 0
-            continue
-        static, level, _, hint = seek_from(S, POP, cand[j], hint, at)
-        ops[j] = at[OP]
-        tick[j] = at[TICK]
-        row = T[T[STATIC] + 4 * static + ROW] + level
-        place[j] = (row << ROW_SHIFT) | (static << 8) | level
-    return hint
+def _places_sparse(
+    T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
+) -> None:
+    """`_places_flat` for so few candidates that its preparation would not pay, or a long body."""
+    size = T[BODY_SIZE] + 4 * body
+    first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    for j in range(begin, end):
+        x = cand[j] - base[POP]
+        turn = divide(x, T[size + OP])
+        offset = x - turn * T[size + OP]
+        ops[j] = base[OP] + x
+        tick[j] = base[TICK] + turn * T[size + TICK] + T[T[FLAT_AT] + 4 * (first + offset) + TICK]
+        place[j] = T[T[FLAT_OP] + first + offset]
+
+
+@njit
+def _places_weighted(
+    T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
+) -> None:
+    """Places in one iteration of a flat body in which an op may count more than once."""
+    n = T[T[BODY_SIZE] + 4 * body + OP]
+    first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    rows = T[FLAT_AT] + 4 * first
+    for j in range(begin, end):
+        f = last_at_most(T, rows, n, POP, cand[j] - base[POP])
+        ops[j] = base[OP] + f
+        tick[j] = base[TICK] + T[rows + 4 * f + TICK]
+        place[j] = T[T[FLAT_OP] + first + f]
 
 
 @njit
 def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: Any) -> None:
     """When each sample would complete."""
     key = np.uint64(config[KEY_LATENCY])
-    latency = T[LATENCY]
+    latency = np.uint64(T[LATENCY])
     for j in range(m):
-        quantiles = latency + ((place[j] >> ROW_SHIFT) << 8)
+        quantiles = latency + ((np.uint64(place[j]) >> _ROW_SHIFT) << np.uint64(8))
         busy[j] = tick[j] + latency_ticks(T, quantiles, key, ops[j])
 
 
@@ -491,17 +546,7 @@ def advance(
             _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
         else:
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
-        body = -1
-        if cand[m] < config[POP_END]:
-            body = _one_segment(S, cand[0], cand[m], base)
-        if body < 0:
-            state[HINT] = _places_any(
-                S, config[POP_END], state[HINT], cand, ops, tick, place, m + 1
-            )
-        elif S.tables[S.tables[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
-            _places_flat(S.tables, body, base, cand, ops, tick, place, m + 1)
-        else:
-            state[HINT] = _places_indexed(S, base, state[HINT], cand, ops, tick, place, m + 1)
+        state[HINT] = _places(S, config[POP_END], base, state[HINT], cand, ops, tick, place, m + 1)
         _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(passes, config, place, tick, busy, ok, m)
         whole = (

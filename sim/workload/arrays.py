@@ -33,6 +33,10 @@ I64 = NDArray[np.int64]
 OP, POP, TICK, SLOT, AXES = 0, 1, 2, 3, 4
 STRIDE = 16
 """Block executions per index entry: a look-up walks half of it on average."""
+GUESS = AXES
+"""Fifth column of an index entry; see `index_of`."""
+NEAR = 16
+"""Entries ahead of the hint that galloping reaches sooner than the directory does."""
 
 ROW_SHIFT = 40
 PLACE_MASK = (1 << ROW_SHIFT) - 1
@@ -76,7 +80,7 @@ class StreamArrays(NamedTuple):
 
     The small tables lie in one int64 array behind a header (a compiled call costs time per array
     that it is given). A stream has at most one indexed body: `ids`, `exec_ticks`, `levels` and
-    `index_at` [X, 4] are its; `checkpoints` [C, S × 8] count population members before every
+    `index_at` [X, 5] are its; `checkpoints` [C, S × 8] count population members before every
     CHECK_STEP-th execution, so that long intervals need no walk.
     """
 
@@ -115,11 +119,18 @@ def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
 
 @njit
 def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
-    """Last index entry whose start is at most `rest`; gallops from `hint`."""
+    """Last index entry whose start is at most `rest`; gallops from `hint`, or from a better guess.
+
+    On POP the entries carry a directory: `GUESS` of entry k is the last one that starts at or
+    before rank k × width, so that a far look-up costs the same wherever it goes.
+    """
     n = S.index_at.shape[0]
-    low, high = 0, n - 1
-    if 0 <= hint < n and S.index_at[hint, axis] <= rest:
-        low = hint
+    low = hint if 0 <= hint < n and S.index_at[hint, axis] <= rest else np.int64(0)
+    if axis == POP and low + NEAR < n and S.index_at[low + NEAR, POP] <= rest:
+        k = min(n - 1, rest // guess_width(S.index_at))
+        low = S.index_at[k, GUESS]
+        high = S.index_at[k + 1, GUESS] if k < n - 1 else n - 1
+    else:
         step = 1
         while low + step < n and S.index_at[low + step, axis] <= rest:
             low += step
@@ -132,6 +143,12 @@ def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
         else:
             high = mid - 1
     return low
+
+
+@njit
+def guess_width(index_at: Any) -> Any:
+    """POP ranks per directory entry: as many entries as the index has."""
+    return index_at[-1, POP] // index_at.shape[0] + 1
 
 
 @njit

@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.workload import arrays
-from sim.workload.arrays import AXES, OP, POP, SLOT, TICK, StreamArrays, read_only
+from sim.workload.arrays import (
+    AXES,
+    GUESS,
+    OP,
+    POP,
+    SLOT,
+    STRIDE,
+    TICK,
+    StreamArrays,
+    guess_width,
+    read_only,
+)
 
 I64 = NDArray[np.int64]
 
@@ -40,7 +51,7 @@ class FlatBody:
 @dataclass(frozen=True, slots=True)
 class IndexedBody:
     """A recorded sequence: block ids [E], ticks of each execution [E], levels by slot [M],
-    index rows every STRIDE executions [X, 4], the extent [4], and optionally population counts
+    index entries [X, 5] of `index_rows`, the extent [4], and optionally population counts
     [C, S × 8] before every `check_step`-th execution."""
 
     ids: NDArray[np.uint32]
@@ -89,6 +100,24 @@ def flat_extent(body: FlatBody, statics: Statics) -> I64:
     at[1:, TICK] = np.cumsum(body.ticks)
     at[1:, SLOT] = np.cumsum(statics.slots[body.static])
     return at
+
+
+def index_rows(
+    ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]
+) -> tuple[I64, I64]:
+    """Index entries (cumulative extent before every STRIDE-th execution, guess); whole extent."""
+    per_exec = size[ids]
+    per_exec[:, TICK] = exec_ticks
+    entries = -(-ids.size // STRIDE)
+    padded = np.zeros((entries * STRIDE, AXES), np.int64)
+    padded[: ids.size] = per_exec
+    sums = np.cumsum(padded.reshape(entries, STRIDE, AXES).sum(axis=1), axis=0)
+    rows = np.zeros((entries, AXES + 1), np.int64)
+    rows[1:, :AXES] = sums[:-1]
+    begins = rows[:, POP]
+    asked = np.arange(entries) * guess_width(rows)
+    rows[:, GUESS] = np.searchsorted(begins, asked, side="right") - 1
+    return rows, sums[-1]
 
 
 def assemble(

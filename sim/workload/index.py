@@ -53,6 +53,7 @@ from sim.workload.build import (
     Statics,
     Timing,
     assemble,
+    index_rows,
 )
 from sim.workload.spestream import Recording, content_hash, read_spestream
 from sim.workload.timing import (
@@ -64,7 +65,7 @@ from sim.workload.timing import (
 )
 
 I64 = NDArray[np.int64]
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 MICRO_OPS_PER_PAIR = 2
 """UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
 
@@ -168,7 +169,7 @@ def build_index(
     levels = memory_levels(recording.addresses, slot_stores, preset)
     exec_ticks = np.zeros(recording.ids.size, np.uint32)
     _exec_ticks(recording.ids, first, length, slots, op_ticks, row, throughput, levels, exec_ticks)
-    index_at, extent = _index_rows(recording.ids, size, exec_ticks)
+    index_at, extent = index_rows(recording.ids, size, exec_ticks)
     symbol, names = _symbols(recording)
     arrays = {
         "ids": recording.ids, "exec_ticks": exec_ticks, "levels": levels, "index_at": index_at,
@@ -277,21 +278,6 @@ def _fill_checkpoints(
             running[s * LEVEL_STRIDE + level] += weight[s]
     if ids.size % step == 0:
         table[ids.size // step] = running
-
-
-def _index_rows(
-    ids: NDArray[np.uint32], size: I64, exec_ticks: NDArray[np.uint32]
-) -> tuple[I64, I64]:
-    """Cumulative extent before every STRIDE-th execution, and the whole extent."""
-    per_exec = size[ids]
-    per_exec[:, TICK] = exec_ticks
-    entries = -(-ids.size // STRIDE)
-    padded = np.zeros((entries * STRIDE, AXES), np.int64)
-    padded[: ids.size] = per_exec
-    sums = np.cumsum(padded.reshape(entries, STRIDE, AXES).sum(axis=1), axis=0)
-    rows = np.zeros((entries, AXES), np.int64)
-    rows[1:] = sums[:-1]
-    return rows, sums[-1]
 
 
 def _symbols(recording: Recording) -> tuple[NDArray[np.int32], list[str]]:

@@ -21,8 +21,17 @@ from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
 from sim.spe.filter import build_filter
 from sim.spe.select import Jitter
-from sim.workload.arrays import LEVEL_STRIDE, STRIDE, Stream, count_pass
-from sim.workload.build import Blocks, FlatBody, IndexedBody, Segment, Statics, Timing, assemble
+from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
+from sim.workload.build import (
+    Blocks,
+    FlatBody,
+    IndexedBody,
+    Segment,
+    Statics,
+    Timing,
+    assemble,
+    index_rows,
+)
 
 PAGE = 4096
 ROWS = 3
@@ -141,17 +150,9 @@ def _indexed(
             else:
                 cost += int(statics.ticks[s])
         ticks.append(cost)
-    per_exec = size[ids]
-    per_exec[:, 2] = ticks
-    ends = np.cumsum(per_exec, axis=0)
-    starts = np.vstack([np.zeros((1, 4), np.int64), ends[:-1]])
-    made = IndexedBody(
-        ids,
-        np.array(ticks, np.uint32),
-        np.array(levels, np.uint8),
-        starts[::STRIDE].copy(),
-        ends[-1],
-    )
+    exec_ticks = np.array(ticks, np.uint32)
+    index_at, extent = index_rows(ids, size, exec_ticks)
+    made = IndexedBody(ids, exec_ticks, np.array(levels, np.uint8), index_at, extent)
     return made, Blocks(np.array(firsts[:-1], np.int64), size)
 
 

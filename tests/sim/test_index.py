@@ -6,14 +6,18 @@ import random
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sim.draws import njit
 from sim.machine import Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.scenario.model import DESIGNS, Arm, KernelOverlay, Settings
-from sim.workload.arrays import OP, POP, TICK, Stream
+from sim.spe import kernel
+from sim.workload.arrays import OP, PLACE_MASK, POP, TICK, Stream, index_of, read_only
+from sim.workload.build import index_rows
 from sim.workload.index import index_key, load_index, recorded_stream
 from sim.workload.spestream import read_spestream
 from sim.workload.timing import get_preset, memory_levels
@@ -21,6 +25,11 @@ from sim.workload.timing import get_preset, memory_levels
 THREAD = Path(str(files("scenarios") / "streams" / "threads.1.spestream"))
 CLOCK = 3 * 10**9
 OVERLAY = KernelOverlay.model_validate({"tick_every": "200us", "svc_ops": "900ops"})
+
+
+@njit
+def _divide(x: Any, n: Any) -> Any:
+    return kernel.divide(x, n)
 
 
 def _stream(
@@ -54,6 +63,55 @@ def test_positions_agree_on_all_axes(
         if stream.pop(op + 1) > place.pop:
             assert stream.op_of_pop(place.pop) == op
     assert int(stream.pass_counts.sum()) * stream.repeat == stream.size(POP)
+
+
+@pytest.mark.parametrize("blocks", ["even", "skewed"])
+def test_directory_finds_what_bisection_finds(blocks: str) -> None:
+    """A look-up from any hint ends at the last entry that starts at or before the rank."""
+    sizes = [5, 5] if blocks == "even" else [1, 4000]
+    ids = np.repeat(np.array([0, 1, 0, 0], np.uint32), 3000)
+    extent = np.zeros((2, 4), np.int64)
+    extent[:, OP] = extent[:, POP] = sizes
+    rows, whole = index_rows(ids, extent, np.ones(ids.size, np.uint32))
+    arrays = _stream().arrays._replace(index_at=read_only(rows))
+    r = random.Random(3)
+    for _ in range(3000):
+        rest = r.randrange(int(whole[POP]))
+        expected = int(np.searchsorted(rows[:, POP], rest, side="right")) - 1
+        hint = r.choice([-1, 0, expected, r.randrange(rows.shape[0])])
+        assert index_of(arrays, POP, rest, hint) == expected
+
+
+@pytest.mark.parametrize("gap", [3, 700, 90_000, 5_000_000])
+@pytest.mark.parametrize("micro_ops", [False, True])
+def test_kernel_places_are_the_streams(gap: int, micro_ops: bool) -> None:
+    """Any spacing of candidates, across segments, iterations and passes, and past the end."""
+    stream = _stream(OVERLAY, micro_ops=micro_ops, exclude=False, repeat=30)
+    r = random.Random(gap)
+    start = stream.size(POP) - 200 * gap if gap < 90_000 else 0
+    cand = np.cumsum([start, *(r.randrange(1, 2 * gap) for _ in range(255))])
+    ops, tick, place = (np.zeros(cand.size, np.int64) for _ in range(3))
+    base = np.zeros(4, np.int64)
+    kernel._places(stream.arrays, stream.size(POP), base, -1, cand, ops, tick, place, cand.size)
+    for j, rank in enumerate(cand.tolist()):
+        if rank >= stream.size(POP):
+            assert (ops[j], tick[j], place[j]) == (-1, kernel.FOREVER, 0)
+            continue
+        expected = stream.seek(POP, rank)
+        found = (int(place[j] & PLACE_MASK) >> 8, int(place[j]) & 255)
+        assert (ops[j], tick[j]) == (expected.op, expected.tick)
+        assert found == (expected.static, expected.level)
+
+
+def test_division_is_exact() -> None:
+    """The kernel's floating-point division, at the edges of quotients and near 2^62."""
+    r = random.Random(5)
+    for _ in range(20_000):
+        n = r.randrange(1, 1 << r.randrange(1, 62))
+        q = r.randrange(0, ((1 << 62) - 1) // n + 1)
+        for x in (q * n - 1, q * n, q * n + 1, q * n + n - 1):
+            if 0 <= x < 1 << 62:
+                assert _divide(x, n) == x // n
 
 
 def test_ops_are_the_recorded_ones() -> None:

@@ -318,6 +318,10 @@ class KernelOverlay(Strict):
     svc_ops: OpCount = Field(
         default=_text_default("1500ops"), description="EL1 ops of one system call; UNVERIFIED"
     )
+    fault_ops: OpCount = Field(
+        default=_text_default("1500ops"),
+        description="EL1 ops of one page fault, at the first access to a page; UNVERIFIED",
+    )
     masked_prefix: OpCount = Field(
         default=_text_default("400ops"),
         description="ops at the start of each entry with PSTATE.I set; UNVERIFIED",

@@ -7,9 +7,10 @@ every `STRIDE` executions. It is keyed by the file's content hash and lies in th
 
 Fidelity note. Ticks of an op come from the core preset's (class, level) throughput; levels from
 the preset's cache model over the recorded addresses (`sim.workload.timing`). An optional *kernel
-overlay* inserts synthetic EL1 code at timer ticks and recorded `svc`, each entry beginning with a
-stretch that has PSTATE.I set; its lengths are UNVERIFIED. qemu-user streams are EL0 only, so
-without the overlay nothing is masked. Page faults of the recorded program are not modelled.
+overlay* inserts synthetic EL1 code at timer ticks, recorded `svc` and page faults, each entry
+beginning with a stretch that has PSTATE.I set; its lengths are UNVERIFIED. qemu-user streams are
+EL0 only, so without the overlay nothing is masked. A data page of 4 KiB faults at its first access
+in every pass, as in a program that is run again; pages of code never do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -366,8 +368,8 @@ def _with_kernel(
 ) -> Stream:  # fmt: skip
     """Slices of the recorded body with EL1 entries between them."""
     arrays = index.arrays
-    n = int(arrays["pc"].size)
-    bodies, extra = _kernel_bodies(overlay, n)
+    bodies, kinds = _kernel_bodies(overlay, int(arrays["pc"].size))
+    extra = kinds.size
     statics = _statics(arrays)
     grown = Statics(
         np.r_[statics.weight, np.ones(extra, np.int64)],
@@ -380,17 +382,13 @@ def _with_kernel(
         grown, bodies, _indexed(arrays), Blocks(arrays["block_first"], arrays["block_size"]),
         segments, _timing(preset), repeat=repeat, exclude_kernel=exclude_kernel,
     )  # fmt: skip
-    symbols = (*index.symbols, "[kernel] tick", "[kernel] svc")
-    tick_statics = _tick_statics(overlay)
-    numbers = np.r_[
-        np.full(tick_statics, len(symbols) - 2), np.full(extra - tick_statics, len(symbols) - 1)
-    ]
+    symbols = (*index.symbols, *_ENTRIES)
     return Stream(
         arrays=made,
         static_pc=np.r_[arrays["pc"], _KERNEL_TEXT + 4 * np.arange(extra, dtype=np.uint64)],
         static_class=np.r_[arrays["op_class"], np.zeros(extra, np.uint8)],
         static_payload=np.r_[arrays["payload"], np.zeros(extra, np.uint8)],
-        static_symbol=np.r_[arrays["symbol"], numbers.astype(np.int32)],
+        static_symbol=np.r_[arrays["symbol"], kinds + np.int32(len(index.symbols))],
         symbols=symbols,
         addresses=plain.addresses,
         pass_counts=count_pass(made),
@@ -400,59 +398,67 @@ def _with_kernel(
 
 
 _KERNEL_TEXT = np.uint64(0xFFFF_8000_1000_0000)
-_TICK_MASKED, _TICK_REST, _SVC_MASKED, _SVC_REST = range(4)
+_PAGE_SHIFT = 12  # the recorded program's pages
+_TICK, _SVC, _FAULT = range(3)
+_ENTRIES = ("[kernel] tick", "[kernel] svc", "[kernel] page fault")
 
 
 def _op_ticks(overlay: KernelOverlay) -> int:
     return max(1, overlay.cpi_millis * TICKS_PER_CYCLE // 1000)
 
 
-def _parts(overlay: KernelOverlay) -> tuple[int, int, int, int]:
-    """Ops of (tick masked, tick rest, svc masked, svc rest); none is empty."""
-    tick_masked = min(overlay.masked_prefix, overlay.tick_ops - 1)
-    svc_masked = min(overlay.masked_prefix, overlay.svc_ops - 1)
-    return (
-        max(1, tick_masked), max(1, overlay.tick_ops - tick_masked),
-        max(1, svc_masked), max(1, overlay.svc_ops - svc_masked),
-    )  # fmt: skip
+def _parts(overlay: KernelOverlay) -> list[tuple[int, int]]:
+    """Ops of each kind of entry: (with PSTATE.I set, the rest); none is empty."""
+    totals = (overlay.tick_ops, overlay.svc_ops, overlay.fault_ops)
+    masked = [min(overlay.masked_prefix, ops - 1) for ops in totals]
+    return [(max(1, m), max(1, ops - m)) for m, ops in zip(masked, totals, strict=True)]
 
 
-def _tick_statics(overlay: KernelOverlay) -> int:
-    return sum(_parts(overlay)[:2])
-
-
-def _kernel_bodies(overlay: KernelOverlay, first: int) -> tuple[list[FlatBody], int]:
-    """Four flat bodies of EL1 ops numbered from `first`, and how many static ops they have."""
-    bodies, at = [], first
-    for length in _parts(overlay):
-        static = np.arange(at, at + length)
-        cost = np.full(length, _op_ticks(overlay), np.int64)
-        bodies.append(FlatBody(static, np.zeros(length, np.int64), cost))
-        at += length
-    return bodies, at - first
+def _kernel_bodies(overlay: KernelOverlay, first: int) -> tuple[list[FlatBody], NDArray[np.int32]]:
+    """Two flat bodies of EL1 ops per kind of entry, numbered from `first`; kind of each op."""
+    bodies, kinds, at = [], [], first
+    for kind, parts in enumerate(_parts(overlay)):
+        for length in parts:
+            static = np.arange(at, at + length)
+            cost = np.full(length, _op_ticks(overlay), np.int64)
+            bodies.append(FlatBody(static, np.zeros(length, np.int64), cost))
+            at += length
+        kinds += [kind] * sum(parts)
+    return bodies, np.array(kinds, np.int32)
 
 
 def _overlay_segments(
     arrays: dict[str, NDArray[Any]], plain: Stream, overlay: KernelOverlay, clock_hz: int, user: int
 ) -> list[Segment]:
-    """User slices, a timer tick every `tick_every` of user time, an entry after each svc."""
+    """User slices, and the kernel's entries between them."""
     size = int(arrays["size"][OP])
-    period = ticks(overlay.tick_every, clock_hz)
-    cuts = [(int(op), _SVC_MASKED) for op in arrays["svc_ops"] if op < size]
-    at: int = period
-    while at < int(arrays["size"][TICK]):
-        cuts.append((plain.op_at(at), _TICK_MASKED))
-        at += period
     segments, begin = [], 0
-    for op, entry in sorted(cuts):
+    for op, kind in sorted(_entries(arrays, plain, overlay, clock_hz)):
         if op > begin:
             segments.append(_slice(plain, user, begin, op))
             begin = op
-        segments.append(Segment(entry, 1, el=1, masked=True))
-        segments.append(Segment(entry + 1, 1, el=1))
+        segments.append(Segment(2 * kind, 1, el=1, masked=True))
+        segments.append(Segment(2 * kind + 1, 1, el=1))
     if begin < size:
         segments.append(_slice(plain, user, begin, size))
     return segments
+
+
+def _entries(
+    arrays: dict[str, NDArray[Any]], plain: Stream, overlay: KernelOverlay, clock_hz: int
+) -> Iterator[tuple[int, int]]:
+    """(op before which the kernel runs, kind): timer ticks of user time, after each svc, before
+    the first access to each data page."""
+    size = int(arrays["size"][OP])
+    period = ticks(overlay.tick_every, clock_hz)
+    for at in range(period, int(arrays["size"][TICK]), period):
+        yield plain.op_at(at), _TICK
+    for op in arrays["svc_ops"]:
+        if op < size:
+            yield int(op), _SVC
+    _, first = np.unique(arrays["addresses"] >> np.uint64(_PAGE_SHIFT), return_index=True)
+    for slot in first:
+        yield plain.seek(SLOT, int(slot)).op, _FAULT
 
 
 def _slice(plain: Stream, body: int, begin: int, end: int) -> Segment:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +23,14 @@ from sim.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream
+from sim.workload.index import build_index
+from sim.workload.spestream import read_spestream
+from sim.workload.timing import get_preset
 
 pytestmark = pytest.mark.bench
 PAGE = 4096
 _RUN = Run("bench", 20260101, 0)
+_MIX = str(files("scenarios") / "streams" / "mix.spestream")
 
 
 def _synthetic(iterations: int, repeat: int = 1, interval: str = "1024ops") -> Settings:
@@ -44,7 +49,7 @@ def _synthetic(iterations: int, repeat: int = 1, interval: str = "1024ops") -> S
 def _recorded(repeat: int) -> Settings:
     workload = {
         "kind": "recorded",
-        "path": str(files("scenarios") / "streams" / "mix.spestream"),
+        "path": _MIX,
         "repeat": repeat,
     }
     return Settings.model_validate(
@@ -111,6 +116,15 @@ def test_always_cold() -> None:
     assert slow > 0 < quick
 
 
+def _index_seconds() -> float:
+    """Building the index of the shipped mix, compiled and decoded."""
+    recording = read_spestream(Path(_MIX))
+    build_index(recording, get_preset("neoverse-n1"), False)
+    began = time.perf_counter()
+    build_index(recording, get_preset("neoverse-n1"), False)
+    return time.perf_counter() - began
+
+
 def test_recorded_stream() -> None:
     """The shipped mix, index built."""
     stream = stream_of(_recorded(1))
@@ -123,7 +137,7 @@ def test_recorded_stream() -> None:
     print()
     _line("recorded mix, 2 MiB window: fast/reference", f"{slow / quick:.0f} x", ">= 50")
     _line("  fast", f"{quick:.1f} ns/sample", "")
-    _line("  index", f"{stream.ops / max(stream.build_seconds, 1e-9) / 1e6:.0f} M ops/s", "")
+    _line("  index", f"{stream.ops / _index_seconds() / 1e6:.0f} M ops/s", "")
     assert slow > 0 < quick
 
 

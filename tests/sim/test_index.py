@@ -16,7 +16,7 @@ from sim.machine import Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.scenario.model import DESIGNS, Arm, KernelOverlay, Settings
 from sim.spe import kernel
-from sim.workload.arrays import OP, PLACE_MASK, POP, TICK, Stream, index_of, read_only
+from sim.workload.arrays import OP, PLACE_MASK, POP, SLOT, TICK, Stream, index_of, read_only
 from sim.workload.build import index_rows
 from sim.workload.index import index_key, load_index, recorded_stream
 from sim.workload.spestream import read_spestream
@@ -166,11 +166,29 @@ def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:
     assert added > 0
     assert overlaid.size(POP) == plain.size(POP)
     assert overlaid.members(0, overlaid.ops) == plain.ops
-    assert {"[kernel] tick", "[kernel] svc"} <= set(overlaid.symbols)
+    assert {"[kernel] tick", "[kernel] svc", "[kernel] page fault"} <= set(overlaid.symbols)
     first = next(op for op in range(overlaid.ops) if overlaid.unmasked_from(op) != op)
     assert overlaid.unmasked_from(first) == first + OVERLAY.masked_prefix
     both = _stream(OVERLAY, exclude=False)
     assert both.size(POP) == overlaid.ops
+
+
+def test_first_access_to_a_page_faults() -> None:
+    """One entry per data page and pass, right before the op that touches the page first."""
+    overlay = KernelOverlay.model_validate({"tick_every": "100s", "fault_ops": "70ops"})
+    plain, stream = _stream(), _stream(overlay)
+    recording = read_spestream(THREAD)
+    pages = recording.addresses >> np.uint64(12)
+    _, first = np.unique(pages, return_index=True)
+    svc = stream.ops - plain.ops - 2 * 70 * first.size
+    assert svc >= 0
+    assert svc % overlay.svc_ops == 0
+    faulting = stream.symbols.index("[kernel] page fault")
+    for slot in first.tolist():
+        access = stream.seek(SLOT, slot)
+        before = stream.seek(OP, access.op - 1)
+        assert stream.static_symbol[before.static] == faulting
+        assert stream.static_class[access.static] in (1, 2, 3)
 
 
 def test_index_is_cached_by_content_and_model(

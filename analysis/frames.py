@@ -93,18 +93,19 @@ def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
 def df_profile(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFrame:
     """arm, replication, group, samples, share, truth_share; groups in neither are left out.
 
-    `truth_share` is the exact share of executed ops that pass population and filter.
+    `truth_share` is the exact share of executed ops that pass population and filter. Arms without
+    the view (latency, if no records were kept) have no rows.
     """
-    parts = [_profile_of(arm, by) for arm in arms]
+    parts = [_profile_of(arm, by) for arm in arms if profiles.has(arm, by)]
     columns = ["arm", "replication", "group", "samples", "share", "truth_share"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def _profile_of(arm: ArmResult, by: By) -> pd.DataFrame:
     counts = profiles.sampled(arm, by)
-    whole = profiles.truth(arm, by)
-    present = np.flatnonzero((whole > 0) | (counts > 0).any(axis=0))
-    names = np.array(profiles.labels(arm.stream, by), dtype=object)[present]
+    whole = profiles.truths(arm, by)
+    present = np.flatnonzero((whole > 0).any(axis=0) | (counts > 0).any(axis=0))
+    names = np.array(profiles.names(arm, by), dtype=object)[present]
     reps = len(arm.runs)
     return pd.DataFrame(
         {
@@ -113,7 +114,7 @@ def _profile_of(arm: ArmResult, by: By) -> pd.DataFrame:
             "group": np.tile(names, reps),
             "samples": counts[:, present].ravel(),
             "share": profiles.shares(counts)[:, present].ravel(),
-            "truth_share": np.tile(profiles.shares(whole)[present], reps),
+            "truth_share": profiles.shares(whole)[:, present].ravel(),
         }
     )
 
@@ -130,6 +131,7 @@ def merged_blackouts(arm: ArmResult) -> dict[str, Blackouts]:
             total.ops += more.ops
             total.ticks += more.ticks
             total.ops_max = max(total.ops_max, more.ops_max)
+            total.ticks_max = max(total.ticks_max, more.ticks_max)
             for hist, extra in (
                 (total.ops_hist, more.ops_hist),
                 (total.ticks_hist, more.ticks_hist),

@@ -6,12 +6,15 @@ noise-free profile of what was left would be from the truth, and `predicted_bias
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis import profiles, theory
+from analysis.distances import tvd
 from analysis.profiles import By
 from analysis.stats import F64, SHARE, Metric, metric
 from sim.ledger import LOSS_LABELS, OpLabel
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import RunResult
 
+LOSS_COLUMNS = (
+    "arm", "by", "group", "truth_share", "truth_ops", "lost_ops", "loss", "bias",
+)  # fmt: skip
 NEAR = 10**0.5
 """Two losses are of one order if they differ by less than this factor."""
 
@@ -68,6 +74,8 @@ class SymbolLoss:
     loss: float
     bias: float
     """Predicted share minus true share if only the loss acted."""
+    ops: float
+    """Ops of the group in one replication, all vCPUs."""
 
 
 def explained(arm: ArmResult) -> bool:
@@ -77,21 +85,24 @@ def explained(arm: ArmResult) -> bool:
 
 
 def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
-    """(truth [groups], lost [replications, groups]) over cells that pass the filter."""
-    passing = arm.truth > 0
-    lost = [np.where(passing, sum(np.asarray(v.lost) for v in run.vcpus), 0) for run in arm.runs]
-    grouped = np.stack([profiles.group(x, arm.stream, by) for x in lost]).astype(np.float64)
-    whole = profiles.truth(arm, by).astype(np.float64)
+    """(truth, lost), both [replications, groups], over cells that pass the filter."""
+    passing = np.tile(arm.truth, (len(arm.runs), 1)) if arm.prefix is None else arm.prefix.truth
+    lost = [sum(np.asarray(v.lost) for v in run.vcpus) for run in arm.runs]
+    rows = np.where(passing > 0, np.stack([np.asarray(row) for row in lost]), 0)
+    grouped = np.stack([profiles.group(x, arm.stream, by) for x in rows]).astype(np.float64)
+    whole = profiles.truths(arm, by).astype(np.float64)
     return whole, np.minimum(grouped, whole)
 
 
 def loss_skew(arm: ArmResult, by: By) -> Metric:
-    """Distance from the truth of a noise-free profile of the ops that were not lost."""
+    """Total variation from the truth of a noise-free profile of the ops that were not lost."""
     if not explained(arm) or not arm.truth.any():
         return metric([], "fraction")
     whole, lost = _kept(arm, by)
-    p = whole / whole.sum()
-    values = [profiles.tvd(p + theory.loss_bias(p, _fractions(row, whole)), p) for row in lost]
+    values = []
+    for executed, gone in zip(whole, lost, strict=True):
+        p = executed / executed.sum()
+        values.append(tvd(p + theory.loss_bias(p, _fractions(gone, executed)), p))
     return metric(values, "fraction", SHARE)
 
 
@@ -100,16 +111,31 @@ def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:
     if not explained(arm) or not arm.truth.any():
         return []
     whole, lost = _kept(arm, by)
-    p = whole / whole.sum()
-    loss = _fractions(lost.mean(axis=0), whole)
+    ops = whole.mean(axis=0)
+    p = ops / ops.sum()
+    loss = _fractions(lost.mean(axis=0), ops)
     bias = theory.loss_bias(p, loss)
     names = profiles.labels(arm.stream, by)
     rows = [
-        SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]))
-        for i in np.flatnonzero(whole)
+        SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]), float(ops[i]))
+        for i in np.flatnonzero(ops)
     ]
     return sorted(rows, key=lambda row: (-abs(row.bias), row.label))
 
 
 def _fractions(lost: F64, whole: F64) -> F64:
     return np.divide(lost, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def df_loss_by_symbol(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFrame:
+    """arm, by, group, truth_share, truth_ops, lost_ops, loss, bias: where the loss falls.
+
+    One row per arm and group of the truth, largest absolute bias first; arms with a filter that
+    depends on the single op have none (see `explained`).
+    """
+    rows = (
+        (a.arm.name, by, s.label, s.share, s.ops, s.loss * s.ops, s.loss, s.bias)
+        for a in arms
+        for s in loss_by_symbol(a, by)
+    )
+    return pd.DataFrame(rows, columns=list(LOSS_COLUMNS))

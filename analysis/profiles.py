@@ -1,17 +1,9 @@
-"""Profiles, distances between them, and how much of a distance is only noise.
+"""Profiles: counts per group of what was sampled, and of what a perfect profile would be.
 
-A profile is a count per group (symbol, pc, op class or memory level). Distances are total
-variation: half the sum of absolute differences of shares, 1 − overlap. Any distance is biased
-upwards by sampling noise, so each is given with a floor:
-
-* against the truth, the expected distance of a perfect n-sample profile (multinomial);
-* against baremetal, the distance of two *independent* baremetal replications, the first thinned
-  to the arm's number of samples. Replication r of an arm is compared with baremetal's r + 1, and
-  so is baremetal's r: the difference of the two has mean zero if the arm samples like baremetal,
-  and is 0 exactly if its samples are baremetal's.
-
-The floor covers loss that falls on random code and makes a profile noisier. A bias shows more
-sharply in signed shares, replication by replication: `share_differences`.
+A group is a symbol, an instruction (pc), an op class, a memory level or a bucket of latency. The
+latency view exists only where records were kept. Arms are compared over equal executed ops: whole
+streams, or, for an arm that ended early, exactly the ops that each of its replications executed,
+against baremetal stopped at the same op (`pairs`).
 """
 
 from __future__ import annotations
@@ -24,35 +16,24 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats import F64, SHARE, Metric, metric
+from analysis.stats import F64
+from sim import counterparts
+from sim.batch import Latency
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult, StreamTables
+    from sim.results import RunResult
 
 I64 = NDArray[np.int64]
-By = Literal["symbol", "pc", "op_class", "mem_level"]
+By = Literal["symbol", "pc", "op_class", "mem_level", "latency"]
 VIEWS: tuple[By, ...] = get_args(By)
+STATIC_VIEWS = VIEWS[:4]
+"""Views of the histogram by static op and level, which is always counted."""
 LEVELS = 8
 """Levels per static op in every histogram: index static × 8 + level."""
 LEVEL_NAMES = ("none", "L1", "L2", "SLC", "DRAM", "level 5", "level 6", "level 7")
 CLASS_NAMES = ("other", "load", "store", "atomic", "branch")
 UNKNOWN = "[unknown]"
-
-
-def tvd(p: F64, q: F64) -> float:
-    """Total variation distance of two share vectors [groups], in [0, 1]."""
-    return float(np.abs(p - q).sum() / 2)
-
-
-def tvd_floor(p: F64, n1: float, n2: float = math.inf) -> float:
-    """Expected distance of an n1-sample profile of `p` from `p`, or from an n2-sample one.
-
-    Multinomial samples; shares neither tiny nor few (n·p large). Conservative for jittered
-    selection, which is less noisy than that on long phases.
-    """
-    if n1 <= 0 or n2 <= 0:
-        return math.nan
-    return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
 
 
 def shares(counts: I64) -> F64:
@@ -63,7 +44,11 @@ def shares(counts: I64) -> F64:
 
 
 def group(counts: I64, stream: StreamTables, by: By) -> I64:
-    """Histogram [static × 8 + level] → counts [groups]; see `labels` for what a group is."""
+    """Histogram [static × 8 + level] → counts [groups]; see `labels` for what a group is.
+
+    ValueError for the latency view, which no such histogram holds.
+    """
+    _static(by)
     table = counts.reshape(-1, LEVELS)
     if by == "mem_level":
         return np.asarray(table.sum(axis=0))
@@ -78,6 +63,7 @@ def group(counts: I64, stream: StreamTables, by: By) -> I64:
 
 def labels(stream: StreamTables, by: By) -> tuple[str, ...]:
     """Name of each group of `group`; symbols end with one for ops outside every symbol."""
+    _static(by)
     if by == "mem_level":
         return LEVEL_NAMES
     if by == "op_class":
@@ -87,43 +73,77 @@ def labels(stream: StreamTables, by: By) -> tuple[str, ...]:
     return (*stream.symbols, UNKNOWN)
 
 
+def _static(by: By) -> None:
+    if by not in STATIC_VIEWS:
+        raise ValueError(f"a histogram by static op and memory level has no view by {by}")
+
+
 def _summed(values: I64, index: NDArray[np.integer], groups: int) -> I64:
     out = np.zeros(groups, np.int64)
     np.add.at(out, index, values)
     return out
 
 
+def latency_labels(buckets: int) -> tuple[str, ...]:
+    """Cycles of each latency bucket; the last one holds saturated counters too."""
+    return ("0", "1", *(f"{1 << k}-{(2 << k) - 1}" for k in range(1, buckets - 1)))
+
+
+def names(arm: ArmResult, by: By) -> tuple[str, ...]:
+    """Name of each group of an arm's view."""
+    if by == "latency":
+        return () if arm.latency is None else latency_labels(arm.latency.truth.shape[1])
+    return labels(arm.stream, by)
+
+
+def has(arm: ArmResult, by: By) -> bool:
+    """True if the arm has this view."""
+    return by != "latency" or arm.latency is not None
+
+
 def truth(arm: ArmResult, by: By) -> I64:
-    """Population members per group [groups] of one replication."""
+    """Population members per group [groups] of one replication (the first)."""
+    if by == "latency":
+        return np.zeros(0, np.int64) if arm.latency is None else arm.latency.truth[0]
     return group(arm.truth, arm.stream, by)
+
+
+def truths(arm: ArmResult, by: By) -> I64:
+    """Population members among what each replication executed [replications, groups]."""
+    if by == "latency":
+        return np.zeros((len(arm.runs), 0), np.int64) if arm.latency is None else arm.latency.truth
+    if arm.prefix is None:
+        return np.tile(truth(arm, by), (len(arm.runs), 1))
+    return np.stack([group(row, arm.stream, by) for row in arm.prefix.truth])
 
 
 def sampled(arm: ArmResult, by: By) -> I64:
     """Recorded samples per replication and group [replications, groups], all vCPUs together."""
-    return np.stack([group(_total(arm, r, "profile"), arm.stream, by) for r in _reps(arm)])
+    return _counts(arm, arm.runs, arm.latency, by)
+
+
+def _counts(arm: ArmResult, runs: Sequence[RunResult], latency: Latency | None, by: By) -> I64:
+    if by == "latency":
+        return np.zeros((len(runs), 0), np.int64) if latency is None else latency.sampled
+    return np.stack([group(_total(arm, run, "profile"), arm.stream, by) for run in runs])
 
 
 def lost(arm: ArmResult, by: By) -> I64:
     """Population ops lost to the profile [replications, groups], all vCPUs together."""
-    return np.stack([group(_total(arm, r, "lost"), arm.stream, by) for r in _reps(arm)])
+    return np.stack([group(_total(arm, run, "lost"), arm.stream, by) for run in arm.runs])
 
 
-def _reps(arm: ArmResult) -> range:
-    return range(len(arm.runs))
-
-
-def _total(arm: ArmResult, replication: int, what: Literal["profile", "lost"]) -> I64:
+def _total(arm: ArmResult, run: RunResult, what: Literal["profile", "lost"]) -> I64:
     out = np.zeros_like(arm.truth)
-    for vcpu in arm.runs[replication].vcpus:
+    for vcpu in run.vcpus:
         out += getattr(vcpu, what)
     return out
 
 
 def baseline_of(arms: Sequence[ArmResult]) -> ArmResult | None:
     """The arm that others are compared with: `baremetal` by name, else the first without a VM."""
-    bare = [a for a in arms if not a.arm.policies.virtual]
-    named = [a for a in bare if a.arm.name == "baremetal"]
-    return next(iter(named or bare), None)
+    chosen = counterparts.baseline([a.arm for a in arms])
+    return next((a for a in arms if a.arm is chosen), None)
 
 
 def ended_early(arm: ArmResult) -> bool:
@@ -139,68 +159,82 @@ def comparable(arm: ArmResult, baseline: ArmResult | None) -> bool:
     return same and arm.stream.symbols == baseline.stream.symbols
 
 
-@dataclass(frozen=True, slots=True)
-class Distances:
-    """Total variation distances of one arm in one view; fractions in [0, 1].
+Basis = Literal["whole", "prefix"]
+"""Equal executed ops: all of the stream, or those of an arm that ended early."""
 
-    `tvd_excess` is the part of `tvd_vs_baremetal` above `tvd_noise_floor`, per replication, signed.
+
+def basis(arm: ArmResult, baseline: ArmResult | None) -> Basis | None:
+    """What an arm can be compared with baremetal on; None: not at all."""
+    if comparable(arm, baseline):
+        return "whole"
+    return "prefix" if baseline is not None and arm.prefix is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Runs to compare, replication by replication [R], over equal executed ops.
+
+    `independent[r]` is baremetal's replication r + 1 over the ops of replication r; empty if there
+    is but one.
     """
 
-    tvd_vs_truth: Metric
-    tvd_truth_floor: Metric
-    tvd_vs_baremetal: Metric
-    tvd_noise_floor: Metric
-    tvd_excess: Metric
-
-    def as_dict(self) -> dict[str, dict[str, object]]:
-        """Contract names (`profile.<view>`)."""
-        return {name: getattr(self, name).as_dict() for name in self.__slots__}
+    arm: tuple[RunResult, ...]
+    bare: tuple[RunResult, ...]
+    independent: tuple[RunResult, ...]
+    bare_latency: Latency | None
+    independent_latency: Latency | None
 
 
-def distances(arm: ArmResult, baseline: ArmResult | None, by: By) -> Distances:
-    """How far an arm's profile is from the truth and from baremetal's, with noise floors."""
-    counts = sampled(arm, by)
-    p_hat, p = shares(counts), shares(truth(arm, by))
-    n = counts.sum(axis=1)
-    to_truth = [tvd(row, p) for row in p_hat]
-    truth_floor = [tvd_floor(p, float(k)) for k in n]
-    bare = sampled(baseline, by) if baseline is not None and comparable(arm, baseline) else None
-    to_bare, floor = ([], []) if bare is None else _against(counts, bare)
-    excess = np.array(to_bare) - np.array(floor)
-    return Distances(
-        tvd_vs_truth=metric(to_truth, "fraction", SHARE),
-        tvd_truth_floor=metric(truth_floor, "fraction", SHARE),
-        tvd_vs_baremetal=metric(to_bare, "fraction", SHARE),
-        tvd_noise_floor=metric(floor, "fraction", SHARE),
-        tvd_excess=metric(excess, "fraction"),
+def pairs(arm: ArmResult, baseline: ArmResult | None) -> Pairs | None:
+    """What of an arm is compared with what of baremetal; None if nothing can be."""
+    found = basis(arm, baseline)
+    if found is None or baseline is None:
+        return None
+    if found == "prefix" and arm.prefix is not None:
+        p = arm.prefix
+        return Pairs(arm.runs, p.baseline, p.independent, p.latency, p.independent_latency)
+    n = min(len(arm.runs), len(baseline.runs))
+    turn = [(r + 1) % len(baseline.runs) for r in range(n)]
+    several = n > 1
+    latency = baseline.latency
+    turned = None
+    if latency is not None and several:
+        turned = Latency(latency.sampled[turn], latency.truth[turn])
+        latency = Latency(latency.sampled[:n], latency.truth[:n])
+    return Pairs(
+        arm=arm.runs[:n],
+        bare=baseline.runs[:n],
+        independent=tuple(baseline.runs[k] for k in turn) if several else (),
+        bare_latency=latency,
+        independent_latency=turned,
     )
 
 
-def _against(arm: I64, bare: I64) -> tuple[list[float], list[float]]:
-    """Per replication: distance of the arm, and of thinned baremetal, from an independent one.
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Samples to compare [R, groups]; `independent` has no row if there is one replication."""
 
-    Both [replications, groups]. With one replication there is no independent one: NaN.
-    """
-    if min(len(arm), len(bare)) < 2:
-        return [math.nan] * len(arm), [math.nan] * len(arm)
-    to_bare, floor = [], []
-    for r in range(min(len(arm), len(bare))):
-        other = shares(bare[(r + 1) % len(bare)])
-        to_bare.append(tvd(shares(arm[r]), other))
-        floor.append(tvd(shares(thinned(bare[r], int(arm[r].sum()), r)), other))
-    return to_bare, floor
+    arm: I64
+    bare: I64
+    independent: I64
 
 
-def thinned(counts: I64, n: int, key: int) -> I64:
-    """`n` samples of `counts` [groups] drawn without replacement; all if there are fewer."""
-    if n >= counts.sum():
-        return counts
-    rng = np.random.default_rng([key, n])
-    return np.asarray(rng.multivariate_hypergeometric(counts, n, method="marginals"))
+def compared(arm: ArmResult, baseline: ArmResult | None, by: By) -> Profiles | None:
+    """An arm's samples beside baremetal's over equal executed ops; None if there are none."""
+    found = pairs(arm, baseline)
+    if found is None or baseline is None or not (has(arm, by) and has(baseline, by)):
+        return None
+    mine = sampled(arm, by)[: len(found.arm)]
+    bare = _counts(arm, found.bare, found.bare_latency, by)
+    if not found.independent:
+        return Profiles(mine, bare, np.zeros((0, mine.shape[1]), np.int64))
+    other = _counts(arm, found.independent, found.independent_latency, by)
+    return Profiles(mine, bare, other)
 
 
 def share_differences(arm: ArmResult, baseline: ArmResult, by: By) -> F64:
     """Share in the arm minus share in baremetal [replications, groups], paired by replication."""
-    a, b = shares(sampled(arm, by)), shares(sampled(baseline, by))
-    n = min(len(a), len(b))
-    return a[:n] - b[:n]
+    found = compared(arm, baseline, by)
+    if found is None:
+        return np.zeros((0, 0))
+    return shares(found.arm) - shares(found.bare)

@@ -39,6 +39,21 @@ class Metric:
         ci: object = list(self.ci95) if isinstance(self.ci95, tuple) else self.ci95
         return {"mean": self.mean, "ci95": ci, "n": self.n, "unit": self.unit}
 
+    def ends(self) -> tuple[float, float]:
+        """Ends of the interval: the value twice if it is exact, NaN if there is none."""
+        if isinstance(self.ci95, tuple):
+            return self.ci95
+        value = self.mean if self.exact and self.mean is not None else math.nan
+        return value, value
+
+    def complement(self) -> Metric:
+        """1 - this."""
+        if self.mean is None:
+            return self
+        ci = self.ci95
+        turned = (1 - ci[1], 1 - ci[0]) if isinstance(ci, tuple) else ci
+        return Metric(1 - self.mean, turned, self.n, self.unit)
+
     @property
     def exact(self) -> bool:
         """True if replications do not differ."""

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.profiles import tvd_floor
+from analysis.distances import tvd_floor
 from analysis.stats import F64
 
 JITTER = 256

@@ -158,7 +158,8 @@ def same_shares(
         return skip(margin, unit, "no baremetal arm to compare with")
     if arm is baseline:
         return skip(margin, unit, "this is the baseline")
-    if not profiles.comparable(arm, baseline):
+    basis = profiles.basis(arm, baseline)
+    if basis is None:
         return skip(margin, unit, "not the same ops of the same stream (an arm ended early?)")
     names, columns = _columns(arm, baseline, by)
     if not columns.size:
@@ -167,17 +168,24 @@ def same_shares(
         tost(column, margin, unit=unit, what=f"share of {name}", alpha=alpha)
         for name, column in zip(names, columns.T, strict=True)
     ]
-    return _family(every, columns, margin, alpha)
+    found = _family(every, columns, margin, alpha)
+    return found if basis == "whole" else _with(found, found.status, _prefix_note(arm))
+
+
+def _prefix_note(arm: ArmResult) -> str:
+    ops = [v.ended_at_op for run in arm.runs for v in run.vcpus]
+    shown = f"{min(ops):,}" if min(ops) == max(ops) else f"{min(ops):,} to {max(ops):,}"
+    return f"on the common prefix: baremetal stopped where this arm ended, {shown} ops"
 
 
 def _columns(arm: ArmResult, baseline: ArmResult, by: By) -> tuple[list[str], F64]:
     """Names and differences [replications, groups], pp; small groups are added up into one."""
     differences = 100 * profiles.share_differences(arm, baseline, by)
     differences = differences[np.isfinite(differences).all(axis=1)]
-    total = profiles.truth(arm, by)
+    total = profiles.truths(arm, by).sum(axis=0)
     share = total / max(1, int(total.sum()))
     large = share >= SMALL_SHARE
-    names = profiles.labels(arm.stream, by)
+    names = profiles.names(arm, by)
     chosen = [names[i] for i in np.flatnonzero(large)]
     if not differences.size:
         return [], np.zeros((0, 0))

@@ -106,8 +106,16 @@ def _load(
 @set_option
 @format_option
 @click.option("--force", is_flag=True, help="Replace an existing run directory.")
-@click.option("--keep-records", is_flag=True, help="Write records.parquet.")
+@click.option(
+    "--keep-records",
+    is_flag=True,
+    help="Write records.parquet and aux.parquet, and count the latency view.",
+)
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
+@click.option(
+    "--no-band", is_flag=True,
+    help="Do not run replication 0 again at the ends of the UNVERIFIED times.",
+)  # fmt: skip
 def run(
     scenario: str,
     output: Path | None,
@@ -120,6 +128,7 @@ def run(
     force: bool,
     keep_records: bool,
     no_report: bool,
+    no_band: bool,
 ) -> None:
     """Run SCENARIO (a YAML file or a stock name) and print a summary.
 
@@ -138,6 +147,7 @@ def run(
             force=force,
             keep_records=keep_records,
             report=not no_report,
+            band=not no_band,
             argv=tuple(sys.argv[1:]),
         )
         outcome = running.run(loaded, loader.dump(loaded), options)
@@ -215,6 +225,28 @@ def list_(what: str, form: str) -> None:
         click.echo(json.dumps(rows, indent=1, sort_keys=True))
         return
     click.echo(listing.as_table(rows), nl=False)
+
+
+@main.command(epilog=table())
+@click.argument("name", required=False)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def explain(name: str | None, form: str) -> None:
+    """Say what NAME means: a metric, column, ledger label, cause of time or parameter.
+
+    Without NAME, list every name there is.
+    """
+    from reports import explaining
+
+    found = explaining.find(name) if name else list(explaining.entries())
+    if name and not found:
+        fail(ExitCode.USAGE, explaining.problem_with(name))
+    if form == "json":
+        click.echo(json.dumps([e.as_dict() for e in found], indent=1, sort_keys=True))
+        return
+    text = explaining.as_text(found) if name else explaining.as_list(tuple(found))
+    click.echo(text, nl=False)
 
 
 @main.command(epilog=table())

@@ -8,12 +8,12 @@ gives equal bytes. Published schema: `result.schema.json` beside this file.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis import frames, losses, profiles, verdicts
-from analysis.stats import Metric, metric
+from analysis import errors, frames, losses, paired, perturbation, profiles, rlimit, verdicts
+from analysis.distances import distances
+from analysis.stats import metric
 from sim.ledger import LOSS_LABELS
 from sim.scenario.model import UNLIMITED
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.results import Blackouts, RunResult
     from sim.scenario.model import Scenario
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 SYMBOLS_SHOWN = 12
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 """Ways of unmapping that no host has been seen to use: arms with them bound the effect."""
@@ -55,22 +55,76 @@ def _arm(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
         "design": arm.arm.design,
         "setup": setup(arm),
         "ledger": ledger(arm.runs),
-        "replications": [_replication(arm, run) for run in arm.runs],
+        "replications": [_replication(run) for run in arm.runs],
         "loss": {"total": losses.total_loss(arm).as_dict()}
         | {x.value: losses.loss_fraction(arm, x).as_dict() for x in LOSS_LABELS},
         "loss_skew": losses.loss_skew(arm, "symbol").as_dict(),
         "loss_by_symbol": _loss_by_symbol(arm),
         "blackouts": {k: _blackouts(v) for k, v in frames.merged_blackouts(arm).items()},
-        "rlimit": _rlimit(arm.runs),
-        "profile": {v: profiles.distances(arm, baseline, v).as_dict() for v in profiles.VIEWS},
+        "rlimit": _rlimit(arm.runs) | {k: m.as_dict() for k, m in rlimit.metrics(arm).items()},
+        "profile": {v: _distances(arm, baseline, v) for v in profiles.VIEWS},
+        "share_errors": _share_errors(arm, baseline),
         "shares_verdict": verdicts.same_shares(arm, baseline).as_dict(),
-        "wall": _wall(arm).as_dict(),
-        "time_added": _time_added(arm, baseline).as_dict(),
+        "compared_on": _compared_on(arm, baseline),
+        "wall": metric(perturbation.walls_ms(arm.runs, arm.clock_hz), "ms").as_dict(),
+        "time_added": perturbation.time_added(arm, baseline).as_dict(),
+        "time_band": _time_band(arm, baseline),
+        "time_band_moved": [] if arm.band is None else list(arm.band.moved),
+        "paired": {
+            quantity: {restart: m.as_dict() for restart, m in sides.items()}
+            for quantity, sides in paired.differences(arm, baseline).items()
+        },
         "counts": _counts(arm.runs),
         "unmap_rate_per_s": arm.unmap_rate_per_s,
-        "ended_at_op": min(v.ended_at_op for run in arm.runs for v in run.vcpus),
+        "ended_at_op": _ended_at_op(arm),
         "verdict": "; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
+        "hold": None if arm.hold is None else _arm(arm.hold, paired.twin(baseline, "hold")),
     }
+
+
+def _distances(arm: ArmResult, baseline: ArmResult | None, view: profiles.By) -> dict[str, Any]:
+    return {name: m.as_dict() for name, m in distances(arm, baseline, view).items()}
+
+
+def _ended_at_op(arm: ArmResult) -> int:
+    return min(v.ended_at_op for run in arm.runs for v in run.vcpus)
+
+
+def _compared_on(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
+    found = profiles.basis(arm, baseline)
+    return {"basis": found, "ops": None if found is None else _ended_at_op(arm)}
+
+
+def _time_band(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
+    return {
+        cause: {
+            "here_ms": x.here_ms, "low_ms": x.low_ms, "high_ms": x.high_ms,
+            "unmapping_ms": x.unmapping_ms,
+        }
+        for cause, x in perturbation.added(arm, baseline).items()
+    }  # fmt: skip
+
+
+def _share_errors(arm: ArmResult, baseline: ArmResult | None) -> list[dict[str, Any]]:
+    """The symbols that are largest in the truth; intervals are per symbol, verdicts per family."""
+    whole = profiles.truths(arm, "symbol").sum(axis=0)
+    share = profiles.shares(whole)
+    names = profiles.names(arm, "symbol")
+    order = (-whole).argsort(kind="stable")
+    present = order[whole[order] > 0]
+    to_truth = errors.metrics(errors.against_truth(arm, "symbol")[:, present])
+    to_bare = errors.metrics(errors.against_baremetal(arm, baseline, "symbol")[:, present])
+    return [
+        {
+            "symbol": names[k],
+            "share": float(share[k]),
+            "vs_truth": a.as_dict(),
+            "vs_baremetal": b.as_dict(),
+            "differs_from_truth": a_differs,
+            "differs_from_baremetal": b_differs,
+        }
+        for k, (a, a_differs), (b, b_differs) in zip(present, to_truth, to_bare, strict=True)
+    ][:SYMBOLS_SHOWN]
 
 
 def setup(arm: ArmResult) -> dict[str, Any]:
@@ -109,7 +163,7 @@ def ledger(runs: Sequence[RunResult]) -> dict[str, dict[str, int]]:
     return total
 
 
-def _replication(arm: ArmResult, run: RunResult) -> dict[str, Any]:
+def _replication(run: RunResult) -> dict[str, Any]:
     population = losses.population_ops(run)
     lost = sum(losses.lost_ops(run, label) for label in LOSS_LABELS)
     return {
@@ -132,10 +186,14 @@ def _blackouts(b: Blackouts) -> dict[str, Any]:
         "count": b.count,
         "ops": b.ops,
         "ticks": b.ticks,
-        "ops_max": b.ops_max,
+        "ops_mean": b.ops / b.count if b.count else None,
         "ops_p50": frames.hist_quantile(b.ops_hist, 0.5),
         "ops_p99": frames.hist_quantile(b.ops_hist, 0.99),
-        "mean": b.ops / b.count if b.count else None,
+        "ops_max": b.ops_max,
+        "ticks_mean": b.ticks / b.count if b.count else None,
+        "ticks_p50": frames.hist_quantile(b.ticks_hist, 0.5),
+        "ticks_p99": frames.hist_quantile(b.ticks_hist, 0.99),
+        "ticks_max": b.ticks_max,
     }
 
 
@@ -158,27 +216,6 @@ def _counts(runs: Sequence[RunResult]) -> dict[str, int]:
         "ordinary_exits": sum(v.ordinary_exits for v in vcpus),
         "zaps": sum(run.zaps for run in runs),
     }
-
-
-def _walls_ms(arm: ArmResult) -> list[float]:
-    """Wall time of each replication, ms, mean over vCPUs [replications]."""
-    per_ms = 64 * arm.clock_hz / 1e3
-    return [
-        math.fsum(v.ledgers.time.wall for v in run.vcpus) / len(run.vcpus) / per_ms
-        for run in arm.runs
-    ]
-
-
-def _wall(arm: ArmResult) -> Metric:
-    return metric(_walls_ms(arm), "ms")
-
-
-def _time_added(arm: ArmResult, baseline: ArmResult | None) -> Metric:
-    """Wall time above baremetal's, paired by replication, fraction of baremetal's."""
-    if baseline is None or not profiles.comparable(arm, baseline):
-        return metric([], "fraction")
-    pairs = zip(_walls_ms(arm), _walls_ms(baseline), strict=False)
-    return metric([a / b - 1 if b else math.nan for a, b in pairs], "fraction")
 
 
 def _loss_by_symbol(arm: ArmResult) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ class Options:
     force: bool
     keep_records: bool
     report: bool
+    band: bool
     argv: tuple[str, ...]
 
 
@@ -75,6 +76,7 @@ def _simulate(
                 engine=options.engine,
                 jobs=options.jobs,
                 keep_records=options.keep_records,
+                band=options.band,
                 progress=callback,
             ):
                 arms.append(arm)
@@ -141,6 +143,7 @@ def _write(
             "engine": options.engine,
             "jobs": options.jobs,
             "keep_records": options.keep_records,
+            "band": options.band,
             "interrupted": described["interrupted"],
         },
         log=log,

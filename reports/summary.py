@@ -58,6 +58,7 @@ def sections(name: str, result: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("predicted records", record_lines(arm)),
         ("predicted unmapping", unmap_lines(arm)),
         ("predicted end", end_lines(arm)),
+        ("hold and resync", paired_lines(arm, base)),
     ]
     return [(title, found) for title, lines in rows if (found := list(lines))]
 
@@ -76,7 +77,14 @@ GLANCE = ("predicted", "ops lost", "skew", "time added", "locked", "RLIMIT exits
 def glance(result: dict[str, Any]) -> list[tuple[str, ...]]:
     """One row of text per arm, columns GLANCE."""
     base = baseline(result)
-    return [_glance_row(name, result["arms"][name], base) for name in result["arm_order"]]
+    rows = []
+    for name in result["arm_order"]:
+        arm = result["arms"][name]
+        rows.append(_glance_row(name, arm, base))
+        if arm["hold"] is not None:
+            twin = base if base is None or base["hold"] is None else base["hold"]
+            rows.append(_glance_row(f"{name} (hold)", arm["hold"], twin))
+    return rows
 
 
 def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
@@ -220,11 +228,10 @@ def time_by_cause(arm: Arm) -> dict[str, float]:
     }
 
 
-def time_added(arm: Arm, base: Arm) -> dict[str, float]:
-    """Time by cause beyond baremetal's, ms, causes that differ, largest first."""
-    mine, theirs = time_by_cause(arm), time_by_cause(base)
-    extra = {c: mine[c] - theirs.get(c, 0.0) for c in mine if c not in ("wall", "running")}
-    return dict(sorted(((c, x) for c, x in extra.items() if x), key=lambda x: (-abs(x[1]), x[0])))
+def time_added(arm: Arm) -> dict[str, float]:
+    """Time by cause beyond baremetal's over equal ops, ms, largest first."""
+    extra = {c: x["here_ms"] for c, x in arm["time_band"].items() if c != "total" and x["here_ms"]}
+    return dict(sorted(extra.items(), key=lambda x: (-abs(x[1]), x[0])))
 
 
 def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
@@ -236,14 +243,24 @@ def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         yield f"{wall}; not compared (other ops than baremetal)"
     else:
         yield f"{wall}, {with_interval(arm['time_added'], 100, '%')} above baremetal"
-        parts = [
-            f"{cause} {extra:+.3g} ms ({100 * extra / base['wall']['mean']:+.2g} %)"
-            for cause, extra in time_added(arm, base).items()
-        ]
+        parts = [f"{cause} {extra:+.3g} ms" for cause, extra in time_added(arm).items()]
         if parts:
             yield "by cause: " + ", ".join(parts)
+    yield from end_of_band_lines(arm)
     if arm["setup"]["virtual"] and arm["setup"]["backing"] != "none":
         yield band_line(arm)
+
+
+def end_of_band_lines(arm: Arm) -> Iterator[str]:
+    """Time added with every UNVERIFIED time at the ends of its range."""
+    total = arm["time_band"].get("total")
+    if total is None or total["low_ms"] is None:
+        return
+    text = f"{total['low_ms']:.3g} to {total['high_ms']:.3g} ms added over the ranges of the "
+    text += "UNVERIFIED times"
+    if total["unmapping_ms"] is not None:
+        text += f"; {total['unmapping_ms']:.3g} ms if unpinning removes the stage 2 entries too"
+    yield text
 
 
 def band_ms(arm: Arm) -> tuple[float, float]:
@@ -331,5 +348,14 @@ def end_lines(arm: Arm) -> Iterator[str]:
     if at < whole or arm["verdict"]:
         reason = f": {printable(arm['verdict'])}" if arm["verdict"] else ""
         yield f"ended at op {at:,} of {whole:,}{reason}"
-    if arm["setup"]["restart"] == "resync":
-        yield "restart: resync pairs arms artificially; read it beside the same arm with hold"
+
+
+def paired_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
+    """Differences from baremetal of a resync arm, each beside that of its hold twin."""
+    if arm["setup"]["restart"] != "resync" or arm is base:
+        return
+    for quantity, sides in arm["paired"].items():
+        unit = sides["hold"]["unit"]
+        texts = [f"{side} {with_interval(sides[side], 1, unit)}" for side in ("hold", "resync")]
+        yield f"{quantity} minus baremetal's: {', '.join(texts)}"
+    yield "resync pairs arms artificially; hold is what the architecture does"

@@ -1,16 +1,21 @@
-"""Parquet tables of a run: plain columns, zstd, no pandas metadata, equal bytes for equal input."""
+"""Parquet tables of a run: plain columns, zstd, no pandas metadata, equal bytes for equal input.
+
+Types come from the column dictionary (`sim.columns`), and so do the unit, the meaning and the
+allowed values in each field's metadata.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis import frames
+from analysis import frames, rlimit
 from analysis.profiles import VIEWS
-from sim.results import RECORD_DT
+from sim.columns import COLUMNS, Column
+from sim.results import AUX_DT, RECORD_DT
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
@@ -24,9 +29,11 @@ def write(
         "profile.parquet": _profiles(arms),
         "ledger.parquet": frames.df_ledger(arms),
         "blackouts.parquet": frames.df_blackouts(arms),
+        "locked.parquet": rlimit.df_locked(arms),
     }
     if records_of_seed is not None:
         tables["records.parquet"] = df_records(arms, records_of_seed)
+        tables["aux.parquet"] = df_aux(arms)
     for name, frame in tables.items():
         write_parquet(frame, folder / name)
     return list(tables)
@@ -57,10 +64,39 @@ def df_records(arms: Sequence[ArmResult], seed: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def df_aux(arms: Sequence[ArmResult]) -> pd.DataFrame:
+    """arm, replication, then the columns of `sim.results.AUX_DT`: every AUX transaction."""
+    parts = []
+    for arm in arms:
+        for run in arm.runs:
+            for vcpu in run.vcpus:
+                part = pd.DataFrame({name: vcpu.aux[name] for name in AUX_DT.names or ()})
+                part.insert(0, "replication", run.replication)
+                part.insert(0, "arm", arm.arm.name)
+                parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def schema(columns: Sequence[str]) -> Any:
+    """The Arrow schema of named columns, dictionary in the metadata."""
+    import pyarrow
+
+    return pyarrow.schema([_field(COLUMNS[name]) for name in columns])
+
+
+def _field(column: Column) -> Any:
+    import pyarrow
+
+    about = {"unit": column.unit, "meaning": column.meaning, "values": ", ".join(column.values)}
+    kept = {key: text for key, text in about.items() if text}
+    return pyarrow.field(column.name, pyarrow.type_for_alias(column.dtype), metadata=kept)
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """One table, without an index."""
+    """One table, without an index; its columns are those of the dictionary."""
     import pyarrow
     import pyarrow.parquet
 
-    table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    table = pyarrow.Table.from_pandas(frame, schema(list(frame.columns)), preserve_index=False)
+    table = table.replace_schema_metadata(None)
     pyarrow.parquet.write_table(table, path, compression="zstd")

@@ -7,21 +7,22 @@ changes nothing; results are reduced in replication order from integers.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import draws, resolve
-from sim.machine import MachineSpec, Run, simulate
+from sim import counterparts, draws, resolve
+from sim.machine import Run, simulate
 from sim.results import RunResult
 from sim.scenario.model import Arm, Recorded, Scenario, Settings
-from sim.spe.filter import Filter
 from sim.spe.record import expand
-from sim.workload.arrays import LEVEL_STRIDE, Stream
+from sim.truth import latency_counts, latency_truth, truth
+from sim.workload.arrays import Stream
 
 I64 = NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
@@ -43,12 +44,52 @@ class StreamTables:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """Latency view of runs that kept their records: samples and truth by bucket [R, B]."""
+
+    sampled: I64
+    truth: I64
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What an arm that ended early is compared with: its own ops, replication by replication.
+
+    `baseline[r]` is baremetal's replication r, run again and stopped at the ops at which the arm's
+    replication r ended; `independent[r]` is its replication r + 1, stopped there too (empty with
+    one replication). `truth` [R, cells] counts exactly those ops. Latencies as in `Latency`.
+    """
+
+    truth: I64
+    baseline: tuple[RunResult, ...]
+    independent: tuple[RunResult, ...]
+    latency: Latency | None = None
+    independent_latency: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Replication 0 at the ends of every UNVERIFIED time that the scenario leaves open.
+
+    `unmapping` is the high end with stage 2 entries removed at each unpin; None if nothing is
+    unpinned, or the arm does so anyway.
+    """
+
+    moved: tuple[str, ...]
+    low: RunResult
+    high: RunResult
+    unmapping: RunResult | None
+
+
+@dataclass(frozen=True, slots=True)
 class ArmResult:
     """One arm: its runs in replication order, and the truth that they sample.
 
-    `truth` counts population members that pass the filters among the ops that one replication
-    executed, summed over vCPUs, by static × LEVEL_STRIDE + level. With a latency filter it is the
-    expected number, from the same quantile tables. `unmap_rate_per_s` is per vCPU, measured.
+    `truth` counts population members that pass the filters among the ops that replication 0
+    executed, summed over vCPUs, by static × LEVEL_STRIDE + level; it is that of every replication
+    unless the arm ended early: then see `prefix`. With a latency filter it is the expected number,
+    from the same quantile tables. `unmap_rate_per_s` is per vCPU, measured. `hold` is the twin of
+    an arm with `restart: resync`; `latency` exists only if records were kept.
     """
 
     arm: Arm
@@ -57,6 +98,10 @@ class ArmResult:
     truth: I64
     clock_hz: int
     unmap_rate_per_s: float | None
+    latency: Latency | None = None
+    prefix: Prefix | None = None
+    hold: ArmResult | None = None
+    band: Band | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,44 +111,153 @@ class _Unit:
     replication: int
     engine: str
     keep_records: bool
+    ends: tuple[int, ...] = ()
 
 
 def run(
     scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    progress: Progress | None = None,
+    band: bool = False, progress: Progress | None = None,
 ) -> tuple[ArmResult, ...]:  # fmt: skip
     """Run every arm and replication; raises LawBrokenError if a conservation law breaks."""
     return tuple(
-        run_arms(scenario, engine=engine, jobs=jobs, keep_records=keep_records, progress=progress)
-    )
+        run_arms(
+            scenario, engine=engine, jobs=jobs, keep_records=keep_records, band=band,
+            progress=progress,
+        )
+    )  # fmt: skip
 
 
 def run_arms(
     scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    progress: Progress | None = None,
+    band: bool = False, progress: Progress | None = None,
 ) -> Iterator[ArmResult]:  # fmt: skip
-    """Like `run`, yielding each arm when all of its replications are there."""
+    """Like `run`, yielding each arm when all of its replications are there.
+
+    With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times.
+    """
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
         _stream(arm.settings)
-    total = len(scenario.arms) * scenario.replications
-    done = 0
     pool = _pool(jobs)
+    batch = _Batch(scenario, engine, keep_records, band, pool, progress)
     try:
         for arm in scenario.arms:
-            units = [
-                _Unit(arm, scenario.seed, replication, engine, keep_records)
-                for replication in range(scenario.replications)
-            ]
-            runs: list[RunResult | None] = [None] * len(units)
-            for finished, (replication, result) in enumerate(_results(pool, units), 1):
-                runs[replication] = result
-                done += 1
-                if progress is not None:
-                    progress(done, total, f"{arm.name} {finished}/{len(units)}")
-            yield _arm_result(arm, tuple(result for result in runs if result is not None))
+            yield batch.arm(arm)
     finally:
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Batch:
+    """The units of one scenario, run in a pool or here, with progress."""
+
+    def __init__(
+        self, scenario: Scenario, engine: str, keep_records: bool, band: bool,
+        pool: ProcessPoolExecutor | None, progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self._scenario, self._engine, self._keep = scenario, engine, keep_records
+        self._band, self._pool, self._progress = band, pool, progress
+        self._done = 0
+        self._total = sum(self._units_of(arm) for arm in scenario.arms)
+
+    def _units_of(self, arm: Arm) -> int:
+        twins = 1 if counterparts.hold_twin(arm) is None else 2
+        ends = len(counterparts.ends(arm)) if self._band else 0
+        return twins * self._scenario.replications + ends
+
+    def arm(self, arm: Arm) -> ArmResult:
+        """An arm and everything that is run beside it."""
+        twin = counterparts.hold_twin(arm)
+        hold = None if twin is None else self._result(twin, f"{arm.name} (hold)", None, None)
+        return self._result(arm, arm.name, hold, self._ends(arm) if self._band else None)
+
+    def _result(self, arm: Arm, label: str, hold: ArmResult | None, band: Band | None) -> ArmResult:
+        units = [self._unit(arm, r) for r in range(self._scenario.replications)]
+        runs = self._run(units, label)
+        stream = _stream(arm.settings)
+        return ArmResult(
+            arm=arm,
+            stream=_tables(stream, arm.settings),
+            runs=runs,
+            truth=truth(stream, resolve.machine_spec(arm, stream), runs[0]),
+            clock_hz=arm.settings.cpu.clock,
+            unmap_rate_per_s=_unmap_rate(arm, runs),
+            latency=self._latency(arm, runs),
+            prefix=self._prefix(arm, runs),
+            hold=hold,
+            band=band,
+        )
+
+    def _unit(self, arm: Arm, replication: int, ends: tuple[int, ...] = ()) -> _Unit:
+        return _Unit(arm, self._scenario.seed, replication, self._engine, self._keep, ends)
+
+    def _run(self, units: Sequence[_Unit], label: str, *, counted: bool = True) -> _Runs:
+        """Results in the order of `units`; `counted` units are part of the announced total."""
+        runs: dict[int, RunResult] = {}
+        for finished, (index, result) in zip(count(1), _results(self._pool, units), strict=False):
+            runs[index] = result
+            self._done += counted
+            if self._progress is not None:
+                self._progress(self._done, self._total, f"{label} {finished}/{len(units)}")
+        return tuple(runs[index] for index in range(len(units)))
+
+    def _latency(self, arm: Arm, runs: _Runs) -> Latency | None:
+        if not self._keep or not runs:
+            return None
+        stream = _stream(arm.settings)
+        spec = resolve.machine_spec(arm, stream)
+        seed = self._scenario.seed
+        return Latency(
+            np.stack([latency_counts(stream, arm.settings, seed, run) for run in runs]),
+            np.stack([latency_truth(stream, spec, arm.settings, run) for run in runs]),
+        )
+
+    def _prefix(self, arm: Arm, runs: _Runs) -> Prefix | None:
+        """Baremetal on the ops of an arm that ended early; None if there is nothing to run."""
+        stream = _stream(arm.settings)
+        base = counterparts.baseline(self._scenario.arms)
+        ends = [tuple(vcpu.ended_at_op for vcpu in run.vcpus) for run in runs]
+        early = any(op < stream.ops for row in ends for op in row)
+        if not early or base is None or base.name == arm.name:
+            return None
+        if not counterparts.same_stream(arm, base):
+            return None
+        base = base.model_copy(update={"settings": _restarting_like(base, arm)})
+        label = f"{base.name} on the prefix of {arm.name}"
+        same = self._stopped(base, ends, 0, label)
+        other = self._stopped(base, ends, 1, label) if len(runs) > 1 else ()
+        executed = [tuple(v.ended_at_op for v in run.vcpus) for run in same + other]
+        mine = self._truths(arm, runs)
+        if executed != (ends + ends)[: len(executed)]:
+            return None  # baremetal ended before that
+        if not np.array_equal(mine, self._truths(base, same)):
+            return None  # another population or filter
+        return Prefix(mine, same, other, self._latency(base, same), self._latency(base, other))
+
+    def _stopped(self, base: Arm, ends: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
+        n = len(ends)
+        units = [self._unit(base, (r + shift) % n, ends[r]) for r in range(n)]
+        return self._run(units, label, counted=False)
+
+    def _truths(self, arm: Arm, runs: _Runs) -> I64:
+        stream = _stream(arm.settings)
+        spec = resolve.machine_spec(arm, stream)
+        return np.stack([truth(stream, spec, run) for run in runs])
+
+    def _ends(self, arm: Arm) -> Band:
+        at = counterparts.ends(arm)
+        units = [self._unit(end, 0) for end in at.values()]
+        found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
+        low, high = found["low"], found["high"]
+        return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
+
+
+_Runs = tuple[RunResult, ...]
+
+
+def _restarting_like(base: Arm, arm: Arm) -> Settings:
+    """A hold twin is compared with baremetal under hold too."""
+    spe = base.settings.spe.model_copy(update={"restart": arm.settings.spe.restart})
+    return base.settings.model_copy(update={"spe": spe})
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor | None:
@@ -113,14 +267,15 @@ def _pool(jobs: int) -> ProcessPoolExecutor | None:
 
 
 def _results(
-    pool: ProcessPoolExecutor | None, units: list[_Unit]
+    pool: ProcessPoolExecutor | None, units: Sequence[_Unit]
 ) -> Iterator[tuple[int, RunResult]]:
+    """(index of the unit, its result), in the order of finishing."""
     if pool is None:
-        for unit in units:
-            yield unit.replication, _run_unit(unit)
+        for index, unit in enumerate(units):
+            yield index, _run_unit(unit)
         return
     futures: dict[Future[RunResult], int] = {
-        pool.submit(_run_unit, unit): unit.replication for unit in units
+        pool.submit(_run_unit, unit): index for index, unit in enumerate(units)
     }
     for future in as_completed(futures):
         yield futures[future], future.result()
@@ -129,7 +284,7 @@ def _results(
 def _run_unit(unit: _Unit) -> RunResult:
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
-    run = Run(unit.arm.name, unit.seed, unit.replication, unit.keep_records)
+    run = Run(unit.arm.name, unit.seed, unit.replication, unit.keep_records, ends=unit.ends)
     return simulate(spec, (stream,), run, unit.engine)
 
 
@@ -155,19 +310,6 @@ def _stream(settings: Settings) -> Stream:
     return _stream_of(_Keyed(resolve.stream_key(settings), settings))
 
 
-def _arm_result(arm: Arm, runs: tuple[RunResult, ...]) -> ArmResult:
-    stream = _stream(arm.settings)
-    spec = resolve.machine_spec(arm, stream)
-    return ArmResult(
-        arm=arm,
-        stream=_tables(stream, arm.settings),
-        runs=runs,
-        truth=truth(stream, spec, runs[0]),
-        clock_hz=arm.settings.cpu.clock,
-        unmap_rate_per_s=_unmap_rate(arm, runs),
-    )
-
-
 def _tables(stream: Stream, settings: Settings) -> StreamTables:
     return StreamTables(
         name=stream.name,
@@ -179,22 +321,6 @@ def _tables(stream: Stream, settings: Settings) -> StreamTables:
         symbols=stream.symbols,
         build_seconds=stream.build_seconds,
     )
-
-
-def truth(stream: Stream, spec: MachineSpec, run: RunResult) -> I64:
-    """Exact ground truth of one replication (see `ArmResult`)."""
-    counts = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
-    for vcpu in run.vcpus:
-        stream.count(0, vcpu.ended_at_op, counts)
-    return counts * _passing_share(stream, spec.filter) // 256
-
-
-def _passing_share(stream: Stream, spec: Filter) -> I64:
-    """Of 256 latency quantiles, how many pass, by static × LEVEL_STRIDE + level."""
-    table = stream.latency().reshape(-1, 256)
-    passing = (table >= spec.min_latency).sum(axis=1)
-    rows = stream.rows()[:, None] + np.arange(LEVEL_STRIDE)
-    return np.asarray(passing[rows].reshape(-1) * spec.passes)
 
 
 def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:

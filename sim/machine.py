@@ -92,6 +92,8 @@ class Run:
     replication: int
     keep_records: bool = False
     keep_log: bool = False
+    ends: tuple[int, ...] = ()
+    """First op that a vCPU does not execute, per vCPU; empty: the stream's end."""
 
 
 @dataclass(slots=True)
@@ -265,7 +267,9 @@ class Machine:
         if self.spec.random_start:
             gap = self.spec.interval + 1
             start = stream.op_of_pop(draws.below(self._key(index, "start"), 0, gap))
-        return Plan(start, stream.ops, self.spec.switch_ticks, self.spec.away_ticks)
+        ends = self.run_spec.ends
+        end = min(stream.ops, ends[index]) if ends else stream.ops
+        return Plan(start, end, self.spec.switch_ticks, self.spec.away_ticks)
 
     # --- configuration -------------------------------------------------------------------
 

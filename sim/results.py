@@ -99,6 +99,7 @@ class Blackouts:
     ops: int = 0
     ticks: int = 0
     ops_max: int = 0
+    ticks_max: int = 0
     ops_hist: dict[int, int] = field(default_factory=dict)
     ticks_hist: dict[int, int] = field(default_factory=dict)
 
@@ -108,6 +109,7 @@ class Blackouts:
         self.ops += ops
         self.ticks += ticks
         self.ops_max = max(self.ops_max, ops)
+        self.ticks_max = max(self.ticks_max, ticks)
         for hist, value in ((self.ops_hist, ops), (self.ticks_hist, ticks)):
             index = log_linear_bin(value)
             hist[index] = hist.get(index, 0) + 1
@@ -124,6 +126,10 @@ class RlimitCounts:
     config_enomem: int = 0
     excess_bytes_max: int = 0
     locked_bytes_peak: int = 0
+
+
+MAX_POINTS = 4096
+"""Changes of a locked-memory account that a run keeps; later ones are counted, not traced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sim.results import LockedPoint, RlimitCounts
-
-MAX_POINTS = 4096
+from sim.results import MAX_POINTS, LockedPoint, RlimitCounts
 
 
 @dataclass(slots=True)

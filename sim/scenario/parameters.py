@@ -7,6 +7,7 @@ defaults of ordinary settings: rows for a report, changed where `Parameter.setti
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -81,6 +82,19 @@ def _spec(row: dict[str, Any]) -> object:
     if "value" in row:
         return row["value"]
     return {"kind": "uniform", "low": row["low"], "high": row["high"]}
+
+
+_SPAN = re.compile(r"([0-9.]+) (ns|us|ms|s) to ([0-9.]+) (ns|us|ms|s)\b")
+
+
+def span(name: str) -> tuple[TimeDistribution, TimeDistribution]:
+    """Low and high end of the plausible range of an UNVERIFIED time, from its `range` text."""
+    found = _SPAN.match(PARAMETERS[name].range)
+    if found is None:
+        raise ValueError(f"{name}: the range of an UNVERIFIED time begins like '0.1 us to 5 us'")
+    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
+    low, low_unit, high, high_unit = found.groups()
+    return adapter.validate_python(low + low_unit), adapter.validate_python(high + high_unit)
 
 
 def problem_with(name: str, value: TimeDistribution | None) -> str | None:

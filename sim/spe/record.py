@@ -71,15 +71,8 @@ def expand(
     if n == 0:
         return records
     ops = np.ascontiguousarray(written[:, 0])
-    order = np.argsort(ops, kind="stable")
-    located = np.empty((n, 4), np.int64)
-    sorted_out = np.empty((n, 4), np.int64)
-    _locate_sorted(stream.arrays, ops[order], sorted_out)
-    located[order] = sorted_out
-    static, level, slot, el = located.T
-    row = stream.rows()[static] + level
-    byte = (draws.mix64_array(latency_key, ops) & np.uint64(255)).astype(np.int64)
-    total = stream.latency()[(row << 8) + byte] // TICKS_PER_CYCLE
+    static, level, slot, el = _located(stream, ops).T
+    total = _cycles(stream, ops, static, level, latency_key)
     noise = draws.mix64_array(latency_key ^ 0x5350_4500, ops)
     records["vcpu"], records["tid"] = vcpu, tid
     records["op"], records["insn"], records["el"], records["level"] = ops, static, el, level
@@ -98,6 +91,31 @@ def expand(
     records["source"] = np.where(loads, facts.level_source[level], 0)
     records["t_select"], records["t_write"] = written[:, 1], written[:, 2]
     return records
+
+
+def total_cycles(stream: Stream, ops: I64, facts: CoreFacts, latency_key: int) -> I64:
+    """The TOTAL counter of each op's record [n], cycles, without the rest of the record."""
+    if ops.size == 0:
+        return np.empty(0, np.int64)
+    located = _located(stream, ops)
+    total = _cycles(stream, ops, located[:, 0], located[:, 1], latency_key)
+    return np.minimum(total, facts.counter_max)
+
+
+def _located(stream: Stream, ops: I64) -> I64:
+    """static, level, slot, el of each op [n, 4], in the order of `ops`."""
+    order = np.argsort(ops, kind="stable")
+    located, in_order = np.empty((ops.size, 4), np.int64), np.empty((ops.size, 4), np.int64)
+    _locate_sorted(stream.arrays, ops[order], in_order)
+    located[order] = in_order
+    return located
+
+
+def _cycles(stream: Stream, ops: I64, static: I64, level: I64, latency_key: int) -> I64:
+    """Unsaturated cycles in flight [n]: the quantile that the op's hash picks."""
+    row = stream.rows()[static] + level
+    byte = (draws.mix64_array(latency_key, ops) & np.uint64(255)).astype(np.int64)
+    return np.asarray(stream.latency()[(row << 8) + byte] // TICKS_PER_CYCLE)
 
 
 def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[np.uint64]:

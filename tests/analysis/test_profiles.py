@@ -1,49 +1,20 @@
-"""Distances between profiles and their noise floors."""
+"""Profiles: groups, what is compared with what."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 
 from analysis import profiles
-from analysis.profiles import distances, tvd, tvd_floor
+from sim import truth
 from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells, stream
 
 
-def test_tvd_is_half_the_moved_mass_twice() -> None:
-    """Moving 10 % of a profile from one symbol to another is a distance of 0.1."""
-    assert tvd(np.array([0.5, 0.5]), np.array([0.4, 0.6])) == pytest.approx(0.1)
-    assert tvd(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1
-
-
-@pytest.mark.parametrize("n2", [math.inf, 10_000.0])
-def test_floor_is_the_mean_distance_of_perfect_profiles(n2: float) -> None:
-    """E[TVD] of multinomial profiles, one or two of them: 300 trials, 4 SE plus 1 % of bias."""
-    rng = np.random.default_rng(2)
-    p = 1 / np.arange(1, 101)
-    p /= p.sum()
-    n = 20_000
-    found = []
-    for _ in range(300):
-        other = p if math.isinf(n2) else rng.multinomial(int(n2), p) / n2
-        found.append(tvd(rng.multinomial(n, p) / n, other))
-    error = float(np.std(found)) / math.sqrt(len(found))
-    expected = tvd_floor(p, n, n2)
-    assert abs(float(np.mean(found)) - expected) < 4 * error + 0.01 * expected
-
-
-def test_no_samples_have_no_floor() -> None:
-    """A floor of nothing is not a number."""
-    assert math.isnan(tvd_floor(np.array([0.5, 0.5]), 0))
-
-
 def test_groups_keep_every_count() -> None:
-    """All four views of a histogram add up to the same total, and name each group."""
+    """All four static views of a histogram add up to the same total, and name each group."""
     table = stream()
     counts = cells(SHARES, OPS)
-    for by in profiles.VIEWS:
+    for by in profiles.STATIC_VIEWS:
         grouped = profiles.group(counts, table, by)
         assert grouped.sum() == counts.sum()
         assert len(profiles.labels(table, by)) == grouped.size
@@ -63,66 +34,6 @@ def test_ops_outside_symbols_are_counted() -> None:
     assert grouped[-1] == OPS * SHARES[0]
 
 
-def test_same_samples_have_no_excess_exactly() -> None:
-    """An arm with baremetal's own samples is 0 in excess, not nearly 0."""
-    bare = arm(Plan())
-    found = distances(arm(Plan(name="v6", design="v6")), bare, "symbol")
-    assert (found.tvd_excess.mean, found.tvd_excess.ci95) == (0, "exact")
-    assert found.tvd_vs_baremetal == found.tvd_noise_floor
-
-
-def excess_seen(plan: Plan, trials: int) -> float:
-    """How often the interval of the excess lies above zero."""
-    hits = 0
-    for k in range(trials):
-        bare = arm(Plan(replications=plan.replications, seed=10_000 + k))
-        other = arm(Plan(**{f: getattr(plan, f) for f in plan.__slots__} | {"seed": k}))
-        ci = distances(other, bare, "symbol").tvd_excess.ci95
-        hits += isinstance(ci, tuple) and ci[0] > 0
-    return hits / trials
-
-
-def test_noise_is_not_called_skew() -> None:
-    """False positives of `excess > 0` under independent noise: 400 trials, 2.5 % + 4 SE."""
-    rate = excess_seen(Plan(name="x", replications=8), 400)
-    assert rate <= 0.025 + 4 * math.sqrt(0.025 * 0.975 / 400)
-
-
-def test_fewer_samples_are_not_called_skew() -> None:
-    """An arm with a third of the samples is noisier; the floor is thinned to match."""
-    rate = excess_seen(Plan(name="x", samples=333, replications=8), 400)
-    assert rate <= 0.025 + 4 * math.sqrt(0.025 * 0.975 / 400)
-
-
-def test_skew_is_found() -> None:
-    """Positive control: 8 points moved from one symbol to another."""
-    biased = Plan(name="x", shares=(0.42, 0.38, 0.15, 0.05), replications=8)
-    assert excess_seen(biased, 50) > 0.95
-
-
-def test_arms_that_ended_early_are_not_compared() -> None:
-    """A profile of a prefix says nothing about the whole: no distance from baremetal."""
-    found = distances(arm(Plan(name="x", design="v6", ended_at=1000)), arm(Plan()), "symbol")
-    assert found.tvd_vs_baremetal.mean is None
-    assert found.tvd_vs_truth.mean is not None
-
-
-def test_one_replication_is_not_judged() -> None:
-    """Without an independent baremetal run there is no measured floor."""
-    found = distances(arm(Plan(name="x", replications=1)), arm(Plan(replications=1)), "symbol")
-    assert found.tvd_excess.mean is None
-
-
-def test_thinning_takes_from_what_is_there() -> None:
-    """A thinned profile has n samples, none more than before, and is reproducible."""
-    counts = np.array([100, 0, 50, 7])
-    thin = profiles.thinned(counts, 60, 3)
-    assert thin.sum() == 60
-    assert (thin <= counts).all()
-    assert (thin == profiles.thinned(counts, 60, 3)).all()
-    assert profiles.thinned(counts, 1000, 3) is counts
-
-
 def test_baseline_is_the_arm_called_baremetal() -> None:
     """By name first, then the first without a hypervisor, else none."""
     bare, other, virtual = (
@@ -133,3 +44,28 @@ def test_baseline_is_the_arm_called_baremetal() -> None:
     assert profiles.baseline_of([virtual, other, bare]) is bare
     assert profiles.baseline_of([virtual, other]) is other
     assert profiles.baseline_of([virtual]) is None
+
+
+def test_the_latency_view_is_no_histogram_of_static_ops() -> None:
+    """Asking for it there is an error, not a wrong answer."""
+    with pytest.raises(ValueError, match="latency"):
+        profiles.group(cells(SHARES, OPS), stream(), "latency")
+    with pytest.raises(ValueError, match="latency"):
+        profiles.labels(stream(), "latency")
+
+
+def test_without_kept_records_there_is_no_latency_view() -> None:
+    """No groups, no samples, and a plain no."""
+    found = arm(Plan())
+    assert not profiles.has(found, "latency")
+    assert profiles.sampled(found, "latency").shape == (10, 0)
+    assert profiles.names(found, "latency") == ()
+
+
+def test_latency_buckets_are_powers_of_two() -> None:
+    """Each label holds exactly the cycles that its bucket holds."""
+    labels = profiles.latency_labels(13)
+    assert labels[:4] == ("0", "1", "2-3", "4-7")
+    for cycles in range(4096):
+        low, _, high = labels[int(truth.bucket(np.array([cycles]))[0])].partition("-")
+        assert int(low) <= cycles <= int(high or low)

@@ -100,6 +100,7 @@ def test_run_writes_a_directory_and_prints_a_summary() -> None:
     assert set(files("out")) | DIFFER == {
         "scenario.yaml", "scenario.resolved.yaml", "manifest.json", "log.jsonl", "result.json",
         "summary.txt", "report.html", "profile.parquet", "ledger.parquet", "blackouts.parquet",
+        "locked.parquet",
     }  # fmt: skip
     assert Path("out/scenario.yaml").read_text() == TINY
 

@@ -103,7 +103,7 @@ def test_blackouts_and_rlimit_are_described() -> None:
     """Counts, sums, quantiles, and peaks."""
     arm = described()["arms"]["v6"]
     blackouts = arm["blackouts"]["irq_delivery_full"]
-    assert (blackouts["count"], blackouts["ops"], blackouts["mean"]) == (10, 1000, 100)
+    assert (blackouts["count"], blackouts["ops"], blackouts["ops_mean"]) == (10, 1000, 100)
     assert blackouts["ops_p50"] <= 100 <= blackouts["ops_max"]
     assert arm["rlimit"]["exits"] == 20
     assert arm["rlimit"]["locked_bytes_peak"] == 2 << 20

@@ -1,0 +1,194 @@
+"""Distances between profiles, and how much of a distance is only noise.
+
+Any distance is biased upwards by sampling noise, so each is given with a floor:
+
+* against the truth, the expected distance of a perfect n-sample profile (multinomial);
+* against baremetal, the distance of two *independent* baremetal replications, the first thinned
+  to the arm's number of samples. Replication r of an arm is compared with baremetal's r + 1, and
+  so is baremetal's r: the difference of the two (the *excess*) has mean zero if the arm samples
+  like baremetal, and is 0 exactly if its samples are baremetal's.
+
+The floor covers loss that falls on random code and makes a profile noisier. A bias shows more
+sharply in signed shares, replication by replication: `analysis.errors`.
+
+Definitions: LLVM D60977 (overlap), Endres and Schindelin 2003 (Jensen-Shannon), Hellinger 1909;
+Mytkowicz et al., PLDI 2010 (agreement on the hottest as actionability).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import profiles
+from analysis.profiles import I64, By
+from analysis.stats import F64, SHARE, Metric, metric
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+
+TOP = 10
+"""Groups that a reader looks at first."""
+
+Distance = Callable[[F64, F64], float]
+
+
+def tvd(p: F64, q: F64) -> float:
+    """Total variation distance of two share vectors [groups], in [0, 1]; 1 - overlap."""
+    return float(np.abs(p - q).sum() / 2)
+
+
+def js(p: F64, q: F64) -> float:
+    """Jensen-Shannon divergence H((p + q)/2) - (H(p) + H(q))/2 in nats, in [0, ln 2]."""
+    middle = (p + q) / 2
+    return float(max(0.0, _entropy(middle) - (_entropy(p) + _entropy(q)) / 2))
+
+
+def _entropy(p: F64) -> float:
+    return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum())
+
+
+def hellinger(p: F64, q: F64) -> float:
+    """Hellinger distance H = sqrt(1 - Σ sqrt(pq)), in [0, 1]; H² <= TVD <= H sqrt(2 - H²)."""
+    return math.sqrt(max(0.0, float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2)))
+
+
+def tvd_floor(p: F64, n1: float, n2: float = math.inf) -> float:
+    """Expected distance of an n1-sample profile of `p` from `p`, or from an n2-sample one.
+
+    Multinomial samples; shares neither tiny nor few (n·p large). Conservative for jittered
+    selection, which is less noisy than that on long phases.
+    """
+    if n1 <= 0 or n2 <= 0:
+        return math.nan
+    return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
+
+
+def js_floor(p: F64, n: float) -> float:
+    """Expected JS of an n-sample multinomial profile from `p`: Σ (1 - p)/8n, at most p ln 2 each.
+
+    A χ²/8 expansion; the cap is the value for a group that a sample hardly ever meets.
+    """
+    if n <= 0:
+        return math.nan
+    return float(np.minimum((1 - p) / (8 * n), p * math.log(2)).sum())
+
+
+def hellinger_floor(p: F64, n: float) -> float:
+    """Root of the expected H² of an n-sample profile from `p`: Σ (1 - p)/8n, at most p each."""
+    if n <= 0:
+        return math.nan
+    return math.sqrt(float(np.minimum((1 - p) / (8 * n), p).sum()))
+
+
+def top(p: F64, k: int = TOP) -> frozenset[int]:
+    """The `k` largest groups that have a share; ties go to the lower index."""
+    order = np.argsort(-p, kind="stable")[:k]
+    return frozenset(int(i) for i in order if p[i] > 0)
+
+
+def top_agreement(p: F64, q: F64) -> float:
+    """Jaccard index of the ten largest groups of two profiles, in [0, 1]; NaN without any."""
+    a, b = top(p), top(q)
+    return len(a & b) / len(a | b) if a and b else math.nan
+
+
+def hottest_agrees(p: F64, q: F64) -> float:
+    """1 if both profiles have the same largest group, else 0; NaN without any."""
+    a, b = top(p, 1), top(q, 1)
+    return float(a == b) if a and b else math.nan
+
+
+DISTANCES: dict[str, tuple[Distance, Callable[[F64, float], float], str]] = {
+    "tvd": (tvd, tvd_floor, "fraction"),
+    "js": (js, js_floor, "nats"),
+    "hellinger": (hellinger, hellinger_floor, "fraction"),
+}
+"""Name, function, floor against the truth, unit."""
+BOUNDS = {"fraction": SHARE, "nats": (0.0, math.log(2))}
+
+
+def distances(arm: ArmResult, baseline: ArmResult | None, by: By) -> dict[str, Metric]:
+    """Contract names (`profile.<view>`): every distance of one arm in one view."""
+    if not profiles.has(arm, by):
+        return dict.fromkeys(NAMES, metric([], "fraction")) | {
+            f"js_{k}": metric([], "nats") for k in PARTS
+        }
+    counts = profiles.sampled(arm, by)
+    p_hat, p = profiles.shares(counts), profiles.shares(profiles.truths(arm, by))
+    found = profiles.compared(arm, baseline, by)
+    out: dict[str, Metric] = {}
+    for name, (distance, floor, unit) in DISTANCES.items():
+        bounds = BOUNDS[unit]
+        pairs = list(zip(p_hat, p, counts.sum(axis=1), strict=True))
+        to_truth = metric([_of(distance, a, b) for a, b, _ in pairs], unit, bounds)
+        out[f"{name}_vs_truth"] = to_truth
+        out[f"{name}_truth_floor"] = metric([floor(b, float(n)) for _, b, n in pairs], unit, bounds)
+        to_bare, noise = _against(found, distance)
+        out[f"{name}_vs_baremetal"] = metric(to_bare, unit, bounds)
+        out[f"{name}_noise_floor"] = metric(noise, unit, bounds)
+        out[f"{name}_excess"] = metric(np.array(to_bare) - np.array(noise), unit)
+    return out | _overlaps(out) | _ranks(p_hat, p, found)
+
+
+def _of(distance: Distance, p: F64, q: F64) -> float:
+    """NaN where one of the two has no samples."""
+    return distance(p, q) if np.isfinite(p).all() and np.isfinite(q).all() else math.nan
+
+
+def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
+    """overlap = 1 - TVD, for readers who know it by that name."""
+    return {f"overlap_{k}": found[f"tvd_{k}"].complement() for k in ("vs_truth", "vs_baremetal")}
+
+
+def _ranks(p_hat: F64, p: F64, found: profiles.Profiles | None) -> dict[str, Metric]:
+    """Agreement on the ten hottest groups and on the hottest, with that of a baremetal pair."""
+    out = {}
+    for name, agree in (("top10", top_agreement), ("hottest", hottest_agrees)):
+        out[f"{name}_vs_truth"] = metric(
+            [_of(agree, a, b) for a, b in zip(p_hat, p, strict=True)], "fraction", SHARE
+        )
+        to_bare, noise = _against(found, agree)
+        out[f"{name}_vs_baremetal"] = metric(to_bare, "fraction", SHARE)
+        out[f"{name}_baremetal_pair"] = metric(noise, "fraction", SHARE)
+    return out
+
+
+PARTS = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor", "excess")
+NAMES = (
+    *(f"{name}_{part}" for name in DISTANCES for part in PARTS),
+    "overlap_vs_truth", "overlap_vs_baremetal",
+    *(f"{n}_{k}" for n in ("top10", "hottest") for k in ("vs_truth", "vs_baremetal")),
+    "top10_baremetal_pair", "hottest_baremetal_pair",
+)  # fmt: skip
+"""Metrics of a view."""
+
+
+def _against(
+    found: profiles.Profiles | None, distance: Distance
+) -> tuple[list[float], list[float]]:
+    """Per replication: distance of the arm, and of thinned baremetal, from an independent one."""
+    if found is None:
+        return [], []
+    if not len(found.independent):
+        return [math.nan] * len(found.arm), [math.nan] * len(found.arm)
+    to_bare, noise = [], []
+    for r, (mine, bare, other) in enumerate(
+        zip(found.arm, found.bare, found.independent, strict=True)
+    ):
+        reference = profiles.shares(other)
+        to_bare.append(_of(distance, profiles.shares(mine), reference))
+        same_size = thinned(bare, int(mine.sum()), r)
+        noise.append(_of(distance, profiles.shares(same_size), reference))
+    return to_bare, noise
+
+
+def thinned(counts: I64, n: int, key: int) -> I64:
+    """`n` samples of `counts` [groups] drawn without replacement; all if there are fewer."""
+    if n >= counts.sum():
+        return counts
+    rng = np.random.default_rng([key, n])
+    return np.asarray(rng.multivariate_hypergeometric(counts, n, method="marginals"))

@@ -1,0 +1,104 @@
+"""Signed errors of shares, group by group, with intervals and a verdict for the family of them.
+
+An error is a share minus the reference's, in percentage points; its interval is a 95 % t-interval
+over replications. With many groups some intervals exclude 0 by chance, so a group `differs` only at
+a false discovery rate of 5 % over the groups of an arm (Benjamini and Hochberg 1995).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import profiles
+from analysis.profiles import By
+from analysis.stats import F64, Metric, metric, no_variance, t_cdf
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+
+RATE = 0.05
+"""False discovery rate."""
+COLUMNS = (
+    "arm", "by", "group", "truth_share", "against", "error", "low", "high", "n", "differs",
+)  # fmt: skip
+
+
+def p_value(differences: F64) -> float:
+    """Two-sided t-test that the mean of `differences` [n] is 0; NaN if n < 2."""
+    n = differences.size
+    if n < 2:
+        return float("nan")
+    if no_variance(differences):
+        return 1.0 if abs(float(differences[0])) < 1e-12 else 0.0
+    t = float(differences.mean()) / (float(differences.std(ddof=1)) / np.sqrt(n))
+    return 2 * t_cdf(-abs(t), n - 1)
+
+
+def discoveries(p: F64, rate: float = RATE) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of the p-values [k] are found at a false discovery rate; NaN is never found."""
+    known = np.where(np.isfinite(p), p, 1.0)
+    order = np.argsort(known, kind="stable")
+    passed = np.flatnonzero(known[order] <= rate * np.arange(1, p.size + 1) / max(1, p.size))
+    found = np.zeros(p.size, bool)
+    if passed.size:
+        found[order[: passed[-1] + 1]] = True
+    return found
+
+
+def against_truth(arm: ArmResult, by: By) -> F64:
+    """Share minus true share [replications, groups], percentage points; NaN without samples."""
+    p = profiles.shares(profiles.truths(arm, by))
+    return 100 * (profiles.shares(profiles.sampled(arm, by)) - p)
+
+
+def against_baremetal(arm: ArmResult, baseline: ArmResult | None, by: By) -> F64:
+    """Share minus baremetal's over equal ops [replications, groups], pp; empty if none is equal."""
+    if baseline is None or arm is baseline:
+        return np.zeros((0, len(profiles.names(arm, by))))
+    found = 100 * profiles.share_differences(arm, baseline, by)
+    return found if found.size else np.zeros((0, len(profiles.names(arm, by))))
+
+
+def metrics(differences: F64) -> list[tuple[Metric, bool]]:
+    """(metric in pp, differs) of each group [groups]."""
+    rows = differences[np.isfinite(differences).all(axis=1)]
+    found = discoveries(np.array([p_value(column) for column in rows.T]))
+    return [(metric(column, "pp"), bool(f)) for column, f in zip(rows.T, found, strict=True)]
+
+
+def df_errors(
+    arms: Sequence[ArmResult], baseline: ArmResult | None, by: By = "symbol"
+) -> pd.DataFrame:
+    """arm, by, group, truth_share, against, error, low, high (pp), n, differs: largest share first.
+
+    `against` is `truth` or `baremetal`; groups that are in neither truth nor samples are left out.
+    An exact error has low = high; one replication has neither.
+    """
+    rows = [row for arm in arms if profiles.has(arm, by) for row in _rows(arm, baseline, by)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[dict[str, Any]]:
+    whole = profiles.truths(arm, by).sum(axis=0)
+    share = profiles.shares(whole)
+    names = profiles.names(arm, by)
+    seen = (whole > 0) | (profiles.sampled(arm, by) > 0).any(axis=0)
+    order = [int(k) for k in np.argsort(-whole, kind="stable") if seen[k]]
+    for against, differences in (
+        ("truth", against_truth(arm, by)),
+        ("baremetal", against_baremetal(arm, baseline, by)),
+    ):
+        found = metrics(differences[:, order])
+        for k, (error, differs) in zip(order, found, strict=True):
+            if error.mean is None:
+                continue
+            low, high = error.ends()
+            yield {
+                "arm": arm.arm.name, "by": by, "group": names[k], "truth_share": float(share[k]),
+                "against": against, "error": error.mean, "low": low, "high": high, "n": error.n,
+                "differs": differs,
+            }  # fmt: skip

@@ -1,0 +1,208 @@
+"""The column dictionary: every column that is written and every entry of a ledger, once.
+
+Name, type, unit, meaning and allowed values of the columns of records, AUX transactions and
+tables, and of the ledgers' entries. It drives Parquet schemas and their metadata, axis labels, the
+reference pages and `speskew explain`. One name means one thing in every table. What `result.json`
+holds beyond these is in `analysis.metrics`, with the same type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, ledger entry or metric.
+
+    `dtype` is an Arrow type's name, or `metric` (mean, interval, n, unit). `unit` is empty where a
+    value has none. `values` are all that may occur; empty: any.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """For an axis: the name in words, with the unit."""
+        words = self.name.rsplit(".", 1)[-1].replace("_", " ")
+        return f"{words} ({self.unit})" if self.unit else words
+
+
+RECORD_COLUMNS = (
+    Column("vcpu", "uint16", "", "number of the vCPU, or of the CPU on baremetal"),
+    Column("tid", "uint32", "", "thread that was profiled, as perf would report it"),
+    Column("op", "int64", "ops", "index of the sampled op in the stream, from 0"),
+    Column("insn", "uint32", "", "static op: index of the instruction in the stream's table"),
+    Column("el", "uint8", "", "exception level", ("0", "1")),
+    Column("op_payload", "uint8", "", "payload of the operation type packet"),
+    Column("events", "uint32", "bits", "payload of the events packet"),
+    Column(
+        "issue", "uint16", "cycles", "dispatch to issue, saturated at CountSize; UNVERIFIED law"
+    ),
+    Column("total", "uint16", "cycles", "dispatch to complete, saturated at CountSize"),
+    Column("xlat", "uint16", "cycles", "address translation, saturated; UNVERIFIED law"),
+    Column("va", "uint64", "", "virtual data address, 0 for ops that access no memory"),
+    Column("pa", "uint64", "", "physical data address; UNVERIFIED: a function of the virtual one"),
+    Column("target", "uint64", "", "branch target, 0 for other ops"),
+    Column("source", "uint8", "", "payload of the data source packet"),
+    Column("level", "uint8", "", "memory level: 0 none, 1 L1, 2 L2, 3 SLC, 4 DRAM"),
+    Column("t_select", "int64", "ticks", "wall time at which the op was selected"),
+    Column("t_write", "int64", "ticks", "wall time at which its record was written"),
+)
+"""`sim.results.RECORD_DT`."""
+
+AUX_COLUMNS = (
+    Column("offset", "int64", "bytes", "where a transaction begins in the endless AUX stream"),
+    Column("size", "int64", "bytes", "bytes of a transaction, padding included"),
+    Column("pad", "int64", "bytes", "padding before a transaction's records"),
+    Column(
+        "flags", "uint8", "bits", "PERF_AUX_FLAG_*: 1 truncated, 2 overwrite, 4 partial, 8 coll."
+    ),
+    Column("t", "int64", "ticks", "wall time of the event"),
+)
+"""`sim.results.AUX_DT` without `vcpu` and `tid`."""
+
+TABLE_COLUMNS = (
+    Column("arm", "string", "", "name of the arm"),
+    Column("replication", "int64", "", "number of the replication, from 0"),
+    Column(
+        "by", "string", "", "view of a profile: what samples are grouped by",
+        ("symbol", "pc", "op_class", "mem_level", "latency"),
+    ),
+    Column("group", "string", "", "name of the group: a symbol, pc, op class, level or latency"),
+    Column("samples", "int64", "samples", "recorded samples of the group, all vCPUs"),
+    Column("share", "double", "fraction", "share of the samples; missing without samples"),
+    Column("truth_share", "double", "fraction", "exact share of executed ops that pass the filter"),
+    Column("truth_ops", "double", "ops", "executed ops of the group, one replication, all vCPUs"),
+    Column("lost_ops", "double", "ops", "ops of the group lost to blackouts, mean of replications"),
+    Column("loss", "double", "fraction", "lost ops over executed ops of the group"),
+    Column("bias", "double", "fraction", "share minus true share if only the loss acted"),
+    Column("error", "double", "pp", "share minus the reference's, signed, mean of replications"),
+    Column("low", "double", "", "lower end of the 95 % interval, in the unit of the mean"),
+    Column("high", "double", "", "upper end of the 95 % interval, in the unit of the mean"),
+    Column("mean", "double", "", "mean over replications, in the unit of its quantity"),
+    Column("n", "int64", "", "replications"),
+    Column("against", "string", "", "reference of an error", ("truth", "baremetal")),
+    Column("differs", "bool", "", "difference found at a false discovery rate of 5 %"),
+    Column(
+        "ledger", "string", "", "which of the ledgers", ("ops", "selections", "delivery", "time")
+    ),
+    Column("entry", "string", "", "entry of a ledger: see ledger.<ledger>.<entry>"),
+    Column("amount", "int64", "", "amount of an entry: ops, selections or ticks"),
+    Column("label", "string", "", "label of executed ops"),
+    Column("ops", "int64", "ops", "executed ops"),
+    Column("term", "string", "", "term of the selections or the delivery"),
+    Column("ticks", "int64", "ticks", "time, 1/64 core cycle"),
+    Column("cause", "string", "", "cause of a blackout or of time standing still"),
+    Column("axis", "string", "", "what a length is measured in", ("ops", "ticks")),
+    Column("length", "int64", "", "lower edge of a log-linear bin, at most 6.3 % below the value"),
+    Column("count", "int64", "", "how many"),
+    Column("locked_bytes", "int64", "bytes", "memory locked for SPE after a change"),
+    Column("limit_bytes", "int64", "bytes", "RLIMIT_MEMLOCK at that time"),
+    Column("exits", "int64", "", "KVM_EXIT_RLIMIT that fire"),
+    Column("low_ms", "double", "ms", "time added with every UNVERIFIED time at its low end"),
+    Column("here_ms", "double", "ms", "time added with the times of the scenario"),
+    Column("high_ms", "double", "ms", "time added with every UNVERIFIED time at its high end"),
+    Column("unmapping_ms", "double", "ms", "high_ms, if unpinning removed stage 2 entries too"),
+    Column("quantity", "string", "", "what is compared or predicted"),
+    Column("restart", "string", "", "what the counter does at a restart", ("hold", "resync")),
+    Column("unit", "string", "", "unit of a row's numbers"),
+    Column("row", "string", "", "row of the theory page"),
+    Column("x", "double", "", "abscissa of a theory curve; its unit is in `quantity`"),
+    Column("theory", "double", "", "value of the closed form"),
+    Column("simulated", "double", "", "mean over replications of the simulated value"),
+    Column("z", "double", "", "simulated minus theory, in standard errors"),
+    Column("condition", "string", "", "empty, or why the closed form does not apply"),
+)  # fmt: skip
+"""Columns of the tables that are not columns of records."""
+
+OPS_ENTRIES = (
+    Column("executed", "int64", "ops", "ops executed; the sum of all labels"),
+    Column("not_in_population", "int64", "ops", "at an exception level that is not profiled"),
+    Column("before_start", "int64", "ops", "before the event starts; the start is random"),
+    Column(
+        "event_disabled", "int64", "ops", "LOSS: the event is off after a fatal or silent error"
+    ),
+    Column("pin_refused", "int64", "ops", "LOSS: the vCPU has no SPE, memory could not be locked"),
+    Column("irq_masked", "int64", "ops", "LOSS: PMBIRQ at the core, held by PSTATE.I or priority"),
+    Column("irq_wait_for_exit", "int64", "ops", "LOSS: PMBIRQ waits for the next ordinary exit"),
+    Column("irq_delivery_full", "int64", "ops", "LOSS: S = 1 by a full buffer, PMBIRQ on its way"),
+    Column("irq_delivery_fault", "int64", "ops", "LOSS: S = 1 by a fault, PMBIRQ on its way"),
+    Column(
+        "virq_delivery", "int64", "ops", "LOSS: virtual interrupt waits for the guest to take it"
+    ),
+    Column("profiled", "int64", "ops", "executed while profiling was enabled: the coordinate q"),
+)
+SELECTION_ENTRIES = (
+    Column("selected", "int64", "selections", "ops that the interval counter selected"),
+    Column("collided", "int64", "selections", "dropped: the sampler was busy; SAMPLE_COLLISION"),
+    Column("discarded_in_flight", "int64", "selections", "in flight when S became 1: discarded"),
+    Column("in_flight_at_end", "int64", "selections", "in flight when the run ended"),
+    Column("completed", "int64", "selections", "sampled ops that finished; SAMPLE_FEED"),
+    Column("filtered", "int64", "selections", "refused by a filter"),
+    Column("not_written", "int64", "selections", "no record: the buffer was not enabled"),
+    Column("passed", "int64", "selections", "passed the filters; SAMPLE_FILTRATE"),
+    Column("lost_at_fault", "int64", "selections", "the record whose write faulted"),
+    Column("discarded_by_mode", "int64", "selections", "discard mode keeps no record"),
+    Column("written", "int64", "selections", "records written to the buffer"),
+    Column("skipped", "int64", "selections", "points passed over by restart: resync; not selected"),
+)
+DELIVERY_ENTRIES = (
+    Column("voided_by_DL", "int64", "records", "dropped with PMBSR.DL: data loss at a stop"),
+    Column("overwritten", "int64", "records", "overwritten before anybody read them"),
+    Column("lost_at_copy", "int64", "records", "lost when a bounce buffer was copied"),
+    Column("unread_at_end", "int64", "records", "never read: the run was over"),
+    Column("delivered", "int64", "records", "reached perf record"),
+)
+TIME_ENTRIES = (
+    Column("wall", "int64", "ticks", "wall time; running and all causes together"),
+    Column("running", "int64", "ticks", "executing the stream"),
+    Column("handler", "int64", "ticks", "the driver's start, stop and interrupt handler; PMBIRQ"),
+    Column("ordinary_exit", "int64", "ticks", "timer, IPI and MMIO exits"),
+    Column("trap", "int64", "ticks", "trapped accesses to the buffer's registers"),
+    Column("fault", "int64", "ticks", "stage 2 faults of the buffer that KVM fixes"),
+    Column("walk", "int64", "ticks", "reading the guest's stage 1 tables at an enable edge"),
+    Column("pin", "int64", "ticks", "charging and pinning the window"),
+    Column("map", "int64", "ticks", "mapping the window at stage 2"),
+    Column("unpin", "int64", "ticks", "unpinning, and unmapping if the policy says so"),
+    Column("copy", "int64", "ticks", "copying out of a bounce buffer"),
+    Column("prefault", "int64", "ticks", "populating all memory before the first run"),
+    Column("inject", "int64", "ticks", "injecting the virtual interrupt or an error"),
+    Column("vmm", "int64", "ticks", "exits to user space and the VMM's answer"),
+    Column("task_off_cpu", "int64", "ticks", "the profiled task is switched out"),
+    Column("guest_kernel", "int64", "ticks", "guest kernel work outside the stream"),
+    Column("reader", "int64", "ticks", "perf record, if it shares the CPU"),
+    Column("steal", "int64", "ticks", "the host runs something else"),
+    Column("downtime", "int64", "ticks", "the VM is paused"),
+    Column("idle", "int64", "ticks", "the vCPU is halted"),
+)
+ENTRIES = {
+    "ops": OPS_ENTRIES,
+    "selections": SELECTION_ENTRIES,
+    "delivery": DELIVERY_ENTRIES,
+    "time": TIME_ENTRIES,
+}
+"""Ledger entries by ledger, in the ledgers' own order."""
+
+COLUMNS = {c.name: c for c in (*RECORD_COLUMNS, *AUX_COLUMNS, *TABLE_COLUMNS)}
+"""Every column of every table by name."""
+
+LEDGER_TABLE = ("arm", "replication", "vcpu", "ledger", "entry", "amount")
+PROFILE_TABLE = ("by", "arm", "replication", "group", "samples", "share", "truth_share")
+BLACKOUT_TABLE = ("arm", "replication", "vcpu", "cause", "axis", "length", "count")
+LOCKED_TABLE = ("arm", "replication", "t", "locked_bytes", "limit_bytes")
+TABLES = {
+    "profile.parquet": PROFILE_TABLE,
+    "ledger.parquet": LEDGER_TABLE,
+    "blackouts.parquet": BLACKOUT_TABLE,
+    "locked.parquet": LOCKED_TABLE,
+    "records.parquet": ("arm", "replication", *(c.name for c in RECORD_COLUMNS)),
+    "aux.parquet": (
+        "arm", "replication", "vcpu", "tid", *(c.name for c in AUX_COLUMNS)
+    ),
+}  # fmt: skip
+"""Files of a run directory and their columns, in order; the last two only if records are kept."""

@@ -1,0 +1,215 @@
+"""What is run beside the arms of a scenario: twins, prefixes, ends of the band, latencies."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim import batch, counterparts, draws, truth
+from sim.batch import ArmResult
+from sim.resolve import core_facts, machine_spec, stream_of
+from sim.scenario import loader
+from sim.scenario.model import ConstantTime
+from sim.scenario.parameters import PARAMETERS, span
+from sim.spe.record import total_cycles
+
+BASE = """\
+name: beside
+replications: 3
+workload:
+  kind: synthetic
+  phases:
+    - {name: a, length: 100, iterations: 6000}
+    - {name: b, length: 37, iterations: 9000, cpi_millis: 2000}
+spe: {jitter: on%s}
+driver: {aux: 16KiB}
+switch: {every: 100us, away: 10us}
+vm: {vcpus: 2, max_buffer: unlimited}
+arms:
+  - design: baremetal
+  - {design: v6, overrides: {host.memlock: 40KiB}}
+  - {name: refused, design: v6, policies: {vmm: refuse_kill}, overrides: {host.memlock: 20KiB}}
+"""
+
+
+def load(folder: Path, text: str) -> Any:
+    """A scenario from text."""
+    path = folder / "beside.yaml"
+    path.write_text(text)
+    return loader.load(path)
+
+
+@pytest.fixture(scope="module")
+def arms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ArmResult]:
+    """The arms by name, everything kept."""
+    scenario = load(tmp_path_factory.mktemp("hold"), BASE % "")
+    return {a.arm.name: a for a in batch.run(scenario, keep_records=True, band=True)}
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ArmResult]:
+    """The same with restart: resync."""
+    scenario = load(tmp_path_factory.mktemp("resync"), BASE % ", restart: resync")
+    return {a.arm.name: a for a in batch.run(scenario, keep_records=True)}
+
+
+def test_a_resync_arm_has_its_hold_twin(
+    arms: dict[str, ArmResult], twins: dict[str, ArmResult]
+) -> None:
+    """The twin is the arm as a scenario with hold would run it; a hold arm has none."""
+    for name, arm in twins.items():
+        assert arms[name].hold is None
+        assert arm.hold is not None
+        assert arm.hold.arm == arms[name].arm
+        for mine, other in zip(arm.hold.runs, arms[name].runs, strict=True):
+            for a, b in zip(mine.vcpus, other.vcpus, strict=True):
+                assert a.ledgers == b.ledgers
+                assert (a.written == b.written).all()
+    resync, hold = twins["v6"], arms["v6"]
+    assert (resync.runs[0].vcpus[0].written[:9] != hold.runs[0].vcpus[0].written[:9]).any() or (
+        resync.runs[0].vcpus[0].ledgers != hold.runs[0].vcpus[0].ledgers
+    )
+
+
+def test_only_arms_that_ended_early_have_a_prefix(arms: dict[str, ArmResult]) -> None:
+    """Baremetal stops at the very ops, in this replication and in the next one."""
+    assert arms["v6"].prefix is None
+    refused = arms["refused"]
+    assert refused.prefix is not None
+    for r, run in enumerate(refused.runs):
+        ends = [v.ended_at_op for v in run.vcpus]
+        assert min(ends) < refused.stream.ops
+        assert [v.ended_at_op for v in refused.prefix.baseline[r].vcpus] == ends
+        assert [v.ended_at_op for v in refused.prefix.independent[r].vcpus] == ends
+        assert refused.prefix.baseline[r].replication == run.replication
+        assert refused.prefix.independent[r].replication == (r + 1) % 3
+        assert refused.prefix.truth[r].sum() == sum(
+            v.ledgers.ops.executed - v.ledgers.ops.as_dict()["not_in_population"] for v in run.vcpus
+        )
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize("end", [0, 1, 50_000, 333_333, 933_000])
+def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_path: Path) -> None:
+    """Records of baremetal stopped at op E are the first records of the run to the end.
+
+    One exception: the sample in flight at E is written at E instead of later.
+    """
+    from sim.machine import Run, simulate
+
+    arm = load(tmp_path, BASE % "").arms[0]
+    stream = stream_of(arm.settings)
+    spec = machine_spec(arm, stream)
+    whole = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True), engine)
+    part = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True, ends=(end, end)), engine)
+    for a, b in zip(part.vcpus, whole.vcpus, strict=True):
+        assert a.ended_at_op == min(end, stream.ops)
+        assert a.ledgers.ops.executed == a.ended_at_op
+        ops = b.written[:, 0]
+        assert list(a.written[:, 0]) == list(ops[ops < end])
+        assert (a.written[:-1] == b.written[: len(a.written) - 1][: len(a.written)]).all()
+
+
+def test_prefix_and_band_do_not_depend_on_workers(tmp_path: Path) -> None:
+    """Two processes give what one gives."""
+    scenario = load(tmp_path, BASE % "")
+    one = batch.run(scenario, band=True)
+    two = batch.run(scenario, band=True, jobs=2)
+    for a, b in zip(one, two, strict=True):
+        assert a.band is not None
+        assert b.band is not None
+        assert a.band.high.wall == b.band.high.wall
+        assert (a.prefix is None) == (b.prefix is None)
+        if a.prefix is not None and b.prefix is not None:
+            assert (a.prefix.truth == b.prefix.truth).all()
+
+
+def test_the_band_moves_what_is_unverified(arms: dict[str, ArmResult]) -> None:
+    """Low < here < high wall time for v6; nothing for the rest of the machine."""
+    for name in ("baremetal", "v6"):
+        arm = arms[name]
+        assert arm.band is not None
+        assert set(arm.band.moved) == {n for n, p in PARAMETERS.items() if p.unverified}
+        assert arm.band.low.wall < arm.runs[0].wall < arm.band.high.wall
+        executed = [v.ledgers.ops.executed for v in arm.runs[0].vcpus]
+        for end in (arm.band.low, arm.band.high):
+            assert [v.ledgers.ops.executed for v in end.vcpus] == executed
+    band = arms["v6"].band
+    assert band is not None
+    assert band.unmapping is not None
+    assert band.unmapping.wall > band.high.wall
+    assert arms["baremetal"].band is not None
+    assert arms["baremetal"].band.unmapping is None
+
+
+def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:
+    """A user's own t_map_cold is taken as known."""
+    text = BASE % "" + "parameters: {t_map_cold: 77ns}\n"
+    arm = load(tmp_path, text).arms[1]
+    assert "t_map_cold" not in counterparts.moved(arm)
+    high = counterparts.ends(arm)["high"].settings.parameters
+    assert high["t_map_cold"] == ConstantTime.model_validate({"value": "77ns"})
+    assert high["t_map_present"] == ConstantTime.model_validate({"value": "100ns"})
+
+
+def test_every_unverified_time_has_two_ends() -> None:
+    """The range of each begins LOW to HIGH, with the default between them."""
+    for name, parameter in PARAMETERS.items():
+        if parameter.unverified:
+            low, high = span(name)
+            assert isinstance(low, ConstantTime)
+            assert isinstance(high, ConstantTime)
+            assert low.value < high.value, name
+
+
+@cache
+def facts() -> tuple[Any, Any]:
+    """Stream and settings of a loop with loads at all levels."""
+    from sim.scenario.model import Settings
+
+    phase = {"name": "x", "length": 50, "iterations": 40_000}
+    settings = Settings.model_validate(
+        {"workload": {"kind": "synthetic", "phases": [phase]},
+         "spe": {"jitter": "on", "filter": {"min_latency": 3}}}
+    )  # fmt: skip
+    return stream_of(settings), settings
+
+
+def test_latency_truth_is_the_mean_over_all_ops() -> None:
+    """Exact enumeration: the latency of every op of the stream, over 40 keys, 4 SE + 1e-4."""
+    from sim.machine import Run, simulate
+    from sim.scenario.model import DESIGNS, Arm
+
+    stream, settings = facts()
+    arm = Arm(name="b", design="baremetal", policies=DESIGNS["baremetal"][0], settings=settings)
+    spec = machine_spec(arm, stream)
+    run = simulate(spec, (stream,), Run("b", 1, 0))
+    expected = truth.latency_truth(stream, spec, settings, run)
+    ops = np.arange(0, stream.ops, 7)  # 7 and 50 are coprime: every op of the loop
+    found = []
+    for k in range(40):
+        total = total_cycles(stream, ops, core_facts(settings), draws.key(k, 0, 0, "latency"))
+        found.append(np.bincount(truth.bucket(total[total >= 3]), minlength=expected.size))
+    shares = np.array(found) / np.sum(found, axis=1, keepdims=True)
+    error = shares.std(axis=0, ddof=1) / np.sqrt(40)
+    assert (np.abs(shares.mean(axis=0) - expected / expected.sum()) <= 4 * error + 1e-4).all()
+    assert expected[:2].sum() == 0
+
+
+def test_latency_counts_are_those_of_the_records(arms: dict[str, ArmResult]) -> None:
+    """Every kept record is in the bucket of its TOTAL."""
+    arm = arms["v6"]
+    assert arm.latency is not None
+    for run, counts in zip(arm.runs, arm.latency.sampled, strict=True):
+        totals = np.concatenate([r["total"] for r in batch.records(arm.arm, 20260101, run)])
+        bits = [int(t).bit_length() for t in totals]
+        assert list(np.bincount(bits, minlength=counts.size)) == list(counts)
+
+
+def test_records_that_are_not_kept_have_no_latency_view(tmp_path: Path) -> None:
+    """The default costs nothing: there is nothing to look latencies up for."""
+    assert {a.latency for a in batch.run(load(tmp_path, BASE % ""))} == {None}

@@ -8,9 +8,11 @@ locked-memory account:
 * *first-exit limit*: below this limit already the first charge beyond what configuration
   reserved exits; from it on, only later ones do. It is the amount after that first charge.
 
-Between the two the exits are counted by `df_exit_limits`. Conditions: the VMM raises the limit by
-the excess and charges are whole (`vmm: raise`, `vmm_raise: excess`, `charge: whole`, a hard limit
-that allows it); other answers change the number of exits, never the last-exit limit. None where no
+Between the two the exits are counted by `df_exit_limits`: one for each new maximum above the limit.
+Conditions: the VMM raises the limit by the excess and charges are whole (`vmm: raise`,
+`vmm_raise: excess`, `charge: whole`, a hard limit that allows it), and no two vCPUs are over it at
+the same time: then each exits for one maximum, and the count is the fewest there can be. Other
+answers change the number of exits, never the last-exit limit. None where no
 limit matters: nothing charged, CAP_IPC_LOCK, a configuration charge that covers every enable; and
 where the VMM refused, because what it would have needed later was never asked for.
 """
@@ -93,7 +95,7 @@ def exit_limits(arm: ArmResult, run: RunResult) -> ExitLimits:
 
 
 def exits_at(run: RunResult, limit: int) -> int:
-    """Exits that a VMM raising by the excess would have had with `limit` bytes."""
+    """Exits that a VMM raising by the excess would have had with `limit` bytes; the fewest."""
     _, steps = growth(run.locked)
     return sum(step > limit for step in steps)
 

@@ -103,7 +103,7 @@ TABLE_COLUMNS = (
     Column("count", "int64", "", "how many"),
     Column("locked_bytes", "int64", "bytes", "memory locked for SPE after a change"),
     Column("limit_bytes", "int64", "bytes", "RLIMIT_MEMLOCK at that time"),
-    Column("exits", "int64", "", "KVM_EXIT_RLIMIT that fire"),
+    Column("exits", "int64", "", "KVM_EXIT_RLIMIT that fire, the fewest there can be"),
     Column("low_ms", "double", "ms", "time added with every UNVERIFIED time at its low end"),
     Column("here_ms", "double", "ms", "time added with the times of the scenario"),
     Column("high_ms", "double", "ms", "time added with every UNVERIFIED time at its high end"),

@@ -79,3 +79,9 @@ def test_no_arms_give_empty_frames() -> None:
     for frame in (frames.df_ledger_ops([]), frames.df_profile([]), frames.df_time([])):
         assert isinstance(frame, pd.DataFrame)
         assert frame.empty
+
+
+def test_blackouts_have_their_longest_time() -> None:
+    """ops_max and ticks_max of all replications; fakes last 1000 + 10 r ticks."""
+    found = frames.merged_blackouts(ARMS[1])["irq_delivery_full"]
+    assert (found.ops_max, found.ticks_max) == (700, 1090)

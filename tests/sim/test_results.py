@@ -54,6 +54,7 @@ def test_blackouts_add_up(gaps: list[tuple[int, int]]) -> None:
     assert total.ops == sum(ops for ops, _ in gaps)
     assert total.ticks == sum(ticks for _, ticks in gaps)
     assert total.ops_max == max((ops for ops, _ in gaps), default=0)
+    assert total.ticks_max == max((ticks for _, ticks in gaps), default=0)
     assert sum(total.ops_hist.values()) == sum(total.ticks_hist.values()) == len(gaps)
     assert set(total.ops_hist) == {log_linear_bin(ops) for ops, _ in gaps}
 

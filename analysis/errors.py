@@ -16,15 +16,13 @@ import pandas as pd
 from analysis import profiles
 from analysis.profiles import By
 from analysis.stats import F64, Metric, metric, no_variance, t_cdf
+from sim.columns import ERROR_TABLE
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
 
 RATE = 0.05
 """False discovery rate."""
-COLUMNS = (
-    "arm", "by", "group", "truth_share", "against", "error", "low", "high", "n", "differs",
-)  # fmt: skip
 
 
 def p_value(differences: F64) -> float:
@@ -79,7 +77,7 @@ def df_errors(
     An exact error has low = high; one replication has neither.
     """
     rows = [row for arm in arms if profiles.has(arm, by) for row in _rows(arm, baseline, by)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(ERROR_TABLE))
 
 
 def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[dict[str, Any]]:

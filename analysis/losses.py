@@ -17,15 +17,13 @@ from analysis import profiles, theory
 from analysis.distances import tvd
 from analysis.profiles import By
 from analysis.stats import F64, SHARE, Metric, metric
+from sim.columns import LOSS_TABLE
 from sim.ledger import LOSS_LABELS, OpLabel
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import RunResult
 
-LOSS_COLUMNS = (
-    "arm", "by", "group", "truth_share", "truth_ops", "lost_ops", "loss", "bias",
-)  # fmt: skip
 NEAR = 10**0.5
 """Two losses are of one order if they differ by less than this factor."""
 
@@ -138,4 +136,4 @@ def df_loss_by_symbol(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFr
         for a in arms
         for s in loss_by_symbol(a, by)
     )
-    return pd.DataFrame(rows, columns=list(LOSS_COLUMNS))
+    return pd.DataFrame(rows, columns=list(LOSS_TABLE))

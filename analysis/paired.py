@@ -18,13 +18,13 @@ from analysis import losses, profiles
 from analysis.distances import tvd
 from analysis.perturbation import walls_ms
 from analysis.stats import F64, Metric, metric
+from sim.columns import TABLES
 from sim.ledger import LOSS_LABELS
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import RunResult
 
-COLUMNS = ("arm", "quantity", "restart", "unit", "mean", "low", "high", "n")
 RESTARTS = ("hold", "resync")
 
 Values = Callable[["ArmResult", Sequence["RunResult"]], F64]
@@ -95,4 +95,4 @@ def df_paired(arms: Sequence[ArmResult], baseline: ArmResult | None) -> pd.DataF
                 if m.mean is not None:
                     row = (arm.arm.name, quantity, restart, m.unit, m.mean, *m.ends(), m.n)
                     rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(TABLES["paired.parquet"]))

@@ -22,13 +22,13 @@ import pandas as pd
 
 from analysis import profiles
 from analysis.stats import F64, Metric, metric
+from sim.columns import TABLES
 from sim.ledger import TimeCause
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import RunResult
 
-COLUMNS = ("arm", "cause", "low_ms", "here_ms", "high_ms", "unmapping_ms")
 TOTAL = "total"
 
 
@@ -119,4 +119,4 @@ def df_perturbation(arms: Sequence[ArmResult], baseline: ArmResult | None) -> pd
         for a in arms
         for cause, x in added(a, baseline).items()
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(TABLES["time_band.parquet"]))

@@ -26,14 +26,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.stats import Metric, metric
+from sim.columns import LOCKED_TABLE, TABLES
 from sim.results import MAX_POINTS
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import LockedPoint, RunResult
-
-LIMIT_COLUMNS = ("arm", "replication", "limit_bytes", "exits")
-LOCKED_COLUMNS = ("arm", "replication", "t", "locked_bytes", "limit_bytes")
 
 
 def df_locked(arms: Sequence[ArmResult]) -> pd.DataFrame:
@@ -44,7 +42,7 @@ def df_locked(arms: Sequence[ArmResult]) -> pd.DataFrame:
         for run in arm.runs
         for p in run.locked
     )
-    return pd.DataFrame(rows, columns=list(LOCKED_COLUMNS))
+    return pd.DataFrame(rows, columns=list(LOCKED_TABLE))
 
 
 def locked_mean(run: RunResult) -> float:
@@ -103,7 +101,7 @@ def exits_at(run: RunResult, limit: int) -> int:
 def df_exit_limits(arms: Sequence[ArmResult]) -> pd.DataFrame:
     """arm, replication, limit_bytes, exits: exits at and above each limit, up to the next row."""
     rows = (row for arm in arms for run in arm.runs for row in _limit_rows(arm, run))
-    return pd.DataFrame(rows, columns=list(LIMIT_COLUMNS))
+    return pd.DataFrame(rows, columns=list(TABLES["limits.parquet"]))
 
 
 def _limit_rows(arm: ArmResult, run: RunResult) -> Iterator[tuple[Any, ...]]:

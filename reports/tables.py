@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis import frames, rlimit
+from analysis import curves, errors, frames, losses, paired, perturbation, profiles, rlimit
 from analysis.profiles import VIEWS
 from sim.columns import COLUMNS, Column
 from sim.results import AUX_DT, RECORD_DT
@@ -25,11 +25,18 @@ def write(
     folder: Path, arms: Sequence[ArmResult], *, records_of_seed: int | None = None
 ) -> list[str]:
     """Write the tables into `folder`; records too if given the seed of a run that kept them."""
+    baseline = profiles.baseline_of(arms)
     tables = {
         "profile.parquet": _profiles(arms),
         "ledger.parquet": frames.df_ledger(arms),
         "blackouts.parquet": frames.df_blackouts(arms),
         "locked.parquet": rlimit.df_locked(arms),
+        "limits.parquet": rlimit.df_exit_limits(arms),
+        "loss.parquet": losses.df_loss_by_symbol(arms),
+        "errors.parquet": errors.df_errors(arms, baseline),
+        "time_band.parquet": perturbation.df_perturbation(arms, baseline),
+        "paired.parquet": paired.df_paired(arms, baseline),
+        "theory.parquet": curves.df_theory(arms),
     }
     if records_of_seed is not None:
         tables["records.parquet"] = df_records(arms, records_of_seed)

@@ -195,11 +195,22 @@ LEDGER_TABLE = ("arm", "replication", "vcpu", "ledger", "entry", "amount")
 PROFILE_TABLE = ("by", "arm", "replication", "group", "samples", "share", "truth_share")
 BLACKOUT_TABLE = ("arm", "replication", "vcpu", "cause", "axis", "length", "count")
 LOCKED_TABLE = ("arm", "replication", "t", "locked_bytes", "limit_bytes")
+LOSS_TABLE = ("arm", "by", "group", "truth_share", "truth_ops", "lost_ops", "loss", "bias")
+ERROR_TABLE = (
+    "arm", "by", "group", "truth_share", "against", "error", "low", "high", "n", "differs",
+)  # fmt: skip
+THEORY_TABLE = ("arm", "row", "quantity", "theory", "simulated", "z", "n", "condition")
 TABLES = {
     "profile.parquet": PROFILE_TABLE,
     "ledger.parquet": LEDGER_TABLE,
     "blackouts.parquet": BLACKOUT_TABLE,
     "locked.parquet": LOCKED_TABLE,
+    "limits.parquet": ("arm", "replication", "limit_bytes", "exits"),
+    "loss.parquet": LOSS_TABLE,
+    "errors.parquet": ERROR_TABLE,
+    "time_band.parquet": ("arm", "cause", "low_ms", "here_ms", "high_ms", "unmapping_ms"),
+    "paired.parquet": ("arm", "quantity", "restart", "unit", "mean", "low", "high", "n"),
+    "theory.parquet": THEORY_TABLE,
     "records.parquet": ("arm", "replication", *(c.name for c in RECORD_COLUMNS)),
     "aux.parquet": (
         "arm", "replication", "vcpu", "tid", *(c.name for c in AUX_COLUMNS)

@@ -177,3 +177,39 @@ def test_replications_for_a_half_width() -> None:
     """1.96² · (sd/half)², and never fewer than two."""
     assert theory.replications_for(1.0, 0.1) == 385
     assert theory.replications_for(1.0, 100.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "arguments"),
+    [
+        (theory.gaps, {"period": 0, "jitter": True}),
+        (theory.observed_rate, {"rate": -1, "dead": 1}),
+        (theory.true_rate, {"observed": 0.5, "dead": 2}),
+        (theory.paralyzable_rate, {"rate": 1, "dead": -1}),
+        (theory.blocking, {"rate": -1, "lifetime": 1}),
+        (theory.collision_fraction, {"renewals": -0.1}),
+        (theory.renewals, {"period": 10, "lifetimes": [], "jitter": False}),
+        (theory.renewals_periodic, {"period": 10, "lifetimes": [-1.0]}),
+        (theory.renewals_exponential, {"period": 10, "mean": 0, "jitter": False}),
+        (theory.live_fraction, {"up": 0, "down": 1}),
+        (theory.buffer_up_ops, {"window_bytes": 32, "record_bytes": 64, "gap": 1}),
+        (theory.cold_page_up_ops, {"records_per_page": 64, "gap": 1, "collided": 1.0}),
+        (theory.cold_page_yield, {"records_per_page": 64, "loss": 1.5}),
+        (theory.live_fraction_of_causes, {"rates": [1.0], "downs": []}),
+        (theory.count_mean, {"window": 9, "gap_mean": 1}),
+        (theory.count_variance, {"window": 9, "gap_mean": 1, "gap_variance": 1}),
+        (theory.count_dispersion, {"gap_mean": 0, "gap_variance": 1}),
+        (theory.poisson_count_variance, {"rate": 1, "window": 10, "dead": 1}),
+        (theory.systematic_variance, {"values": [1.0, 2.0, 3.0], "interval": 2}),
+        (theory.intraclass_correlation, {"values": [1.0, 1.0], "interval": 1}),
+        (theory.systematic_variance_of, {"n": 2, "population": 4, "s2": 1, "rho": 1.5}),
+        (theory.random_order_variance, {"n": 5, "population": 4, "s2": 1}),
+        (theory.loss_bias, {"share": np.ones(1), "loss": np.full(1, 1.5)}),
+    ],
+)
+def test_outside_its_conditions_a_form_is_refused(
+    form: object, arguments: dict[str, object]
+) -> None:
+    """No number where the form does not hold."""
+    with pytest.raises(theory.ConditionError, match="the closed form needs"):
+        form(**arguments)  # type: ignore[operator]

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from reports.cli import main
 from reports.exitcodes import MEANING, ExitCode
 from sim import batch
+from sim.columns import TABLES
 from sim.ledger import LawBrokenError
 from sim.workload.spestream import StreamError
 
@@ -99,9 +100,8 @@ def test_run_writes_a_directory_and_prints_a_summary() -> None:
     assert lines[-1] == "out/report.html"
     assert set(files("out")) | DIFFER == {
         "scenario.yaml", "scenario.resolved.yaml", "manifest.json", "log.jsonl", "result.json",
-        "summary.txt", "report.html", "profile.parquet", "ledger.parquet", "blackouts.parquet",
-        "locked.parquet",
-    }  # fmt: skip
+        "summary.txt", "report.html",
+    } | (set(TABLES) - {"records.parquet", "aux.parquet"})  # fmt: skip
     assert Path("out/scenario.yaml").read_text() == TINY
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from analysis import errors, frames, losses, metrics, paired, perturbation, rlimit
+from analysis import curves, errors, frames, losses, metrics, paired, perturbation, rlimit
 from analysis.metrics import METRICS
 from reports import result, tables
 from sim import batch
@@ -32,7 +32,7 @@ arms:
   - {design: v6, overrides: {host.memlock: 4KiB, vm.max_buffer: unlimited}}
   - {name: cold, design: unpinned, overrides: {host.unmap: per_window}}
 """
-MODULES = (errors, frames, losses, paired, perturbation, rlimit)
+MODULES = (curves, errors, frames, losses, paired, perturbation, rlimit)
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +121,18 @@ def test_every_frame_has_known_columns(df: Callable[..., pd.DataFrame]) -> None:
     assert set(full.columns) <= set(COLUMNS)
     for name in full.columns:
         assert not COLUMNS[name].values or set(full[name]) <= set(COLUMNS[name].values)
+
+
+def test_curves_have_known_columns() -> None:
+    """The theory curves' columns too."""
+    parts = [
+        curves.df_theory_collisions([256, 1024], [600.0], jitter=True),
+        curves.df_theory_full([8192], 1152.5, 1500), curves.df_theory_cold([4096], 1025, 2250),
+        curves.df_theory_dispersion([1024, 4096]),
+    ]  # fmt: skip
+    for frame in parts:
+        assert list(frame.columns) == list(curves.CURVE_COLUMNS)
+        assert set(frame.columns) <= set(COLUMNS)
+        assert frame["theory"].between(0, 1).all()
+    assert parts[0]["theory"].is_monotonic_decreasing
+    assert parts[2]["theory"][0] == pytest.approx(0.03267, abs=1e-5)

@@ -38,15 +38,7 @@ def collided_fraction(period: int, mean: int, *, jitter: bool) -> float:
     """Row 4 for the quantile table of an exponential latency: E[M(L)] = Σ_k P(S_k < L)."""
     table = draws.exponential_table(mean * TICKS_PER_OP, 256)
     lifetimes = np.array(table, np.float64) / TICKS_PER_OP
-    one = np.full(theory.JITTER if jitter else 1, 1 / (theory.JITTER if jitter else 1))
-    below = np.ceil(lifetimes).astype(np.int64)  # sums s with s < L are those below this
-    mass, total, first = np.ones(1), np.zeros(lifetimes.size), 0
-    while first + period + 1 < lifetimes.max():
-        first += period + 1
-        mass = np.convolve(mass, one)
-        cumulated = np.concatenate([[0.0], np.cumsum(mass)])
-        total += cumulated[np.clip(below - first, 0, mass.size)]
-    return theory.collision_fraction(float(total.mean()))
+    return theory.collision_fraction(theory.renewals(period, lifetimes, jitter=jitter))
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,25 +79,9 @@ def table_lifetimes(mean: int) -> F64:
     return np.array(draws.exponential_table(mean * TICKS_PER_OP, 256), np.float64) / TICKS_PER_OP
 
 
-def table_renewals(period: int, lifetimes: F64, *, jitter: bool) -> float:
-    """Row 4: E[M_X(L)] over equally likely lifetimes: Σ_k P(S_k < L), S_k the sum of k gaps.
-
-    A completion comes before a selection of the same instant, hence the strict inequality.
-    """
-    one = np.full(theory.JITTER if jitter else 1, 1 / (theory.JITTER if jitter else 1))
-    below = np.ceil(lifetimes).astype(np.int64)  # sums s with s < L are those below this
-    mass, total, first = np.ones(1), np.zeros(lifetimes.size), 0
-    while first + period + 1 < lifetimes.max():
-        first += period + 1
-        mass = np.convolve(mass, one)
-        cumulated = np.concatenate([[0.0], np.cumsum(mass)])
-        total += cumulated[np.clip(below - first, 0, mass.size)]
-    return float(total.mean())
-
-
 def collided_fraction(period: int, mean: int, *, jitter: bool) -> float:
     """Row 4 for the quantile table of an exponential latency."""
-    return theory.collision_fraction(table_renewals(period, table_lifetimes(mean), jitter=jitter))
+    return theory.collision_fraction(theory.renewals(period, table_lifetimes(mean), jitter=jitter))
 
 
 POINTS = [(256, 100), (256, 600), (512, 300), (1024, 200), (1024, 600), (2048, 600), (4096, 1500)]
@@ -109,7 +93,7 @@ def test_the_table_is_close_to_the_exponential(period: int, mean: int, jitter: b
     """P(S_k < L) is off by at most 1/512 up to the longest lifetime, and 0 for the tail beyond."""
     closed = theory.renewals_exponential(period, mean, jitter=jitter)
     lifetimes = table_lifetimes(mean)
-    found = table_renewals(period, lifetimes, jitter=jitter)
+    found = theory.renewals(period, lifetimes, jitter=jitter)
     reached = int(lifetimes.max() // (period + 1))
     phi = closed / (1 + closed)
     assert abs(found - closed) <= reached / 512 + phi ** (reached + 1) / (1 - phi)
@@ -120,7 +104,7 @@ def test_the_two_ways_to_count_renewals_agree(period: int, mean: int) -> None:
     """No jitter: Σ_k P(S_k < L) is E[⌊L/(P + 1)⌋] where no lifetime is a multiple of the gap."""
     lifetimes = table_lifetimes(mean)
     assert (lifetimes % (period + 1) != 0).all()
-    assert table_renewals(period, lifetimes, jitter=False) == pytest.approx(
+    assert theory.renewals(period, lifetimes, jitter=False) == pytest.approx(
         theory.renewals_periodic(period, lifetimes)
     )
 
@@ -177,7 +161,7 @@ def test_periodic_constant_lifetime(cycles: int, per_sample: int) -> None:
     At L = P + 1 the record is written first: that order of an instant is the model's (design §6).
     """
     lifetimes = np.array([float(cycles)])
-    assert table_renewals(1024, lifetimes, jitter=False) == per_sample
+    assert theory.renewals(1024, lifetimes, jitter=False) == per_sample
     result = runs(settings(1024, "off", constant(cycles)))[0].ledgers.selections
     samples = result.selected - result.collided
     assert abs(result.collided - per_sample * samples) <= per_sample

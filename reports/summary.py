@@ -348,6 +348,8 @@ def end_lines(arm: Arm) -> Iterator[str]:
     if at < whole or arm["verdict"]:
         reason = f": {printable(arm['verdict'])}" if arm["verdict"] else ""
         yield f"ended at op {at:,} of {whole:,}{reason}"
+    if arm["compared_on"]["basis"] == "prefix":
+        yield "compared with baremetal stopped at the same op in each replication"
 
 
 def paired_lines(arm: Arm, base: Arm | None) -> Iterator[str]:

@@ -134,3 +134,15 @@ def test_dead_time_that_every_trigger_restarts(dead: float) -> None:
     assert abs(float(found.mean()) - theory.paralyzable_rate(rate, dead)) < Z * error(found)
     assert abs(float(found.mean()) - theory.observed_rate(rate, dead)) > Z * error(found)
     assert theory.paralyzable_rate(1 / dead, dead) == pytest.approx(1 / (math.e * dead))
+
+
+def test_forms_that_do_not_apply_say_why(tmp_path: Path) -> None:
+    """No number outside the conditions: switches and resync."""
+    path = tmp_path / "loss.yaml"
+    text = TEXT.format(phases=LOOP, aux=16, jitter="on, restart: resync", repeat=1)
+    text = text.replace("mode: cpu", "mode: task").replace("replications: 40", "replications: 2")
+    path.write_text(text + "switch: {every: 1ms, away: 10us}\n")
+    frame = curves.df_theory(batch.run(loader.load(path)))
+    assert (frame["condition"] != "").all()
+    assert frame["theory"].isna().all()
+    assert (frame["n"] == 0).all()

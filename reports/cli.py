@@ -31,6 +31,9 @@ set_option = click.option(
 format_option = click.option(
     "--format", "form", type=JSON_OR_TABLE, default="table", show_default=True
 )
+figures_option = click.option(
+    "--figures", is_flag=True, help="Also write figures/*.png and *.svg, for papers."
+)
 
 
 @click.group(epilog=table(), context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,6 +54,7 @@ def fail(code: ExitCode, message: str) -> NoReturn:
 @contextmanager
 def exits() -> Iterator[None]:
     """Turn the program's own errors into messages and exit codes."""
+    from reports.rebuilding import VersionError
     from reports.rundir import RunDirError
     from sim.ledger import LawBrokenError
     from sim.scenario.loader import ScenarioError
@@ -60,6 +64,8 @@ def exits() -> Iterator[None]:
     except ScenarioError as error:
         say_problems(error)
         sys.exit(ExitCode.USAGE)
+    except VersionError as error:
+        fail(ExitCode.BASELINE, str(error))
     except RunDirError as error:
         fail(ExitCode.USAGE, str(error))
     except LawBrokenError as error:
@@ -111,11 +117,12 @@ def _load(
     is_flag=True,
     help="Write records.parquet and aux.parquet, and count the latency view.",
 )
-@click.option("--no-report", is_flag=True, help="Write no report.html.")
+@click.option("--no-report", is_flag=True, help="Write no report.html and no report.md.")
 @click.option(
     "--no-band", is_flag=True,
     help="Do not run replication 0 again at the ends of the UNVERIFIED times.",
 )  # fmt: skip
+@figures_option
 def run(
     scenario: str,
     output: Path | None,
@@ -129,11 +136,14 @@ def run(
     keep_records: bool,
     no_report: bool,
     no_band: bool,
+    figures: bool,
 ) -> None:
     """Run SCENARIO (a YAML file or a stock name) and print a summary.
 
     Writes a run directory with results, tables and report.html. Results do not depend on -j.
     """
+    if figures and no_report:
+        raise click.UsageError("--figures needs the report; drop --no-report")
     with exits(), stream_errors():
         from reports import result, running
         from sim.scenario import loader
@@ -148,6 +158,7 @@ def run(
             keep_records=keep_records,
             report=not no_report,
             band=not no_band,
+            figures=figures,
             argv=tuple(sys.argv[1:]),
         )
         outcome = running.run(loaded, loader.dump(loaded), options)
@@ -185,9 +196,8 @@ def validate(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
 )
 def show(target: str, overrides: tuple[str, ...], form: str) -> None:
     """Print TARGET: the summary of a run directory, or a scenario as it resolves."""
-    stored = Path(target) / "result.json"
-    if stored.is_file():
-        _show_run(stored, form)
+    if (Path(target) / "result.json").is_file():
+        _show_run(Path(target), form)
         return
     with exits():
         from sim.scenario import loader
@@ -195,22 +205,50 @@ def show(target: str, overrides: tuple[str, ...], form: str) -> None:
         click.echo(loader.dump(_load(target, overrides)), nl=False)
 
 
-def _show_run(stored: Path, form: str) -> None:
-    from reports.result import RESULT_VERSION
+def _show_run(folder: Path, form: str) -> None:
+    from reports.rebuilding import read_result
+    from reports.result import dumps
     from reports.summary import render
 
-    text = stored.read_text(encoding="utf-8")
-    if form == "json":
-        click.echo(text, nl=False)
-        return
-    try:
-        result = json.loads(text)
-        version = result["result_version"]
-    except (ValueError, KeyError, TypeError):
-        fail(ExitCode.USAGE, f"{stored} is no result of speskew")
-    if version != RESULT_VERSION:
-        fail(ExitCode.BASELINE, f"{stored} has version {version}, not {RESULT_VERSION}; run again")
-    click.echo(render(result), nl=False)
+    with exits():
+        result = read_result(folder)
+        click.echo(dumps(result) if form == "json" else render(result), nl=False)
+
+
+@main.command(epilog=table())
+@click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@figures_option
+def report(run_dir: Path, figures: bool) -> None:
+    """Build report.html and report.md of RUN_DIR again, from what the run left there."""
+    with exits():
+        from reports import rebuilding
+
+        for path in rebuilding.rebuild(run_dir, figures=figures):
+            click.echo(path)
+
+
+@main.command(epilog=table())
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "md"]), default="table",
+    show_default=True,
+)  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Every entry of the ledgers too.")
+def compare(a: str, b: str, form: str, verbose: bool) -> None:
+    """Say what B has more of than A: loss, skew, time, memory, exits, records.
+
+    A and B are run directories, or arms of them: RUN_DIR:arm. Of two directories every arm that
+    both have is compared.
+    """
+    with exits():
+        from reports import comparing
+
+        found = comparing.compare(a, b, everything=verbose)
+        formats = {
+            "table": comparing.as_table, "json": comparing.as_json, "md": comparing.as_markdown,
+        }  # fmt: skip
+        click.echo(formats[form](found), nl=False)
 
 
 @main.command("list", epilog=table())

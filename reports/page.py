@@ -1,38 +1,49 @@
 """report.html: one self-contained page, equal bytes for equal input, no network, no script.
 
 Everything that comes from a scenario or a program is escaped: the template escapes by default, the
-only markup that is let through is our own CSS and the SVG of `figures`.
+only markup that is let through is our own CSS and the SVG of `figures`. The page is made from
+`result.json`, the tables of `datasets` and the resolved scenario, all of which a run directory has.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
-from importlib import metadata, resources
-from typing import TYPE_CHECKING, Any
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from reports import figures, summary
+from reports import figures, parameters, summary, verdict
+from reports.csvdata import Table, dumps
 from reports.text import number, percent, printable, with_interval
 
-if TYPE_CHECKING:
-    from sim.batch import ArmResult
-    from sim.scenario.model import Scenario, Settings
-
 LEDGERS = (
-    ("ops", "Ops: what became of each executed op", "ops"),
-    ("selections", "Selections: what became of each selected op", "selections"),
-    ("delivery", "Delivery: what became of each written record", "records"),
-    ("time", "Time: where the wall time of vCPUs went", "ticks of 1/64 cycle"),
+    ("ops", "Ops: what became of each executed op"),
+    ("selections", "Selections: what became of each selected op"),
+    ("delivery", "Delivery: what became of each written record"),
+    ("time", "Time: where the wall time of vCPUs went"),
 )
+Result = Mapping[str, Any]
+Tables = Mapping[str, Table]
 
 
-def render(
-    scenario: Scenario, resolved: str, arms: Sequence[ArmResult], result: dict[str, Any]
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a page is made from."""
+
+    result: dict[str, Any]
+    tables: dict[str, Table]
+    resolved: str
+    """scenario.resolved.yaml"""
+    versions: dict[str, str]
+    """Of Python and the packages that the run used."""
+
+
+def render(source: Source) -> str:
     """The page of a run."""
     environment = jinja2.Environment(
         autoescape=True,
@@ -42,7 +53,7 @@ def render(
     )
     environment.filters |= {"printable": printable, "percent": percent}
     template = environment.from_string(_resource("report.html.j2"))
-    parameters = _parameters(scenario)
+    result, tables = source.result, source.tables
     return template.render(
         css=Markup(_resource("report.css")),
         result=result,
@@ -51,16 +62,17 @@ def render(
         glance=summary.glance(result),
         loss_note=summary.LOSS_NOTE,
         exit_note=summary.EXIT_NUMBER_NOTE,
-        figures=[asdict(f) | {"svg": Markup(f.svg)} for f in figures.draw(arms, result)],
-        arms=[_arm(name, result) for name in result["arm_order"]],
-        ledgers=[_ledger(result, *which) for which in LEDGERS],
+        sections=_sections(figures.draw(result, tables)),
+        downloads={name: _download(table) for name, table in tables.items()},
+        arms=[_arm(name, result, tables) for name in result["arm_order"]],
+        ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
         distances=_distances(result),
-        parameters=parameters,
-        unverified=sum(p["unverified"] for p in parameters),
-        cores=_cores(scenario),
-        version=metadata.version("speskew"),
-        perf=perf_command(scenario.arms[0].settings),
-        resolved=resolved,
+        parameters=_parameters(tables["parameters"]),
+        unverified=sum(bool(r["unverified"]) for r in tables["parameters"].records()),
+        numbers=len(tables["parameters"].rows),
+        versions=source.versions,
+        commands=_commands(tables["commands"]),
+        resolved=source.resolved,
     )
 
 
@@ -68,24 +80,51 @@ def _resource(name: str) -> str:
     return (resources.files("reports") / name).read_text(encoding="utf-8")
 
 
-def _arm(name: str, result: dict[str, Any]) -> dict[str, Any]:
+def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
+    """Figures by title; a table is offered where it is first drawn."""
+    offered: set[str] = set()
+    out = []
+    for title, group in groupby(drawn, lambda d: d.title):
+        found = list(group)
+        key, table = found[0].key.partition("-")[0], found[0].table
+        shown = [{"key": d.key, "svg": Markup(d.svg), "reading": d.reading} for d in found]
+        out.append(
+            {"key": key, "title": title, "table": table, "first": table not in offered,
+             "figures": shown}
+        )  # fmt: skip
+        offered.add(table)
+    return out
+
+
+def _download(table: Table) -> dict[str, Any]:
+    """A table as a link that needs no network."""
+    data = base64.b64encode(dumps(table).encode("utf-8", "backslashreplace")).decode()
+    return {"rows": len(table.rows), "href": f"data:text/csv;charset=utf-8;base64,{data}"}
+
+
+def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:
     arm = result["arms"][name]
     return {
         "name": printable(name, 40),
         "heading": summary.heading(name, arm, arm is summary.baseline(result)),
+        "sentences": verdict.sentences(name, result, tables),
         "sections": summary.sections(name, result),
         "symbols": [s for s in arm["loss_by_symbol"] if s["loss"]],
     }
 
 
-def _ledger(result: dict[str, Any], key: str, title: str, unit: str) -> dict[str, Any]:
+def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, Any]:
     """Rows of one ledger with an amount per arm; entries that are zero everywhere are left out."""
-    parts = [result["arms"][name]["ledger"][key] for name in result["arm_order"]]
-    rows = [(entry, [part[entry] for part in parts]) for entry in parts[0]]
+    amounts: dict[str, dict[str, int]] = {}
+    unit = ""
+    for row in (r for r in table.records() if r["ledger"] == ledger):
+        amounts.setdefault(row["entry"], {})[row["arm"]] = row["amount"]
+        unit = row["unit"]
+    rows = [(entry, [of[name] for name in result["arm_order"]]) for entry, of in amounts.items()]
     return {"title": title, "unit": unit, "rows": [row for row in rows if any(row[1])]}
 
 
-def _distances(result: dict[str, Any]) -> list[tuple[str, ...]]:
+def _distances(result: Result) -> list[tuple[str, ...]]:
     rows = []
     for name in result["arm_order"]:
         for view, found in result["arms"][name]["profile"].items():
@@ -99,53 +138,21 @@ def _distances(result: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
-    """Every default time with its source, and what the arms put in its place."""
-    from sim.scenario.parameters import PARAMETERS
-
-    rows = []
-    for p in PARAMETERS.values():
-        changed = {
-            f"{arm.name}: {_changed(arm.settings, p.name)}"
-            for arm in scenario.arms
-            if p.name in arm.settings.parameters
-        }
-        rows.append(asdict(p) | {"overrides": sorted(changed)})
-    return rows
-
-
-def _changed(settings: Settings, name: str) -> str:
-    from sim.scenario.dump import plain
-
-    values = plain(settings.parameters[name])
-    return " ".join(str(v) for k, v in values.items() if k != "kind" or v != "constant")
-
-
-def _cores(scenario: Scenario) -> list[dict[str, Any]]:
-    """Every number of the core presets in use, with its source."""
-    from sim.workload.timing import get_preset
-
-    names = sorted({arm.settings.cpu.core for arm in scenario.arms})
+def _parameters(table: Table) -> list[dict[str, Any]]:
+    """Parameters by group; the groups that every run has are open."""
+    shown = (parameters.TIMES, parameters.SETTINGS, parameters.OVERLAY)
     return [
-        {"name": name, "facts": [asdict(f) for f in get_preset(name).facts()]} for name in names
-    ]
+        {"group": group, "open": group in shown, "rows": rows,
+         "unverified": sum(bool(r["unverified"]) for r in rows)}
+        for group, rows in (
+            (g, list(found)) for g, found in groupby(table.records(), lambda r: r["group"])
+        )
+    ]  # fmt: skip
 
 
-def perf_command(settings: Settings) -> str:
-    """The `perf record` that an arm's settings stand for."""
-    spe, chosen = settings.spe, settings.spe.filter
-    terms = [f"period={spe.interval}"]
-    if spe.jitter != "off":
-        terms.append("jitter=1")
-    for flag in ("load", "store", "branch"):
-        if getattr(chosen, flag):
-            terms.append(f"{flag}_filter=1")
-    if chosen.min_latency:
-        terms.append(f"min_latency={chosen.min_latency}")
-    if chosen.event_filter:
-        terms.append(f"event_filter={chosen.event_filter:#x}")
-    suffix = "u" if spe.exclude_kernel else ""
-    pages = settings.driver.aux // settings.vm.page_bytes
-    per_cpu = " -a" if settings.driver.mode == "cpu" else ""
-    event = shlex.quote(f"arm_spe_0/{','.join(terms)}/{suffix}")
-    return f"perf record -e {event} -m ,{pages}{per_cpu} -- PROGRAM"
+def _commands(table: Table) -> list[dict[str, Any]]:
+    """Each `perf record` once, with the arms that it stands for."""
+    arms: dict[str, list[str]] = {}
+    for row in table.records():
+        arms.setdefault(row["command"], []).append(printable(row["arm"], 40))
+    return [{"command": command, "arms": ", ".join(names)} for command, names in arms.items()]

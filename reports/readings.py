@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from analysis.losses import same_order
+from reports.csvdata import Table
 from reports.summary import baseline, skew
 from reports.text import number, percent, printable, size
+from sim.ledger import LOSS_LABELS
 
 Arm = dict[str, Any]
+Result = Mapping[str, Any]
+Tables = Mapping[str, Table]
+LOST = frozenset(label.value for label in LOSS_LABELS)
+NO_TIMELINE = "There is no timeline: the run was interrupted before one was made."
 LISTED = 4
 """Arms named in a sentence; the others are counted."""
 
 
-def _arms(result: dict[str, Any]) -> list[tuple[str, Arm]]:
+def _arms(result: Result) -> list[tuple[str, Arm]]:
     return [(name, result["arms"][name]) for name in result["arm_order"]]
 
 
@@ -30,7 +37,7 @@ def _ran_through(arm: Arm) -> bool:
     return bool(arm["ended_at_op"] >= arm["setup"]["stream_ops"])
 
 
-def ledgers(result: dict[str, Any]) -> str:
+def ledgers(result: Result) -> str:
     """Who loses most, to what, and who loses no more than baremetal."""
     counted = [
         (n, a)
@@ -60,7 +67,99 @@ def ledgers(result: dict[str, Any]) -> str:
     return text + "."
 
 
-def symbols(result: dict[str, Any]) -> str:
+def losses(result: Result) -> str:
+    """Does the loss of the arm in which it matters most become skew?"""
+    moved = [(a["loss_skew"]["mean"], n) for n, a in _arms(result) if a["loss_skew"]["mean"]]
+    if not moved:
+        return "Nothing is lost, or a filter hides in which symbols, so no loss can become skew."
+    most, name = max(moved)
+    arm = result["arms"][name]
+    text = (
+        f"The loss matters most in {printable(name, 40)}: by itself it would move "
+        f"{percent(most)} of the profile between symbols"
+    )
+    if arm is baseline(result):
+        return f"{text}; it is the baseline, so no arm's loss falls on code more than its own."
+    excess = arm["profile"]["symbol"]["tvd_excess"]["mean"]
+    said = {
+        "detected": "and the profile does differ from baremetal's by "
+        f"{percent(excess or 0)} in excess of noise: loss becomes skew",
+        "none detected": "which does not stand out of the noise of so many samples: loss does not "
+        "become visible skew",
+        "identical": "but the profile is baremetal's own",
+        "not judged": "and the profile cannot be judged against baremetal's",
+    }
+    return f"{text}, {said[skew(arm)]}."
+
+
+def distances(result: Result) -> str:
+    """How near the arms are to their noise floor."""
+    rows = [
+        (found["tvd_vs_baremetal"]["mean"] / found["tvd_noise_floor"]["mean"], n)
+        for n, a in _arms(result)
+        if a is not baseline(result)
+        for found in (a["profile"]["symbol"],)
+        if found["tvd_vs_baremetal"]["mean"] is not None and found["tvd_noise_floor"]["mean"]
+    ]
+    if not rows:
+        return "No arm has a distance from baremetal that could be set against a noise floor."
+    most, name = max(rows)
+    beyond = [n for ratio, n in rows if ratio > 1.5]
+    text = (
+        f"By symbol the largest distance from baremetal is {number(most)} times its noise floor "
+        f"({printable(name, 40)})"
+    )
+    if not beyond:
+        return f"{text}: no arm is farther from baremetal than noise alone would put it."
+    return f"{text}; a distance of about 1 floor is what two baremetal runs have."
+
+
+def timeline(arm: str, result: Result, tables: Tables) -> str:
+    """What the window shows, with the lengths of its close-ups."""
+    of = tables["timeline"].of(arm)
+    window = next(r for r in of if r["lane"] == "window")
+    length = (window["end_us"] - window["begin_us"]) / 1e3
+    close = [
+        f"{r['state']} ({letter}, {number(r['end_us'] - r['begin_us'])} µs)"
+        for letter, r in zip("abc", (r for r in of if r["lane"] == "close-up"), strict=False)
+    ]
+    lost = {r["state"] for r in of if r["lane"] == "SPU"} & LOST
+    text = f"{printable(arm, 40)}, {number(length)} ms: "
+    text += f"close-ups of {_joined(close)}" if close else "nothing interrupts the profile"
+    if lost:
+        text += f"; operations are executed unsampled for {_joined(sorted(lost))}"
+    return text + "."
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def perturbation(tables: Tables) -> str:
+    """Who adds most time, and how wide the band is."""
+    rows = [r for r in tables["perturbation"].records() if r["cause"] == "all"]
+    if not rows:
+        return "No arm's time can be compared with baremetal's."
+
+    def share(row: Mapping[str, Any], what: str) -> float:
+        return float(row[what] / (row["wall_ms"] - row["added_ms"]))
+
+    most = max(rows, key=lambda r: share(r, "added_ms"))
+    text = (
+        f"{printable(most['arm'], 40)} adds most, {percent(share(most, 'added_ms'))} of "
+        "baremetal's time"
+    )
+    wide = max(rows, key=lambda r: r["high_ms"] - r["low_ms"])
+    if wide["high_ms"] <= wide["low_ms"]:
+        return text + "."
+    return (
+        f"{text}; over the UNVERIFIED costs of pinning and mapping {printable(wide['arm'], 40)} "
+        f"lies anywhere from {percent(share(wide, 'low_ms'))} to "
+        f"{percent(share(wide, 'high_ms'))}."
+    )
+
+
+def symbols(result: Result) -> str:
     """Which arms differ from baremetal by more than noise."""
     base = baseline(result)
     others = [(n, a) for n, a in _arms(result) if a is not base]
@@ -83,7 +182,7 @@ def symbols(result: dict[str, Any]) -> str:
     )
 
 
-def blackouts(result: dict[str, Any]) -> str:
+def blackouts(result: Result) -> str:
     """The longest typical blackout, and the longest of all."""
     rows = [
         (b["ops_p50"], b["ops_max"], n, cause, b)
@@ -102,7 +201,7 @@ def blackouts(result: dict[str, Any]) -> str:
     return f"{text}; the longest of all has {most:,} ops ({printable(name, 40)}, {cause})."
 
 
-def locked(result: dict[str, Any]) -> str:
+def locked(result: Result) -> str:
     """The highest peak, against its limit, and the exits."""
     peak, name = max((a["rlimit"]["locked_bytes_peak"], n) for n, a in _arms(result))
     if peak == 0:

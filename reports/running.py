@@ -14,6 +14,8 @@ import click
 from reports import progress, result, rundir, summary
 
 if TYPE_CHECKING:
+    from reports.csvdata import Table
+    from reports.timeline import Timeline
     from sim.batch import ArmResult
     from sim.scenario.model import Scenario
 
@@ -30,6 +32,7 @@ class Options:
     keep_records: bool
     report: bool
     band: bool
+    figures: bool
     argv: tuple[str, ...]
 
 
@@ -48,16 +51,42 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     Raises RunDirError before anything is simulated if the directory cannot be written, and
     KeyboardInterrupt if no arm had finished.
     """
+    from reports import datasets
+
     target = options.out or rundir.default_path(scenario.name, resolved)
     rundir.check_target(target, force=options.force)
     log = rundir.Log()
     log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
     arms, interrupted = _simulate(scenario, options, log)
     described = result.build(scenario, arms, interrupted=interrupted)
+    timelines = {} if interrupted else _timelines(scenario, arms, options, log)
+    tables = datasets.collect(scenario, arms, described, timelines)
     text = summary.render(described)
     with rundir.staged(target) as folder:
-        _write(folder, scenario, resolved, arms, described, text, options, log)
+        _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
     return Outcome(described, text, target)
+
+
+def _timelines(
+    scenario: Scenario, arms: Sequence[ArmResult], options: Options, log: rundir.Log
+) -> dict[str, Timeline]:
+    """Each arm's most eventful replication again, with its log."""
+    from reports import timeline
+    from sim import batch
+
+    out = {}
+    for arm in arms:
+        began = time.monotonic()
+        which = arm.runs[timeline.chosen_replication(arm.runs)].replication
+        out[arm.arm.name] = timeline.timeline(
+            batch.traced(arm.arm, scenario.seed, which, options.engine),
+            virtual=arm.arm.policies.virtual,
+            per_ms=64 * arm.clock_hz // 1000,
+            granule=arm.arm.settings.vm.page_bytes,
+        )
+        seconds = time.monotonic() - began
+        log.add("traced", arm=arm.arm.name, replication=which, seconds=seconds)
+    return out
 
 
 def _simulate(
@@ -115,26 +144,20 @@ def _write(
     scenario: Scenario,
     resolved: str,
     arms: Sequence[ArmResult],
-    described: dict[str, Any],
-    text: str,
+    said: tuple[dict[str, Any], str, dict[str, Table]],
     options: Options,
     log: rundir.Log,
 ) -> None:
-    from reports import tables
+    from reports import rebuilding, tables
 
+    described, text, data = said
     rundir.write_text(folder, "scenario.resolved.yaml", resolved)
     rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
     rundir.write_text(folder, "result.json", result.dumps(described))
     rundir.write_text(folder, "summary.txt", text)
+    rebuilding.write_data(folder, data)
     records = scenario.seed if options.keep_records else None
     names = tables.write(folder, arms, records_of_seed=records)
-    if options.report:
-        from reports import page
-
-        html = page.render(scenario, resolved, arms, described)
-        rundir.write_text(folder, "report.html", html)
-    log.add("written", tables=names, report=options.report)
-    rundir.write_text(folder, "log.jsonl", log.lines())
     made = rundir.manifest(
         resolved=resolved,
         seed=scenario.seed,
@@ -149,6 +172,10 @@ def _write(
         log=log,
     )
     rundir.write_text(folder, "manifest.json", rundir.dump_json(made))
+    if options.report:
+        rebuilding.rebuild(folder, figures=options.figures)
+    log.add("written", tables=names, report=options.report)
+    rundir.write_text(folder, "log.jsonl", log.lines())
 
 
 def raw_scenario(source: str) -> str:

@@ -7,7 +7,7 @@ as a prediction: no KVM support for SPE can be measured today.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.losses import same_order
@@ -31,9 +31,10 @@ EXIT_NUMBER_NOTE = (
 INTERRUPTED = "INTERRUPTED: only the arms that had finished are here."
 
 Arm = dict[str, Any]
+Result = Mapping[str, Any]
 
 
-def render(result: dict[str, Any]) -> str:
+def render(result: Result) -> str:
     """The summary of a run as text: each arm, then all of them in one table."""
     head = f"{printable(result['scenario'])}: prediction of {len(result['arms'])} arms, "
     head += f"{result['replications']} replications, seed {result['seed']}"
@@ -46,7 +47,7 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join([*blocks, "", *_glance_lines(result)]) + "\n"
 
 
-def sections(name: str, result: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     """What there is to say about an arm: titles, each with its lines."""
     arm, base = result["arms"][name], baseline(result)
     rows = [
@@ -63,7 +64,7 @@ def sections(name: str, result: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [(title, found) for title, lines in rows if (found := list(lines))]
 
 
-def _block(name: str, result: dict[str, Any]) -> Iterator[str]:
+def _block(name: str, result: Result) -> Iterator[str]:
     arm = result["arms"][name]
     yield heading(name, arm, arm is baseline(result))
     for title, lines in sections(name, result):
@@ -74,7 +75,7 @@ def _block(name: str, result: dict[str, Any]) -> Iterator[str]:
 GLANCE = ("predicted", "ops lost", "skew", "time added", "locked", "RLIMIT exits", "records")
 
 
-def glance(result: dict[str, Any]) -> list[tuple[str, ...]]:
+def glance(result: Result) -> list[tuple[str, ...]]:
     """One row of text per arm, columns GLANCE."""
     base = baseline(result)
     rows = []
@@ -108,7 +109,7 @@ def _skew_cell(arm: Arm) -> str:
     return f"{found}: {percent(excess)}" if found == "detected" else found
 
 
-def _glance_lines(result: dict[str, Any]) -> list[str]:
+def _glance_lines(result: Result) -> list[str]:
     table = [GLANCE, *glance(result)]
     widths = [max(len(row[k]) for row in table) for k in range(len(GLANCE))]
     return [
@@ -127,10 +128,11 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
     )
 
 
-def baseline(result: dict[str, Any]) -> Arm | None:
+def baseline(result: Result) -> Arm | None:
     """The arm that the others are compared with."""
     name = result["baseline"]
-    return None if name is None else result["arms"][name]
+    found: Arm | None = None if name is None else result["arms"][name]
+    return found
 
 
 def heading(name: str, arm: Arm, is_baseline: bool) -> str:

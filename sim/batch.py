@@ -112,6 +112,7 @@ class _Unit:
     engine: str
     keep_records: bool
     ends: tuple[int, ...] = ()
+    keep_log: bool = False
 
 
 def run(
@@ -284,8 +285,15 @@ def _results(
 def _run_unit(unit: _Unit) -> RunResult:
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
-    run = Run(unit.arm.name, unit.seed, unit.replication, unit.keep_records, ends=unit.ends)
+    run = Run(
+        unit.arm.name, unit.seed, unit.replication, unit.keep_records, unit.keep_log, unit.ends
+    )
     return simulate(spec, (stream,), run, unit.engine)
+
+
+def traced(arm: Arm, seed: int, replication: int, engine: str = "fast") -> RunResult:
+    """One replication again, with its log; equal to the first time in everything else."""
+    return _run_unit(_Unit(arm, seed, replication, engine, keep_records=False, keep_log=True))
 
 
 @lru_cache(maxsize=16)

@@ -87,7 +87,8 @@ class Plan:
 
 
 Log = Callable[[Enum | str, int], None]
-"""log(what, op or value): called at every state change."""
+"""log(what, op or value) at every state change. A stage of standing still is logged when it begins,
+by its time cause, with its ticks; a label of ops when it begins to hold, with the op."""
 
 _LOST = frozenset(LOSS_LABELS)
 _CAUSES = {Stop.FULL: "full", Stop.FAULT: "fault"}
@@ -215,6 +216,7 @@ class Cpu:
         self.clock.resume(now)
         self._woken = self.engine.signal()
         self.log("RUN", self._op)
+        self.log(self._label.value, self._op)
         self.spu.resume(self._op)
         self._set_alarm()
         return True
@@ -254,6 +256,7 @@ class Cpu:
     def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
         """The CPU is busy for `ticks`."""
         if ticks > 0:
+            self.log(cause.value, ticks)
             yield self.engine.at(ticks, kind, self.index)
             self.ledgers.time.stopped[cause] += ticks
 
@@ -380,6 +383,7 @@ class Cpu:
         self._label_from = op
         if self.clock.running:
             self._label = self.label()
+            self.log(self._label.value, op)
 
     def _close_blackout(self) -> None:
         gap = self._blackout

@@ -136,6 +136,10 @@ class _GuestBuffer:
         return True
 
 
+MAX_LOG = 1_000_000
+"""Entries that a vCPU's log keeps, the first ones: 150 MB."""
+
+
 def _unheard(what: Enum | str, value: int) -> None:
     """Nobody keeps the log."""
 
@@ -181,8 +185,9 @@ class Machine:
         log: list[tuple[int, str, int]] = []
 
         def note(what: Enum | str, value: int) -> None:
-            name = what if isinstance(what, str) else what.name
-            log.append((self.engine.now, name, value))
+            if len(log) < MAX_LOG:
+                name = what if isinstance(what, str) else what.name
+                log.append((self.engine.now, name, value))
 
         plan = self._plan(index, stream)
         listener = note if run.keep_log else _unheard
@@ -194,7 +199,13 @@ class Machine:
             self.engine, index, clock, stream, self._sampler_config(index), pages, sink
         )
         gic = Gic(self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived)
-        spu = Spu(sampler, cpu.spu_stopped, gic.line)
+
+        def line(level: bool) -> None:
+            if level != gic.level:
+                cpu.log("PMBIRQ_LINE", int(level))
+            gic.line(level)
+
+        spu = Spu(sampler, cpu.spu_stopped, line)
         sampler.stop = spu.stopped
         cpu.spu, cpu.gic = spu, gic
         ring = AuxRing(spec.aux, ledgers.delivery, index, run.keep_records)

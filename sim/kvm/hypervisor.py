@@ -335,10 +335,12 @@ class Hypervisor:
         self.vm.account.counts.pinned_pages += self._to_pin()
         self._pinned = self._window
         self.stage2.pins[self._pinned.pages] = 1
+        self.cpu.log("PINNED_PAGES", self._pinned.pages.size)
 
     def _unpin(self) -> None:
         self.stage2.pins[self._pinned.pages] = 0
         self._pinned = self.stage2.window(0, 0)
+        self.cpu.log("PINNED_PAGES", 0)
         self.vm.account.unpin(self.cpu.index)
 
     def _unmap_window(self) -> None:

@@ -16,6 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reports.cli import main
+from reports.csvdata import loads
+from reports.datasets import SHAPES
 from reports.exitcodes import MEANING, ExitCode
 from sim import batch
 from sim.columns import TABLES
@@ -59,7 +61,9 @@ def call(*args: str) -> Result:
 
 def files(folder: str) -> dict[str, bytes]:
     """Every file of a run directory that must not differ."""
-    return {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.name not in DIFFER}
+    root = Path(folder)
+    found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    return {name: data for name, data in found.items() if name not in DIFFER}
 
 
 def test_help_is_light() -> None:
@@ -100,7 +104,7 @@ def test_run_writes_a_directory_and_prints_a_summary() -> None:
     assert lines[-1] == "out/report.html"
     assert set(files("out")) | DIFFER == {
         "scenario.yaml", "scenario.resolved.yaml", "manifest.json", "log.jsonl", "result.json",
-        "summary.txt", "report.html",
+        "summary.txt", "report.html", "report.md", *(f"data/{name}.csv" for name in SHAPES),
     } | (set(TABLES) - {"records.parquet", "aux.parquet"})  # fmt: skip
     assert Path("out/scenario.yaml").read_text() == TINY
 
@@ -270,6 +274,50 @@ def test_show_prints_what_run_printed() -> None:
     assert call("show", "out").stdout == done.stdout
     shown = call("show", "out", "--format", "json").stdout
     assert shown == Path("out/result.json").read_text()
+
+
+def test_report_is_built_again_from_the_directory() -> None:
+    """The same bytes of page and report.md, also of a run that wrote none; pictures on request."""
+    call("run", "tiny.yaml", "-o", "a")
+    call("run", "tiny.yaml", "-o", "b", "--no-report")
+    assert "report.html" not in files("b")
+    done = call("report", "b", "--figures")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[:2] == ["b/report.html", "b/report.md"]
+    pictures = {k: v for k, v in files("b").items() if k.startswith("figures/")}
+    assert {k: v for k, v in files("b").items() if k not in pictures} == files("a")
+    assert "figures/timeline-2.png" in pictures
+    assert "figures/ledgers.svg" in pictures
+    call("run", "tiny.yaml", "-o", "c", "--figures")
+    assert files("c") == files("b")
+
+
+def test_report_says_what_is_missing() -> None:
+    """No run, a table that is gone, a damaged table, another version: no traceback, page kept."""
+    call("run", "tiny.yaml", "-o", "out")
+    page = Path("out/report.html").read_bytes()
+    Path("out/data/locked.csv").write_text("arm,t_us\n")
+    done = call("report", "out")
+    assert (done.exit_code, "locked.csv:1: columns are" in done.stderr) == (ExitCode.USAGE, True)
+    Path("out/data/locked.csv").write_text("arm,t_us,locked_bytes,limit_bytes\nv6,x,1,\n")
+    assert "locked.csv:2:" in call("report", "out").stderr
+    Path("out/data/locked.csv").unlink()
+    assert "run the scenario again" in call("report", "out").stderr
+    Path("out/manifest.json").write_text("[]")
+    assert call("report", "out").exit_code == ExitCode.USAGE
+    assert Path("out/report.html").read_bytes() == page
+    assert call("report", "absent").exit_code == ExitCode.USAGE
+    result = json.loads(Path("out/result.json").read_text())
+    Path("out/result.json").write_text(json.dumps(result | {"result_version": 99}))
+    assert call("report", "out").exit_code == ExitCode.BASELINE
+
+
+def test_timelines_show_what_matters() -> None:
+    """Every arm has one: the cold one shows a fault, v6 a pin, baremetal a delivery."""
+    call("run", "tiny.yaml", "-o", "out", "--no-report")
+    table = loads("timeline", SHAPES["timeline"], Path("out/data/timeline.csv").read_text())
+    shown = {(r["arm"], r["state"]) for r in table.records() if r["lane"] == "close-up"}
+    assert {("cold", "stage 2 fault"), ("v6", "pin"), ("baremetal", "delivery")} <= shown
 
 
 def test_show_resolves_a_scenario() -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from reports import page
-from sim.scenario import loader
-from sim.scenario.model import Scenario
-from tests.reports.samples import EVIL, arms, described, scenario
+from reports import page, parameters
+from reports.csvdata import dumps
+from tests.analysis.fakes import Plan
+from tests.reports.samples import EVIL, arms, described, scenario, source
 
 VOID = {"meta", "br", "link", "img", "path", "use", "rect"}
 
@@ -40,15 +41,9 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made() -> Scenario:
-    """The made-up scenario."""
-    return scenario(arms())
-
-
-@pytest.fixture(scope="module")
-def html(made: Scenario) -> str:
+def html() -> str:
     """The page of the made-up run."""
-    return page.render(made, loader.dump(made), arms(), described())
+    return page.render(source())
 
 
 def test_page_is_one_file_without_script_or_network(html: str) -> None:
@@ -58,14 +53,18 @@ def test_page_is_one_file_without_script_or_network(html: str) -> None:
     assert outline.stack == []
     assert outline.bad == []
     assert not outline.tags & {"script", "link", "img", "iframe", "object", "embed", "form"}
-    assert all(link.startswith("#") for link in outline.links)
+    data = "data:text/csv;charset=utf-8;base64,"
+    assert all(link.startswith(("#", data)) for link in outline.links)
+    assert {link for link in outline.links if link.startswith("#")} <= {
+        f"#{name}" for name in re.findall(r'\bid="([^"]+)"', html)
+    }
     assert not re.search(r"@import|url\((?!#)", html)
     assert len(html.encode()) < 1_500_000
 
 
-def test_same_bytes_each_time(html: str, made: Scenario) -> None:
+def test_same_bytes_each_time(html: str) -> None:
     """From new objects, the same page."""
-    assert page.render(made, loader.dump(made), arms(), described()) == html
+    assert page.render(source()) == html
 
 
 def test_hostile_names_are_escaped(html: str) -> None:
@@ -79,7 +78,7 @@ def test_hostile_names_are_escaped(html: str) -> None:
 def test_prediction_and_unverified_are_badged(html: str) -> None:
     """The banner, a badge for each parameter without a source, a reading under each figure."""
     assert "Everything here is simulated" in html
-    assert html.count("figcaption>Prediction:") == 4
+    assert html.count("figcaption>Prediction:") == 11
     assert re.search(r"<code>t_map_cold</code> <span class=\"badge\">UNVERIFIED", html)
     assert not re.search(r"<code>t_trap</code> <span class=\"badge\">UNVERIFIED", html)
     assert "KVM_EXIT_ARM_SEA" in html
@@ -100,22 +99,45 @@ def test_light_dark_and_phone(html: str) -> None:
     assert "width=device-width" in html
 
 
-def test_perf_command_is_that_of_the_settings(made: Scenario) -> None:
+def test_every_table_can_be_taken_home(html: str) -> None:
+    """One link a table, whose bytes are the CSV that the figures are drawn from."""
+    links = re.findall(r'download="([a-z]+)\.csv" href="data:[^,]+,([^"]*)"', html)
+    tables = source().tables
+    assert sorted(name for name, _ in links) == sorted(tables)
+    for name, data in links:
+        assert base64.b64decode(data).decode() == dumps(tables[name])
+
+
+def test_verdict_comes_first(html: str) -> None:
+    """Before any table or figure: three sentences an arm."""
+    first = min(html.index("<table"), html.index("<svg"))
+    said = re.findall(r'<p class="verdict">(.*?)</p>', html[:first])
+    assert len(said) == 5
+    assert "loses" in said[0]
+    assert "upper bound" in said[2]
+
+
+def test_perf_command_is_that_of_the_settings() -> None:
     """What a reader would type on a machine with SPE."""
-    settings = made.arms[0].settings
-    assert page.perf_command(settings) == (
+    settings = scenario(arms()).arms[0].settings
+    assert parameters.perf_command(settings) == (
         "perf record -e arm_spe_0/period=1024/u -m ,1024 -- PROGRAM"
     )
     spe = settings.spe.model_copy(update={"jitter": "on", "exclude_kernel": False})
     changed = settings.model_copy(update={"spe": spe})
-    assert "arm_spe_0/period=1024,jitter=1/ " in page.perf_command(changed)
+    assert "arm_spe_0/period=1024,jitter=1/ " in parameters.perf_command(changed)
 
 
 def test_overridden_parameters_are_shown() -> None:
     """An arm that changes a time is named beside the default."""
-    from tests.analysis.fakes import Plan
-
-    plans = (Plan(settings={"parameters": {"t_pin": "150ns"}}),)
-    found = arms(plans)
-    text = page.render(scenario(found), "", found, described(plans))
+    text = page.render(source((Plan(settings={"parameters": {"t_pin": "150ns"}}),)))
     assert "baremetal: 150ns" in text
+
+
+def test_kernel_overlay_is_badged() -> None:
+    """The overlay's lengths have no source, and the page says so."""
+    workload = {"kind": "recorded", "path": "streams/mix.spestream", "kernel": {}}
+    text = page.render(source((Plan(settings={"workload": workload}),)))
+    for name in ("tick_ops", "svc_ops", "masked_prefix", "cpi_millis"):
+        assert re.search(rf"<code>{name}</code> <span class=\"badge\">UNVERIFIED", text), name
+    assert not re.search(r"<code>tick_every</code> <span class=\"badge\">", text)

@@ -1,0 +1,208 @@
+"""The tables behind the page: one per figure, and those that the text needs.
+
+This is the only place that knows where a figure's numbers come from: `result.json` for what is
+published there, the arms themselves for histograms and histories, logs for timelines. Figures and
+page take tables and `result.json` only, so a page can be built again from a run directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis import frames, losses, profiles
+from analysis.stats import metric
+from reports import parameters, timeline
+from reports.csvdata import Cell, Table, columns
+from reports.summary import PIN_CAUSES, band_ms, time_added, time_by_cause
+from sim.results import log_linear_edge
+from sim.scenario.model import UNLIMITED
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+    from sim.results import LockedPoint
+    from sim.scenario.model import Scenario
+
+SYMBOLS = 200
+"""Symbols of an arm in the table, those with the largest shares."""
+MAX_STEPS = 1500
+"""Points of an arm's history of locked memory."""
+Result = Mapping[str, Any]
+Rows = list[tuple[Cell, ...]]
+
+SHAPES = {
+    "ledgers": columns(arm=str, ledger=str, entry=str, unit=str, amount=int, share_percent=float),
+    "symbols": columns(
+        arm=str, symbol=str, truth_percent=float, lost_percent=float, moved_by_loss_pp=float,
+        error_pp=float, error_low_pp=float, error_high_pp=float, replications=int,
+    ),
+    "distances": columns(
+        arm=str, view=str, metric=str, mean=float, low=float, high=float, exact=bool,
+    ),
+    "blackouts": columns(
+        arm=str, cause=str, at_least_ops=int, count=int, cumulative_fraction=float,
+    ),
+    "timeline": columns(
+        arm=str, replication=int, vcpu=int, lane=str, state=str, begin_us=float, end_us=float,
+        bytes=int,
+    ),
+    "perturbation": columns(
+        arm=str, cause=str, added_ms=float, low_ms=float, high_ms=float, wall_ms=float,
+    ),
+    "locked": columns(arm=str, t_us=float, locked_bytes=int, limit_bytes=int),
+    "parameters": parameters.SHAPE,
+    "commands": columns(arm=str, design=str, command=str),
+}  # fmt: skip
+"""Columns of each table; an empty `limit_bytes` is no limit."""
+
+
+def collect(
+    scenario: Scenario, arms: Sequence[ArmResult], result: Result,
+    timelines: Mapping[str, timeline.Timeline],
+) -> dict[str, Table]:  # fmt: skip
+    """Every table of a run; `timelines` by arm, for the arms that have one."""
+    rows: dict[str, Rows] = {
+        "ledgers": _ledgers(result),
+        "symbols": [row for arm in arms for row in _symbols(arm)],
+        "distances": _distances(result),
+        "blackouts": [row for arm in arms for row in _blackouts(arm)],
+        "timeline": [r for a in arms if a.arm.name in timelines for r in _timeline(a, timelines)],
+        "perturbation": _perturbation(result),
+        "locked": [row for arm in arms for row in _locked(arm)],
+        "parameters": parameters.rows(scenario),
+        "commands": [
+            (arm.name, arm.design, parameters.perf_command(arm.settings)) for arm in scenario.arms
+        ],
+    }
+    return {name: Table(name, SHAPES[name], tuple(found)) for name, found in rows.items()}
+
+
+_UNITS = {"ops": "ops", "selections": "selections", "delivery": "records", "time": "ticks"}
+_WHOLES = {"ops": "executed", "selections": "selected", "delivery": "", "time": "wall"}
+
+
+def _ledgers(result: Result) -> Rows:
+    rows: Rows = []
+    for name in result["arm_order"]:
+        for ledger, entries in result["arms"][name]["ledger"].items():
+            whole = entries.get(_WHOLES[ledger], sum(entries.values()))
+            for entry, amount in entries.items():
+                share = 100 * amount / whole if whole else None
+                rows.append((name, ledger, entry, _UNITS[ledger], amount, share))
+    return rows
+
+
+def _symbols(arm: ArmResult) -> Rows:
+    """Largest first: share in the truth, loss inside, what the loss alone moves, actual error."""
+    whole = profiles.truth(arm, "symbol")
+    if not whole.any():
+        return []
+    order = np.argsort(-whole, kind="stable")[:SYMBOLS]
+    names = profiles.labels(arm.stream, "symbol")
+    lost = {s.label: s for s in losses.loss_by_symbol(arm)}
+    true = profiles.shares(whole)
+    errors = 100 * (profiles.shares(profiles.sampled(arm, "symbol")) - true)
+    rows: Rows = []
+    for k in (int(k) for k in order if whole[k]):
+        found, error = lost.get(names[k]), metric(errors[:, k], "pp")
+        moved = (100 * found.loss, 100 * found.bias) if found else (None, None)
+        low, high = _ends(error.as_dict())
+        share = 100 * float(true[k])
+        rows.append(
+            (arm.arm.name, names[k], share, *moved, error.mean, low, high, error.n),
+        )
+    return rows
+
+
+def _ends(found: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Ends of a metric's interval; the mean twice if it is exact."""
+    ci = found["ci95"]
+    if ci == "exact":
+        return found["mean"], found["mean"]
+    return (ci[0], ci[1]) if isinstance(ci, list) else (None, None)
+
+
+def _distances(result: Result) -> Rows:
+    return [
+        (name, view, which, found["mean"], *_ends(found), found["ci95"] == "exact")
+        for name in result["arm_order"]
+        for view, metrics in result["arms"][name]["profile"].items()
+        for which, found in metrics.items()
+    ]
+
+
+def _blackouts(arm: ArmResult) -> Rows:
+    rows: Rows = []
+    for cause, found in frames.merged_blackouts(arm).items():
+        seen = 0
+        for index in sorted(found.ops_hist):
+            count = found.ops_hist[index]
+            seen += count
+            edge = log_linear_edge(index)
+            rows.append((arm.arm.name, cause, edge, count, seen / found.count))
+    return rows
+
+
+def _timeline(arm: ArmResult, timelines: Mapping[str, timeline.Timeline]) -> Rows:
+    found = timelines[arm.arm.name]
+    per_us = 64 * arm.clock_hz / 1e6
+    window = timeline.Span("window", "", found.begin, found.end)
+    return [
+        (
+            arm.arm.name, found.replication, found.vcpu, s.lane, s.state, s.begin / per_us,
+            s.end / per_us, s.value if s.lane in ("memory", "VMM") else None,
+        )
+        for s in (window, *found.close_ups, *found.spans)
+    ]  # fmt: skip
+
+
+def _perturbation(result: Result) -> Rows:
+    """Time added to baremetal's by cause, ms per vCPU; what is pinned and mapped with its band."""
+    base = result["arms"].get(result["baseline"])
+    rows: Rows = []
+    for name in result["arm_order"]:
+        arm = result["arms"][name]
+        if base is None or arm is base or arm["time_added"]["mean"] is None:
+            continue
+        wall = time_by_cause(arm)["wall"]
+        added = time_added(arm, base)
+        pin = sum(x for cause, x in added.items() if cause in PIN_CAUSES)
+        low, high = band_ms(arm) if pin else (0.0, 0.0)
+        total = sum(added.values())
+        rows += [(name, cause, x, None, None, wall) for cause, x in added.items()]
+        rows.append((name, "all", total, *_widened(total, pin, low, high), wall))
+    return rows
+
+
+def _widened(total: float, pin: float, low: float, high: float) -> tuple[float, float]:
+    """The total if pinning cost `low` or `high` in place of `pin`; `pin` itself is in the band."""
+    rest = total - pin
+    return rest + min(low, pin), rest + max(high, pin)
+
+
+def _locked(arm: ArmResult) -> Rows:
+    """The first replication's history, and where it ends."""
+    run = arm.runs[0]
+    if not any(p.locked_bytes for p in run.locked):
+        return []
+    per_us = 64 * arm.clock_hz / 1e6
+    points = [(p.t, p) for p in _thinned(run.locked)]
+    last = points[-1][1]
+    return [
+        (
+            arm.arm.name, t / per_us, p.locked_bytes,
+            p.limit_bytes if p.limit_bytes < UNLIMITED else None,
+        )
+        for t, p in (*points, (max(run.wall, last.t), last))
+    ]  # fmt: skip
+
+
+def _thinned(points: Sequence[LockedPoint]) -> list[LockedPoint]:
+    """At most MAX_STEPS points, with the highest of each stretch kept."""
+    stride = -(-len(points) // MAX_STEPS)
+    if stride <= 1:
+        return list(points)
+    chunks = (points[k : k + stride] for k in range(0, len(points), stride))
+    return [max(chunk, key=lambda p: p.locked_bytes) for chunk in chunks]

@@ -1,0 +1,111 @@
+"""Figures of a run, each drawn from one table: SVG for the page, PNG for papers.
+
+Equal bytes for equal input. Arms and causes take the Okabe-Ito colours, which people with
+colour-blindness can tell apart, and never colour alone: markers, line styles or labels go with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from reports import readings
+from reports.csvdata import Table
+from reports.figures import (
+    blackouts,
+    distances,
+    ledgers,
+    locked,
+    losses,
+    perturbation,
+    symbols,
+    timelines,
+)
+from reports.figures.style import styled, to_png, to_svg
+
+__all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]
+
+Tables = Mapping[str, Table]
+Result = Mapping[str, Any]
+Make = Callable[[], Figure | None]
+MAX_TIMELINES = 8
+"""Arms whose timeline is drawn; the others are in the CSV."""
+
+
+CLOSELY = "A few milliseconds, seen closely"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure to be: file name, title, the table that it shows, how to make it, its reading."""
+
+    key: str
+    title: str
+    table: str
+    make: Make
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure for the page. `svg` is empty where there is nothing to show."""
+
+    key: str
+    title: str
+    table: str
+    svg: str
+    reading: str
+
+
+def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
+    """Every figure of a run; timelines come one an arm, as `timeline-1`, `timeline-2`, …."""
+    yield Drawing(
+        "ledgers", "Where operations and time went", "ledgers",
+        lambda: ledgers.figure(result, tables), readings.ledgers(result),
+    )  # fmt: skip
+    yield Drawing(
+        "losses", "Where the loss falls", "symbols",
+        lambda: losses.figure(result, tables), readings.losses(result),
+    )  # fmt: skip
+    yield Drawing(
+        "symbols", "Profile by symbol", "symbols",
+        lambda: symbols.figure(result, tables), readings.symbols(result),
+    )  # fmt: skip
+    yield Drawing(
+        "distances", "Distance of profiles, with the noise floor", "distances",
+        lambda: distances.figure(result, tables), readings.distances(result),
+    )  # fmt: skip
+    yield Drawing(
+        "blackouts", "Length of blackouts", "blackouts",
+        lambda: blackouts.figure(result, tables), readings.blackouts(result),
+    )  # fmt: skip
+    shown = timelines.arms(result, tables)[:MAX_TIMELINES]
+    if not shown:
+        yield Drawing("timeline", CLOSELY, "timeline", lambda: None, readings.NO_TIMELINE)
+    for number, arm in enumerate(shown, 1):
+        yield Drawing(
+            f"timeline-{number}", CLOSELY, "timeline",
+            timelines.maker(arm, result, tables), readings.timeline(arm, result, tables),
+        )  # fmt: skip
+    yield Drawing(
+        "perturbation", "Perturbation: time added", "perturbation",
+        lambda: perturbation.figure(result, tables), readings.perturbation(tables),
+    )  # fmt: skip
+    yield Drawing(
+        "locked", "Locked memory against the limit", "locked",
+        lambda: locked.figure(result, tables), readings.locked(result),
+    )  # fmt: skip
+
+
+def draw(result: Result, tables: Tables) -> list[Drawn]:
+    """Every figure as SVG."""
+    drawn = []
+    for d in drawings(result, tables):
+        with styled(d.key):
+            figure = d.make()
+            svg = "" if figure is None else to_svg(figure, d.key, d.title)
+        drawn.append(Drawn(d.key, d.title, d.table, svg, d.reading))
+    return drawn

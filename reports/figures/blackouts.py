@@ -1,0 +1,44 @@
+"""Fraction of blackouts that are at most so many ops long, by arm and cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import LINES, blank, legend_above, log_axis, named
+
+MAX_CURVES = 7
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """Cumulative distributions; the curves that cost most ops if there are many."""
+    by_curve = groupby(tables["blackouts"].records(), itemgetter("arm", "cause"))
+    curves = {k: list(of) for k, of in by_curve}
+    if not curves:
+        return None
+    cost = {k: result["arms"][k[0]]["blackouts"][k[1]]["ops"] for k in curves}
+    keep = sorted(curves, key=lambda k: (-cost[k], k))[:MAX_CURVES]
+    made = blank(3.4 + 0.08 * len(keep))
+    ax = made.subplots()
+    for k, (arm, cause) in enumerate(c for c in curves if c in keep):
+        of = curves[arm, cause]
+        x = [max(1, r["at_least_ops"]) for r in of]
+        y = [r["cumulative_fraction"] for r in of]
+        count = sum(r["count"] for r in of)
+        ax.step(
+            [x[0], *x], [0.0, *y], where="post", color=LINES[k % 7],
+            linestyle=("-", "--", "-.", ":")[k % 4], linewidth=1.6,
+            label=f"{named(arm)}: {cause} ({count:,})",
+        )  # fmt: skip
+    log_axis(ax)
+    ax.grid()
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("ops executed unsampled in a blackout (log; 0 drawn at 1; 6 % resolution)")
+    ax.set_ylabel("fraction of blackouts")
+    legend_above(ax)
+    return made

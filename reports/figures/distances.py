@@ -1,0 +1,70 @@
+"""Total variation distance from baremetal and from the truth, each with its noise floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import BLUE, VERMILION, blank, legend_above, log_axis, rows, x_grid
+
+VIEWS = (("symbol", "by symbol"), ("pc", "by instruction"))
+PAIRS = (
+    ("tvd_vs_baremetal", "tvd_noise_floor", "from baremetal", BLUE, "o", -0.17),
+    ("tvd_vs_truth", "tvd_truth_floor", "from the truth", VERMILION, "D", 0.17),
+)
+FLOOR = 1e-6
+"""Distances below this are drawn at it: an exact agreement has no place on a log axis."""
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """One panel a view; a point is an arm's distance, a bar its noise floor."""
+    found = {
+        view: {(r["arm"], r["metric"]): r for r in tables["distances"].records()
+               if r["view"] == view}
+        for view, _ in VIEWS
+    }  # fmt: skip
+    if not any(r["mean"] for rows_ in found.values() for r in rows_.values()):
+        return None
+    names = result["arm_order"]
+    made = blank(1.3 + 0.34 * len(names))
+    axes = made.subplots(1, 2)
+    for ax, (view, title) in zip(axes, VIEWS, strict=True):
+        for arm, (metric, floor, label, colour, marker, shift) in (
+            (k, p) for p in PAIRS for k in range(len(names))
+        ):
+            label = label if arm == len(names) - 1 else ""
+            point = found[view].get((names[arm], metric))
+            noise = found[view].get((names[arm], floor))
+            _point(ax, arm + shift, point, colour, marker, label and f"distance {label}, 95 %")
+            _floor(ax, arm + shift, noise, colour, label and f"noise floor {label}")
+        log_axis(ax)
+        rows(ax, names, labelled=ax is axes[0])
+        x_grid(ax)
+        ax.set_xlabel(f"TVD {title} (log)")
+    legend_above(axes[0], columns=2)
+    return made
+
+
+def _point(
+    ax: Axes, y: float, row: dict[str, Any] | None, colour: str, marker: str, label: str
+) -> None:
+    mean = None if row is None else row["mean"]
+    x = float("nan") if mean is None else max(mean, FLOOR)
+    low = high = 0.0
+    if row is not None and mean is not None and row["low"] is not None:
+        low, high = x - max(row["low"], FLOOR), max(row["high"], FLOOR) - x
+    ax.errorbar(
+        [x], [y], xerr=[[max(0.0, low)], [max(0.0, high)]], fmt=marker, color=colour,
+        markersize=4, linewidth=1.4, label=label or None,
+    )  # fmt: skip
+
+
+def _floor(ax: Axes, y: float, row: dict[str, Any] | None, colour: str, label: str) -> None:
+    mean = None if row is None else row["mean"]
+    x = float("nan") if mean is None else max(mean, FLOOR)
+    ax.plot([x], [y], "|", color=colour, markersize=11, markeredgewidth=1.6, label=label or None)

@@ -1,0 +1,101 @@
+"""Loss in all (log axis), its causes (stacked shares), and time standing still (stacked)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import (
+    COLOURS,
+    LINES,
+    blank,
+    legend_above,
+    log_axis,
+    rows,
+    x_grid,
+)
+from reports.summary import time_by_cause
+from reports.text import percent
+
+Result = Mapping[str, Any]
+
+
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
+    """Two rows: ops on top, time below; one bar an arm."""
+    names = result["arm_order"]
+    made = blank(2.6 + 0.5 * len(names))
+    halves: Any = made.subfigures(2, 1)
+    top, bottom = halves
+    left, right = top.subplots(1, 2, width_ratios=(1, 1.2))
+    _totals(left, names, result)
+    _stacked(right, names, _cause_shares(result, tables["ledgers"]), "causes of the loss")
+    rows(right, names, labelled=False)
+    right.set_xlabel("share of lost ops, %")
+    right.set_xlim(0, 100)
+    ax = bottom.subplots()
+    _stacked(ax, names, _stopped(result), "time in which the program stood still")
+    rows(ax, names)
+    ax.set_xlabel("ms per vCPU and replication")
+    return made
+
+
+def _totals(ax: Axes, names: Sequence[str], result: Result) -> None:
+    """A point and its interval per arm; the number in a column on the right."""
+    lowest = 1.0
+    for row, name in enumerate(names):
+        total = result["arms"][name]["loss"]["total"]
+        mean = total["mean"]
+        said = "no ops" if mean is None else "none" if mean == 0 else percent(mean)
+        ax.text(1.02, row, said, va="center", transform=ax.get_yaxis_transform(), fontsize=8)
+        if not mean:
+            continue
+        ax.plot([100 * mean], [row], "o", color=LINES[0], markersize=5)
+        lowest = min(lowest, 100 * mean)
+        if isinstance(total["ci95"], list):
+            low, high = (min(max(100 * v, 5 * mean), 100.0) for v in total["ci95"])
+            ax.plot([low, high], [row, row], "-", color=LINES[0], linewidth=2)
+            lowest = min(lowest, low)
+    ax.set_xlim(lowest / 3, 150)
+    log_axis(ax)
+    rows(ax, names)
+    ax.grid(axis="x")
+    ax.set_title("ops lost")
+    ax.set_xlabel("% of population ops (log)")
+
+
+def _cause_shares(result: Result, table: Table) -> dict[str, list[float]]:
+    """Share of the lost ops by cause [%], one value per arm; causes that occur only."""
+    names = result["arm_order"]
+    ops = {(r["arm"], r["entry"]): r["amount"] for r in table.records() if r["ledger"] == "ops"}
+    causes = [c for c in result["arms"][names[0]]["loss"] if c != "total"]
+    lost = {n: sum(ops[n, c] for c in causes) or 1 for n in names}
+    shares = {c: [100 * ops[n, c] / lost[n] for n in names] for c in causes}
+    return {cause: values for cause, values in shares.items() if any(values)}
+
+
+def _stopped(result: Result) -> dict[str, list[float]]:
+    """Time standing still by cause [ms], one value per arm; the smallest causes are added up."""
+    times = [time_by_cause(result["arms"][name]) for name in result["arm_order"]]
+    causes = [c for c in times[0] if c not in ("wall", "running")]
+    table = {c: [t[c] for t in times] for c in causes}
+    ranked = sorted((c for c in causes if any(table[c])), key=lambda c: (-max(table[c]), c))
+    kept = {c: table[c] for c in ranked[: len(COLOURS) - 1]}
+    rest = [table[c] for c in ranked[len(COLOURS) - 1 :]]
+    return kept | ({"other causes": [sum(v) for v in zip(*rest, strict=True)]} if rest else {})
+
+
+def _stacked(ax: Axes, names: Sequence[str], table: dict[str, list[float]], title: str) -> None:
+    left = np.zeros(len(names))
+    for k, (cause, values) in enumerate(table.items()):
+        ax.barh(range(len(names)), values, 0.6, left=left, color=COLOURS[k % 8], label=cause)
+        left += np.array(values)
+    x_grid(ax)
+    if table:
+        legend_above(ax, title, columns=3)
+    else:
+        ax.set_title(f"{title}: none")

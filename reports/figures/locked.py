@@ -1,0 +1,51 @@
+"""Locked memory over the first replication, with the limit dashed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import INK, LINES, blank, log_axis, named
+from reports.text import size
+
+MAX_ROWS = 12
+FIRST_US = 0.1
+"""Where time 0 is drawn on a logarithmic axis of microseconds."""
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """One row for each arm that locks memory."""
+    table = tables["locked"]
+    having = [(n, of) for n in result["arm_order"] if (of := table.of(n))][:MAX_ROWS]
+    if not having:
+        return None
+    made = blank(0.7 + 1.05 * len(having))
+    axes = made.subplots(len(having), 1, sharex=True, squeeze=False)[:, 0]
+    for k, (ax, (name, of)) in enumerate(zip(axes, having, strict=True)):
+        _row(ax, name, of, LINES[k % 7])
+    log_axis(axes[-1])
+    for ax in axes:
+        ax.minorticks_off()
+    axes[-1].set_xlabel("wall time of the first replication, µs (log; 0 drawn at 0.1)")
+    return made
+
+
+def _row(ax: Axes, name: str, of: list[dict[str, Any]], colour: str) -> None:
+    t = [max(r["t_us"], FIRST_US) for r in of]
+    used = [r["locked_bytes"] for r in of]
+    limit = [r["limit_bytes"] for r in of]
+    ax.step(t, used, where="post", color=colour, linewidth=1.4)
+    ax.fill_between(t, used, step="post", color=colour, alpha=0.25, linewidth=0)
+    bounded = [x for x in limit if x is not None]
+    if bounded:
+        ax.step(t, limit, where="post", color=INK, linewidth=1.2, linestyle="--")
+    top = max(*used, *bounded)
+    ax.set_ylim(0, top * 1.15)
+    ax.set_yticks([0, top / 2, top], ["0", size(int(top / 2)), size(top)])
+    ax.grid(axis="y")
+    note = "limit dashed" if bounded else "no limit"
+    ax.set_title(f"{named(name)}: peak {size(max(used))}, {note}", pad=3)

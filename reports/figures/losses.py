@@ -1,0 +1,74 @@
+"""Does loss become skew? Loss inside each symbol, beside the profile's error there.
+
+The diamond is what a noise-free profile of the ops that were not lost would get wrong (theory row
+12); the dot is what the profile does get wrong. Where they agree the loss explains the error; a dot
+without a diamond is noise or another mechanism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import BLUE, INK, VERMILION, blank, legend_above, named, rows, x_grid
+from reports.figures.symbols import half_widths
+
+MAX_ARMS = 3
+TOP = 8
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """The arms whose loss would move most of the profile, one row each."""
+    found = {n: _moved(tables["symbols"].of(n)) for n in chosen(result)}
+    found = {n: r for n, r in found.items() if r}
+    if not found:
+        return None
+    sizes = [len(r) for r in found.values()]
+    made = blank(0.75 * len(found) + 0.2 * sum(sizes) + 0.5)
+    grid = made.subplots(len(found), 2, squeeze=False, height_ratios=[2 + s for s in sizes])
+    for (left, right), (name, of) in zip(grid, found.items(), strict=True):
+        left.barh(range(len(of)), [r["lost_percent"] for r in of], 0.6, color=VERMILION)
+        rows(left, [r["symbol"] for r in of])
+        left.set_title(named(name))
+        left.set_xlim(0, None)
+        _errors(right, of)
+        x_grid(left)
+        x_grid(right)
+    grid[-1][0].set_xlabel("ops lost, % of the symbol's")
+    grid[-1][1].set_xlabel("share in the profile minus truth, pp")
+    legend_above(grid[0][1], columns=1)
+    return made
+
+
+def chosen(result: Mapping[str, Any]) -> list[str]:
+    """Arms whose loss moves most of the profile, in the scenario's order."""
+    moved = {n: result["arms"][n]["loss_skew"]["mean"] or 0.0 for n in result["arm_order"]}
+    names = [n for n in result["arm_order"] if moved[n] > 0]
+    rank = sorted(names, key=lambda n: (-moved[n], names.index(n)))[:MAX_ARMS]
+    return [n for n in names if n in rank]
+
+
+def _moved(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The symbols that the loss moves most, by truth share."""
+    known = [r for r in of if r["moved_by_loss_pp"] is not None and r["error_pp"] is not None]
+    rank = sorted(known, key=lambda r: (-abs(r["moved_by_loss_pp"]), r["symbol"]))[:TOP]
+    return [r for r in known if r in rank]
+
+
+def _errors(ax: Axes, of: list[dict[str, Any]]) -> None:
+    y = np.arange(len(of))
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.errorbar(
+        [r["error_pp"] for r in of], y, xerr=half_widths(of), fmt="o", color=BLUE, markersize=4,
+        linewidth=1.2, label="found, 95 %",
+    )  # fmt: skip
+    ax.plot(
+        [r["moved_by_loss_pp"] for r in of], y, "D", color=VERMILION, markersize=6,
+        fillstyle="none", linewidth=0, label="expected from the loss alone",
+    )  # fmt: skip
+    rows(ax, [r["symbol"] for r in of], labelled=False)

@@ -1,0 +1,78 @@
+"""Time added to baremetal's by cause (stacked), and the band of what nobody has measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import COLOURS, INK, blank, legend_above, log_axis, rows, x_grid
+from reports.text import percent
+
+SMALLEST = 1e-4
+"""Percent of wall time: what the log axis begins at, if nothing is smaller."""
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """Left: causes, largest first, in ms. Right: the whole with its band, in % of baremetal's."""
+    table = tables["perturbation"]
+    found = {n: of for n in result["arm_order"] if (of := table.of(n))}
+    if not found:
+        return None
+    made = blank(2.0 + 0.36 * len(found))
+    left, right = made.subplots(1, 2, width_ratios=(1.5, 1))
+    _causes(left, found)
+    _bands(right, found)
+    return made
+
+
+def _causes(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
+    parts = {
+        n: {r["cause"]: r["added_ms"] for r in of if r["cause"] != "all" and r["added_ms"] > 0}
+        for n, of in found.items()
+    }
+    every = {c for p in parts.values() for c in p}
+    ranked = sorted(every, key=lambda c: (-max(p.get(c, 0.0) for p in parts.values()), c))
+    groups = [[c] for c in ranked[: len(COLOURS) - 1]]
+    if rest := ranked[len(COLOURS) - 1 :]:
+        groups.append(rest)
+    left = dict.fromkeys(found, 0.0)
+    for k, group in enumerate(groups):
+        widths = [sum(parts[n].get(c, 0.0) for c in group) for n in found]
+        label = group[0] if k < len(COLOURS) - 1 else "other causes"
+        ax.barh(
+            range(len(found)), widths, 0.6, left=list(left.values()), color=COLOURS[k], label=label
+        )
+        left = {n: x + w for (n, x), w in zip(left.items(), widths, strict=True)}
+    rows(ax, list(found))
+    x_grid(ax)
+    ax.set_xlabel("added, ms per vCPU and replication")
+    legend_above(ax, columns=4)
+
+
+def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
+    """A point where this run lies in its band; the numbers in a column on the right."""
+    smallest = 100.0
+    for row, of in enumerate(found.values()):
+        whole = of[-1]
+        base = whole["wall_ms"] - whole["added_ms"]
+        here, low, high = (100 * whole[k] / base for k in ("added_ms", "low_ms", "high_ms"))
+        low, high, at = (max(x, SMALLEST) for x in (low, high, here))
+        if high > low * 1.001:
+            ax.plot([low, high], [row, row], color=INK, linewidth=4, alpha=0.35,
+                    solid_capstyle="butt")  # fmt: skip
+        ax.plot([at], [row], "o", color=COLOURS[0], markersize=5)
+        ax.text(
+            1.02, row, percent(here / 100), va="center", transform=ax.get_yaxis_transform(),
+            fontsize=8,
+        )  # fmt: skip
+        smallest = min(smallest, low)
+    ax.set_xlim(left=smallest / 2)
+    log_axis(ax)
+    rows(ax, list(found), labelled=False)
+    x_grid(ax)
+    ax.set_xlabel("added, % of baremetal's (log)")
+    ax.set_title("all causes; bar: UNVERIFIED costs")

@@ -1,0 +1,147 @@
+"""What all figures share: colours, sizes, axes, and how they become bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from reports.text import number, printable
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
+"""Okabe and Ito (2008) with grey for black, the text's; yellow is last, for areas only."""
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY, YELLOW = COLOURS
+LINES = COLOURS[:7]
+MARKERS = "osD^v<>"
+INK = "#010203"
+"""Stands for the page's text colour until the SVG is made."""
+WIDTH_IN = 8.0
+NAME_CHARS = 30
+PNG_DPI = 200
+FEW_DECADES = 30
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "axes.unicode_minus": False,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "grid.color": "#999999",
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.6,
+}
+
+
+@contextmanager
+def styled(key: str) -> Iterator[None]:
+    """Our style, deterministic ids, and no complaints about glyphs that a font lacks."""
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": key}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def _svg(figure: Figure, key: str, **look: Any) -> str:
+    """SVG without prolog and metadata; ids are numbered, since matplotlib's depend on rounding."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata=_NO_METADATA, **look)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
+    numbers = {name: k for k, name in enumerate(re.findall(r'\bid="([^"]*)"', svg))}
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"{found[1]}{key}-{numbers[found[2]]}"
+
+    return re.sub(r'(\bid="|href="#|url\(#)([^")]*)', renamed, svg[svg.index("<svg") :])
+
+
+def to_file_svg(figure: Figure, key: str) -> bytes:
+    """A file of its own: white ground, black text, no date."""
+    return _svg(figure, key, facecolor="white").encode()
+
+
+def to_svg(figure: Figure, key: str, title: str) -> str:
+    """Inline SVG: ids of its own, the page's text colour."""
+    svg = _svg(figure, key, transparent=True).replace(INK, "currentColor")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+
+
+def to_png(figure: Figure) -> bytes:
+    """A picture for a paper: white ground, 200 dots per inch, no metadata."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None})
+    return out.getvalue()
+
+
+def blank(height: float) -> Figure:
+    """An empty figure of the page's width; `height` in inches."""
+    return Figure(figsize=(WIDTH_IN, height), layout="constrained")
+
+
+def named(text: str) -> str:
+    """A name that fits a figure."""
+    return printable(text, NAME_CHARS)
+
+
+def _shown(value: float, _position: int | None = None) -> str:
+    return number(value)
+
+
+def log_axis(ax: Axes) -> None:
+    """A logarithmic x axis of what is drawn; plain numbers at decades, or closer if few fit."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    if high < 3 * low:
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    elif high < FEW_DECADES * low:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(_shown))
+    ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, _position: ""))
+
+
+def rows(ax: Axes, names: Sequence[str], *, labelled: bool = True) -> None:
+    """One row per name, the first on top."""
+    texts = [named(n) for n in names] if labelled else [""] * len(names)
+    ax.set_yticks(range(len(names)), texts)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+
+
+def legend_above(ax: Axes, title: str | None = None, columns: int = 2) -> None:
+    """A legend between an axes and what is above it."""
+    count = len(ax.get_legend_handles_labels()[1])
+    if count:
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.01), ncols=min(columns, count),
+            handlelength=1.5, columnspacing=1, borderaxespad=0, borderpad=0, title=title,
+            alignment="left", title_fontsize=9,
+        )  # fmt: skip
+
+
+def x_grid(ax: Axes) -> None:
+    """Vertical lines behind the data; on a linear axis few, so that their numbers fit."""
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.grid(axis="x")
+    ax.set_axisbelow(True)

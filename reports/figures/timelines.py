@@ -1,0 +1,234 @@
+"""One arm's timeline: lanes over a few milliseconds, and close-ups of what takes microseconds.
+
+In the window everything is drawn at least a hairline wide, and what lies closer together than a
+hairline is drawn as one; the CSV has all of it. A blank stretch of the SPU's lane is a program that
+stands still: nothing is executed, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+
+from reports.csvdata import Table
+from reports.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    blank,
+    named,
+)
+from reports.text import number, size
+from reports.timeline import EXIT_ENTRY
+
+Row = Mapping[str, Any]
+BARE_LANES = ("CPU", "SPU", "PMBIRQ")
+KVM_LANES = ("KVM", "VMM")
+LETTERS = "abc"
+MEMORY_IN = 0.62
+HAIRLINE = 1 / 1500
+"""Of the window's width."""
+STATES = {
+    "CPU": {
+        "running": GREEN, "guest kernel": BLUE, "in KVM": ORANGE, "in the VMM": VERMILION,
+        "off CPU": GREY,
+    },
+    "SPU": {
+        "profiled": GREEN, "before_start": GREY, "event_disabled": INK, "pin_refused": INK,
+        "irq_masked": PURPLE, "irq_wait_for_exit": YELLOW, "irq_delivery_full": ORANGE,
+        "irq_delivery_fault": VERMILION, "virq_delivery": SKY, "not_in_population": GREY,
+    },
+    "PMBIRQ": {"on its way": SKY, "at the core": BLUE},
+    "KVM": {
+        "trap": SKY, EXIT_ENTRY: GREY, "ordinary_exit": YELLOW, "fault": VERMILION,
+        "walk": PURPLE, "pin": BLUE, "map": GREEN, "unpin": ORANGE, "inject": INK,
+        "prefault": BLUE, "copy": GREEN,
+    },
+    "VMM": {"vmm": VERMILION},
+}  # fmt: skip
+"""Colour of each state; a lane has its own legend, so lanes may share colours."""
+_WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
+
+
+def arms(result: Mapping[str, Any], tables: Mapping[str, Table]) -> list[str]:
+    """Arms that have a timeline, in the scenario's order."""
+    having = {r["arm"] for r in tables["timeline"].records()}
+    return [n for n in result["arm_order"] if n in having]
+
+
+def maker(
+    arm: str, result: Mapping[str, Any], tables: Mapping[str, Table]
+) -> Callable[[], Figure | None]:
+    """What draws one arm's timeline."""
+    virtual = bool(result["arms"][arm]["setup"]["virtual"])
+    return lambda: figure(tables["timeline"].of(arm), virtual=virtual)
+
+
+def figure(of: Sequence[Row], *, virtual: bool) -> Figure:
+    """The window on top, memory below it, close-ups at the bottom."""
+    window = next(r for r in of if r["lane"] == "window")
+    close = [r for r in of if r["lane"] == "close-up"]
+    spans = [r for r in of if r["lane"] not in ("window", "close-up", "memory")]
+    memory = [r for r in of if r["lane"] == "memory"]
+    lanes = [*BARE_LANES, *(KVM_LANES if virtual else ())]
+    keys = _legend_rows(lanes, spans)
+    legend_height, lanes_height = 0.19 * len(keys) + 0.25, 0.17 * len(lanes) + 0.62
+    window_height = lanes_height + (MEMORY_IN if memory else 0)
+    heights = [legend_height, window_height, *([lanes_height + 0.15] if close else [])]
+    made = blank(sum(heights))
+    parts: Any = made.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    _legend(parts[0], keys, window)
+    _window(parts[1], lanes, (window, close, spans, memory))
+    if close:
+        axes = np.ravel(parts[2].subplots(1, len(close), sharey=True))
+        for ax, letter, row in zip(axes, LETTERS, close, strict=False):
+            _close_up(ax, lanes, spans, row, letter)
+    return made
+
+
+def _window(part: Any, lanes: list[str], of: tuple[Row, list[Row], list[Row], list[Row]]) -> None:
+    """The lanes, and the memory of the VM under the same axis of time."""
+    window, close, spans, memory = of
+    rows = 2 if memory else 1
+    ratios = [0.17 * len(lanes) + 0.3, MEMORY_IN][:rows]
+    axes = part.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    _lanes(axes[0], lanes, spans, window["begin_us"] / 1e3, window["end_us"] / 1e3, 1e3)
+    _letters(axes[0], close, window)
+    if memory:
+        _memory(axes[1], memory)
+    axes[-1].set_xlabel("wall time, ms")
+
+
+def _close_up(ax: Axes, lanes: list[str], spans: Sequence[Row], close: Row, letter: str) -> None:
+    begin, end = close["begin_us"], close["end_us"]
+    inside = [r for r in spans if r["end_us"] >= begin and r["begin_us"] <= end]
+    moved = [
+        dict(r) | {"begin_us": r["begin_us"] - begin, "end_us": r["end_us"] - begin} for r in inside
+    ]
+    _lanes(ax, lanes, moved, 0, end - begin, 1.0)
+    ax.set_title(f"{letter}: {close['state']}")
+    ax.set_xlabel("µs")
+
+
+def _lanes(
+    ax: Axes, lanes: list[str], spans: Sequence[Row], begin: float, end: float, per: float
+) -> None:
+    """Every lane as a row of rectangles; `per` is µs in a unit of the axis."""
+    for row, lane in enumerate(lanes):
+        for state, colour in STATES[lane].items():
+            found = [
+                (r["begin_us"] / per, r["end_us"] / per)
+                for r in spans
+                if r["lane"] == lane and r["state"] == state
+            ]
+            for path in _rectangles(found, row, begin, end):
+                ax.add_patch(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.4))
+    marks = [r for r in spans if r["begin_us"] == r["end_us"]]
+    for r in marks:
+        if r["lane"] in lanes:
+            x, y = r["begin_us"] / per, lanes.index(r["lane"]) - 0.42
+            ax.plot([x], [y], marker="v", color=INK, markersize=3.5, clip_on=False, linewidth=0)
+    ax.set_xlim(begin, end)
+    ax.set_ylim(len(lanes) - 0.5, -0.75)
+    ax.set_yticks(range(len(lanes)), lanes)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _rectangles(
+    found: Sequence[tuple[float, float]], row: int, begin: float, end: float
+) -> list[Path]:
+    """One compound path of all spans, cut to the axis; those a hairline apart are one."""
+    gap = (end - begin) * HAIRLINE
+    merged: list[list[float]] = []
+    for a, b in sorted((max(a, begin), min(b, end)) for a, b in found if a < end and b > begin):
+        if merged and a - merged[-1][1] < gap:
+            merged[-1][1] = max(b, merged[-1][1])
+        else:
+            merged.append([a, b])
+    if not merged:
+        return []
+    low, high = row - 0.32, row + 0.32
+    corners = [((a, low), (b, low), (b, high), (a, high), (a, low)) for a, b in merged]
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(merged)
+    return [Path(np.array(corners).reshape(-1, 2), codes)]
+
+
+def _letters(ax: Axes, close: Sequence[Row], window: Row) -> None:
+    """Where the close-ups lie in the window; letters keep clear of each other."""
+    width = (window["end_us"] - window["begin_us"]) / 1e3
+    last = window["begin_us"] / 1e3 - width
+    for letter, r in zip(LETTERS, close, strict=False):
+        x = max(r["begin_us"] / 1e3, last + 0.02 * width)
+        ax.annotate(letter, (x, 1.0), xycoords=("data", "axes fraction"), ha="left", va="bottom",
+                    fontsize=9, fontweight="bold")  # fmt: skip
+        ax.axvline(r["begin_us"] / 1e3, color=INK, linewidth=0.7, linestyle=":")
+        last = x
+
+
+def _memory(ax: Axes, spans: Sequence[Row]) -> None:
+    """Charged (area), pinned by this vCPU (line), limit (dashed)."""
+    looks: dict[str, dict[str, Any]] = {
+        "locked": {"color": SKY, "linewidth": 1.2},
+        "pinned by this vCPU": {"color": BLUE, "linewidth": 1.2},
+        "RLIMIT_MEMLOCK": {"color": INK, "linewidth": 1.2, "linestyle": "--"},
+    }
+    top = max(r["bytes"] for r in spans)
+    for state, look in looks.items():
+        found = [r for r in spans if r["state"] == state]
+        x = [v / 1e3 for r in found for v in (r["begin_us"], r["end_us"])]
+        y = [r["bytes"] for r in found for _ in range(2)]
+        if not x:
+            continue
+        ax.plot(x, y, label=state, **look)
+        if state == "locked":
+            ax.fill_between(x, y, color=SKY, alpha=0.35, linewidth=0)
+    ax.set_ylim(0, top * 1.15 or 1)
+    ax.set_yticks([0, top] if top else [0], ["0", size(top)] if top else ["0"])
+    ax.set_title("memory of the VM", fontsize=8, pad=2)
+    ax.legend(
+        loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0, borderpad=0,
+        handlelength=1.5, columnspacing=1,
+    )  # fmt: skip
+
+
+def _legend_rows(lanes: Sequence[str], spans: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    """For each lane, the states that occur."""
+    seen = {(r["lane"], r["state"]) for r in spans if r["end_us"] > r["begin_us"]}
+    found = [(lane, [s for s in STATES[lane] if (lane, s) in seen]) for lane in lanes]
+    return [(lane, states) for lane, states in found if states]
+
+
+def _legend(part: Any, keys: list[tuple[str, list[str]]], window: Row) -> None:
+    """A line for each lane: its states and their colours."""
+    ax = part.subplots()
+    ax.set_axis_off()
+    ax.set_title(
+        f"{named(window['arm'])}: {number((window['end_us'] - window['begin_us']) / 1e3)} ms of "
+        f"replication {window['replication']}, vCPU {window['vcpu']}"
+    )
+    ax.set_ylim(len(keys), 0)
+    ax.set_xlim(0, 1)
+    for k, (lane, states) in enumerate(keys):
+        ax.text(0, k + 0.5, lane, va="center", fontsize=8)
+        handles: list[Any] = [Patch(color=STATES[lane][s], label=_WORDS.get(s, s)) for s in states]
+        made = Legend(
+            ax, handles, [h.get_label() for h in handles], loc="center left",
+            bbox_to_anchor=(0.07, 1 - (k + 0.5) / len(keys)), ncols=len(states), handlelength=1.0,
+            handleheight=0.7, columnspacing=1.0, borderaxespad=0, borderpad=0, fontsize=7.5,
+            handletextpad=0.4,
+        )  # fmt: skip
+        ax.add_artist(made)

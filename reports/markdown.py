@@ -1,0 +1,54 @@
+"""report.md: verdicts and the table at a glance, for a mail or a merge request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reports import summary, verdict
+from reports.csvdata import Table
+from reports.text import printable
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$@]|(?<=:)/|(?<=www)\.|^[-+=0-9]")
+"""What Markdown, HTML in it or a forge takes for markup, a link, a mention or a list."""
+_WORD = re.compile(r"(?<=[A-Za-z0-9])\\_(?=[A-Za-z0-9])")
+"""An underscore inside a word is no emphasis."""
+
+
+def escaped(text: str) -> str:
+    """Text of other people as plain Markdown text on one line."""
+    return _WORD.sub("_", _SPECIAL.sub(_spelt, printable(text).strip()))
+
+
+def _spelt(found: re.Match[str]) -> str:
+    """A backslash helps against punctuation only; anything else becomes an entity."""
+    char = found.group()
+    return f"&#{ord(char)};" if char.isdigit() or char in "@/." else f"\\{char}"
+
+
+def render(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+    """The small report."""
+    lines = [
+        f"# {escaped(result['scenario'])}: prediction",
+        "",
+        escaped(result["question"]),
+        "",
+        f"Simulated, not measured. {len(result['arm_order'])} arms, {result['replications']} "
+        f"replications, seed {result['seed']}; intervals are 95 % over replications.",
+    ]
+    if result["interrupted"]:
+        lines += ["", f"**{summary.INTERRUPTED}**"]
+    for name in result["arm_order"]:
+        said = " ".join(verdict.sentences(name, result, tables))
+        lines += ["", f"* **{escaped(name)}** — {escaped(said)}"]
+    lines += ["", *table(summary.GLANCE, summary.glance(result)), ""]
+    lines += [summary.LOSS_NOTE, summary.EXIT_NUMBER_NOTE]
+    return "\n".join(lines) + "\n"
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table; the first column is text, the others are numbers."""
+    rule = "|---|" + "---:|" * (len(head) - 1)
+    body = ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in (head, *rows)]
+    return [body[0], rule, *body[1:]]

@@ -291,7 +291,7 @@ def as_markdown(found: Sequence[Comparison]) -> str:
             "",
             *markdown.table(HEAD, [cells(r) for r in comparison.rows]),
         ]
-        lines += [line for note in comparison.notes for line in ("", markdown.escaped(note))]
+        lines += [line for note in comparison.notes for line in ("", markdown.paragraph(note))]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 

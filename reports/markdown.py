@@ -10,21 +10,28 @@ from reports import summary, verdict
 from reports.csvdata import Table
 from reports.text import printable
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$@]|(?<=:)/|(?<=www)\.|^[-+=0-9]")
-"""What Markdown, HTML in it or a forge takes for markup, a link, a mention or a list."""
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$@]|(?<=:)/|(?<=www)\.")
+"""What Markdown, HTML in it or a forge takes for markup, a link or a mention."""
+_LIST = re.compile(r"^(\d*)([-+=.)])")
+"""What makes a list or a heading of a line, at its start."""
 _WORD = re.compile(r"(?<=[A-Za-z0-9])\\_(?=[A-Za-z0-9])")
 """An underscore inside a word is no emphasis."""
 
 
 def escaped(text: str) -> str:
-    """Text of other people as plain Markdown text on one line."""
+    """Text of other people as plain Markdown text inside a line."""
     return _WORD.sub("_", _SPECIAL.sub(_spelt, printable(text).strip()))
 
 
+def paragraph(text: str) -> str:
+    """Text of other people as a line of its own."""
+    return _LIST.sub(r"\1\\\2", escaped(text))
+
+
 def _spelt(found: re.Match[str]) -> str:
-    """A backslash helps against punctuation only; anything else becomes an entity."""
+    """A forge links after a backslash too: those characters become entities."""
     char = found.group()
-    return f"&#{ord(char)};" if char.isdigit() or char in "@/." else f"\\{char}"
+    return f"&#{ord(char)};" if char in "@/." else f"\\{char}"
 
 
 def render(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
@@ -32,7 +39,7 @@ def render(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     lines = [
         f"# {escaped(result['scenario'])}: prediction",
         "",
-        escaped(result["question"]),
+        paragraph(result["question"]),
         "",
         f"Simulated, not measured. {len(result['arm_order'])} arms, {result['replications']} "
         f"replications, seed {result['seed']}; intervals are 95 % over replications.",

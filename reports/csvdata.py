@@ -55,9 +55,8 @@ class Table:
 
 
 def guarded(text: str) -> str:
-    """Text that no spreadsheet takes for a formula; NUL, which CSV cannot hold, is spelt out."""
-    safe = text.replace("\0", "\\0")
-    return "'" + safe if safe.startswith(FORMULA_STARTS) else safe
+    """Text that no spreadsheet takes for a formula."""
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
 
 
 def _unguarded(text: str) -> str:
@@ -65,21 +64,24 @@ def _unguarded(text: str) -> str:
 
 
 def dumps(table: Table) -> str:
-    """CSV with a head line and Unix line ends; numbers in the shortest form that reads back."""
+    """CSV with a head line and Unix line ends; numbers in the shortest form that reads back.
+
+    Text is always in quotes: only they hold a carriage return whatever the line ends are.
+    """
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([c.name for c in table.columns])
     for row in table.rows:
         writer.writerow([_written(cell) for cell in row])
     return out.getvalue()
 
 
-def _written(cell: Cell) -> str:
+def _written(cell: Cell) -> Cell:
     if cell is None:
         return ""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return guarded(cell) if isinstance(cell, str) else repr(cell)
+    return guarded(cell) if isinstance(cell, str) else cell
 
 
 _READERS: dict[type, Callable[[str], Cell]] = {

@@ -51,7 +51,7 @@ def render(source: Source) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"printable": printable, "percent": percent}
+    environment.filters |= {"printable": printable, "percent": percent, "tight": _tight}
     template = environment.from_string(_resource("report.html.j2"))
     result, tables = source.result, source.tables
     return template.render(
@@ -78,6 +78,11 @@ def render(source: Source) -> str:
 
 def _resource(name: str) -> str:
     return (resources.files("reports") / name).read_text(encoding="utf-8")
+
+
+def _tight(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def write_data(folder: Path, tables: Mapping[str, Table]) -> None:
 
     (folder / DATA).mkdir()
     for name, table in tables.items():
-        text = dumps(table).encode("utf-8", "backslashreplace")
+        text = dumps(table).encode("utf-8", "surrogatepass")
         (folder / DATA / f"{name}.csv").write_bytes(text)
 
 
@@ -64,9 +64,9 @@ def read(folder: Path) -> Source:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         versions = {str(k): str(v) for k, v in manifest["versions"].items()}
-        resolved = (folder / "scenario.resolved.yaml").read_text("utf-8", "backslashreplace")
+        resolved = (folder / "scenario.resolved.yaml").read_text("utf-8", "replace")
         tables = {
-            name: loads(name, shape, (folder / DATA / f"{name}.csv").read_bytes().decode())
+            name: loads(name, shape, _text(folder / DATA / f"{name}.csv"))
             for name, shape in SHAPES.items()
         }
     except OSError as error:
@@ -76,6 +76,10 @@ def read(folder: Path) -> Source:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunDirError(f"{folder}: damaged ({error}); run the scenario again") from error
     return Source(result, tables, resolved, versions)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogatepass")
 
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:

@@ -1,0 +1,99 @@
+"""Three sentences per arm, and report.md: what they say of each kind of arm, hostile names too."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from reports import markdown, verdict
+from tests.analysis.fakes import Plan
+from tests.reports.samples import EVIL, PLANS, described, tables
+
+
+def said(name: str, plans: tuple[Plan, ...] = PLANS) -> tuple[str, str, str]:
+    """The verdict of one arm."""
+    return verdict.sentences(name, described(plans), tables(plans))
+
+
+def test_baseline() -> None:
+    """Loss with its cause, distance from the truth, what the handler costs."""
+    loss, skew, cost = said("baremetal")
+    assert loss.startswith("baremetal loses 0.01 % (exact) of the operations")
+    assert "all of it while the interrupt of a full buffer was on its way" in loss
+    assert "from the truth by symbol" in skew
+    assert "nothing is pinned" in cost
+
+
+def test_pinned_arm() -> None:
+    """Compared with baremetal; identical; the cost with its band, memory and exits."""
+    loss, skew, cost = said("v6")
+    assert loss.endswith("; baremetal loses 0.01 %.")
+    assert "identical" in skew
+    assert "over UNVERIFIED costs" in cost
+    assert "locks 2 MiB of 8 MiB allowed at the start" in cost
+    assert "KVM_EXIT_RLIMIT fires 20 times in 100 enables" in cost
+
+
+def test_biased_arm() -> None:
+    """An upper bound is called one, and a skewed profile skewed."""
+    loss, skew, cost = said("unpinned-cold")
+    assert loss.startswith("As an upper bound, unpinned-cold loses 5 %")
+    assert skew.startswith("Its profile is skewed: ")
+    assert "UNVERIFIED" not in cost
+    assert "locks no memory" in cost
+
+
+def test_arms_without_a_profile() -> None:
+    """Ended early, or without samples: not judged, with the reason."""
+    assert "ended at operation 1,000 of 1,000,000 (the VMM refused)" in said("refused")[1]
+    assert said("silent")[1] == "It has no samples, so it has no profile."
+    assert "not compared" in said("refused")[2]
+
+
+def test_noise_is_not_skew() -> None:
+    """An arm that samples like baremetal, with other draws: none detected, with the floor."""
+    plans = (Plan(), Plan(name="v6", design="v6", seed=3))
+    loss, skew, _ = said("v6", plans)
+    assert loss == "v6 loses no operation."
+    assert skew.startswith("No skew is detected")
+    assert "two baremetal runs are" in skew
+
+
+def test_every_sentence_is_one() -> None:
+    """Three of them, each ending with a full stop, none empty."""
+    for plan in PLANS:
+        found = said(plan.name)
+        assert len(found) == 3
+        assert all(re.search(r"\w.*\.$", s) for s in found)
+
+
+def test_small_report_has_verdicts_and_the_table() -> None:
+    """One bullet an arm, one row an arm."""
+    text = markdown.render(described(), tables())
+    assert text.startswith("# made \\<up\\>: prediction\n")
+    assert len(re.findall(r"^\* \*\*", text, re.MULTILINE)) == len(PLANS)
+    assert len(re.findall(r"^\| ", text, re.MULTILINE)) == 1 + len(PLANS)
+    assert text == markdown.render(described(), tables())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVIL, "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))", "![x](http://evil/)",
+        "`code`", "a|b", "*bold* _em_", "@everyone #1", "https://evil.example", "www.evil.example",
+        "# head", "$x^2$", "&lt;", "~~gone~~", "line\n\n* item",
+    ],
+)  # fmt: skip
+def test_markdown_is_defused(text: str) -> None:
+    """No character that makes markup, a link or a mention stands without its escape."""
+    safe = markdown.escaped(text)
+    bare = re.sub(r"\\[^\w\s]|&#\d+;", "", safe)
+    assert not re.search(r"[`*\[\]<>|~#$@]|://|www\.|\n|&(?!#)", bare), safe
+
+
+@pytest.mark.parametrize("text", ["1. one", "12) two", "- three", "+ four", "=====", "> quote"])
+def test_paragraphs_begin_no_list(text: str) -> None:
+    """A line of its own that would be a list, a quote or a heading."""
+    assert not re.match(r"(\d*[-+=.)>])", markdown.paragraph(text))
+    assert markdown.paragraph("plain_words here") == "plain_words here"

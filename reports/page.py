@@ -27,6 +27,8 @@ LEDGERS = (
     ("delivery", "Delivery: what became of each written record"),
     ("time", "Time: where the wall time of vCPUs went"),
 )
+EMBEDDED = 400_000
+"""Bytes of CSV that the page carries along; what does not fit is in the run directory."""
 Result = Mapping[str, Any]
 Tables = Mapping[str, Table]
 
@@ -63,7 +65,7 @@ def render(source: Source) -> str:
         loss_note=summary.LOSS_NOTE,
         exit_note=summary.EXIT_NUMBER_NOTE,
         sections=_sections(figures.draw(result, tables)),
-        downloads={name: _download(table) for name, table in tables.items()},
+        downloads=_downloads(tables),
         arms=[_arm(name, result, tables) for name in result["arm_order"]],
         ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
         distances=_distances(result),
@@ -101,10 +103,17 @@ def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
     return out
 
 
-def _download(table: Table) -> dict[str, Any]:
-    """A table as a link that needs no network."""
-    data = base64.b64encode(dumps(table).encode("utf-8", "backslashreplace")).decode()
-    return {"rows": len(table.rows), "href": f"data:text/csv;charset=utf-8;base64,{data}"}
+def _downloads(tables: Tables) -> dict[str, dict[str, Any]]:
+    """Tables as links that need no network, the smallest first while EMBEDDED bytes last."""
+    texts = {name: dumps(t).encode("utf-8", "backslashreplace") for name, t in tables.items()}
+    left = EMBEDDED
+    out = {}
+    for name in sorted(texts, key=lambda n: (len(texts[n]), n)):
+        left -= len(texts[name])
+        data = base64.b64encode(texts[name]).decode()
+        href = f"data:text/csv;charset=utf-8;base64,{data}" if left >= 0 else ""
+        out[name] = {"rows": len(tables[name].rows), "href": href}
+    return out
 
 
 def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:

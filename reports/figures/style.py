@@ -60,6 +60,8 @@ def styled(key: str) -> Iterator[None]:
         yield
 
 
+_LONG = re.compile(r"(\d\.\d\d)\d+")
+"""Coordinates to a hundredth of a point are more than enough."""
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -68,6 +70,7 @@ def _svg(figure: Figure, key: str, **look: Any) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata=_NO_METADATA, **look)
     svg = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
+    svg = re.sub(r"(?<=<path )[^>]*", lambda found: _LONG.sub(r"\1", found[0]), svg)
     numbers = {name: k for k, name in enumerate(re.findall(r'\bid="([^"]*)"', svg))}
 
     def renamed(found: re.Match[str]) -> str:

@@ -108,6 +108,21 @@ def test_every_table_can_be_taken_home(html: str) -> None:
         assert base64.b64decode(data).decode() == dumps(tables[name])
 
 
+def test_page_stays_small_with_many_arms() -> None:
+    """Thirty arms: at most 1.5 MB; the largest tables are then named, not carried along."""
+    symbols = tuple(f"function_{k}" for k in range(200))
+    shares = tuple(1 / 200 for _ in symbols)
+    plans = [
+        Plan(name=f"arm{k}", design="v6" if k else "baremetal", seed=k, symbols=symbols,
+             shares=shares, truth=shares, lost=100, replications=2)
+        for k in range(30)
+    ]  # fmt: skip
+    text = page.render(source(plans))
+    assert len(text.encode()) < 1_500_000
+    assert "<code>data/symbols.csv</code> in the run directory" in text
+    assert 'download="locked.csv"' in text or 'download="commands.csv"' in text
+
+
 def test_verdict_comes_first(html: str) -> None:
     """Before any table or figure: three sentences an arm."""
     first = min(html.index("<table"), html.index("<svg"))

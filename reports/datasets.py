@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import frames, losses, profiles
+from analysis.perturbation import TOTAL
 from analysis.stats import metric
 from reports import parameters, timeline
 from reports.csvdata import Cell, Table, columns
-from reports.summary import PIN_CAUSES, band_ms, time_added, time_by_cause
+from reports.summary import time_by_cause
 from sim.results import log_linear_edge
 from sim.scenario.model import UNLIMITED
 
@@ -159,27 +160,25 @@ def _timeline(arm: ArmResult, timelines: Mapping[str, timeline.Timeline]) -> Row
 
 
 def _perturbation(result: Result) -> Rows:
-    """Time added to baremetal's by cause, ms per vCPU; what is pinned and mapped with its band."""
-    base = result["arms"].get(result["baseline"])
+    """Time added to baremetal's by cause, ms per vCPU, with its band over UNVERIFIED times."""
     rows: Rows = []
     for name in result["arm_order"]:
         arm = result["arms"][name]
-        if base is None or arm is base or arm["time_added"]["mean"] is None:
+        if name == result["baseline"] or TOTAL not in arm["time_band"]:
             continue
         wall = time_by_cause(arm)["wall"]
-        added = time_added(arm, base)
-        pin = sum(x for cause, x in added.items() if cause in PIN_CAUSES)
-        low, high = band_ms(arm) if pin else (0.0, 0.0)
-        total = sum(added.values())
-        rows += [(name, cause, x, None, None, wall) for cause, x in added.items()]
-        rows.append((name, "all", total, *_widened(total, pin, low, high), wall))
+        for cause, band in arm["time_band"].items():
+            if cause != TOTAL and band["here_ms"]:
+                rows.append((name, cause, band["here_ms"], *_ends_of(band), wall))
+        total = arm["time_band"][TOTAL]
+        rows.append((name, "all", total["here_ms"], *_ends_of(total), wall))
     return rows
 
 
-def _widened(total: float, pin: float, low: float, high: float) -> tuple[float, float]:
-    """The total if pinning cost `low` or `high` in place of `pin`; `pin` itself is in the band."""
-    rest = total - pin
-    return rest + min(low, pin), rest + max(high, pin)
+def _ends_of(band: Mapping[str, float | None]) -> tuple[float | None, float | None]:
+    """The lowest and the highest that a time may be; None without a band."""
+    ends = [x for k in ("low_ms", "high_ms", "unmapping_ms") if (x := band[k]) is not None]
+    return (min(ends), max(ends)) if ends else (None, None)
 
 
 def _locked(arm: ArmResult) -> Rows:

@@ -149,13 +149,13 @@ def perturbation(tables: Tables) -> str:
         f"{printable(most['arm'], 40)} adds most, {percent(share(most, 'added_ms'))} of "
         "baremetal's time"
     )
-    wide = max(rows, key=lambda r: r["high_ms"] - r["low_ms"])
-    if wide["high_ms"] <= wide["low_ms"]:
+    banded = [r for r in rows if r["high_ms"] is not None and r["high_ms"] > r["low_ms"]]
+    if not banded:
         return text + "."
+    wide = max(banded, key=lambda r: share(r, "high_ms") - share(r, "low_ms"))
     return (
-        f"{text}; over the UNVERIFIED costs of pinning and mapping {printable(wide['arm'], 40)} "
-        f"lies anywhere from {percent(share(wide, 'low_ms'))} to "
-        f"{percent(share(wide, 'high_ms'))}."
+        f"{text}; over the UNVERIFIED times {printable(wide['arm'], 40)} lies anywhere from "
+        f"{percent(share(wide, 'low_ms'))} to {percent(share(wide, 'high_ms'))}."
     )
 
 

@@ -59,7 +59,9 @@ def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
     for row, of in enumerate(found.values()):
         whole = of[-1]
         base = whole["wall_ms"] - whole["added_ms"]
-        here, low, high = (100 * whole[k] / base for k in ("added_ms", "low_ms", "high_ms"))
+        here = 100 * whole["added_ms"] / base
+        ends = (here if whole[k] is None else 100 * whole[k] / base for k in ("low_ms", "high_ms"))
+        low, high = ends
         low, high, at = (max(x, SMALLEST) for x in (low, high, here))
         if high > low * 1.001:
             ax.plot([low, high], [row, row], color=INK, linewidth=4, alpha=0.35,
@@ -75,4 +77,4 @@ def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
     rows(ax, list(found), labelled=False)
     x_grid(ax)
     ax.set_xlabel("added, % of baremetal's (log)")
-    ax.set_title("all causes; bar: UNVERIFIED costs")
+    ax.set_title("all causes; bar: UNVERIFIED times")

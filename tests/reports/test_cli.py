@@ -312,6 +312,16 @@ def test_report_says_what_is_missing() -> None:
     assert call("report", "out").exit_code == ExitCode.BASELINE
 
 
+def test_time_added_lies_in_its_band() -> None:
+    """The table of a real run has the band that the run was given ends for."""
+    call("run", "tiny.yaml", "-o", "out", "--no-report")
+    text = Path("out/data/perturbation.csv").read_text()
+    whole = [r for r in loads("perturbation", SHAPES["perturbation"], text).records()
+             if r["cause"] == "all"]  # fmt: skip
+    assert [r["arm"] for r in whole] == ["v6", "cold"]
+    assert all(r["low_ms"] < r["added_ms"] < r["high_ms"] for r in whole)
+
+
 def test_timelines_show_what_matters() -> None:
     """Every arm has one: the cold one shows a fault, v6 a pin, baremetal a delivery."""
     call("run", "tiny.yaml", "-o", "out", "--no-report")

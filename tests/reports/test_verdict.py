@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from reports import markdown, verdict
+from reports import datasets, markdown, readings, verdict
+from reports.text import percent
 from tests.analysis.fakes import Plan
-from tests.reports.samples import EVIL, PLANS, described, tables
+from tests.reports.samples import EVIL, PLANS, arms, described, scenario, tables
 
 
 def said(name: str, plans: tuple[Plan, ...] = PLANS) -> tuple[str, str, str]:
@@ -26,13 +27,25 @@ def test_baseline() -> None:
 
 
 def test_pinned_arm() -> None:
-    """Compared with baremetal; identical; the cost with its band, memory and exits."""
+    """Compared with baremetal; identical; memory and exits; no band, for none was run."""
     loss, skew, cost = said("v6")
     assert loss.endswith("; baremetal loses 0.01 %.")
     assert "identical" in skew
-    assert "over UNVERIFIED costs" in cost
+    assert cost.startswith("It adds 2.33 % (exact) of time, locks 2 MiB")
     assert "locks 2 MiB of 8 MiB allowed at the start" in cost
     assert "KVM_EXIT_RLIMIT fires 20 times in 100 enables" in cost
+
+
+def test_band_is_told() -> None:
+    """Between the lowest and the highest end, unmapping included; in the reading too."""
+    found, result = arms(), described()
+    for band in result["arms"]["v6"]["time_band"].values():
+        band |= {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": 2.0}
+    banded = datasets.collect(scenario(found), found, result, {})
+    wall = result["arms"]["baremetal"]["wall"]["mean"]
+    low, high = percent(0.1 / wall), percent(2.0 / wall)
+    assert f"({low} to {high} over UNVERIFIED times)" in verdict.sentences("v6", result, banded)[2]
+    assert readings.perturbation(banded).endswith(f"v6 lies anywhere from {low} to {high}.")
 
 
 def test_biased_arm() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from reports.exitcodes import ExitCode, table
+from reports.sizing import memlock
 
 if TYPE_CHECKING:
     from sim.scenario.loader import ScenarioError
@@ -43,6 +44,9 @@ def main() -> None:
 
     No number this program prints is a measurement.
     """
+
+
+main.add_command(memlock)
 
 
 def fail(code: ExitCode, message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from reports.text import printable, size
@@ -32,7 +33,7 @@ def _designs() -> Iterator[dict[str, Any]]:
 
 
 def _presets() -> Iterator[dict[str, Any]]:
-    from sim.workload.timing import PRESETS
+    from sim.workload.presets import PRESETS
 
     for name, preset in PRESETS.items():
         facts = list(preset.facts())
@@ -40,6 +41,7 @@ def _presets() -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "description": f"{preset.source}; {open_ones} of {len(facts)} numbers UNVERIFIED",
+            "facts": {fact.name: asdict(fact) for fact in facts},
         }
 
 

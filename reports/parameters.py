@@ -100,7 +100,7 @@ def _overlay(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
 
 def _cores(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """Every number of the core presets in use."""
-    from sim.workload.timing import get_preset
+    from sim.workload.presets import get_preset
 
     for core in sorted({arm.settings.cpu.core for arm in scenario.arms}):
         for f in get_preset(core).facts():

@@ -28,7 +28,7 @@ from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts
 from sim.spe.select import Jitter
 from sim.workload.arrays import Stream
-from sim.workload.timing import get_preset
+from sim.workload.presets import get_preset
 
 _JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
 

@@ -436,7 +436,9 @@ class Buffer(Strict):
 class Cpu(Strict):
     """The core."""
 
-    core: Literal["neoverse-n1"] = Field(default="neoverse-n1", description="core preset")
+    core: Literal["neoverse-n1", "neoverse-v1", "neoverse-v2", "kunpeng-920"] = Field(
+        default="neoverse-n1", description="core preset: caches, costs, event bits; not the clock"
+    )
     clock: Frequency = Field(default=_text_default("3GHz"))
 
 

@@ -57,12 +57,12 @@ from sim.workload.build import (
     assemble,
     index_rows,
 )
+from sim.workload.presets import get_preset
 from sim.workload.spestream import Recording, content_hash, read_spestream
 from sim.workload.timing import (
     CACHE_MODEL_VERSION,
     CorePreset,
     TimingClass,
-    get_preset,
     memory_levels,
 )
 

@@ -17,7 +17,8 @@ from sim.scenario.model import ConstantLatency, ExponentialLatency, Phase, Synth
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
 from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble
-from sim.workload.timing import TimingClass, get_preset
+from sim.workload.presets import get_preset
+from sim.workload.timing import TimingClass
 
 I64 = NDArray[np.int64]
 

@@ -14,9 +14,7 @@ other than LRU, data dependence between neighbouring ops, clock changes (cycles 
 DRAM were converted once, at 3.0 GHz).
 
 Sources are data: every number of a preset is a row of `CorePreset.facts()` with its source and an
-`unverified` flag. Geometry and unloaded latencies come from Arm's white paper and from published
-measurements of Graviton2, a Neoverse N1. UNVERIFIED are all waits, all throughputs, everything
-about atomics and the event bits of a level.
+`unverified` flag; the presets themselves are in `sim.workload.presets`.
 
 Calibrated by: `OpCost.throughput_ticks` (to IPC 1.5 on ordinary code that hits L1),
 `OpCost.wait_cycles` and `wait_p99_cycles` (to 20 cycles median in flight, 350 for DRAM). A result
@@ -25,7 +23,6 @@ that hangs on them needs a sweep of them.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -153,6 +150,7 @@ class CorePreset:
     clock_hz: int
     record_bytes: int
     counter_max: int
+    min_interval_ops: int
     l1d: CacheGeometry
     l2: CacheGeometry
     slc: CacheGeometry
@@ -202,15 +200,6 @@ class CorePreset:
         for facts in self.levels:
             out[facts.level] = getattr(facts, name)
         return out
-
-
-def get_preset(name: str) -> CorePreset:
-    """The preset called `name`; ValueError names the nearest one."""
-    if name in PRESETS:
-        return PRESETS[name]
-    close = difflib.get_close_matches(name, PRESETS, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"unknown core {name!r}; {hint}(known: {', '.join(PRESETS)})")
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -271,6 +260,8 @@ def _core_facts(preset: CorePreset) -> Iterator[Fact]:
 def _unit_of(name: str) -> str:
     if name.endswith("bytes"):
         return "B"
+    if name.endswith("_ops"):
+        return "op"
     return "Hz" if name.endswith("_hz") else "1"
 
 
@@ -385,144 +376,3 @@ def _walk(addresses: Any, levels: Any, line_shift: int, l1d: Any, l2: Any, slc: 
             levels[k] = 3
         else:
             levels[k] = 4
-
-
-# --- Neoverse N1 -------------------------------------------------------------------------------
-
-_PAPER = "Arm white paper 'The Arm Neoverse N1 Platform' (Pellegrini et al.)"
-_GRAVITON2 = "learn.arm.com 'Characterize the memory subsystem', Graviton2 (Neoverse N1, 2.5 GHz)"
-_LLVM = "LLVM AArch64SchedNeoverseN1.td, after the Neoverse N1 Software Optimization Guide"
-_RECORDS = "Neoverse-class SPE records, spe-architecture §4.1–4.3"
-
-_IPC_FIT = Source(
-    "fit: IPC 1.5 (parameters §2, itself an estimate) on the measured mixes of streams §7 in L1; "
-    "bounded below by the 4-wide decoder, 16 ticks",
-    unverified=True,
-)
-_WAIT = Source("fit: 20 cycles median in flight over an L1 mix (parameters §2)", unverified=True)
-_WAIT_MISS = Source(
-    "fit: waits grow with the miss, so that DRAM is 350 cycles in the median (parameters §2)",
-    unverified=True,
-)
-_GUESS = Source("estimate: no publication found", unverified=True)
-
-
-def _between(bandwidth: str, low_cycles: str, high_cycles: int) -> Source:
-    """Throughput of a load that misses: between a streaming and a pointer-chasing core."""
-    return Source(
-        f"geometric mean of a full stream ({bandwidth} in 64 B lines: {low_cycles} cycles, "
-        f"{_GRAVITON2}) and dependent loads ({high_cycles} cycles); real code lies between",
-        unverified=True,
-    )
-
-
-def _n1_loads() -> tuple[OpCost, ...]:
-    load, l1 = TimingClass.LOAD, Source(f"{_PAPER}: 4 cycles load to use; 1.6 ns, {_GRAVITON2}")
-    l2 = Source(f"{_PAPER}: 11 cycles with 1 MiB; 5.4 ns = 13.5 cycles, {_GRAVITON2}")
-    slc = Source(f"28.8 ns pointer chase × 3.0 GHz, {_GRAVITON2}")
-    dram = Source(f"95.0 ns pointer chase × 3.0 GHz, {_GRAVITON2}; AnandTech 2020: 81 ns")
-    to_l2 = _between("73.4 GB/s", "2.2", 11)
-    to_slc = _between("35.9 GB/s", "5.3", 86)
-    to_dram = _between("20.9 GB/s", "9.2", 285)
-    return (
-        OpCost(load, MemLevel.NONE, 48, 4, 18, 130, _IPC_FIT, l1, _WAIT),
-        OpCost(load, MemLevel.L1, 48, 4, 18, 130, _IPC_FIT, l1, _WAIT),
-        OpCost(load, MemLevel.L2, 320, 11, 18, 130, to_l2, l2, _WAIT),
-        OpCost(load, MemLevel.SLC, 1344, 86, 30, 200, to_slc, slc, _WAIT_MISS),
-        OpCost(load, MemLevel.DRAM, 3264, 285, 65, 600, to_dram, dram, _WAIT_MISS),
-    )
-
-
-def _n1_stores() -> tuple[OpCost, ...]:
-    """A store is complete when the store buffer has it: it lasts and costs a line's transfer."""
-    store, one = TimingClass.STORE, Source(f"{_LLVM}: WriteST 1 cycle")
-    line = Source(f"64 B at the level's streaming bandwidth, {_GRAVITON2}", unverified=True)
-    return (
-        OpCost(store, MemLevel.NONE, 40, 1, 18, 130, _IPC_FIT, one, _WAIT),
-        OpCost(store, MemLevel.L1, 40, 1, 18, 130, _IPC_FIT, one, _WAIT),
-        OpCost(store, MemLevel.L2, 192, 3, 18, 130, line, line, _WAIT),
-        OpCost(store, MemLevel.SLC, 384, 6, 18, 130, line, line, _WAIT),
-        OpCost(store, MemLevel.DRAM, 640, 10, 18, 130, line, line, _WAIT),
-    )
-
-
-def _n1_atomics(loads: tuple[OpCost, ...]) -> tuple[OpCost, ...]:
-    """An atomic is a load and a serialised update; far atomics are not told apart."""
-    extra = 6
-    return tuple(
-        OpCost(
-            TimingClass.ATOMIC,
-            load.level,
-            load.throughput_ticks + extra * TICKS_PER_CYCLE,
-            load.floor_cycles + extra,
-            load.wait_cycles,
-            load.wait_p99_cycles,
-            *(_GUESS, _GUESS, load.wait_from),
-        )
-        for load in loads
-    )
-
-
-def _n1_compute() -> tuple[OpCost, ...]:
-    none = MemLevel.NONE
-    alu = Source(f"{_LLVM}: WriteI 1 cycle")
-    branch = Source(f"{_LLVM}: WriteBr 1 cycle")
-    simd = Source(f"{_LLVM}: 2 to 4 cycles, FP multiply 3")
-    return (
-        OpCost(TimingClass.OTHER, none, 32, 1, 18, 130, _IPC_FIT, alu, _WAIT),
-        OpCost(TimingClass.BRANCH, none, 64, 1, 18, 130, _IPC_FIT, branch, _WAIT),
-        OpCost(TimingClass.FP_SIMD, none, 48, 3, 18, 130, _IPC_FIT, simd, _WAIT),
-    )
-
-
-EV_L1D_ACCESS, EV_L1D_REFILL, EV_TLB_ACCESS = 1 << 2, 1 << 3, 1 << 4
-EV_LLC_ACCESS, EV_LLC_MISS = 1 << 8, 1 << 9
-"""Event bits that a memory level implies (spe-architecture §4.2)."""
-
-
-def _n1_levels() -> tuple[LevelFacts, ...]:
-    packet = Source("Neoverse data source encoding, spe-architecture §4.2")
-    bits = Source(
-        "bit numbers: spe-architecture §4.2; which of them N1 sets at a level is inferred from "
-        "their names",
-        unverified=True,
-    )
-    l1 = EV_L1D_ACCESS | EV_TLB_ACCESS
-    l2 = l1 | EV_L1D_REFILL
-    slc = l2 | EV_LLC_ACCESS
-    return (
-        LevelFacts(MemLevel.L1, 0, l1, packet, bits),
-        LevelFacts(MemLevel.L2, 8, l2, packet, bits),
-        LevelFacts(MemLevel.SLC, 11, slc, packet, bits),
-        LevelFacts(MemLevel.DRAM, 14, slc | EV_LLC_MISS, packet, bits),
-    )
-
-
-def _neoverse_n1() -> CorePreset:
-    sysfs = f"sysfs of {_GRAVITON2}"
-    loads = _n1_loads()
-    return CorePreset(
-        name="neoverse-n1",
-        source="Neoverse N1 r3p1 at 3.0 GHz, 1 MiB L2, 32 MiB SLC (Ampere Altra, Graviton2)",
-        midr=0x413FD0C1,
-        clock_hz=3_000_000_000,
-        record_bytes=64,
-        counter_max=0xFFF,
-        l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
-        l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
-        slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
-        levels=_n1_levels(),
-        costs=(*_n1_compute(), *loads, *_n1_stores(), *_n1_atomics(loads)),
-        cited=(
-            ("midr", Source("MIDR_EL1 in public boot logs of Altra; r3p1 (perf-data §5)")),
-            ("clock_hz", Source("parameters §2: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
-            ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
-            ("counter_max", Source(f"{_RECORDS}: 12 bits; N1's CountSize assumed", True)),
-            ("l1d", Source(f"{_PAPER}: 64 KiB, 4-way; {sysfs}")),
-            ("l2", Source(f"{_PAPER}: up to 1 MiB, 8-way; {sysfs}")),
-            ("slc", Source(f"{sysfs}: 32 MiB, 16-way, shared by 64 cores; Altra has 32 MiB too")),
-        ),
-    )
-
-
-PRESETS: dict[str, CorePreset] = {preset.name: preset for preset in (_neoverse_n1(),)}

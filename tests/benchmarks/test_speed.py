@@ -24,8 +24,8 @@ from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream
 from sim.workload.index import build_index
+from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
-from sim.workload.timing import get_preset
 
 pytestmark = pytest.mark.bench
 PAGE = 4096

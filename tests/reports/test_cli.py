@@ -383,3 +383,19 @@ def test_record_refuses_what_it_cannot_do() -> None:
     done = call("record", "--", "prog")
     assert done.exit_code == ExitCode.USAGE
     assert Path("prog.spestream").read_text() == "precious"
+
+
+def test_list_presets_gives_every_number_with_its_source() -> None:
+    """The table counts what is UNVERIFIED; JSON has each number, its unit, source and flag."""
+    presets = {
+        row["name"]: row for row in json.loads(call("list", "presets", "--format", "json").stdout)
+    }
+    assert set(presets) == {"neoverse-n1", "neoverse-v1", "neoverse-v2", "kunpeng-920"}
+    facts = presets["neoverse-v2"]["facts"]
+    assert (facts["l2.ways"]["value"], facts["l2.ways"]["unverified"]) == (8, False)
+    assert "Graviton4" in facts["l2.ways"]["source"]
+    assert facts["load.dram.floor"]["unverified"] is True
+    flagged = sum(fact["unverified"] for fact in facts.values())
+    line = next(row for row in call("list", "presets").stdout.splitlines() if "neoverse-v2" in row)
+    assert f"{flagged} of {len(facts)} numbers UNVERIFIED" in line
+    assert "l2.ways" not in line

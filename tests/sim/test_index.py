@@ -19,8 +19,9 @@ from sim.spe import kernel
 from sim.workload.arrays import OP, PLACE_MASK, POP, SLOT, TICK, Stream, index_of, read_only
 from sim.workload.build import index_rows
 from sim.workload.index import index_key, load_index, recorded_stream
+from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
-from sim.workload.timing import get_preset, memory_levels
+from sim.workload.timing import memory_levels
 
 THREAD = Path(str(files("scenarios") / "streams" / "threads.1.spestream"))
 CLOCK = 3 * 10**9

@@ -12,8 +12,8 @@ from sim.results import RECORD_DT
 from sim.scenario.model import LevelMix, OpMix, Phase, Synthetic
 from sim.spe.record import CoreFacts, expand
 from sim.workload.arrays import OP
+from sim.workload.presets import get_preset
 from sim.workload.synthetic import synthetic_stream
-from sim.workload.timing import get_preset
 
 N1 = get_preset("neoverse-n1")
 FACTS = CoreFacts(N1.level_events(), N1.level_source(), 4095)

@@ -54,7 +54,9 @@ def _problems(path: Path, *sets: str) -> list[str]:
             "5:15: spe.jitter: must be a word, not true; one of off, on, ernd",
         ),
         ("vm: {granule: 4kiB}", "5:15: vm.granule: unknown value '4kiB'; did you mean '4KiB'?"),
-        ("cpu: {core: z80}", "5:13: cpu.core: unknown value 'z80'; one of neoverse-n1"),
+        ("cpu: {core: z80}",
+         "5:13: cpu.core: unknown value 'z80'; "
+         "one of neoverse-n1, neoverse-v1, neoverse-v2, kunpeng-920"),
         (
             "host: {unmap: often}",
             "5:15: host.unmap: unknown value 'often'; "

@@ -9,7 +9,7 @@ import pytest
 from sim.kvm.policies import KvmCosts
 from sim.scenario.model import ConstantTime, Settings, UniformTime
 from sim.scenario.parameters import FACTS, PARAMETERS, problem_with, resolve
-from sim.workload.timing import PRESETS
+from sim.workload.presets import PRESETS
 
 WORKLOAD = {"kind": "synthetic", "phases": [{"name": "x", "length": 1, "iterations": 1}]}
 PUBLISHED = {

@@ -14,6 +14,7 @@ from sim import draws
 from sim.units import TICKS_PER_CYCLE
 from sim.workload import timing
 from sim.workload.arrays import LEVEL_STRIDE
+from sim.workload.presets import get_preset
 from sim.workload.timing import (
     QUANTILES,
     TIMING_CLASSES,
@@ -23,7 +24,6 @@ from sim.workload.timing import (
     TimingClass,
     access,
     cold_caches,
-    get_preset,
     memory_levels,
 )
 
@@ -224,8 +224,8 @@ def test_wrong_arguments_say_so() -> None:
 def test_unknown_core_names_the_nearest() -> None:
     """A misspelt core is answered with the right one and the list."""
     with pytest.raises(ValueError, match="did you mean 'neoverse-n1'"):
-        get_preset("neoverse-n2")
-    with pytest.raises(ValueError, match=r"unknown core 'x'; \(known: neoverse-n1\)"):
+        get_preset("neoverse-n11")
+    with pytest.raises(ValueError, match=r"unknown core 'x'; \(known: neoverse-n1, "):
         get_preset("x")
 
 

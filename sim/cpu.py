@@ -37,10 +37,13 @@ class Reason(IntEnum):
     PMBIRQ = 0
     VIRQ = 1
     ORDINARY_EXIT = 2
-    START = 3
-    SWITCH = 4
-    END = 5
-    KILLED = 6
+    LATE_PMBIRQ = 3
+    START = 4
+    ENABLE = 5
+    READER = 6
+    SWITCH = 7
+    END = 8
+    KILLED = 9
 
 
 class Platform(Protocol):
@@ -61,6 +64,7 @@ class PerfEvent(Protocol):
     started: bool
     refused: bool
     disabled: bool
+    off: bool
 
     def start(self) -> Process:
         """pmu->start."""
@@ -68,11 +72,29 @@ class PerfEvent(Protocol):
     def stop(self) -> Process:
         """pmu->stop."""
 
+    def enable(self) -> Process:
+        """Schedule the event in after PERF_EVENT_IOC_ENABLE."""
+
     def irq(self) -> Process:
         """The SPE interrupt handler."""
 
-    def finish(self) -> None:
+    def finish(self, *, killed: bool) -> None:
         """perf record has read what is left."""
+
+
+class PreemptingReader(Protocol):
+    """`perf record` on the task's own CPU."""
+
+    enable_ticks: int
+
+    def take(self) -> int:
+        """Ticks that copying what is new takes; 0 if nothing is."""
+
+    def moved(self) -> None:
+        """aux_tail moves."""
+
+    def ran(self) -> None:
+        """The reader has slept again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +104,20 @@ class Plan:
     start: int
     end: int
     switch_ticks: int
-    """Work ticks between switches; 0 for none."""
+    """Ticks between switches, of work or of wall time; 0 for none."""
     away_ticks: int
+    wall_slices: bool = False
+    """Slices are of wall time, from switch-in to switch-out."""
+    halted: bool = False
+    """Nothing else runs while the task is away: the CPU waits for an interrupt."""
+    wake_ticks: int = 0
+    """Halted vCPU only: from the wake-up interrupt to the guest running."""
+    per_task: bool = True
+    """The event belongs to the task: it is stopped while another one runs."""
+
+
+MAX_IDLE_SLICES = 64
+"""Wall-time slices in a row that leave the task under 1 % of their length: then the arm ends."""
 
 
 Log = Callable[[Enum | str, int], None]
@@ -114,7 +148,9 @@ class Cpu:
         self.gic: Gic
         self.platform: Platform
         self.event: PerfEvent
+        self.reader: PreemptingReader
         self.virq = False
+        self.verdict = ""
         self.done = engine.signal()
         self.ended_at = -1
         self.next_exit_only = False
@@ -129,6 +165,9 @@ class Cpu:
         self._label = OpLabel.BEFORE_START
         self._resumed_at = 0
         self._switches = 0
+        self._slice = 0  # ordinal of the wall-time slice
+        self._slice_from = 0  # work time at its begin
+        self._idle_slices = 0
         self._blackout: _Blackout | None = None
         self._ticks = _Positions(stream, plan)
 
@@ -148,7 +187,7 @@ class Cpu:
                 elif self._resume():
                     yield self._woken
         except VmKilledError:
-            self._end()
+            self._end(killed=True)
         self.done.succeed()
 
     def _next_reason(self) -> Reason:
@@ -167,13 +206,20 @@ class Cpu:
             case Reason.VIRQ:
                 if self.virq:
                     yield from self.event.irq()
+            case Reason.LATE_PMBIRQ:
+                if self._can_take(self._op):
+                    yield from self.platform.pmbirq()
             case Reason.ORDINARY_EXIT:
-                self.ordinary_exits += 1
-                yield from self.platform.ordinary_exit()
+                yield from self._exit()
             case Reason.START:
                 self._switches = self._work() // max(1, self.plan.switch_ticks)
                 self.event.started = True
+                self._begin_slice()
                 yield from self.event.start()
+            case Reason.ENABLE:
+                yield from self.event.enable()
+            case Reason.READER:
+                yield from self._run_reader()
             case Reason.SWITCH:
                 yield from self._switch()
             case Reason.END:
@@ -186,13 +232,73 @@ class Cpu:
         """The task leaves the CPU and comes back."""
         self._switches += 1
         yield from self.event.stop()
-        yield from self.spend(TimeCause.TASK_OFF_CPU, self.plan.away_ticks, Kind.SWITCH_IN)
+        if self._no_progress():
+            self._end()
+            return
+        yield from self._away()
+        self._begin_slice()
         yield from self.event.start()
 
-    def _end(self) -> None:
+    def _away(self) -> Process:
+        """Another task runs, or none: then the vCPU traps on WFI and is woken."""
+        if not self.plan.halted:
+            yield from self.spend(TimeCause.TASK_OFF_CPU, self.plan.away_ticks, Kind.SWITCH_IN)
+            return
+        wake = 0
+        if self.platform.virtual:
+            yield from self._exit()
+            wake = self.plan.wake_ticks
+        yield from self.spend(TimeCause.IDLE, self.plan.away_ticks + wake, Kind.SWITCH_IN)
+
+    def _exit(self) -> Process:
+        self.ordinary_exits += 1
+        yield from self.platform.ordinary_exit()
+
+    def _begin_slice(self) -> None:
+        """The scheduler's slice begins when the task is chosen: starting the event is part of it."""
+        if not (self.plan.wall_slices and self.plan.switch_ticks):
+            return
+        self._slice += 1
+        self._slice_from = self._work()
+        ordinal = self._slice
+        self.engine.call(
+            self.plan.switch_ticks, Kind.SLICE, self.index, lambda _: self._slice_over(ordinal)
+        )
+
+    def _slice_over(self, ordinal: int) -> None:
+        if ordinal == self._slice and self.ended_at < 0:
+            self.interrupt(Reason.SWITCH)
+
+    def _no_progress(self) -> bool:
+        """The guard of guest_wall: has starting the event eaten slice after slice?"""
+        if not self.plan.wall_slices:
+            return False
+        progress = 100 * (self._work() - self._slice_from) >= self.plan.switch_ticks
+        self._idle_slices = 0 if progress else self._idle_slices + 1
+        if self._idle_slices < MAX_IDLE_SLICES:
+            return False
+        self.verdict = (
+            "no progress: starting and stopping the event left the task under 1 % "
+            f"of its time slice, {MAX_IDLE_SLICES} slices in a row"
+        )
+        return True
+
+    def _run_reader(self) -> Process:
+        """`perf record` preempts the task: a switch out and in, unless the event is the CPU's."""
+        if self.plan.per_task:
+            yield from self.event.stop()
+        while ticks := self.reader.take():
+            yield from self.spend(TimeCause.READER, ticks)
+            self.reader.moved()
+            yield from self.spend(TimeCause.READER, self.reader.enable_ticks)
+            self.event.off = False
+        self.reader.ran()
+        yield from self.event.enable()
+
+    def _end(self, *, killed: bool = False) -> None:
         if self._blackout is not None:
             self._close_blackout()
-        self.event.finish()
+        self.event.finish(killed=killed)
         self.ended_at = self._op
         self.ledgers.ops.executed += self._op
         self.ledgers.time.wall = self.engine.now
@@ -266,13 +372,20 @@ class Cpu:
         position = self._ticks.end
         if not self.event.started:
             position = min(position, self._ticks.start)
-        if self.plan.switch_ticks and self.event.started:
-            position = min(position, self._ticks.switch(self._switches))
+        if self._switch_due is not None:
+            position = min(position, self._switch_due)
         waiting = self.virq or (self.gic.arrived and not self.next_exit_only)
         if waiting:
             position = min(position, self.stream.tick(self._unmask_position(self._op)))
         self._alarm.set(position)
         self._alarm.arm()
+
+    @property
+    def _switch_due(self) -> int | None:
+        """Work tick of the next context switch, if the work clock makes them."""
+        if self.plan.wall_slices or not self.plan.switch_ticks or not self.event.started:
+            return None
+        return self._ticks.switch(self._switches)
 
     def _unmask_position(self, op: int) -> int:
         return min(self.stream.unmasked_from(op), self.plan.end)
@@ -283,11 +396,7 @@ class Cpu:
         reasons = []
         if not self.event.started and work >= self._ticks.start:
             reasons.append(Reason.START)
-        if (
-            self.plan.switch_ticks
-            and self.event.started
-            and work >= self._ticks.switch(self._switches)
-        ):
+        if self._switch_due is not None and work >= self._switch_due:
             reasons.append(Reason.SWITCH)
         if work >= self._ticks.end:
             reasons.append(Reason.END)
@@ -328,6 +437,22 @@ class Cpu:
         """
         if self.clock.running:
             self.interrupt(Reason.ORDINARY_EXIT)
+
+    def pmbirq_late(self) -> None:
+        """PMBIRQ had been signalled when software cleared S; it is taken, and finds nothing."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.LATE_PMBIRQ)
+
+    def enable_event(self) -> None:
+        """PERF_EVENT_IOC_ENABLE: an event that irq_work has disabled is scheduled in again."""
+        if self.event.off and self.ended_at < 0:
+            self.event.off = False
+            self.interrupt(Reason.ENABLE)
+
+    def run_reader(self) -> None:
+        """perf record has become runnable on this CPU."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.READER)
 
     def kill(self) -> None:
         """The VM is destroyed."""

@@ -51,6 +51,8 @@ class Kind(IntEnum):
     HOST_UNMAP = 5
     RECORD_WRITE = 6
     SELECTION = 7
+    READER = 8  # perf record, on another CPU
+    SLICE = 9  # the scheduler's time slice is over
 
 
 _CLASS_OF = {Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: Class.SELECT}

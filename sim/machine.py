@@ -24,7 +24,8 @@ from sim.kvm.policies import KvmCosts, honours_unmap
 from sim.kvm.tables import Stage2, stage1_tables
 from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing, Geometry
-from sim.linux.driver import DriverCosts, SpeEvent
+from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
+from sim.linux.reader import Reader, ReaderSpec
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.model import Policies
 from sim.spe.fast import MacroSampler
@@ -81,6 +82,15 @@ class MachineSpec:
     switch_ticks: int
     away_ticks: int
     random_start: bool
+    rules: DriverRules = DriverRules()
+    snapshot: bool = False
+    reader: ReaderSpec | None = None
+    """None: the reader keeps up."""
+    per_task: bool = True
+    wall_slices: bool = False
+    halted: bool = False
+    wake_ticks: int = 0
+    irq_retract: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +203,17 @@ class Machine:
         listener = note if run.keep_log else _unheard
         cpu = Cpu(self.engine, index, stream, clock, plan, ledgers, listener)
         stage2 = self._stage2()
-        pages = stage2.translates if stage2 else np.ones(spec.aux.size // spec.granule, np.uint8)
+        pages = np.ones(spec.aux.size // spec.granule, np.uint8)
+        if stage2 and not spec.rules.discard:
+            pages = stage2.translates
         sink = RecordSink(run.keep_records)
         sampler = factory(
             self.engine, index, clock, stream, self._sampler_config(index), pages, sink
         )
-        gic = Gic(self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived)
+        gic = Gic(
+            self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived,
+            spec.irq_retract, cpu.pmbirq_late,
+        )  # fmt: skip
 
         def line(level: bool) -> None:
             if level != gic.level:
@@ -208,15 +223,26 @@ class Machine:
         spu = Spu(sampler, cpu.spu_stopped, line)
         sampler.stop = spu.stopped
         cpu.spu, cpu.gic = spu, gic
-        ring = AuxRing(spec.aux, ledgers.delivery, index, run.keep_records)
+        ring = self._ring(cpu, ledgers)
         vcpu = Vcpu(index, stream, cpu, spu, None, ring, ledgers, sink, log)  # type: ignore[arg-type]
         registers = self._platform(vcpu, stage2)
         vcpu.event = SpeEvent(
             spu, registers, ring, spec.period, spec.driver, cpu.spend,
-            lambda: self.engine.now, 1000 + index,
+            lambda: self.engine.now, 1000 + index, spec.rules,
         )  # fmt: skip
         cpu.event = vcpu.event
         return vcpu
+
+    def _ring(self, cpu: Cpu, ledgers: Ledgers) -> AuxRing:
+        """The AUX ring and who reads it."""
+        spec, reader = self.spec, self.spec.reader
+        ring = AuxRing(
+            spec.aux, ledgers.delivery, cpu.index, self.run_spec.keep_records,
+            keeps_up=reader is None, overwrite=spec.snapshot, wake=cpu.enable_event,
+        )  # fmt: skip
+        if reader is not None:
+            cpu.reader = Reader(self.engine, cpu.index, ring, cpu, reader)
+        return ring
 
     def _stage2(self) -> Stage2 | None:
         if not self.spec.policies.virtual:
@@ -264,23 +290,28 @@ class Machine:
             page_shift=spec.granule.bit_length() - 1,
             zap_after_write=self._zaps_records(),
             resync=spec.resync,
+            discard=spec.rules.discard,
         )
 
     def _zaps_records(self) -> bool:
         """unmap: per_record, and nothing keeps the page: the SPU's side takes it away itself."""
         policies = self.spec.policies
         kept = policies.backing == "on_enable" and not honours_unmap(policies, pinned=True)
-        return self.spec.unmap.kind == "per_record" and policies.virtual and not kept
+        pressed = self.spec.unmap.kind == "per_record" and policies.virtual and not kept
+        return pressed and not self.spec.rules.discard
 
     def _plan(self, index: int, stream: Stream) -> Plan:
         """Random start: U{0 … gap-1} population ops in, the same in all arms."""
-        start = 0
-        if self.spec.random_start:
-            gap = self.spec.interval + 1
+        spec, start = self.spec, 0
+        if spec.random_start:
+            gap = spec.interval + 1
             start = stream.op_of_pop(draws.below(self._key(index, "start"), 0, gap))
         ends = self.run_spec.ends
         end = min(stream.ops, ends[index]) if ends else stream.ops
-        return Plan(start, end, self.spec.switch_ticks, self.spec.away_ticks)
+        return Plan(
+            start, end, spec.switch_ticks, spec.away_ticks, spec.wall_slices, spec.halted,
+            spec.wake_ticks, spec.per_task,
+        )  # fmt: skip
 
     # --- configuration -------------------------------------------------------------------
 
@@ -337,7 +368,7 @@ class Machine:
             return "the VMM refused to raise RLIMIT_MEMLOCK and destroyed the VM"
         if any(vcpu.event.refused for vcpu in self.vcpus):
             return "-ENOMEM at configuration: refused, so a vCPU has no SPE"
-        return ""
+        return next((vcpu.cpu.verdict for vcpu in self.vcpus if vcpu.cpu.verdict), "")
 
     def _result(self, vcpu: Vcpu) -> VcpuResult:
         profile = vcpu.spu.sampler.close(vcpu.ledgers.selections)

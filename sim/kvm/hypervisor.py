@@ -7,7 +7,10 @@ hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest 
 Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable
 edges, virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
 responses `fix_and_resume` and `inject_error`, KVM_EXIT_RLIMIT and both retries. A fault that KVM
-fixes never waits for the guest. Not modelled: lock contention, huge pages, dirty logging, memslot
+fixes never waits for the guest. With `pmbsr_sync: irq_only` a trap can overtake the
+maintenance interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled
+by then (an assumption: injecting it would leave the guest with an interrupt that nobody clears).
+A window in discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty logging, memslot
 changes. The host's handling of a PMBIRQ it does not own is `t_host_irq`, UNVERIFIED.
 """
 
@@ -168,9 +171,11 @@ class Hypervisor:
         yield from self._trap()
 
     def _trap(self) -> Process:
-        """A trapped access; a stop that PMBIRQ has not reported yet is dealt with first."""
+        """A trapped access; a stop that PMBIRQ has not reported yet is dealt with first, unless
+        PMBSR is only brought up to date by PMBIRQ (`pmbsr_sync: irq_only`): then it stays stale.
+        """
         yield from self._spend(TimeCause.TRAP, self.vm.costs.trap)
-        if self._spu.pmbsr.s:
+        if self._spu.pmbsr.s and self.vm.policies.pmbsr_sync == "every_exit":
             yield from self._management_event()
         self._collect()
 
@@ -207,6 +212,8 @@ class Hypervisor:
     def _enable_edge(self) -> Process:
         self.vm.account.counts.enables += 1
         granule = self.stage2.tables.granule
+        if self.pmblimitr.discard:  # nothing is written: nothing to walk, pin or map
+            return
         first, last = self.pmbptr // granule, div_up(self.pmblimitr.offset, granule)
         self._window = self.stage2.window(first, last)
         self.stage2.note_zaps(first, last)
@@ -229,7 +236,8 @@ class Hypervisor:
     def _on_pmbirq(self) -> Process:
         costs = self.vm.costs
         yield from self._spend(TimeCause.HANDLER, costs.exit + costs.host_irq)
-        yield from self._management_event()
+        if self._spu.pmbsr.s:
+            yield from self._management_event()
         if not self.vm.killed:
             yield from self._spend(TimeCause.HANDLER, costs.entry)
 
@@ -239,6 +247,8 @@ class Hypervisor:
         self._collect()
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
         self._spu.write_pmbsr(CLEAR)
+        if not self.pmblimitr.enable:  # irq_only: the guest has closed the buffer in the meantime
+            return
         if status.ec == EC_STAGE2_ABORT:
             yield from self._stage2_fault(status)
             return

@@ -1,14 +1,18 @@
-"""The perf AUX ring of one event: perf_aux_output_begin/end, and the reader.
+"""The perf AUX ring of one event: perf_aux_output_begin/end, and the driver's window arithmetic.
 
 Fidelity note. Modelled: head, tail, wake-up and watermark arithmetic of kernel/events/ring_buffer.c
-and of the driver's window choice (arm_spe_pmu_next_off); one byte of the ring is always free
-(CIRC_SPACE); padding is part of the stream. A window of size 0 disables the event without an AUX
-record. The reader keeps up: it has copied every transaction when the next one begins. Not modelled:
-snapshot and discard modes, a slow reader, the data ring buffer.
+(perf_aux_output_begin, _skip, _end) and of the driver's window choice (arm_spe_pmu_next_off,
+arm_spe_pmu_next_snapshot_off); one byte of the ring is always free (CIRC_SPACE); padding is part of
+the stream and may cross a wake-up. The tail is looked at in `begin` only. A window of size 0
+disables the event without an AUX record. Snapshot mode overwrites the oldest records, never wakes
+the reader, and is read once, at the end (perf record -Se). Readers: `keeps_up` has copied
+everything when the next transaction begins; else see `sim.linux.reader`. Not modelled: the data
+ring buffer and its wake-ups; AUX offsets that restart at 0 in snapshot mode (here they count on).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import NamedTuple
@@ -55,6 +59,11 @@ def free_space(head: int, tail: int, size: int) -> int:
     return (tail - head - 1) & (size - 1) if head - tail < size else 0
 
 
+def wakeup_after(head: int, wakeup: int, watermark: int) -> int:
+    """aux_wakeup once the ring is filled to `head` (rb_need_aux_wakeup); a change is a wake-up."""
+    return round_down(head, watermark) if head - wakeup >= watermark else wakeup
+
+
 def next_window(geometry: Geometry, head: int, tail: int, wakeup: int) -> Window:
     """The driver's choice (arm_spe_pmu_next_off, __arm_spe_pmu_next_off).
 
@@ -68,23 +77,27 @@ def next_window(geometry: Geometry, head: int, tail: int, wakeup: int) -> Window
     pad = min(round_up(start, geometry.record) - start, size)
     window = _limit(geometry, head + pad, size - pad, wakeup)
     if window == 0:
-        return Window(size, start, 0, truncated=True)
+        return _no_room(geometry, head, size)
     begin = (start + pad) & (geometry.size - 1)
     if window - begin < geometry.record:
-        more = window - begin
-        pad += more
+        pad += window - begin
         window = _limit(geometry, head + pad, size - pad, wakeup)
         begin = (start + pad) & (geometry.size - 1)
         if window == 0 or window - begin < geometry.record:
-            return Window(size, start, 0, truncated=True)
+            return _no_room(geometry, head, size)
     return Window(pad, begin, window)
+
+
+def _no_room(geometry: Geometry, head: int, size: int) -> Window:
+    """All that is left becomes padding; the event is truncated."""
+    return Window(size, (head + size) & (geometry.size - 1), 0, truncated=True)
 
 
 def _limit(geometry: Geometry, head: int, size: int, wakeup: int) -> int:
     """Limit offset for a window that begins at `head` with `size` bytes free; 0 if there is none.
 
     The driver's tail is head + CIRC_SPACE, one byte below the reader's: an aligned tail costs the
-    page before it.
+    page before it. Padding up to `head` may have passed a wake-up: the next one counts.
     """
     mask = geometry.size - 1
     start, stop = head & mask, (head + size) & mask
@@ -93,45 +106,89 @@ def _limit(geometry: Geometry, head: int, size: int, wakeup: int) -> int:
     limit = geometry.size
     if start < stop:
         limit = round_down(stop, geometry.page)
+    if head >= wakeup:
+        wakeup = round_down(head, geometry.watermark) + geometry.watermark
     if head <= wakeup < head + size and start <= (wakeup & mask):
         limit = min(limit, round_up(wakeup & mask, geometry.page))
     return limit if limit > start else 0
 
 
+def next_snapshot_window(geometry: Geometry, head: int) -> Window:
+    """arm_spe_pmu_next_snapshot_off: to the end of the half that `head` lies in."""
+    mask, half = geometry.size - 1, geometry.size >> 1
+    start = head & mask
+    limit = half if start < half else geometry.size
+    if limit - start >= geometry.record:
+        return Window(0, start, limit)
+    begin = limit & mask
+    return Window(limit - start, begin, begin + half)
+
+
+def _nobody() -> None:
+    """No reader is to be woken."""
+
+
 @dataclass(slots=True)
 class AuxRing:
-    """head and tail count bytes for ever; offsets are modulo the size."""
+    """head and tail count bytes for ever; offsets are modulo the size.
+
+    `wake` is called by the driver's irq_work when `wake_due`: perf_output_wakeup.
+    """
 
     geometry: Geometry
     delivery: DeliveryLedger
     vcpu: int
     keep: bool = False
+    keeps_up: bool = True
+    overwrite: bool = False
     head: int = 0
     tail: int = 0
     wakeup: int = 0
     unread: int = 0
     pad: int = 0
     transactions: int = 0
+    wake_due: bool = False
+    wake: Callable[[], None] = _nobody
+    _copied_to: int = 0
+    _copying: int = 0
     _rows: list[tuple[int, ...]] = field(default_factory=list)
+
+    # --- the kernel's side ---------------------------------------------------------------
 
     def begin(self) -> Window | None:
         """perf_aux_output_begin and the driver's window; None if there is no room."""
-        self._read()
-        wakeup = self.wakeup + self.geometry.watermark
+        if self.overwrite:
+            return self._opened(next_snapshot_window(self.geometry, self.head))
+        if self.keeps_up:
+            self.take()
+            self.moved()
         if free_space(self.head, self.tail, self.geometry.size) == 0:
+            self.wake_due = True
             return None
-        window = next_window(self.geometry, self.head, self.tail, wakeup)
+        due = self.wakeup + self.geometry.watermark
+        return self._opened(next_window(self.geometry, self.head, self.tail, due))
+
+    def _opened(self, window: Window) -> Window:
+        """perf_aux_output_skip: padding moves head, and may cross a wake-up."""
         self.head += window.pad
         self.pad = window.pad
+        self._note_wakeup()
         return window
 
     def end(self, size: int, flags: int, tid: int, now: int) -> None:
-        """perf_aux_output_end: `size` bytes of records after the padding; `flags` of AuxFlag."""
+        """perf_aux_output_end: `size` bytes of records after the padding; `flags` of AuxFlag.
+
+        A row's offset and size include the padding before the records; PERF_RECORD_AUX has
+        offset + pad and size - pad.
+        """
         offset = self.head - self.pad
         self.head += size
-        self.unread += size // self.geometry.record
-        if self.head - self.wakeup >= self.geometry.watermark:
-            self.wakeup = round_down(self.head, self.geometry.watermark)
+        if flags & AuxFlag.TRUNCATED:
+            self.wake_due = True
+        if self.overwrite:
+            flags |= AuxFlag.OVERWRITE
+        self._hold(size // self.geometry.record)
+        self._note_wakeup()
         if size or flags:
             self.transactions += 1
             if self.keep:
@@ -139,19 +196,55 @@ class AuxRing:
                 self._rows.append(row)
         self.pad = 0
 
-    def _read(self) -> None:
-        """The reader: everything up to head has been copied."""
-        self.delivery.delivered += self.unread
+    def _note_wakeup(self) -> None:
+        """rb_need_aux_wakeup; a ring that is overwritten wakes nobody."""
+        if self.overwrite:
+            return
+        wakeup = wakeup_after(self.head, self.wakeup, self.geometry.watermark)
+        if wakeup != self.wakeup:
+            self.wakeup = wakeup
+            self.wake_due = True
+
+    def _hold(self, records: int) -> None:
+        """Records are in the ring; in snapshot mode they take the oldest ones' place."""
+        self.unread += records
+        beyond = self.unread - self.geometry.size // self.geometry.record
+        if self.overwrite and beyond > 0:
+            self.delivery.overwritten += beyond
+            self.unread -= beyond
+
+    # --- the reader's side ---------------------------------------------------------------
+
+    def take(self) -> int:
+        """The reader looks at aux_head; returns the bytes that it is about to copy."""
+        self._copied_to = self.head
+        self._copying += self.unread
         self.unread = 0
-        self.tail = self.head
+        return self.head - self.tail
+
+    def moved(self) -> None:
+        """The copy is done: aux_tail moves; it counts at the next `begin`."""
+        self.delivery.delivered += self._copying
+        self._copying = 0
+        self.tail = self._copied_to
 
     def abandon(self, records: int) -> None:
         """The VM was destroyed with a window open: nobody will read its records."""
-        self.delivery.unread_at_end += records
+        self._hold(records)
+        self._lose(records)
 
-    def finish(self) -> None:
-        """perf record's last pass over the ring."""
-        self._read()
+    def finish(self, *, killed: bool = False) -> None:
+        """perf record's last pass over the ring; none if the VM was destroyed before."""
+        if killed and (self.overwrite or not self.keeps_up):
+            self._lose(self.unread)
+            self.delivery.unread_at_end += self._copying
+            self._copying = 0
+        self.take()
+        self.moved()
+
+    def _lose(self, records: int) -> None:
+        self.delivery.unread_at_end += records
+        self.unread -= records
 
     def rows(self) -> NDArray[np.void]:
         """AUX transactions [n] of AUX_DT, if kept."""

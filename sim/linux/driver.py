@@ -4,12 +4,14 @@ The same code in every arm. It writes PMBPTR, PMBLIMITR and PMBSR through a `Reg
 on baremetal, a trap in a VM, so trap counts emerge; the sampling registers (PMSCR, PMSICR, PMSIRR)
 are never trapped.
 
-Fidelity note. Modelled: period rounding (6.1 to 6.12: below min_interval → min_interval, then down
-to 256), the first interval (PMSICR = attr.sample_period), PMSICR saved per event, window choice,
-FATAL on any abort (profiling off until the next start), silent failure of perf_aux_output_begin
-(the event is STOPPED; a later stop() returns early). The handler's duration is a parameter
-(`t_irq_handler`, estimate); start and stop are UNVERIFIED. Not modelled: DL → TRUNCATED | PARTIAL,
-snapshot and discard modes, inherited events.
+Fidelity note. Modelled, from drivers/perf/arm_spe_pmu.c and kernel/events/ring_buffer.c: period
+rounding (6.1 to 6.12: below min_interval → min_interval, then down to 256), the life of PMSICR (see
+docs/background/pmsicr.md), window choice, AUX flags, FATAL on anything but a full buffer (profiling
+off until the next start), disabling through irq_work on TRUNCATED or a full ring until the reader's
+PERF_EVENT_IOC_ENABLE, the failure of perf_aux_output_begin in the two versions that differ,
+snapshot and discard mode. Times: `t_irq_handler` is an estimate; `t_driver_start` and
+`t_driver_stop` are UNVERIFIED. Not modelled: inherited events, PERF_EVENT_IOC_PERIOD, and the
+rate-limited error message of the FATAL path, which reads PMBPTR and PMBLIMITR once more.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from simpy.events import Event
 
 from sim.engine import Process
 from sim.ledger import TimeCause
-from sim.linux.aux import AuxFlag, AuxRing, Window
+from sim.linux.aux import AuxFlag, AuxRing
 from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr
 from sim.spe.port import Limit, Reg, Registers
 from sim.spe.spu import Spu
@@ -46,58 +48,85 @@ class DriverCosts:
     handler: int
 
 
+@dataclass(frozen=True, slots=True)
+class DriverRules:
+    """What differs between driver versions and events.
+
+    `stops_on_failure`: 6.12 stops the event when output_begin fails, which saves PMSICR in the
+    handler; 6.1 only marks it STOPPED. `discard`: attr.config bit 35, PMBLIMITR.FM = DISCARD.
+    """
+
+    stops_on_failure: bool = False
+    discard: bool = False
+
+
 class SpeEvent:
-    """One perf event of arm_spe_pmu on one CPU (struct perf_event, hw_perf_event)."""
+    """One perf event of arm_spe_pmu on one CPU (struct perf_event, hw_perf_event).
+
+    `stopped_state` is PERF_HES_STOPPED, `off` is PERF_EVENT_STATE_OFF; `disabled` says that the
+    event does not profile although it was started.
+    """
 
     def __init__(
         self, spu: Spu, registers: Registers, ring: AuxRing, period: int, costs: DriverCosts,
         spend: Callable[[TimeCause, int], Process], now: Callable[[], int], tid: int,
+        rules: DriverRules = DriverRules(),
     ) -> None:  # fmt: skip
         self._spu, self._registers, self._ring, self._costs = spu, registers, ring, costs
-        self._spend, self._now, self._tid = spend, now, tid
+        self._spend, self._now, self._tid, self._rules = spend, now, tid, rules
         self._period_left: tuple[int, int] = (period, 0)
         self._head = 0
         self._window_open = False
+        self._pending_disable = False
         self._written_before = 0
         self.started = False
         self.refused = False
         self.disabled = False
+        self.off = False
         self.stopped_state = True
         self.spurious = 0
 
     def start(self) -> Process:
         """arm_spe_pmu_start: window, then filters, interval, and PMSCR last."""
-        if self.refused:
+        if self.refused or self.off:
             return
-        self.disabled = False
-        if not (yield from self._output_begin()):
-            return
-        self.stopped_state = False
-        yield from self._spend(TimeCause.GUEST_KERNEL, self._costs.start)
-        self._spu.write_pmsicr(*self._period_left)
-        self._spu.pmscr = True
+        self.disabled = self.stopped_state = False
+        begun = yield from self._output_begin()
+        if not begun and self._rules.stops_on_failure:  # stop(event, 0): PMSICR is not saved
+            yield from self._disable_and_drain()
+            self.stopped_state = True
+        if not self.stopped_state:
+            yield from self._spend(TimeCause.GUEST_KERNEL, self._costs.start)
+            self._spu.write_pmsicr(*self._period_left)
+            self._spu.pmscr = True
+        yield from self._irq_work()
+
+    def enable(self) -> Process:
+        """After PERF_EVENT_IOC_ENABLE: schedule the event in unless it is."""
+        if self.stopped_state:
+            yield from self.start()
 
     def stop(self) -> Process:
-        """arm_spe_pmu_stop: drain, end the AUX transaction, save PMSICR."""
+        """arm_spe_pmu_stop(UPDATE): drain, end the AUX transaction, save PMSICR."""
         if self.refused or self.stopped_state:
             return
-        self.stopped_state = True
-        self._spu.pmscr = False
         yield from self._spend(TimeCause.GUEST_KERNEL, self._costs.stop)
-        yield from self._registers.write(Reg.PMBLIMITR, Limit(0, enable=False))
-        status = yield from self._registers.read(Reg.PMBSR)
-        pointer = yield from self._registers.read(Reg.PMBPTR)
-        assert isinstance(status, Pmbsr)
-        assert isinstance(pointer, int)
-        if not self.disabled:
+        yield from self._disable_and_drain()
+        if self._window_open:
+            status, pointer = yield from self._status_and_pointer()
             self._output_end(pointer, _flags(status) if status.s else 0)
-        if status.s:
-            yield from self._registers.write(Reg.PMBSR, CLEAR)
+            if status.s:
+                yield from self._registers.write(Reg.PMBSR, CLEAR)
         self._period_left = self._spu.read_pmsicr()
+        self.stopped_state = True
+        yield from self._irq_work()
 
     def irq(self) -> Process:
-        """arm_spe_pmu_irq_handler."""
+        """arm_spe_pmu_irq_handler; without an open transaction it looks at nothing (IRQ_NONE)."""
         yield from self._spend(TimeCause.HANDLER, self._costs.handler)
+        if not self._window_open:
+            self.spurious += 1
+            return
         status = yield from self._registers.read(Reg.PMBSR)
         assert isinstance(status, Pmbsr)
         if not status.s:
@@ -105,47 +134,80 @@ class SpeEvent:
             return
         pointer = yield from self._registers.read(Reg.PMBPTR)
         assert isinstance(pointer, int)
-        self._output_end(pointer, _flags(status))
+        flags = _flags(status)
+        self._output_end(pointer, flags)
+        yield from self._irq_work()
         if is_fatal(status):
             yield from self._disable_and_drain()
-        elif not (yield from self._output_begin()):
-            self._spu.pmscr = False
+            self.disabled = True
+        elif not flags & AuxFlag.TRUNCATED:
+            begun = yield from self._output_begin()
+            if not begun and self._rules.stops_on_failure:
+                yield from self.stop()
         yield from self._registers.write(Reg.PMBSR, CLEAR)
+        yield from self._irq_work()
 
-    def finish(self) -> None:
+    def finish(self, *, killed: bool) -> None:
         """perf record reads what is left; a window that nobody has closed stays unread."""
         if self._window_open:
             self._ring.abandon(self._spu.sampler.written() - self._written_before)
-        self._ring.finish()
+        self._ring.finish(killed=killed)
+
+    def _status_and_pointer(self) -> Generator[Event, Any, tuple[Pmbsr, int]]:
+        status = yield from self._registers.read(Reg.PMBSR)
+        pointer = yield from self._registers.read(Reg.PMBPTR)
+        assert isinstance(status, Pmbsr)
+        assert isinstance(pointer, int)
+        return status, pointer
 
     def _disable_and_drain(self) -> Process:
-        """FATAL: the buffer stays off until the next start."""
+        """arm_spe_pmu_disable_and_drain_local: PMSCR = 0, PSB CSYNC, PMBLIMITR = 0."""
         self._spu.pmscr = False
-        yield from self._registers.write(Reg.PMBLIMITR, Limit(0, enable=False))
-        self.disabled = True
+        yield from self._registers.write(Reg.PMBLIMITR, OFF)
 
     def _output_begin(self) -> Generator[Event, Any, bool]:
+        """arm_spe_perf_aux_output_begin; false if the buffer stays off."""
+        if self._rules.discard:
+            yield from self._registers.write(Reg.PMBLIMITR, DISCARD)
+            return True
         window = self._ring.begin()
-        if window is None or window.truncated:
-            yield from self._registers.write(Reg.PMBLIMITR, Limit(0, enable=False))
-            self._silent_failure(window)
+        if window is None:
+            yield from self._no_handle()
             return False
         self._head = window.head
+        if window.truncated:
+            self._ring.end(0, AuxFlag.TRUNCATED, self._tid, self._now())
+            self._pending_disable = self.disabled = True
         yield from self._registers.write(Reg.PMBPTR, window.head)
-        yield from self._registers.write(Reg.PMBLIMITR, Limit(window.limit, enable=True))
+        limit = OFF if window.truncated else Limit(window.limit, enable=True)
+        yield from self._registers.write(Reg.PMBLIMITR, limit)
+        if window.truncated:
+            return False
         self._window_open = True
         self._written_before = self._spu.sampler.written()
         return True
 
-    def _silent_failure(self, window: Window | None) -> None:
-        """No room: the event is STOPPED; only a TRUNCATED window leaves an AUX record."""
-        self.disabled = self.stopped_state = True
-        if window is not None:
-            self._ring.end(0, AuxFlag.TRUNCATED, self._tid, self._now())
+    def _no_handle(self) -> Process:
+        """The ring is full: no AUX record, no flag; the event will be disabled."""
+        self._pending_disable = self.disabled = True
+        self.stopped_state = not self._rules.stops_on_failure
+        yield from self._registers.write(Reg.PMBLIMITR, OFF)
 
     def _output_end(self, pointer: int, flags: int) -> None:
         self._window_open = False
+        if flags & AuxFlag.TRUNCATED:
+            self._pending_disable = True
         self._ring.end(pointer - self._head, flags, self._tid, self._now())
+
+    def _irq_work(self) -> Process:
+        """perf_pending_event: disable the event if its output was truncated, then wake perf."""
+        if self._pending_disable:
+            self._pending_disable = False
+            self.off = self.disabled = True
+            yield from self.stop()
+        if self._ring.wake_due:
+            self._ring.wake_due = False
+            self._ring.wake()
 
 
 def is_fatal(status: Pmbsr) -> bool:
@@ -158,5 +220,7 @@ def _flags(status: Pmbsr) -> int:
     return flags | _COLLISION if status.coll else flags
 
 
+OFF = Limit(0, enable=False)
+DISCARD = Limit(0, enable=True, discard=True)
 _CORRUPT = int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL)
 _COLLISION = int(AuxFlag.COLLISION)

@@ -532,6 +532,11 @@ class Policies(Strict):
         default="forced_exit",
         description="who notices PMBIRQ: an exit of its own, or the next ordinary one",
     )
+    pmbsr_sync: Literal["every_exit", "irq_only"] = Field(
+        default="every_exit",
+        description="when KVM takes the hardware's PMBSR: at every exit, or when PMBIRQ makes it "
+        "exit; with irq_only a trap can read a stale PMBSR",
+    )
     accounting: Literal["high_water_mark", "per_pin", "none"] = Field(
         default="none", description="how locked memory is charged"
     )

@@ -27,6 +27,7 @@ from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
 
 MIN_CHUNK = 64
 MAX_CHUNK = 1 << 16
+_ONE_PAGE = 62  # page shift of discard mode: one page that always translates and never fills
 _ROWS = MAX_CHUNK + k.MAX_IN_FLIGHT
 
 
@@ -63,7 +64,7 @@ class MacroSampler:
         self._enabled = False
         self._started = False
         self._config = self._config_vector(config, stream)
-        self._config[k.KEEP] = int(sink.keep)
+        self._config[k.KEEP] = int(sink.keep and not config.discard)
 
     @staticmethod
     def _config_vector(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
@@ -76,7 +77,7 @@ class MacroSampler:
         vector[k.IN_FLIGHT] = config.in_flight
         vector[k.MIN_LATENCY] = config.filter.min_latency
         vector[k.RECORD] = RECORD_BYTES
-        vector[k.PAGE_SHIFT] = config.page_shift
+        vector[k.PAGE_SHIFT] = _ONE_PAGE if config.discard else config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)
         filtering = config.filter.min_latency > 0 or not config.filter.passes.all()
@@ -101,7 +102,7 @@ class MacroSampler:
 
     @limit.setter
     def limit(self, value: int) -> None:
-        self._config[k.LIMIT] = value
+        self._config[k.LIMIT] = FOREVER if self._settings.discard else value
 
     def load(self) -> None:
         """The counter object holds what software wrote; `enable` reads it."""
@@ -247,7 +248,7 @@ class MacroSampler:
         if n == 0:
             return
         k.count_places(self._places, n, self._profile)
-        if self._sink.keep:
+        if self._config[k.KEEP]:
             rows = self._rows[:n].copy()
             rows[:, k.ROW_SELECT :] += self._clock.offset
             self._sink.add(rows)
@@ -269,6 +270,9 @@ class MacroSampler:
             setattr(selections, name, self._word[index])
         selections.in_flight_at_end += self._word[k.FLYING]
         selections.skipped += self._skipped
+        if self._settings.discard:
+            selections.discarded_by_mode, selections.written = selections.written, 0
+            self._profile[:] = 0
         return self._profile
 
 

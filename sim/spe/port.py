@@ -25,10 +25,11 @@ class Reg(Enum):
 
 
 class Limit(NamedTuple):
-    """PMBLIMITR_EL1: LIMIT as an offset from the AUX base, and E."""
+    """PMBLIMITR_EL1: LIMIT as an offset from the AUX base, E, and FM = DISCARD."""
 
     offset: int
     enable: bool
+    discard: bool = False
 
 
 Value = int | Limit | Pmbsr

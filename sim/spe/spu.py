@@ -55,6 +55,8 @@ class SamplerConfig:
     page_shift: int
     zap_after_write: bool
     resync: bool
+    discard: bool = False
+    """PMBLIMITR.FM = DISCARD: records are made and thrown away; nothing is translated or full."""
 
 
 class Sampler(Protocol):
@@ -352,6 +354,9 @@ class SampleTimer:
             ledger.filtered += 1
             return
         ledger.passed += 1
+        if self._config.discard:
+            ledger.discarded_by_mode += 1
+            return
         page = self.pointer >> self._config.page_shift
         if not self._pages[page]:
             ledger.lost_at_fault += 1

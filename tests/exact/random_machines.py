@@ -15,7 +15,8 @@ import numpy as np
 from sim import draws
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
-from sim.linux.driver import DriverCosts
+from sim.linux.driver import DriverCosts, DriverRules
+from sim.linux.reader import ReaderSpec
 from sim.machine import MachineSpec, UnmapSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
@@ -208,7 +209,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     def grid(*values: int) -> int:
         return r.choice(values)
 
-    return MachineSpec(
+    machine = MachineSpec(
         policies=_policies(r),
         vcpus=r.choice([1, 1, 2]),
         period=interval + r.choice([0, 0, 1, 7]),
@@ -235,6 +236,29 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
     )
+    return replace(machine, **_guest(r, machine))
+
+
+def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
+    """Driver version, capture mode, reader, scheduler, idling and interrupt details."""
+    made: dict[str, Any] = {"rules": DriverRules(stops_on_failure=r.random() < 0.5)}
+    match r.choice(["full", "full", "reader", "reader", "reader", "snapshot", "discard"]):
+        case "reader":
+            times = (r.choice([0, 16, 640, 9000, 60_000, 400_000]) for _ in range(3))
+            made["reader"] = ReaderSpec(r.random() < 0.5, *times)
+        case "snapshot":
+            made["snapshot"] = True
+        case "discard":
+            made["rules"] = replace(made["rules"], discard=True)
+    made["wall_slices"] = r.random() < 0.4
+    made["per_task"] = machine.switch_ticks > 0 or r.random() < 0.6
+    if r.random() < 0.3:
+        made |= {"halted": True, "wake_ticks": r.choice([0, 16, 640])}
+    if r.random() < 0.3:
+        made["irq_retract"] = r.choice([1, 64, 10_000])
+    if r.random() < 0.3:
+        made["policies"] = machine.policies.model_copy(update={"pmbsr_sync": "irq_only"})
+    return made
 
 
 def everything(result: RunResult) -> dict[str, object]:

@@ -6,11 +6,14 @@ machine and everything below it see integers only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim import draws, units
 from sim.host import SWEEP_MEMORY
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
-from sim.linux.driver import DriverCosts, sanitise_period
+from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
+from sim.linux.reader import ReaderSpec
 from sim.machine import MachineSpec, UnmapSpec
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import (
@@ -96,10 +99,40 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         irq_latency=law(parameters["t_irq_latency"], clock),
         driver=_driver_costs(parameters, clock),
         kvm=_kvm_costs(parameters, clock),
-        switch_ticks=units.ticks(settings.switch.every, clock) if settings.switch else 0,
-        away_ticks=units.ticks(settings.switch.away, clock) if settings.switch else 0,
         random_start=True,
+        rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
+        snapshot=driver.capture == "snapshot",
+        reader=_reader(settings, parameters),
+        per_task=driver.mode == "task",
+        irq_retract=_constant(parameters, "t_irq_retract", clock),
+        **_scheduling(settings, parameters),
     )
+
+
+def _reader(settings: Settings, parameters: dict[str, TimeDistribution]) -> ReaderSpec | None:
+    reader, clock = settings.driver.reader, settings.cpu.clock
+    if reader.kind == "keeps_up":
+        return None
+    wakeup, copy, enable = (
+        _constant(parameters, f"t_reader_{name}", clock) for name in ("wakeup", "copy", "enable")
+    )
+    return ReaderSpec(reader.cpu == "same", wakeup, copy, enable)
+
+
+def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+    switch, clock = settings.switch, settings.cpu.clock
+    if switch is None:
+        return {"switch_ticks": 0, "away_ticks": 0}
+    away = units.ticks(switch.away, clock)
+    polled = away <= _constant(parameters, "t_halt_poll", clock)
+    wake = "t_wake_polling" if polled else "t_wake_halted"
+    return {
+        "switch_ticks": units.ticks(switch.every, clock),
+        "away_ticks": away,
+        "wall_slices": switch.clock == "guest_wall",
+        "halted": switch.meanwhile == "halted",
+        "wake_ticks": _constant(parameters, wake, clock),
+    }
 
 
 def law(distribution: TimeDistribution, clock_hz: int) -> tuple[int, ...]:

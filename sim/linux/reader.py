@@ -21,10 +21,13 @@ from sim.engine import Engine, Kind, Process
 from sim.linux.aux import AuxRing
 from sim.units import div_up
 
+COPY_UNIT = 4096
+"""Bytes that `ReaderSpec.copy` is the time of."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderSpec:
-    """How the ring is read; times in ticks, `copy` per page of the ring."""
+    """How the ring is read; times in ticks, `copy` per 4 KiB."""
 
     same_cpu: bool
     wakeup: int
@@ -80,7 +83,7 @@ class Reader:
     def take(self) -> int:
         """Look at aux_head; returns the time that copying takes, 0 if nothing is new."""
         size = self._ring.take()
-        return max(1, self._spec.copy * div_up(size, self._ring.geometry.page)) if size else 0
+        return max(1, self._spec.copy * div_up(size, COPY_UNIT)) if size else 0
 
     def moved(self) -> None:
         """aux_tail moves to what was taken."""

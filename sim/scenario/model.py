@@ -409,15 +409,51 @@ class Spe(Strict):
 class Reader(Strict):
     """`perf record`'s reader of the AUX ring."""
 
-    kind: Literal["keeps_up"] = "keeps_up"
+    kind: Literal["keeps_up", "process"] = Field(
+        default="keeps_up",
+        description="keeps_up: has copied everything when the next transaction begins; "
+        "process: takes t_reader_wakeup, t_reader_copy and t_reader_enable",
+    )
+    cpu: Literal["other", "same"] = Field(
+        default="other",
+        description="where a process runs: on another CPU, or on the task's, preempting it",
+    )
+
+
+AUX_DEFAULTS = {"default-privileged": "4MiB", "default-unprivileged": "128KiB"}
+"""What perf record mmaps for arm_spe_0 without -m: with CAP_PERFMON or paranoid < 0, and without."""
+
+
+def _named_aux(value: object) -> object:
+    return AUX_DEFAULTS.get(value, value) if isinstance(value, str) else value
+
+
+AuxSize = Annotated[
+    Size,
+    BeforeValidator(_named_aux),
+    _text(rf"{_SIZE_TEXT}|^({'|'.join(AUX_DEFAULTS)})$", "default-unprivileged"),
+]
 
 
 class Driver(Strict):
     """The guest's perf event."""
 
-    aux: Size = Field(default=_text_default("4MiB"), description="AUX mmap, a power of two")
+    aux: AuxSize = Field(
+        default=_text_default("4MiB"),
+        description="AUX mmap, a power of two; or default-privileged (4 MiB), "
+        "default-unprivileged (128 KiB)",
+    )
     watermark: Size = Field(default=0, description="attr.aux_watermark; 0 means half of the AUX")
     mode: Literal["task", "cpu"] = "task"
+    capture: Literal["full", "snapshot", "discard"] = Field(
+        default="full",
+        description="full: every record goes to perf; snapshot: the ring is overwritten and read "
+        "once, at the end; discard: records are made and thrown away (PMBLIMITR.FM)",
+    )
+    version: Literal["6.1", "6.12"] = Field(
+        default="6.1",
+        description="Linux version of arm_spe_pmu; they differ when perf_aux_output_begin fails",
+    )
     reader: Reader = Reader()
 
 
@@ -442,6 +478,27 @@ class Cpu(Strict):
     clock: Frequency = Field(default=_text_default("3GHz"))
 
 
+EXIT_RATES = {
+    "none": "0/s",
+    "quiet": "100/s",
+    "light": "1000/s",
+    "heavy": "15000/s",
+    "busiest": "20000/s",
+}
+"""Published rates of ordinary exits per vCPU by name; sources at `ordinary_exits`."""
+
+
+def _named_rate(value: object) -> object:
+    return EXIT_RATES.get(value, value) if isinstance(value, str) else value
+
+
+ExitRate = Annotated[
+    Rate,
+    BeforeValidator(_named_rate),
+    _text(rf"{_NUMBER}/s\s*$|^({'|'.join(EXIT_RATES)})$", "light"),
+]
+
+
 class Vm(Strict):
     """The virtual machine; baremetal arms use `vcpus` as CPUs and ignore the rest."""
 
@@ -451,8 +508,10 @@ class Vm(Strict):
     max_buffer: SizeOrUnlimited = Field(
         default=_text_default("4MiB"), description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU"
     )
-    exits: Rate = Field(
-        default=_text_default("1000/s"), description="ordinary exits per vCPU (timer, IPI, MMIO)"
+    exits: ExitRate = Field(
+        default=_text_default("1000/s"),
+        description="ordinary exits per vCPU (timer, IPI, MMIO); or a published rate by name: "
+        "none, quiet (100/s), light (1000/s), heavy (15000/s, hackbench), busiest (20000/s)",
     )
 
     @property
@@ -464,9 +523,18 @@ class Vm(Strict):
 class Switch(Strict):
     """Context switches of the profiled task."""
 
-    clock: Literal["work"] = "work"
-    every: Slice = Field(description="work between two switches")
+    clock: Literal["work", "guest_wall"] = Field(
+        default="work",
+        description="work: the same switches in every arm; guest_wall: time slices, which starting "
+        "the event eats into (an arm that makes no progress is ended)",
+    )
+    every: Slice = Field(description="work, or wall time, between two switches")
     away: Time = Field(description="time off the CPU at each switch")
+    meanwhile: Literal["other_task", "halted"] = Field(
+        default="other_task",
+        description="what the CPU does while the task is away: runs another one, or waits for an "
+        "interrupt (a vCPU then exits to the host)",
+    )
 
 
 class PoissonUnmap(Strict):
@@ -621,6 +689,7 @@ Incoherence = tuple[tuple[str, ...], str]
 def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     yield from _buffer_problems(settings)
     yield from _spe_problems(settings.spe)
+    yield from _driver_problems(settings.driver)
     if settings.driver.mode == "cpu" and settings.switch is not None:
         yield (
             ("driver.mode", "switch"),
@@ -631,6 +700,25 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
         yield (
             ("host.memlock", "host.memlock_hard"),
             "a soft limit is at most the hard one; raise host.memlock_hard",
+        )
+
+
+def _driver_problems(driver: Driver) -> Iterator[Incoherence]:
+    if driver.capture != "full" and driver.reader.kind == "process":
+        yield (
+            ("driver.reader", "driver.capture"),
+            f"in {driver.capture} mode nobody reads the ring while it fills; remove "
+            "`reader` or use capture: full",
+        )
+    if driver.capture != "full" and driver.watermark:
+        yield (
+            ("driver.watermark", "driver.capture"),
+            f"in {driver.capture} mode there is no wake-up; remove `watermark`",
+        )
+    if driver.reader.kind == "keeps_up" and driver.reader.cpu == "same":
+        yield (
+            ("driver.reader",),
+            "a reader that keeps up takes no time on any CPU; use kind: process, or remove `cpu`",
         )
 
 

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.ledger import DeliveryLedger
-from sim.linux.aux import AuxFlag, AuxRing, Geometry, Window, free_space, next_window
+from sim.linux.aux import (
+    AuxFlag,
+    AuxRing,
+    Geometry,
+    Window,
+    free_space,
+    next_snapshot_window,
+    next_window,
+    wakeup_after,
+)
 from sim.units import round_down, round_up
 
 KIB = 1024
@@ -41,7 +50,7 @@ FAR = 1 << 50
         # (b) nothing is left: TRUNCATED.
         (8 * PAGE - 1, 0, FAR, Window(0, 8 * PAGE - 1, 0, truncated=True)),
         # (e) less than a page is left before unread data: pad it all, TRUNCATED.
-        (8 * PAGE + 64, PAGE - 64, FAR, Window(PAGE - 129, 64, 0, truncated=True)),
+        (8 * PAGE + 64, PAGE - 64, FAR, Window(PAGE - 129, PAGE - 65, 0, truncated=True)),
     ],
 )
 def test_worked_windows(head: int, tail: int, wakeup: int, window: Window) -> None:
@@ -69,7 +78,7 @@ def test_one_byte_of_the_ring_stays_free(head: int, tail: int, space: int) -> No
     [
         (0, 0, Window(0, 0, 7 * PAGE)),
         (8 * PAGE, 5 * PAGE, Window(0, 0, 4 * PAGE)),
-        (8 * PAGE + 64, PAGE, Window(PAGE - 65, 64, 0, truncated=True)),
+        (8 * PAGE + 64, PAGE, Window(PAGE - 65, PAGE - 1, 0, truncated=True)),
     ],
 )
 def test_the_free_byte_costs_the_page_before_an_aligned_tail(
@@ -254,3 +263,159 @@ def test_a_ring_in_use_loses_and_doubles_nothing(takes: list[int], watermark_pag
     rows = ring.rows()
     assert ring.delivery.delivered == written == rows["size"].sum() // RECORD
     assert np.array_equal(np.cumsum(rows["size"]) - rows["size"], rows["offset"])
+
+
+# --- padding and wake-ups --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "wakeup", "watermark", "after"),
+    [
+        (0, 0, 4096, 0),
+        (4095, 0, 4096, 0),
+        (4096, 0, 4096, 4096),
+        (8191, 0, 4096, 4096),
+        (12_300, 4096, 4096, 12_288),
+        (4031, 4000, 1000, 4000),
+    ],
+)
+def test_worked_wakeups(head: int, wakeup: int, watermark: int, after: int) -> None:
+    """rb_need_aux_wakeup: a watermark beyond the last wake-up, then round_down(head, watermark)."""
+    assert wakeup_after(head, wakeup, watermark) == after
+
+
+def test_padding_that_reaches_a_wakeup_wakes_and_moves_on() -> None:
+    """perf_aux_output_skip: the pad crosses the watermark, so the next wake-up bounds the window."""
+    ring = _ring(Geometry(8 * PAGE, PAGE, PAGE))
+    ring.keeps_up = False
+    ring.head, ring.tail = PAGE - 1, PAGE - 1  # as a truncated window leaves it
+    window = ring.begin()
+    assert window == Window(1, PAGE, 2 * PAGE)
+    assert (ring.wakeup, ring.wake_due) == (PAGE, True)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.booleans()), max_size=80),
+    st.sampled_from([64, 1000, PAGE, 4 * PAGE, 8 * PAGE]),
+    st.sampled_from([RECORD, 48]),
+)
+def test_no_wakeup_is_lost(steps: list[tuple[int, bool]], watermark: int, record: int) -> None:
+    """Whatever the reader does, crossing a watermark, TRUNCATED or a full ring each wake it."""
+    ring = _ring(Geometry(8 * PAGE, PAGE, watermark, record))
+    ring.keeps_up = False
+    for turn, (take, moves) in enumerate(steps):
+        ring.wake_due = False
+        before = ring.head // watermark
+        if moves:
+            ring.take()
+            ring.moved()
+        window = ring.begin()
+        failed = window is None or window.truncated
+        if window is not None and window.truncated:
+            ring.end(0, int(AuxFlag.TRUNCATED), 1, turn)
+        elif window is not None:
+            fits = min(take, (window.limit - window.head) // record)
+            ring.end(fits * record, 0, 1, turn)
+        assert ring.wake_due is (failed or ring.head // watermark > before)
+        assert ring.head - ring.wakeup < watermark
+        assert ring.tail <= ring.head < ring.tail + ring.geometry.size
+
+
+def test_a_tail_counts_at_the_next_begin_only() -> None:
+    """The window that is open does not grow when the reader moves on."""
+    ring = _ring()
+    ring.keeps_up = False
+    for turn in range(2):
+        window = ring.begin()
+        assert window is not None
+        ring.end(window.limit - window.head, 0, 1, turn)
+    assert ring.begin() == Window(PAGE - 1, 8 * PAGE - 1, 0, truncated=True)
+    ring.end(0, int(AuxFlag.TRUNCATED), 1, 2)
+    ring.take()
+    assert ring.begin() is None  # copied, but aux_tail has not moved: full, and silent about it
+    ring.moved()
+    assert ring.begin() == Window(1, 0, 4 * PAGE)
+
+
+def test_the_reader_takes_only_what_has_been_committed() -> None:
+    """Records of a transaction that ends while it copies belong to its next turn."""
+    ring = _ring()
+    ring.keeps_up = False
+    ring.begin()
+    ring.end(10 * RECORD, 0, 1, 1)
+    assert ring.take() == 10 * RECORD
+    ring.begin()
+    ring.end(5 * RECORD, 0, 1, 2)
+    ring.moved()
+    assert (ring.delivery.delivered, ring.tail) == (10, 10 * RECORD)
+    ring.finish()
+    assert ring.delivery.delivered == 15
+
+
+@pytest.mark.parametrize("keeps_up", [True, False])
+def test_a_destroyed_vm_leaves_unread_what_a_slow_reader_had_not_copied(keeps_up: bool) -> None:
+    """The open window is lost either way; committed records only if nobody had taken them."""
+    ring = _ring()
+    ring.keeps_up = keeps_up
+    ring.begin()
+    ring.end(10 * RECORD, 0, 1, 1)
+    ring.begin()
+    ring.abandon(7)
+    ring.finish(killed=True)
+    lost, read = ring.delivery.unread_at_end, ring.delivery.delivered
+    assert (lost, read) == ((7, 10) if keeps_up else (17, 0))
+
+
+# --- snapshot mode ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "window"),
+    [
+        (0, Window(0, 0, 4 * PAGE)),
+        (64, Window(0, 64, 4 * PAGE)),
+        (4 * PAGE, Window(0, 4 * PAGE, 8 * PAGE)),
+        (8 * PAGE, Window(0, 0, 4 * PAGE)),
+        (4 * PAGE - 32, Window(32, 4 * PAGE, 8 * PAGE)),
+        (8 * PAGE - 32, Window(32, 0, 4 * PAGE)),
+    ],
+)
+def test_worked_snapshot_windows(head: int, window: Window) -> None:
+    """arm_spe_pmu_next_snapshot_off: limits at the halves; too close to one, the next."""
+    assert next_snapshot_window(SMALL, head) == window
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1 << 40), st.integers(1, 6))
+def test_snapshot_windows_lie_in_one_half(head: int, pages: int) -> None:
+    """Limit > PMBPTR by a record at least; never beyond the buffer or across its middle."""
+    geometry = Geometry(PAGE << pages, PAGE, 0)
+    window = next_snapshot_window(geometry, head)
+    half = geometry.size // 2
+    assert window.limit - window.head >= RECORD
+    assert window.limit in (half, 2 * half)
+    assert window.head // half == (window.limit - 1) // half
+    assert window.head == (head + window.pad) % geometry.size
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 300), max_size=60))
+def test_a_snapshot_holds_the_last_records(takes: list[int]) -> None:
+    """What is read at the end is the newest ring full; every older record is overwritten."""
+    ring = _ring()
+    ring.overwrite = True
+    written = 0
+    for turn, take in enumerate(takes):
+        window = ring.begin()
+        assert window is not None
+        fits = min(take, (window.limit - window.head) // RECORD)
+        ring.end(fits * RECORD, 0, 1, turn)
+        written += fits
+        assert not ring.wake_due
+    ring.finish()
+    capacity = SMALL.size // RECORD
+    assert ring.delivery.delivered == min(written, capacity)
+    assert ring.delivery.overwritten == max(0, written - capacity)
+    flags = ring.rows()["flags"]
+    assert (flags == AuxFlag.OVERWRITE).all()

@@ -16,7 +16,14 @@ from simpy.events import Event
 from sim.engine import Process
 from sim.ledger import DeliveryLedger, OpLabel, SelectionsLedger, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry, Window
-from sim.linux.driver import MAX_PERIOD, DriverCosts, SpeEvent, is_fatal, sanitise_period
+from sim.linux.driver import (
+    MAX_PERIOD,
+    DriverCosts,
+    DriverRules,
+    SpeEvent,
+    is_fatal,
+    sanitise_period,
+)
 from sim.machine import MachineSpec, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
@@ -35,10 +42,9 @@ from sim.spe.port import Limit, Reg, Value
 from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.spe.spu import Spu
 from sim.workload.synthetic import synthetic_stream
+from tests.sim.driver_rig import FULL, OFF, PAGE, Rig
 
-PAGE = 4096
-GEOMETRY = Geometry(8 * PAGE, PAGE, 4 * PAGE)
-FULL = Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_FULL)
+CORRUPT = AuxFlag.TRUNCATED | AuxFlag.PARTIAL
 
 
 # --- periods ---------------------------------------------------------------------------------
@@ -96,92 +102,9 @@ def test_everything_but_a_full_buffer_is_fatal(status: Pmbsr, fatal: bool) -> No
 # --- the driver alone, on scripted registers -------------------------------------------------
 
 
-def _never(stop: Stop, op: int) -> None:
-    raise AssertionError(f"the idle sampler stopped: {stop}, {op}")
-
-
-class _IdleSampler:
-    """A sampler that never samples: registers only."""
-
-    def __init__(self) -> None:
-        self.counter = IntervalCounter(Interval(4096, Jitter.OFF, 0))
-        self.pointer = self.limit = self.kernel_calls = self.truncations = self.loads = 0
-        self.stop: Callable[[Stop, int], None] = _never
-
-    def enable(self, op: int) -> None:
-        pass
-
-    def disable(self, op: int, work: int) -> None:
-        pass
-
-    def before_change(self) -> None:
-        pass
-
-    def on_change(self) -> None:
-        pass
-
-    def load(self) -> None:
-        self.loads += 1
-
-    def written(self) -> int:
-        """Nothing is ever written."""
-        return 0
-
-    def collisions(self) -> int:
-        return 0
-
-    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
-        raise AssertionError("not run")
-
-
-@dataclass
-class _Rig:
-    """A driver on registers that record every access; `status` and `pointer` are what is read."""
-
-    period: int = 5000
-    status: Pmbsr = CLEAR
-    pointer: int = 0
-    accesses: list[tuple[str, Reg, Value | None]] = field(default_factory=list)
-    spent: list[tuple[TimeCause, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.sampler = _IdleSampler()
-        self.spu = Spu(self.sampler, lambda stop, op: None, lambda level: None)
-        self.ring = AuxRing(GEOMETRY, DeliveryLedger(), 0, keep=True)
-        self.event = SpeEvent(
-            self.spu, self, self.ring, self.period, DriverCosts(10, 20, 30), self._spend,
-            lambda: 77, 1000,
-        )  # fmt: skip
-        self.event.started = True
-
-    def _spend(self, cause: TimeCause, ticks: int) -> Process:
-        self.spent.append((cause, ticks))
-        yield from ()
-
-    def write(self, reg: Reg, value: Value) -> tuple[Event, ...]:
-        self.accesses.append(("W", reg, value))
-        if isinstance(value, Pmbsr):
-            self.status = value
-        return ()
-
-    def read(self, reg: Reg) -> Generator[Event, Any, Value]:
-        self.accesses.append(("R", reg, None))
-        yield from ()
-        return self.status if reg is Reg.PMBSR else self.pointer
-
-    def do(self, operation: Process) -> list[tuple[str, Reg, Value | None]]:
-        """Run one driver operation; returns its register accesses."""
-        self.accesses = []
-        assert list(operation) == []
-        return self.accesses
-
-
-OFF = ("W", Reg.PMBLIMITR, Limit(0, enable=False))
-
-
 def test_start_programs_the_window_then_the_interval_and_pmscr_last() -> None:
     """First interval = attr.sample_period, unrounded; 2 buffer registers are written."""
-    rig = _Rig(period=5000)
+    rig = Rig(period=5000)
     assert rig.do(rig.event.start()) == [
         ("W", Reg.PMBPTR, 0),
         ("W", Reg.PMBLIMITR, Limit(4 * PAGE, enable=True)),
@@ -193,33 +116,9 @@ def test_start_programs_the_window_then_the_interval_and_pmscr_last() -> None:
     assert rig.spent == [(TimeCause.GUEST_KERNEL, 10)]
 
 
-def test_stop_saves_pmsicr_and_start_restores_it() -> None:
-    """The phase of the interval survives a context switch: COUNT and ECOUNT."""
-    rig = _Rig()
-    rig.do(rig.event.start())
-    rig.sampler.counter.count, rig.sampler.counter.ecount = 123, 45
-    rig.pointer = 640
-    assert rig.do(rig.event.stop()) == [OFF, ("R", Reg.PMBSR, None), ("R", Reg.PMBPTR, None)]
-    assert not rig.spu.pmscr
-    rig.sampler.counter.count, rig.sampler.counter.ecount = 999, 0  # another event's
-    rig.do(rig.event.start())
-    assert rig.spu.read_pmsicr() == (123, 45)
-    assert rig.ring.rows()["size"].tolist() == [640]
-
-
-def test_stop_at_count_zero_lets_the_hardware_initialise() -> None:
-    """COUNT = 0 at a stop is restored as 0: the next enable reloads from PMSIRR."""
-    rig = _Rig()
-    rig.do(rig.event.start())
-    rig.sampler.counter.count = 0
-    rig.do(rig.event.stop())
-    rig.do(rig.event.start())
-    assert rig.spu.read_pmsicr() == (0, 0)
-
-
 def test_stop_with_s_pending_clears_it() -> None:
     """One more register access; the flags go with the transaction."""
-    rig = _Rig()
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status, rig.pointer = FULL._replace(coll=True), 4 * PAGE
     accesses = rig.do(rig.event.stop())
@@ -234,7 +133,7 @@ def test_stop_with_s_pending_clears_it() -> None:
 
 def test_collision_without_s_is_not_reported() -> None:
     """COLL is looked at only with S = 1: a run whose buffer never fills reports none."""
-    rig = _Rig()
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status, rig.pointer = Pmbsr(coll=True), 64
     rig.do(rig.event.stop())
@@ -243,7 +142,7 @@ def test_collision_without_s_is_not_reported() -> None:
 
 def test_buffer_full_gets_the_next_window() -> None:
     """R PMBSR, R PMBPTR, W PMBPTR, W PMBLIMITR|E, W PMBSR = 0; sampling goes on."""
-    rig = _Rig()
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status, rig.pointer = FULL, 4 * PAGE
     assert rig.do(rig.event.irq()) == [
@@ -260,7 +159,7 @@ def test_buffer_full_gets_the_next_window() -> None:
 
 def test_a_spurious_interrupt_looks_at_nothing_else() -> None:
     """S = 0: IRQ_NONE."""
-    rig = _Rig()
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status = Pmbsr(coll=True)
     assert rig.do(rig.event.irq()) == [("R", Reg.PMBSR, None)]
@@ -270,7 +169,7 @@ def test_a_spurious_interrupt_looks_at_nothing_else() -> None:
 
 def test_fatal_turns_the_buffer_off_until_the_next_start() -> None:
     """PMBLIMITR = 0, PMBSR = 0, event disabled; stop() ends no second transaction."""
-    rig = _Rig()
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status, rig.pointer = Pmbsr(s=True, ec=EC_STAGE1_ABORT, mss=0x10, ea=True), 128
     assert rig.do(rig.event.irq())[2:] == [OFF, ("W", Reg.PMBSR, CLEAR)]
@@ -281,45 +180,110 @@ def test_fatal_turns_the_buffer_off_until_the_next_start() -> None:
     assert (rig.event.disabled, rig.spu.pmscr) == (False, True)
 
 
-def test_silent_failure_leaves_no_record_and_a_stale_interval(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """perf_aux_output_begin fails in the handler: STOPPED, stop() returns early, PMSICR is lost."""
-    rig = _Rig()
+def test_no_room_at_start_leaves_a_truncated_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window without room: TRUNCATED, LIMIT without E; irq_work disables the event."""
+    rig = Rig()
+    monkeypatch.setattr(AuxRing, "begin", lambda ring: Window(63, 4095, 0, truncated=True))
+    assert rig.do(rig.event.start()) == [("W", Reg.PMBPTR, 4095), OFF, OFF]
+    assert (rig.event.off, rig.event.disabled, rig.spu.pmscr) == (True, True, False)
+    assert rig.ring.rows()["flags"].tolist() == [AuxFlag.TRUNCATED]
+    assert rig.do(rig.event.start()) == []  # the scheduler leaves an event alone that is off
+
+
+def test_an_event_that_is_off_comes_back_by_the_ioctl_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PERF_EVENT_STATE_OFF: switches do not start it; PERF_EVENT_IOC_ENABLE does."""
+    rig = Rig()
     rig.do(rig.event.start())
     rig.status, rig.pointer = FULL, 4 * PAGE
     monkeypatch.setattr(AuxRing, "begin", lambda ring: None)
-    assert rig.do(rig.event.irq())[2:] == [OFF, ("W", Reg.PMBSR, CLEAR)]
-    assert (rig.event.disabled, rig.event.stopped_state, rig.spu.pmscr) == (True, True, False)
-    rig.sampler.counter.count = 17
-    assert rig.do(rig.event.stop()) == []
-    monkeypatch.undo()
-    rig.do(rig.event.start())
-    assert rig.spu.read_pmsicr() == (5000, 0)  # stale: of the first start
-    assert rig.ring.rows()["flags"].tolist() == [0]
-
-
-def test_no_room_at_start_leaves_a_truncated_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window without room: TRUNCATED, limit 0, PMSCR stays 0."""
-    rig = _Rig()
-    monkeypatch.setattr(AuxRing, "begin", lambda ring: Window(0, 0, 0, truncated=True))
-    assert rig.do(rig.event.start()) == [OFF]
-    assert not rig.spu.pmscr
-    assert rig.ring.rows()["flags"].tolist() == [AuxFlag.TRUNCATED]
-
-
-def test_partial_records_are_truncated() -> None:
-    """DL = 1: the transaction is TRUNCATED | PARTIAL."""
-    rig = _Rig()
-    rig.do(rig.event.start())
-    rig.status, rig.pointer = Pmbsr(s=True, ec=EC_STAGE2_ABORT, dl=True), 64
     rig.do(rig.event.irq())
-    assert rig.ring.rows()["flags"].tolist() == [AuxFlag.TRUNCATED | AuxFlag.PARTIAL]
+    monkeypatch.undo()
+    assert rig.do(rig.event.stop()) == rig.do(rig.event.start()) == []
+    rig.event.off = False
+    assert len(rig.do(rig.event.enable())) == 2
+    assert (rig.event.disabled, rig.spu.pmscr) == (False, True)
+    assert rig.do(rig.event.enable()) == []  # already on
+
+
+def test_truncation_wakes_perf_after_the_event_is_disabled() -> None:
+    """perf_pending_event: first the disable, then the wake-up, so that ENABLE finds it off."""
+    rig = Rig()
+    seen = []
+    rig.ring.wake = lambda: seen.append(rig.event.off)
+    rig.do(rig.event.start())
+    rig.status, rig.pointer = FULL._replace(dl=True), 64
+    rig.do(rig.event.irq())
+    assert seen == [True]
+
+
+def test_discard_mode_has_no_transactions() -> None:
+    """PMBLIMITR.FM = DISCARD with E; no PMBPTR, no AUX record, and stop() reads nothing."""
+    rig = Rig(rules=DriverRules(discard=True))
+    assert rig.do(rig.event.start()) == [
+        ("W", Reg.PMBLIMITR, Limit(0, enable=True, discard=True)),
+    ]
+    assert rig.spu.pmscr
+    assert rig.do(rig.event.stop()) == [OFF]
+    assert rig.ring.transactions == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "flags", "off", "begins"),
+    [
+        (FULL, 0, False, True),
+        (FULL._replace(coll=True), AuxFlag.COLLISION, False, True),
+        (FULL._replace(dl=True), CORRUPT, True, False),
+        (FULL._replace(dl=True, coll=True), CORRUPT | AuxFlag.COLLISION, True, False),
+        (Pmbsr(s=True, ec=EC_STAGE2_ABORT), 0, False, False),
+        (Pmbsr(s=True, ec=EC_STAGE2_ABORT, dl=True), CORRUPT, True, False),
+        (Pmbsr(s=True, ec=EC_STAGE1_ABORT, coll=True), AuxFlag.COLLISION, False, False),
+        (Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE), 0, False, False),
+    ],
+)
+def test_flags_and_fate_by_status(status: Pmbsr, flags: int, off: bool, begins: bool) -> None:
+    """DL → TRUNCATED | PARTIAL and off; COLL → COLLISION; not FULL → fatal, but not off."""
+    rig = Rig()
+    rig.do(rig.event.start())
+    rig.status, rig.pointer = status, 640
+    accesses = rig.do(rig.event.irq())
+    assert rig.ring.rows()["flags"].tolist() == [flags]
+    assert (rig.event.off, rig.event.disabled) == (off, not begins)
+    assert (("W", Reg.PMBPTR, 640) in accesses) is begins
+    assert accesses[-1] == ("W", Reg.PMBSR, CLEAR)
+
+
+@pytest.mark.parametrize(
+    ("status", "flags"),
+    [
+        (Pmbsr(coll=True), 0),
+        (Pmbsr(dl=True), 0),
+        (FULL._replace(coll=True, dl=True), CORRUPT | AuxFlag.COLLISION),
+        (Pmbsr(s=True, ec=EC_STAGE2_ABORT, coll=True), AuxFlag.COLLISION),
+    ],
+)
+def test_flags_at_a_stop(status: Pmbsr, flags: int) -> None:
+    """The same rules on the context-switch path; without S nothing is looked at."""
+    rig = Rig()
+    rig.do(rig.event.start())
+    rig.status, rig.pointer = status, 640
+    rig.do(rig.event.stop())
+    assert rig.ring.rows()["flags"].tolist() == [flags]
+    assert rig.event.off is bool(flags & AuxFlag.TRUNCATED)
+
+
+def test_a_late_interrupt_without_a_transaction_reads_nothing() -> None:
+    """perf_get_aux() is NULL after stop(): IRQ_NONE before any register is read."""
+    rig = Rig()
+    rig.do(rig.event.start())
+    rig.do(rig.event.stop())
+    rig.status = FULL
+    assert rig.do(rig.event.irq()) == []
+    assert rig.event.spurious == 1
 
 
 def test_a_refused_event_does_nothing() -> None:
     """No SPE after -ENOMEM at configuration: start and stop touch no register."""
-    rig = _Rig()
+    rig = Rig()
     rig.event.refused = True
     assert rig.do(rig.event.start()) == []
     assert rig.do(rig.event.stop()) == []

@@ -255,7 +255,7 @@ class Cpu:
         yield from self.platform.ordinary_exit()
 
     def _begin_slice(self) -> None:
-        """The scheduler's slice begins when the task is chosen: starting the event is part of it."""
+        """The scheduler's slice begins when the task is chosen: it includes starting the event."""
         if not (self.plan.wall_slices and self.plan.switch_ticks):
             return
         self._slice += 1

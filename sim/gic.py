@@ -3,9 +3,10 @@
 Fidelity note. Modelled: one hardware law for the time from S = 1 to the exception, the same in
 every arm, drawn per stop ordinal (`t_irq_latency`); the line is a level, so a stop that software
 clears before it arrives is retracted, unless it arrives within `t_irq_retract` (0 by default,
-UNVERIFIED): then the exception is taken late and software finds S = 0. What PSTATE.I and priority hold back at EL1 on baremetal is
-decided by `sim.cpu`; in a VM the exception goes to EL2, which guest masking cannot hold. Not
-modelled: GIC list registers, priorities other than masked/unmasked, other interrupts' handlers.
+UNVERIFIED): then the exception is taken late and software finds S = 0. What PSTATE.I and priority
+hold back at EL1 on baremetal is decided by `sim.cpu`; in a VM the exception goes to EL2, which
+guest masking cannot hold. Not modelled: GIC list registers, priorities other than masked/unmasked,
+other interrupts' handlers.
 No published measurement of the law exists: `t_irq_latency` is an estimate.
 """
 

@@ -82,7 +82,7 @@ class MachineSpec:
     switch_ticks: int
     away_ticks: int
     random_start: bool
-    rules: DriverRules = DriverRules()
+    rules: DriverRules = field(default_factory=DriverRules)
     snapshot: bool = False
     reader: ReaderSpec | None = None
     """None: the reader keeps up."""

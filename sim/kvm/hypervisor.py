@@ -10,8 +10,9 @@ responses `fix_and_resume` and `inject_error`, KVM_EXIT_RLIMIT and both retries.
 fixes never waits for the guest. With `pmbsr_sync: irq_only` a trap can overtake the
 maintenance interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled
 by then (an assumption: injecting it would leave the guest with an interrupt that nobody clears).
-A window in discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty logging, memslot
-changes. The host's handling of a PMBIRQ it does not own is `t_host_irq`, UNVERIFIED.
+A window in discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty
+logging, memslot changes. The host's handling of a PMBIRQ that it does not own is `t_host_irq`,
+UNVERIFIED.
 """
 
 from __future__ import annotations

@@ -421,7 +421,7 @@ class Reader(Strict):
 
 
 AUX_DEFAULTS = {"default-privileged": "4MiB", "default-unprivileged": "128KiB"}
-"""What perf record mmaps for arm_spe_0 without -m: with CAP_PERFMON or paranoid < 0, and without."""
+"""What perf record mmaps for arm_spe_0 without -m: privileged (or paranoid < 0), and not."""
 
 
 def _named_aux(value: object) -> object:

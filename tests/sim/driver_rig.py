@@ -70,7 +70,7 @@ class Rig:
     period: int = 5000
     status: Pmbsr = CLEAR
     pointer: int = 0
-    rules: DriverRules = DriverRules()
+    rules: DriverRules = field(default_factory=DriverRules)
     accesses: list[tuple[str, Reg, Value | None]] = field(default_factory=list)
     spent: list[tuple[TimeCause, int]] = field(default_factory=list)
 

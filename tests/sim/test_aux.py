@@ -285,7 +285,7 @@ def test_worked_wakeups(head: int, wakeup: int, watermark: int, after: int) -> N
 
 
 def test_padding_that_reaches_a_wakeup_wakes_and_moves_on() -> None:
-    """perf_aux_output_skip: the pad crosses the watermark, so the next wake-up bounds the window."""
+    """perf_aux_output_skip: a pad across the watermark makes the next wake-up bound the window."""
     ring = _ring(Geometry(8 * PAGE, PAGE, PAGE))
     ring.keeps_up = False
     ring.head, ring.tail = PAGE - 1, PAGE - 1  # as a truncated window leaves it

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from simpy.events import Event
 
-from sim.engine import Process
-from sim.ledger import DeliveryLedger, OpLabel, SelectionsLedger, TimeCause
+from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry, Window
 from sim.linux.driver import (
     MAX_PERIOD,
-    DriverCosts,
     DriverRules,
-    SpeEvent,
     is_fatal,
     sanitise_period,
 )
@@ -36,11 +30,9 @@ from sim.spe.buffer import (
     EC_STAGE1_ABORT,
     EC_STAGE2_ABORT,
     Pmbsr,
-    Stop,
 )
-from sim.spe.port import Limit, Reg, Value
-from sim.spe.select import Interval, IntervalCounter, Jitter
-from sim.spe.spu import Spu
+from sim.spe.port import Limit, Reg
+from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
 from tests.sim.driver_rig import FULL, OFF, PAGE, Rig
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from sim.engine import Engine
 from sim.ledger import DeliveryLedger, OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import Reader, ReaderSpec
-from sim.engine import Engine
 from sim.machine import ENGINES, MachineSpec, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult, VcpuResult

@@ -145,6 +145,9 @@ class PerOpTimer:
             self.counts.filtered += 1
             return
         self.counts.passed += 1
+        if self.config.discard:
+            self.counts.discarded_by_mode += 1
+            return
         page = self.pointer >> self.config.page_shift
         if self.pages[page] == 0:
             self.counts.lost_at_fault += 1

@@ -419,3 +419,15 @@ def test_a_snapshot_holds_the_last_records(takes: list[int]) -> None:
     assert ring.delivery.overwritten == max(0, written - capacity)
     flags = ring.rows()["flags"]
     assert (flags == AuxFlag.OVERWRITE).all()
+
+
+def test_a_copy_in_progress_dies_with_the_vm() -> None:
+    """Records that the reader has taken but not yet copied are unread when the VM is destroyed."""
+    ring = _ring(Geometry(8 * PAGE, PAGE, 4 * PAGE))
+    ring.keeps_up = False
+    window = ring.begin()
+    assert window is not None
+    ring.end(10 * 64, 0, 1000, 0)
+    ring.take()
+    ring.finish(killed=True)
+    assert (ring.delivery.unread_at_end, ring.delivery.delivered) == (10, 0)

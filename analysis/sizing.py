@@ -95,6 +95,10 @@ CHARGES: dict[str, Charge] = {
         Charged.UNKNOWN, "guest_memfd memory that is populated before the first run; its locked-"
         "memory accounting is not public", "KVM SPE RFC v7 (Sep 2026), read in a digest",
     ),
+    "v7-guest-memfd-untrapped": Charge(
+        Charged.UNKNOWN, "guest_memfd memory that is populated before the first run; its locked-"
+        "memory accounting is not public", "KVM SPE RFC v7 (Sep 2026), read in a digest",
+    ),
 }  # fmt: skip
 """Design preset → its charge."""
 

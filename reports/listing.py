@@ -28,8 +28,14 @@ def _scenarios() -> Iterator[dict[str, Any]]:
 def _designs() -> Iterator[dict[str, Any]]:
     from sim.scenario.model import DESIGNS
 
-    for name, (policies, text) in DESIGNS.items():
-        yield {"name": name, "description": text, "policies": policies.model_dump()}
+    for name, design in DESIGNS.items():
+        yield {
+            "name": name,
+            "description": design.what,
+            "source": design.source,
+            "questions": list(design.questions),
+            "policies": design.policies.model_dump(),
+        }
 
 
 def _presets() -> Iterator[dict[str, Any]]:

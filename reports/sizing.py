@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DESIGNS = (
     "baremetal", "unpinned", "unpinned-error", "first-fault", "v3-mlock", "v5-memslot-lock", "v6",
     "v6-lazy-unpin", "bounce-buffer", "v7-guest-memfd",
+    "v7-guest-memfd-untrapped",
 )  # fmt: skip
 """Keys of analysis.sizing.CHARGES, which is not imported for --help."""
 

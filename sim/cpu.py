@@ -51,6 +51,9 @@ class Platform(Protocol):
 
     virtual: bool
 
+    def boot(self) -> Process:
+        """Before the CPU first runs the stream."""
+
     def pmbirq(self) -> Process:
         """PMBIRQ has reached the core and the CPU takes it."""
 
@@ -181,6 +184,7 @@ class Cpu:
     def run(self) -> Process:
         """PROCESS instruction stream."""
         try:
+            yield from self.platform.boot()
             while self.ended_at < 0:
                 if self._pending:
                     yield from self._serve(self._next_reason())
@@ -468,6 +472,11 @@ class Cpu:
         if running:
             self._relabel(op)
 
+    def blame(self, cause: str) -> None:
+        """The blackout that is going on has another cause than it seemed."""
+        if self._blackout is not None:
+            self._blackout.cause = cause
+
     # --- labels --------------------------------------------------------------------------
 
     def label(self) -> OpLabel:
@@ -555,6 +564,10 @@ class Baremetal:
 
     def __init__(self, cpu: Cpu) -> None:
         self._cpu = cpu
+
+    def boot(self) -> Process:
+        """Nothing has to be made ready."""
+        yield from ()
 
     def pmbirq(self) -> Process:
         """The exception is taken; the handler runs."""

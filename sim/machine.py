@@ -15,25 +15,25 @@ from simpy.events import AllOf
 
 from sim import draws
 from sim.cpu import Baremetal, Cpu, Plan
-from sim.engine import Engine, Kind, Process, WorkClock
+from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.gic import Gic
 from sim.host import Host, Random, Sweep
-from sim.kvm.hypervisor import Hypervisor, Vm
+from sim.kvm.hypervisor import Hypervisor, Vm, VmSizes
 from sim.kvm.memlock import Account
-from sim.kvm.policies import KvmCosts, honours_unmap
+from sim.kvm.policies import KvmCosts, keeps_window, on_invalidate
 from sim.kvm.tables import Stage2, stage1_tables
 from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.linux.reader import Reader, ReaderSpec
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
-from sim.scenario.model import Policies
+from sim.scenario.designs import Policies
 from sim.spe.fast import MacroSampler
 from sim.spe.filter import Filter
 from sim.spe.port import DirectRegisters
 from sim.spe.select import Interval, Jitter
 from sim.spe.spu import Sampler, SamplerConfig, SampleTimer, Spu
-from sim.vmm import Answer, raise_limit
+from sim.vmm import answer_enomem
 from sim.workload.arrays import Stream
 
 Law = tuple[int, ...]
@@ -91,6 +91,9 @@ class MachineSpec:
     halted: bool = False
     wake_ticks: int = 0
     irq_retract: int = 0
+    memory: int = 16 << 30
+    bounce: int = 2 << 20
+    unpin_after: int = FOREVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class _GuestBuffer:
     def zap(self, page: int) -> bool:
         """Take a page's stage 2 entry away unless the design refuses."""
         pinned = bool(self.stage2.pins[page])
-        if not self.stage2.mapped[page] or not honours_unmap(self.policies, pinned=pinned):
+        if not self.stage2.mapped[page] or not on_invalidate(self.policies, pinned=pinned):
             return False
         self.sampler.before_change()
         self.stage2.unmap(page)
@@ -162,10 +165,10 @@ class Machine:
     ) -> None:
         self.spec, self.run_spec = spec, run
         self.engine = Engine()
-        per_window = spec.unmap.kind == "per_window"
-        self.host = Host(self.engine, per_window)
+        self.host = Host(self.engine, self._zaps_windows())
         self.account = self._account()
-        self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, spec.max_buffer)
+        sizes = VmSizes(spec.memory, spec.max_buffer, spec.bounce, spec.unpin_after)
+        self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, sizes)
         self.vcpus = [
             self._vcpu(index, streams[index % len(streams)], factory) for index in range(spec.vcpus)
         ]
@@ -204,7 +207,7 @@ class Machine:
         cpu = Cpu(self.engine, index, stream, clock, plan, ledgers, listener)
         stage2 = self._stage2()
         pages = np.ones(spec.aux.size // spec.granule, np.uint8)
-        if stage2 and not spec.rules.discard:
+        if stage2 and not spec.rules.discard and spec.policies.backing != "bounce_buffer":
             pages = stage2.translates
         sink = RecordSink(run.keep_records)
         sampler = factory(
@@ -293,12 +296,17 @@ class Machine:
             discard=spec.rules.discard,
         )
 
+    def _zaps_windows(self) -> bool:
+        """unmap: per_window; under per_record a pin that only a fault makes needs a first one."""
+        spec = self.spec
+        first = spec.unmap.kind == "per_record" and spec.policies.backing == "on_first_fault"
+        return first or spec.unmap.kind == "per_window"
+
     def _zaps_records(self) -> bool:
         """unmap: per_record, and nothing keeps the page: the SPU's side takes it away itself."""
-        policies = self.spec.policies
-        kept = policies.backing == "on_enable" and not honours_unmap(policies, pinned=True)
-        pressed = self.spec.unmap.kind == "per_record" and policies.virtual and not kept
-        return pressed and not self.spec.rules.discard
+        spec = self.spec
+        pressed = spec.unmap.kind == "per_record" and spec.policies.virtual
+        return pressed and not keeps_window(spec.policies) and not spec.rules.discard
 
     def _plan(self, index: int, stream: Stream) -> Plan:
         """Random start: U{0 … gap-1} population ops in, the same in all arms."""
@@ -316,16 +324,31 @@ class Machine:
     # --- configuration -------------------------------------------------------------------
 
     def _configure(self) -> None:
-        """KVM_ARM_VCPU_MAX_BUFFER_SIZE on each vCPU: the first charge, -ENOMEM over the limit."""
-        if self.spec.policies.accounting != "high_water_mark" or self.spec.max_buffer >= 1 << 62:
+        """What is charged before the guest runs: all memory, or KVM_ARM_VCPU_MAX_BUFFER_SIZE on
+        each vCPU; -ENOMEM over the limit."""
+        policies, sizes, account = self.spec.policies, self.vm.sizes, self.account
+        if policies.backing == "whole_vm":
+            if not self._charged(lambda: account.reserve(sizes.memory)):
+                for vcpu in self.vcpus:
+                    vcpu.event.refused = True
+            return
+        if policies.accounting != "high_water_mark" or sizes.max_buffer >= FOREVER:
             return
         for vcpu in self.vcpus:
-            while excess := self.account.configure(vcpu.index, self.spec.max_buffer):
-                self.account.counts.config_enomem += 1
-                if raise_limit(excess, self.account, self.spec.policies) is Answer.KILL:
-                    vcpu.event.refused = True
-                    break
-        self.account.forget_configuration()
+            index = vcpu.index
+            if not self._charged(lambda i=index: account.configure(i, sizes.max_buffer)):  # type: ignore[misc]
+                vcpu.event.refused = True
+        account.forget_configuration()
+
+    def _charged(self, charge: Callable[[], int]) -> bool:
+        """Try, and try again as long as the VMM raises its limit."""
+        while excess := charge():
+            self.account.counts.config_enomem += 1
+            reply = answer_enomem(excess, self.account, self.spec.policies)
+            if reply.limit is None:
+                return False
+            self.account.set_limit(reply.limit)
+        return True
 
     def _ordinary_exits(self, cpu: Cpu, law: Law) -> Process:
         """PROCESS ordinary exits: timer, IPI, MMIO."""
@@ -365,7 +388,7 @@ class Machine:
 
     def _verdict(self) -> str:
         if self.vm.killed:
-            return "the VMM refused to raise RLIMIT_MEMLOCK and destroyed the VM"
+            return self.vm.verdict
         if any(vcpu.event.refused for vcpu in self.vcpus):
             return "-ENOMEM at configuration: refused, so a vCPU has no SPE"
         return next((vcpu.cpu.verdict for vcpu in self.vcpus if vcpu.cpu.verdict), "")

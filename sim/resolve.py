@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from sim import draws, units
+from sim.engine import FOREVER
 from sim.host import SWEEP_MEMORY
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
 from sim.machine import MachineSpec, UnmapSpec
+from sim.scenario.designs import unpin_after
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import (
+    UNLIMITED,
     Arm,
     ConstantTime,
     ExponentialTime,
@@ -92,13 +95,16 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         warm=settings.buffer.initial_s2 == "warm",
         max_buffer=vm.max_buffer,
         memlock=host.memlock,
-        memlock_hard=host.memlock_hard,
+        memlock_hard=UNLIMITED if host.cap_sys_resource else host.memlock_hard,
         cap_ipc_lock=host.cap_ipc_lock,
         exits=_exits(settings),
         unmap=_unmap(settings, parameters),
         irq_latency=law(parameters["t_irq_latency"], clock),
         driver=_driver_costs(parameters, clock),
         kvm=_kvm_costs(parameters, clock),
+        memory=vm.memory,
+        bounce=vm.bounce,
+        unpin_after=_unpin_after(arm),
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",
@@ -133,6 +139,11 @@ def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> 
         "halted": switch.meanwhile == "halted",
         "wake_ticks": _constant(parameters, wake, clock),
     }
+
+
+def _unpin_after(arm: Arm) -> int:
+    after = unpin_after(arm.policies.unpin)
+    return FOREVER if after is None else units.ticks(after, arm.settings.cpu.clock)
 
 
 def law(distribution: TimeDistribution, clock_hz: int) -> tuple[int, ...]:

@@ -4,15 +4,16 @@ The guest's buffer registers live in memory; the hardware gets PMBLIMITR.E only 
 buffer is enabled and stage 2 is live (RFC v6 26/35). Each vCPU has one hypervisor process; the vCPU
 hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest is entered again.
 
-Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable
-edges, virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
-responses `fix_and_resume` and `inject_error`, KVM_EXIT_RLIMIT and both retries. A fault that KVM
-fixes never waits for the guest. With `pmbsr_sync: irq_only` a trap can overtake the
-maintenance interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled
-by then (an assumption: injecting it would leave the guest with an interrupt that nobody clears).
-A window in discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty
-logging, memslot changes. The host's handling of a PMBIRQ that it does not own is `t_host_irq`,
-UNVERIFIED.
+Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable edges,
+virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
+responses, KVM_EXIT_RLIMIT, both retries and the VMM's answers, a bounce buffer's copies and its own
+full. A fault that KVM fixes never waits for the guest. With `traps: none` accesses cost nothing,
+but KVM still keeps the guest's PMBSR in memory: it stands for a physical interrupt that stays
+masked until the guest clears S. With `pmbsr_sync: irq_only` a trap can overtake the maintenance
+interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled by then (an
+assumption: injecting it would leave the guest with an interrupt that nobody clears). A window in
+discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty logging,
+memslot changes. The host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -22,36 +23,44 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from simpy.events import Event
 
 from sim import uapi
 from sim.cpu import Cpu, VmKilledError
-from sim.engine import Process
+from sim.engine import FOREVER, Kind, Process
 from sim.kvm.memlock import Account
 from sim.kvm.policies import (
     Effect,
     KvmCosts,
+    Outcome,
     Stages,
     View,
+    on_configure,
+    on_copy_out,
     on_disable,
     on_enable,
+    on_pmbptr_read,
     on_stage2_fault,
 )
 from sim.kvm.tables import Stage2
 from sim.ledger import TimeCause
-from sim.scenario.model import Policies
+from sim.scenario.designs import Policies
 from sim.spe.buffer import (
+    BSC_FULL,
     BSC_SIZE,
     CLEAR,
     EC_BUFFER,
+    EC_IMP_DEF,
     EC_STAGE1_ABORT,
     EC_STAGE2_ABORT,
     FSC_EXTERNAL_ABORT,
+    RECORD_BYTES,
     Pmbsr,
 )
 from sim.spe.port import Limit, Reg, Value
 from sim.units import div_up
-from sim.vmm import Answer, answer_exit
+from sim.vmm import Answer, Reply, answer_exit
 
 
 class HostView(Protocol):
@@ -59,6 +68,21 @@ class HostView(Protocol):
 
     def window_enabled(self, vcpu: int, first: int, last: int) -> None:
         """A window of buffer pages has been enabled (unmap: per_window)."""
+
+
+LIVELOCK_EXITS = 1000
+"""KVM_EXIT_RLIMIT in a row, nothing changed in between: the run is ended with a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSizes:
+    """Bytes of guest memory, of a vCPU's largest window, of its bounce buffer; ticks of
+    `unpin: after` (FOREVER for other rules)."""
+
+    memory: int
+    max_buffer: int
+    bounce: int
+    unpin_after: int = FOREVER
 
 
 @dataclass(slots=True)
@@ -69,13 +93,15 @@ class Vm:
     costs: KvmCosts
     account: Account
     host: HostView
-    max_buffer: int
+    sizes: VmSizes
     cpus: list[Cpu] = field(default_factory=list)
     killed: bool = False
+    verdict: str = ""
 
-    def kill(self) -> None:
+    def kill(self, why: str) -> None:
         """The VMM destroys the VM: every vCPU ends where it is."""
         self.killed = True
+        self.verdict = self.verdict or why
         for cpu in self.cpus:
             cpu.kill()
 
@@ -94,8 +120,12 @@ class Hypervisor:
         self.pmbsr: Pmbsr = CLEAR
         self.traps = 0
         self._window = stage2.window(0, 0)
-        self._pinned = self._window
+        self._unpinned = self._window.pages  # what was unpinned last
+        self._enables = 0  # generation of the timer of `unpin: after`
+        self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
+        self._reentries = 0
         self._fault_page = 0
+        self._trapping = int(vm.policies.traps == "buffer_registers")
         self._request: Callable[[], Process] | None = None
         self._asked: Event = self._engine.signal()
         self._entered: Event = self._engine.signal()
@@ -130,14 +160,19 @@ class Hypervisor:
             stage = next(stages)
             while True:
                 yield from self._spend(stage.cause, stage.ticks)
-                done = yield from self._apply(stage.effect)
+                outcome = yield from self._apply(stage.effect)
                 if self.vm.killed:
                     return
-                stage = stages.send(done)
+                stage = stages.send(outcome)
         except StopIteration:
             return
 
     # --- Platform ------------------------------------------------------------------------
+
+    def boot(self) -> Process:
+        """Before the vCPU first runs."""
+        if not self.cpu.event.refused:
+            yield from self._run_stages(on_configure(self.vm.policies, self.vm.costs, self._view()))
 
     def pmbirq(self) -> Process:
         """PMBIRQ is taken at EL2."""
@@ -150,14 +185,14 @@ class Hypervisor:
     # --- Registers -----------------------------------------------------------------------
 
     def write(self, reg: Reg, value: Value) -> Process:
-        """A trapped MSR."""
-        self.traps += 1
+        """MSR; the design says whether it traps."""
+        self.traps += self._trapping
         yield from self._exit(lambda: self._on_write(reg, value))
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
-        """A trapped MRS."""
-        self.traps += 1
-        yield from self._exit(self._on_read)
+        """MRS; the design says whether it traps."""
+        self.traps += self._trapping
+        yield from self._exit(lambda: self._on_read(reg))
         match reg:
             case Reg.PMBPTR:
                 return self.pmbptr
@@ -168,14 +203,18 @@ class Hypervisor:
 
     # --- requests ------------------------------------------------------------------------
 
-    def _on_read(self) -> Process:
+    def _on_read(self, reg: Reg) -> Process:
         yield from self._trap()
+        if reg is Reg.PMBPTR:
+            yield from self._run_stages(
+                on_pmbptr_read(self.vm.policies, self.vm.costs, self._view())
+            )
 
     def _trap(self) -> Process:
         """A trapped access; a stop that PMBIRQ has not reported yet is dealt with first, unless
         PMBSR is only brought up to date by PMBIRQ (`pmbsr_sync: irq_only`): then it stays stale.
         """
-        yield from self._spend(TimeCause.TRAP, self.vm.costs.trap)
+        yield from self._spend(TimeCause.TRAP, self.vm.costs.trap * self._trapping)
         if self._spu.pmbsr.s and self.vm.policies.pmbsr_sync == "every_exit":
             yield from self._management_event()
         self._collect()
@@ -185,7 +224,7 @@ class Hypervisor:
         was = self._buffer_enabled()
         match reg, value:
             case Reg.PMBPTR, int():
-                self.pmbptr = value
+                self.pmbptr = self._copied = value
             case Reg.PMBLIMITR, Limit():
                 self.pmblimitr = value
             case Reg.PMBSR, Pmbsr():
@@ -205,20 +244,27 @@ class Hypervisor:
             if self.vm.killed or not self._buffer_enabled():
                 return
             self._spu.write_pmbptr(self.pmbptr)
-            self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)
+            self._spu.write_pmblimitr(self._hardware_limit(), enable=True)
+
+    def _hardware_limit(self) -> int:
+        """The guest's limit, or where KVM's own buffer is full before."""
+        if self.vm.policies.backing != "bounce_buffer":
+            return self.pmblimitr.offset
+        return min(self.pmblimitr.offset, self.pmbptr + self.vm.sizes.bounce)
 
     def _buffer_enabled(self) -> bool:
         return self.pmblimitr.enable and not self.pmbsr.s
 
     def _enable_edge(self) -> Process:
         self.vm.account.counts.enables += 1
+        self._enables += 1
         granule = self.stage2.tables.granule
         if self.pmblimitr.discard:  # nothing is written: nothing to walk, pin or map
             return
         first, last = self.pmbptr // granule, div_up(self.pmblimitr.offset, granule)
         self._window = self.stage2.window(first, last)
         self.stage2.note_zaps(first, last)
-        if (last - first) * granule > self.vm.max_buffer:
+        if (last - first) * granule > self.vm.sizes.max_buffer:
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return
         yield from self._run_stages(on_enable(self.vm.policies, self.vm.costs, self._view()))
@@ -228,6 +274,19 @@ class Hypervisor:
     def _disable_edge(self) -> Process:
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
         yield from self._run_stages(on_disable(self.vm.policies, self.vm.costs, self._view()))
+        if self.vm.sizes.unpin_after < FOREVER and self.stage2.pins.any():
+            generation = self._enables
+            self._engine.call(
+                self.vm.sizes.unpin_after, Kind.STAGE, self.cpu.index,
+                lambda _: self._unpin_later(generation),
+            )  # fmt: skip
+
+    def _unpin_later(self, generation: int) -> None:
+        """The timer of `unpin: after`: the host's work, on no vCPU's time."""
+        if generation == self._enables and not self.vm.killed:
+            self._unpin()
+            if self.vm.policies.unmap_on_unpin:
+                self._unmap_unpinned()
 
     def _on_ordinary_exit(self) -> Process:
         yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
@@ -253,8 +312,23 @@ class Hypervisor:
         if status.ec == EC_STAGE2_ABORT:
             yield from self._stage2_fault(status)
             return
+        if self._is_bounce_full(status):
+            yield from self._refill()
+            return
         yield from self._disable_for(status)
         yield from self._inject(status)
+
+    def _is_bounce_full(self, status: Pmbsr) -> bool:
+        """KVM's buffer is full and the guest's is not."""
+        full = status.ec == EC_BUFFER and status.mss == BSC_FULL
+        room = self.pmblimitr.offset - self.pmbptr >= RECORD_BYTES
+        return self.vm.policies.backing == "bounce_buffer" and full and room
+
+    def _refill(self) -> Process:
+        """Copy out and let the SPU go on: a blackout that baremetal does not have."""
+        self.cpu.blame("bounce_full")
+        yield from self._run_stages(on_copy_out(self.vm.policies, self.vm.costs, self._view()))
+        self._spu.write_pmblimitr(self._hardware_limit(), enable=True)
 
     def _stage2_fault(self, status: Pmbsr) -> Process:
         self._fault_page = self.pmbptr // self.stage2.tables.granule
@@ -263,7 +337,7 @@ class Hypervisor:
         if policies.stage2_fault == "inject_error":
             yield from self._disable_for(status)
         yield from self._run_stages(on_stage2_fault(policies, self.vm.costs, self._view()))
-        if policies.stage2_fault == "fix_and_resume":
+        if self._buffer_enabled() and not self.vm.killed:
             self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)
 
     def _disable_for(self, status: Pmbsr) -> Process:
@@ -287,45 +361,70 @@ class Hypervisor:
     # --- effects -------------------------------------------------------------------------
 
     def _view(self) -> View:
-        window = self._window
+        window, pins = self._window, self.stage2.pins
+        pinned = int(np.count_nonzero(pins))
+        to_pin = int(np.count_nonzero(pins[window.pages] == 0))
+        copying = self._copy_pages()
         return View(
             window_pages=window.last - window.first,
             table_pages=window.tables,
             unmapped_pages=self.stage2.unmapped(window.pages).size,
-            pinned_pages=self._pinned.pages.size,
+            pinned_pages=pinned,
             missing_pages=len(self.stage2.missing(self._fault_page)),
-            to_pin=self._to_pin(),
+            to_pin=to_pin,
+            stale_pages=pinned - (window.pages.size - to_pin),
+            copy_bytes=self._copy_bytes(),
+            copy_missing=self.stage2.unmapped(copying).size,
+            memory_pages=self.vm.sizes.memory // self.stage2.tables.granule,
         )
 
-    def _apply(self, effect: Effect) -> Generator[Event, Any, bool]:
-        """Apply one effect; False only for a charge that must be tried again."""
+    def _copy_bytes(self) -> int:
+        bounced = self.vm.policies.backing == "bounce_buffer"
+        return self.pmbptr - self._copied if bounced else 0
+
+    def _copy_pages(self) -> NDArray[np.int64]:
+        """Guest pages, with their tables, that a copy of what has been written touches."""
+        granule = self.stage2.tables.granule
+        end = self._copied + self._copy_bytes()
+        return self.stage2.window(self._copied // granule, div_up(end, granule)).pages
+
+    def _apply(self, effect: Effect) -> Generator[Event, Any, Outcome]:
+        """Apply one effect; only a charge has another outcome than DONE."""
         match effect:
             case Effect.CHARGE:
                 return (yield from self._charge())
             case Effect.PIN:
                 self._pin()
             case Effect.MAP:
-                for page in self.stage2.unmapped(self._pinned.pages):
-                    self.stage2.map(int(page))
+                self._map(self._window.pages)
             case Effect.UNPIN:
                 self._unpin()
+            case Effect.UNPIN_STALE:
+                self._unpin(keep=self._window.pages)
             case Effect.UNMAP:
-                self._unmap_window()
+                self._unmap_unpinned()
             case Effect.MAP_FAULTING:
                 self._map_faulting()
-            case Effect.INJECT_ABORT:
-                self._inject_abort()
+            case Effect.INJECT_ERROR:
+                self._inject_error()
+            case Effect.POPULATE:
+                self._populate()
+            case Effect.COPY:
+                self._map(self._copy_pages())
+                self._copied = self.pmbptr
             case Effect.NONE:
                 pass
-        return True
+        return Outcome.DONE
 
-    def _charge(self) -> Generator[Event, Any, bool]:
+    def _charge(self) -> Generator[Event, Any, Outcome]:
         """Charge the window; over the limit KVM_RUN returns KVM_EXIT_RLIMIT to the VMM."""
         account, granule = self.vm.account, self.stage2.tables.granule
-        held = int(np.count_nonzero(self.stage2.pins)) + self._to_pin()
+        pins = self.stage2.pins
+        held = int(np.count_nonzero(pins)) + int(np.count_nonzero(pins[self._window.pages] == 0))
         excess = account.pin(self.cpu.index, held * granule)
         if not excess:
-            return True
+            self._reentries = 0
+            return Outcome.DONE
         if self.vm.policies.charge == "incremental":
             excess = min(excess, granule)
         account.counts.exits += 1
@@ -333,29 +432,56 @@ class Hypervisor:
         self.cpu.log("KVM_EXIT_RLIMIT", excess)
         run = uapi.kvm_run_rlimit(excess)
         yield from self._spend(TimeCause.VMM, self.vm.costs.vmm_exit)
-        answer = answer_exit(run, account, self.vm.policies)
-        yield from self._spend(TimeCause.VMM, self.vm.costs.setrlimit)
-        if answer is Answer.KILL:
-            self.vm.kill()
-        return False
+        return (yield from self._answered(answer_exit(run, account, self.vm.policies)))
 
-    def _to_pin(self) -> int:
-        return int(np.count_nonzero(self.stage2.pins[self._window.pages] == 0))
+    def _answered(self, reply: Reply) -> Generator[Event, Any, Outcome]:
+        """The VMM has decided; its setrlimit, if any, takes effect when the call returns."""
+        if reply.limit is not None:
+            yield from self._spend(TimeCause.VMM, self.vm.costs.setrlimit)
+            self.vm.account.set_limit(reply.limit)
+        match reply.answer:
+            case Answer.KILL:
+                self.vm.kill("the VMM refused to raise RLIMIT_MEMLOCK and destroyed the VM")
+            case Answer.RUN_UNPINNED:
+                return Outcome.GIVEN_UP
+            case Answer.ERROR_STATE:
+                yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
+                return Outcome.GIVEN_UP
+            case Answer.RETRY if reply.limit is None:
+                self._watch_for_livelock()
+        return Outcome.AGAIN
+
+    def _watch_for_livelock(self) -> None:
+        self._reentries += 1
+        if self._reentries >= LIVELOCK_EXITS:
+            self.vm.kill(
+                f"live-lock: KVM_EXIT_RLIMIT {LIVELOCK_EXITS} times in a row, because the VMM "
+                "enters again without raising the limit"
+            )
 
     def _pin(self) -> None:
-        self.vm.account.counts.pinned_pages += self._to_pin()
-        self._pinned = self._window
-        self.stage2.pins[self._pinned.pages] = 1
-        self.cpu.log("PINNED_PAGES", self._pinned.pages.size)
+        pins, pages = self.stage2.pins, self._window.pages
+        self.vm.account.counts.pinned_pages += int(np.count_nonzero(pins[pages] == 0))
+        pins[pages] = 1
+        self.cpu.log("PINNED_PAGES", int(np.count_nonzero(pins)))
 
-    def _unpin(self) -> None:
-        self.stage2.pins[self._pinned.pages] = 0
-        self._pinned = self.stage2.window(0, 0)
-        self.cpu.log("PINNED_PAGES", 0)
-        self.vm.account.unpin(self.cpu.index)
+    def _unpin(self, keep: NDArray[np.int64] | None = None) -> None:
+        pins = self.stage2.pins
+        going = pins.copy()
+        if keep is not None:
+            going[keep] = 0
+        self._unpinned = np.flatnonzero(going)
+        pins[self._unpinned] = 0
+        held = int(np.count_nonzero(pins))
+        self.cpu.log("PINNED_PAGES", held)
+        self.vm.account.hold(self.cpu.index, held * self.stage2.tables.granule)
 
-    def _unmap_window(self) -> None:
-        for page in self._window.pages:
+    def _map(self, pages: NDArray[np.int64]) -> None:
+        for page in self.stage2.unmapped(pages):
+            self.stage2.map(int(page))
+
+    def _unmap_unpinned(self) -> None:
+        for page in self._unpinned:
             self.stage2.unmap(int(page))
 
     def _map_faulting(self) -> None:
@@ -364,7 +490,21 @@ class Hypervisor:
         for page in pages:
             self.stage2.map(page)
 
-    def _inject_abort(self) -> None:
-        """v5: a synthetic external abort, reported as a stage 1 abort."""
-        self.pmbsr = Pmbsr(s=True, ec=EC_STAGE1_ABORT, mss=FSC_EXTERNAL_ABORT, ea=True)
+    def _populate(self) -> None:
+        """All guest memory is mapped; `whole_vm` pins it too."""
+        self._map(np.arange(self.stage2.tables.total))
+        if self.vm.policies.backing == "whole_vm":
+            self.stage2.pins[:] = 1
+
+    def _inject_error(self) -> None:
+        """v5: a synthetic external abort, reported as a stage 1 abort; or an IMP DEF event."""
+        policies = self.vm.policies
+        abort = policies.injected == "external_abort"
+        self.pmbsr = Pmbsr(
+            s=True,
+            ec=EC_STAGE1_ABORT if abort else EC_IMP_DEF,
+            mss=FSC_EXTERNAL_ABORT if abort else 0,
+            ea=abort,
+            dl=policies.injected_dl,
+        )
         self.cpu.virq = True

@@ -31,6 +31,7 @@ class Account:
     _current: dict[int, int] = field(default_factory=dict)
     _highest: dict[int, int] = field(default_factory=dict)
     _vm_highest: int = 0
+    _reserved: int = 0
 
     @property
     def locked(self) -> int:
@@ -38,8 +39,16 @@ class Account:
         if not self.enforced:
             return 0
         if not self.high_water:
-            return sum(self._current.values())
+            return self._reserved + sum(self._current.values())
         return self._vm_highest if self.per_vm else sum(self._highest.values())
+
+    def reserve(self, size: int) -> int:
+        """Charge all guest memory before it runs (`whole_vm`); returns the excess (0: charged)."""
+        excess = self._excess(size)
+        if not excess:
+            self._reserved = size
+            self._note()
+        return excess
 
     def configure(self, vcpu: int, size: int) -> int:
         """Charge a vCPU's maximum buffer size; returns the excess (0: charged)."""
@@ -72,19 +81,19 @@ class Account:
         self._raise_to(vcpu, need)
         return 0
 
-    def unpin(self, vcpu: int) -> None:
-        """A vCPU's window is no longer pinned."""
-        self._current[vcpu] = 0
+    def hold(self, vcpu: int, held: int) -> None:
+        """A vCPU has unpinned all but `held` bytes."""
+        self._current[vcpu] = held
         self._note()
 
     def set_limit(self, limit: int) -> None:
-        """The VMM called setrlimit."""
+        """The VMM called setrlimit; another thread of it may have read an older limit."""
         self.limit = min(limit, self.hard_limit)
         self._note()
 
     def _wanted(self, vcpu: int, need: int) -> int:
         if not self.high_water:
-            return sum(self._current.values())
+            return self._reserved + sum(self._current.values())
         if self.per_vm:
             return max(self._vm_highest, sum(self._current.values()))
         others = sum(v for k, v in self._highest.items() if k != vcpu)

@@ -4,12 +4,20 @@ A hook is a generator of `Stage(cause, ticks, effect)`; the hypervisor spends th
 effect and sends back its outcome. Policies hold no state (that is in the VM) and know no simulator,
 so the event sequences of a design can be read, and asserted, as a list.
 
-Fidelity note. `on_enable` is RFC v6: walk, charge, pin, map, at each enable edge (v6 29/35,
-33/35); unpinning on disable has indirect evidence only. `fix_and_resume` is option 2 of the 2022
-thread (walk stage 1, map, resume). `inject_error` is v5's synthetic external abort (v5 33/38).
-What v6 does on a hardware stage 2 fault is unknown; this preset fixes and resumes. Batch costs per
-page are `t_pin`, `t_map_cold`, `t_map_present`, `t_unpin`, `t_unmap`: partly UNVERIFIED, see
-parameters.toml.
+Fidelity note, by value of `backing`:
+
+* `on_enable` is RFC v6: walk, charge, pin, map at each enable edge (v6 29/35, 33/35); unpinning on
+  disable has indirect evidence only. `on_first_fault` is 2022 option 4: the same, once the first
+  record of a window has faulted.
+* `whole_vm` (v3, v5) and `guest_memfd` (v7) populate all memory before the guest first runs, at
+  `t_prefault` per page (measured with VFIO on x86); afterwards an enable costs its traps only.
+* `bounce_buffer` is the 2022 prototype: the SPU never faults; records are copied out at `t_copy`
+  (UNVERIFIED), to pages that may have to be faulted in first.
+
+`fix_and_resume` is option 2 of the 2022 thread (walk stage 1, map, resume). `inject_error` is v5's
+synthetic external abort (v5 33/38) or the IMPLEMENTATION DEFINED event of Sep 2022. What v6 does on
+a hardware stage 2 fault is unknown; its preset fixes and resumes. Batch costs per page are `t_pin`,
+`t_map_cold`, `t_map_present`, `t_unpin`, `t_unmap`: partly UNVERIFIED, see parameters.toml.
 """
 
 from __future__ import annotations
@@ -19,7 +27,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sim.ledger import TimeCause
-from sim.scenario.model import Policies
+from sim.scenario.designs import Policies
 
 
 class Effect(Enum):
@@ -30,9 +38,20 @@ class Effect(Enum):
     PIN = "pin"
     MAP = "map"
     UNPIN = "unpin"
+    UNPIN_STALE = "unpin_stale"
     UNMAP = "unmap"
     MAP_FAULTING = "map_faulting"
-    INJECT_ABORT = "inject_abort"
+    INJECT_ERROR = "inject_error"
+    POPULATE = "populate"
+    COPY = "copy"
+
+
+class Outcome(Enum):
+    """What became of a stage's effect; only a charge can be tried again or given up."""
+
+    DONE = "done"
+    AGAIN = "again"
+    GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +63,13 @@ class Stage:
     effect: Effect = Effect.NONE
 
 
-Stages = Generator[Stage, bool, None]
-"""Yields stages; receives whether the stage's effect succeeded."""
+Stages = Generator[Stage, Outcome, None]
+"""Yields stages; receives what became of the stage's effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class KvmCosts:
-    """Ticks; per page where a page is what is handled."""
+    """Ticks; per page where a page is what is handled, `copy` per KiB."""
 
     exit: int
     entry: int
@@ -68,11 +87,13 @@ class KvmCosts:
     fault: int
     vmm_exit: int
     setrlimit: int
+    prefault: int
+    copy: int
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a hook may look at: page counts of the window and of the fault."""
+    """What a hook may look at: page counts of the window and of the fault, bytes to copy out."""
 
     window_pages: int
     table_pages: int
@@ -81,25 +102,54 @@ class View:
     missing_pages: int
     to_pin: int
     """Pages of the window that are not pinned yet."""
+    stale_pages: int = 0
+    """Pinned pages that are not of the window."""
+    copy_bytes: int = 0
+    copy_missing: int = 0
+    """Pages of the records to copy, and their tables, that have no stage 2 entry."""
+    memory_pages: int = 0
+
+
+def on_configure(policies: Policies, costs: KvmCosts, view: View) -> Stages:
+    """Before a vCPU first runs: all memory is populated, if that keeps the buffer mapped."""
+    if policies.backing in ("whole_vm", "guest_memfd"):
+        yield Stage(TimeCause.PREFAULT, costs.prefault * view.memory_pages, Effect.POPULATE)
 
 
 def on_enable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     """The guest enables the buffer: PMBLIMITR.E with S = 0, or S cleared with E = 1."""
-    if policies.backing != "on_enable":
-        return
+    if policies.backing == "on_enable":
+        yield from _pin_window(policies, costs, view)
+
+
+def _pin_window(policies: Policies, costs: KvmCosts, view: View) -> Generator[Stage, Outcome, bool]:
+    """Walk, charge, pin, map; then what `on_next_enable` has kept of earlier windows goes.
+
+    Returns whether the window is pinned.
+    """
     pages = view.window_pages + view.table_pages
-    yield Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
-    while not (yield Stage(TimeCause.PIN, costs.charge, Effect.CHARGE)):
+    walk = Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
+    yield walk
+    while (outcome := (yield Stage(TimeCause.PIN, costs.charge, Effect.CHARGE))) is Outcome.AGAIN:
         if policies.retry == "reexecute":
-            yield Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
+            yield walk
+    if outcome is Outcome.GIVEN_UP:
+        return False
     yield Stage(TimeCause.PIN, costs.pin * view.to_pin, Effect.PIN)
     present = pages - view.unmapped_pages
     ticks = costs.map_cold * view.unmapped_pages + costs.map_present * present
     yield Stage(TimeCause.MAP, ticks, Effect.MAP)
+    if policies.unpin == "on_next_enable" and view.stale_pages:
+        yield Stage(TimeCause.UNPIN, costs.unpin * view.stale_pages, Effect.UNPIN_STALE)
+        if policies.unmap_on_unpin:
+            yield Stage(TimeCause.UNPIN, costs.unmap * view.stale_pages, Effect.UNMAP)
+    return True
 
 
 def on_disable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     """The guest disables the buffer, or S becomes 1."""
+    if policies.backing == "bounce_buffer" and policies.copy_out == "on_full":
+        yield from on_copy_out(policies, costs, view)
     if policies.unpin != "on_disable" or view.pinned_pages == 0:
         return
     yield Stage(TimeCause.UNPIN, costs.unpin * view.pinned_pages, Effect.UNPIN)
@@ -110,12 +160,41 @@ def on_disable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
 def on_stage2_fault(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     """A record's write missed stage 2."""
     if policies.stage2_fault == "inject_error":
-        yield Stage(TimeCause.INJECT, costs.inject, Effect.INJECT_ABORT)
+        yield Stage(TimeCause.INJECT, costs.inject, Effect.INJECT_ERROR)
+        return
+    if policies.stage2_fault == "pin_then_resume" and (
+        yield from _pin_window(policies, costs, view)
+    ):
         return
     pages = view.missing_pages if policies.fix_scope == "walk" else min(1, view.missing_pages)
     yield Stage(TimeCause.FAULT, costs.fault * pages, Effect.MAP_FAULTING)
 
 
-def honours_unmap(policies: Policies, *, pinned: bool) -> bool:
+def on_pmbptr_read(policies: Policies, costs: KvmCosts, view: View) -> Stages:
+    """The guest looks how far the SPU has come: the last moment for a lazy copy."""
+    if policies.backing == "bounce_buffer":
+        yield from on_copy_out(policies, costs, view)
+
+
+def on_copy_out(policies: Policies, costs: KvmCosts, view: View) -> Stages:
+    """Records go from KVM's buffer to the guest's: walk, fault in what is missing, copy."""
+    if view.copy_bytes == 0:
+        return
+    yield Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
+    if view.copy_missing:
+        yield Stage(TimeCause.FAULT, costs.fault * view.copy_missing)
+    yield Stage(TimeCause.COPY, costs.copy * view.copy_bytes // 1024, Effect.COPY)
+
+
+def on_invalidate(policies: Policies, *, pinned: bool) -> bool:
     """Does an MMU notifier other than a real unmap take a page's stage 2 entry away?"""
+    if policies.notifiers == "ignore":
+        return False
     return not (pinned and policies.notifiers == "unmap_only")
+
+
+def keeps_window(policies: Policies) -> bool:
+    """Can a page of an enabled window never be missing when the SPU writes it?"""
+    if policies.backing == "bounce_buffer":
+        return True
+    return policies.backing != "none" and not on_invalidate(policies, pinned=True)

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -28,6 +26,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sim import units
+from sim.scenario.designs import DESIGNS as DESIGNS
+from sim.scenario.designs import Policies as Policies
+from sim.scenario.strict import Strict as Strict
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +185,6 @@ SizeOrUnlimited = Annotated[
     BeforeValidator(_or_unlimited),
     _text(rf"{_SIZE_TEXT}|^unlimited$", "unlimited"),
 ]
-
-
-class Strict(BaseModel):
-    """Frozen, no unknown keys, no conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, strict=True)
 
 
 # --- distributions ---------------------------------------------------------------------------
@@ -508,6 +503,9 @@ class Vm(Strict):
     max_buffer: SizeOrUnlimited = Field(
         default=_text_default("4MiB"), description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU"
     )
+    bounce: Size = Field(
+        default=_text_default("2MiB"), description="KVM's own buffer per vCPU (bounce_buffer)"
+    )
     exits: ExitRate = Field(
         default=_text_default("1000/s"),
         description="ordinary exits per vCPU (timer, IPI, MMIO); or a published rate by name: "
@@ -562,97 +560,15 @@ class Host(Strict):
     )
     memlock_hard: SizeOrUnlimited = Field(default=_text_default("unlimited"))
     cap_ipc_lock: bool = False
+    cap_sys_resource: bool = Field(
+        default=False, description="may the VMM raise its limit above the hard one"
+    )
     unmap: Unmap = Field(
         default="never",
         description="published: NUMA balancing at its published rate; per_window: every page, each "
         "time a window is enabled (upper bound); per_record: after every record; "
         "{poisson: RATE}: pages at random",
     )
-
-
-# --- designs ---------------------------------------------------------------------------------
-
-
-class Policies(Strict):
-    """A design as a bundle of policies. `virtual: false` is baremetal."""
-
-    virtual: bool = Field(default=True, description="false: baremetal, all else is ignored")
-    backing: Literal["none", "on_enable"] = Field(
-        default="none",
-        description="keeps the buffer mapped: nothing, or a pin when the guest enables it",
-    )
-    unpin: Literal["on_disable", "never"] = Field(
-        default="on_disable", description="when a pin ends"
-    )
-    stage2_fault: Literal["fix_and_resume", "inject_error"] = Field(
-        default="fix_and_resume", description="KVM maps and resumes, or tells the guest"
-    )
-    fix_scope: Literal["page", "walk"] = Field(
-        default="walk", description="what a fix maps: the page alone, or its table pages too"
-    )
-    notifiers: Literal["honour_all", "unmap_only"] = Field(
-        default="honour_all", description="MMU notifiers that reach a pinned page"
-    )
-    unmap_on_unpin: bool = Field(
-        default=False, description="unpinning removes the stage 2 entries (t_unmap each)"
-    )
-    interrupt: Literal["forced_exit", "next_exit"] = Field(
-        default="forced_exit",
-        description="who notices PMBIRQ: an exit of its own, or the next ordinary one",
-    )
-    pmbsr_sync: Literal["every_exit", "irq_only"] = Field(
-        default="every_exit",
-        description="when KVM takes the hardware's PMBSR: at every exit, or when PMBIRQ makes it "
-        "exit; with irq_only a trap can read a stale PMBSR",
-    )
-    accounting: Literal["high_water_mark", "per_pin", "none"] = Field(
-        default="none", description="how locked memory is charged"
-    )
-    accounting_scope: Literal["vm", "vcpu"] = Field(
-        default="vcpu", description="whose high-water mark it is"
-    )
-    charge: Literal["whole", "incremental"] = Field(
-        default="whole", description="all that is needed at once, or page by page until the limit"
-    )
-    retry: Literal["reexecute", "pending_on_entry"] = Field(
-        default="reexecute",
-        description="after KVM_EXIT_RLIMIT: the trapped write again, or KVM on entry",
-    )
-    vmm: Literal["raise", "refuse_kill"] = Field(
-        default="raise", description="the VMM's answer to KVM_EXIT_RLIMIT"
-    )
-    vmm_raise: Literal["by_excess", "double"] = Field(
-        default="by_excess", description="how far it lifts the limit"
-    )
-
-
-DESIGNS: dict[str, tuple[Policies, str]] = {
-    "baremetal": (
-        Policies(virtual=False),
-        "No hypervisor: the buffer is mapped, PMBIRQ is taken at EL1.",
-    ),
-    "unpinned": (
-        Policies(backing="none", stage2_fault="fix_and_resume"),
-        "Option 2 of the 2022 thread: nothing is pinned; KVM maps the faulting page and resumes, "
-        "the guest never knows. An idea, called not feasible there; no series implements it.",
-    ),
-    "unpinned-error": (
-        Policies(backing="none", stage2_fault="inject_error"),
-        "The answer of RFC v3 to v5 to an unexpected fault: a synthetic external abort, which "
-        "today's guest driver treats as fatal.",
-    ),
-    "v6": (
-        Policies(
-            backing="on_enable",
-            notifiers="unmap_only",
-            accounting="high_water_mark",
-        ),
-        "RFC v6 (Nov 2025): walk, charge, pin and map buffer and stage 1 tables when the guest "
-        "enables the buffer; unpin when it disables it (indirect evidence); high-water mark. Its "
-        "stage 2 fault response, batching and refusal behaviour are not public: parameters.",
-    ),
-}
-"""Preset name → (policies, what it is and where it comes from)."""
 
 
 # --- scenario --------------------------------------------------------------------------------

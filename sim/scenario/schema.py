@@ -68,7 +68,7 @@ def _arm() -> Schema:
     name = Arm.model_json_schema()["properties"]["name"]
     design = {
         "enum": list(DESIGNS),
-        "description": "; ".join(f"{name}: {text}" for name, (_, text) in DESIGNS.items()),
+        "description": "; ".join(f"{name}: {d.what}" for name, d in DESIGNS.items()),
     }
     properties = {
         "name": name | {"description": "unique; the design's name unless given"},

@@ -17,6 +17,8 @@ RECORD_BYTES = 64
 EC_BUFFER = 0x00
 EC_STAGE1_ABORT = 0x24
 EC_STAGE2_ABORT = 0x25
+EC_IMP_DEF = 0x1F
+"""IMPLEMENTATION DEFINED buffer management event (Arm ARM D24.7, PMBSR_EL1.EC = 0b011111)."""
 BSC_FULL = 0b000001
 BSC_SIZE = 0b000010
 """Buffer size event of DEN0154, whose text is not public: the code is UNVERIFIED; any BSC but FULL

@@ -57,7 +57,7 @@ class MacroSampler:
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._zappable = pages.copy() if config.zap_after_write else pages
-        self._skipped = 0
+        self._skipped = self._loaded = 0
         self._chunk = 1024
         self._generation = 0
         self._speculating = False
@@ -88,12 +88,12 @@ class MacroSampler:
 
     @property
     def pointer(self) -> int:
-        """PMBPTR, offset from the AUX base."""
-        return self._word[k.POINTER]
+        """PMBPTR, offset from the AUX base; it stands still in discard mode."""
+        return self._loaded if self._settings.discard else self._word[k.POINTER]
 
     @pointer.setter
     def pointer(self, value: int) -> None:
-        self._word[k.POINTER] = value
+        self._loaded = self._word[k.POINTER] = value
 
     @property
     def limit(self) -> int:

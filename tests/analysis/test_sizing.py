@@ -194,10 +194,17 @@ def test_an_oversize_window_is_said_to_be() -> None:
 
 def test_every_design_preset_has_a_charge_that_fits_its_policies() -> None:
     """A design that pins nothing charges nothing; one that pins at enable charges windows."""
-    by_backing = {"none": Charged.NOTHING, "on_enable": Charged.WINDOW}
-    for name, (policies, _) in DESIGNS.items():
-        expected = by_backing.get(policies.backing)
-        assert expected is None or CHARGES[name].charged is expected, name
+    by_backing = {
+        "none": Charged.NOTHING,
+        "on_enable": Charged.WINDOW,
+        "on_first_fault": Charged.WINDOW,
+        "whole_vm": Charged.MEMORY,
+        "bounce_buffer": Charged.UNKNOWN,
+        "guest_memfd": Charged.UNKNOWN,
+    }
+    for name, design in DESIGNS.items():
+        expected = by_backing[design.policies.backing]
+        assert CHARGES[name].charged is expected, name
 
 
 def test_designs_by_what_they_charge() -> None:
@@ -205,7 +212,7 @@ def test_designs_by_what_they_charge() -> None:
     answers = {name: size(_request(design=name)) for name in CHARGES}
     assert {n for n, a in answers.items() if a.limit == 16 * GIB} == {"v3-mlock", "v5-memslot-lock"}
     assert {n for n, a in answers.items() if a.limit is None} == {
-        "bounce-buffer", "v7-guest-memfd",
+        "bounce-buffer", "v7-guest-memfd", "v7-guest-memfd-untrapped",
     }  # fmt: skip
     assert {n for n, a in answers.items() if a.limit == 0} == {
         "baremetal", "unpinned", "unpinned-error",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sim import draws
+from sim.engine import FOREVER
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
@@ -158,9 +159,7 @@ def _indexed(
 
 
 def _policies(r: random.Random) -> Policies:
-    design = r.choice(
-        ["baremetal", "baremetal", "v6", "v6", "unpinned", "unpinned", "unpinned-error"]
-    )
+    design = r.choice(["baremetal", "v6", "unpinned"] * 3 + list(DESIGNS))
     changes: dict[str, object] = {}
     for chance, key, values in (
         (0.3, "interrupt", ("forced_exit", "next_exit")),
@@ -168,9 +167,13 @@ def _policies(r: random.Random) -> Policies:
         (0.3, "fix_scope", ("page",)),
         (0.2, "charge", ("incremental",)),
         (0.3, "retry", ("pending_on_entry",)),
-        (0.3, "vmm", ("refuse_kill",)),
-        (0.2, "vmm_raise", ("double",)),
-        (0.2, "unpin", ("never",)),
+        (0.3, "vmm", ("refuse_kill", "reenter", "run_unpinned", "error_state")),
+        (0.2, "vmm_raise", ("double", "to_hard")),
+        (0.3, "unpin", ("never", "on_next_enable", "after:1us")),
+        (0.2, "injected", ("imp_def",)),
+        (0.2, "injected_dl", (True,)),
+        (0.2, "copy_out", ("on_pmbptr_read",)),
+        (0.2, "traps", ("none",)),
         (0.2, "unmap_on_unpin", (True,)),
         (0.2, "accounting_scope", ("vm",)),
         (0.1, "accounting", ("per_pin", "none")),
@@ -209,8 +212,9 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     def grid(*values: int) -> int:
         return r.choice(values)
 
+    policies = _policies(r)
     machine = MachineSpec(
-        policies=_policies(r),
+        policies=policies,
         vcpus=r.choice([1, 1, 2]),
         period=interval + r.choice([0, 0, 1, 7]),
         interval=interval,
@@ -224,6 +228,9 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         granule=PAGE,
         warm=r.random() < 0.7,
         max_buffer=r.choice([PAGE, aux, 1 << 62]),
+        memory=r.choice([4, 16]) * PAGE,
+        bounce=r.choice([PAGE, aux]),
+        unpin_after=grid(64, 640, 5000) if policies.unpin.startswith("after") else FOREVER,
         memlock=r.choice([0, PAGE * 3, PAGE * 20, 1 << 40]),
         memlock_hard=r.choice([PAGE * 12, 1 << 62]),
         cap_ipc_lock=r.random() < 0.1,
@@ -231,7 +238,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         unmap=_unmap(r),
         irq_latency=tuple(grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))),
         driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
-        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(16))),
+        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(18))),
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sim.linux.aux import Geometry
+from sim.linux.driver import DriverRules
 from sim.machine import Machine, MachineSpec, Run, SamplerFactory, UnmapSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS
@@ -95,7 +96,7 @@ def test_per_op_model_agrees(block: int) -> None:
 def test_stops_are_dense() -> None:
     """A control: most machines stop often, for both reasons, and some with others in flight."""
     often, discarded, faults = 0, 0, 0
-    for seed in range(20_000, 20_000 + SEEDS * 2):
+    for seed in range(20_000, 20_000 + SEEDS * 3):
         for vcpu in _run(seed, fast.MacroSampler).vcpus:
             often += vcpu.stops >= 5
             discarded += vcpu.ledgers.selections.discarded_in_flight > 0
@@ -124,6 +125,7 @@ def test_an_enable_maps_what_the_records_unmapped() -> None:
         spec = replace(
             spec, policies=policies, unmap=UnmapSpec("per_record"), vcpus=1, memlock=1 << 40,
             max_buffer=1 << 62, switch_ticks=0, exits=None, warm=True,
+            rules=DriverRules(), reader=None, snapshot=False,
         )  # fmt: skip
         result = Machine(spec, (stream,), Run("x", seed, 0, True, True), fast.MacroSampler).run()
         found, log = result.vcpus[0].ledgers.selections, result.vcpus[0].log

@@ -181,7 +181,7 @@ MUTANTS = [
     _m("RLIMIT exits not counted", HYP, "account.counts.exits += 1"),
     _m("pinned pages not counted", HYP, "self.vm.account.counts.pinned_pages += self._to_pin()"),
     _m("pages that records unmapped stay so", HYP, "self.stage2.note_zaps(first, last)"),
-    _m("a window beyond the maximum", HYP, "(last - first) * granule > self.vm.max_buffer",
+    _m("a window beyond the maximum", HYP, "(last - first) * granule > self.vm.sizes.max_buffer",
        "False"),
     _m("a high-water mark that falls", MEMLOCK,
        "max(self._highest.get(vcpu, 0), size)", "size"),

@@ -103,7 +103,7 @@ def test_marks_per_vcpu_add_up_and_marks_per_vm_share() -> None:
         account = _account(MIB, per_vm=per_vm)
         for vcpu in (0, 1):
             assert account.pin(vcpu, 10 * PAGE) == 0
-            account.unpin(vcpu)
+            account.hold(vcpu, 0)
         assert account.locked == locked
 
 
@@ -115,7 +115,7 @@ def test_per_pin_follows_what_is_pinned() -> None:
     assert account.pin(0, 6 * PAGE) == 0
     assert account.pin(1, 6 * PAGE) == 2 * PAGE
     assert account.locked == 6 * PAGE
-    account.unpin(0)
+    account.hold(0, 0)
     assert account.pin(1, 6 * PAGE) == 0
     assert account.locked == 6 * PAGE
     assert account.counts.locked_bytes_peak == 6 * PAGE
@@ -162,7 +162,7 @@ def test_high_water_mark_laws(steps: list[Step], limit: int, per_vm: bool) -> No
             assert excess > 0
             continue
         accepted[vcpu] = max(need, accepted.get(vcpu, 0))
-        account.unpin(vcpu)
+        account.hold(vcpu, 0)
         assert account.locked == mark
     expected = max(accepted.values(), default=0) if per_vm else sum(accepted.values())
     assert account.locked == account.counts.locked_bytes_peak == expected
@@ -187,7 +187,7 @@ def test_points_record_changes_only() -> None:
     account = _account(4 * PAGE, now=lambda: next(times))
     for need in (2 * PAGE, PAGE, 2 * PAGE, 4 * PAGE):
         account.pin(0, need)
-        account.unpin(0)
+        account.hold(0, 0)
     account.set_limit(8 * PAGE)
     history = [(p.locked_bytes // PAGE, p.limit_bytes // PAGE) for p in account.points]
     assert history == [(2, 4), (4, 4), (4, 8)]

@@ -7,17 +7,18 @@ import pytest
 from sim.kvm.policies import (
     Effect,
     KvmCosts,
+    Outcome,
     Stages,
     View,
-    honours_unmap,
     on_disable,
     on_enable,
+    on_invalidate,
     on_stage2_fault,
 )
 from sim.ledger import TimeCause
 from sim.scenario.model import DESIGNS, Policies
 
-COSTS = KvmCosts(*(10**k for k in range(16)))  # any sum of costs is readable digit by digit
+COSTS = KvmCosts(*(10**k for k in range(18)))  # any sum of costs is readable digit by digit
 V6 = DESIGNS["v6"][0]
 UNPINNED = DESIGNS["unpinned"][0]
 VIEW = View(
@@ -34,7 +35,8 @@ def play(stages: Stages, charges: tuple[bool, ...] = (True,)) -> list[Step]:
         stage = next(stages)
         while True:
             steps.append((stage.cause, stage.effect, stage.ticks))
-            stage = stages.send(next(outcomes) if stage.effect is Effect.CHARGE else True)
+            done = stage.effect is not Effect.CHARGE or next(outcomes)
+            stage = stages.send(Outcome.DONE if done else Outcome.AGAIN)
     except StopIteration:
         return steps
 
@@ -71,7 +73,10 @@ def test_pages_that_are_still_pinned_are_not_pinned_again() -> None:
     assert steps == [WALK, CHARGE, free, (TimeCause.MAP, Effect.MAP, 37 * COSTS.map_present)]
 
 
-@pytest.mark.parametrize("design", [name for name in DESIGNS if name != "v6"])
+NOT_AT_ENABLE = [name for name, d in DESIGNS.items() if d.policies.backing != "on_enable"]
+
+
+@pytest.mark.parametrize("design", NOT_AT_ENABLE)
 def test_designs_that_pin_nothing_do_nothing_at_enable(design: str) -> None:
     """No backing, no stage: the guest's enable costs its traps only."""
     assert play(on_enable(DESIGNS[design][0], COSTS, VIEW)) == []
@@ -120,7 +125,7 @@ def test_error_injection_maps_nothing() -> None:
     """6.4c: one injection, no fix."""
     policies = DESIGNS["unpinned-error"][0]
     assert play(on_stage2_fault(policies, COSTS, VIEW)) == [
-        (TimeCause.INJECT, Effect.INJECT_ABORT, COSTS.inject)
+        (TimeCause.INJECT, Effect.INJECT_ERROR, COSTS.inject)
     ]
 
 
@@ -138,4 +143,4 @@ def test_only_unmap_only_protects_and_only_pinned_pages(
 ) -> None:
     """6.7: an event that is no real unmap is ignored for pinned pages, if the design filters."""
     policies = Policies.model_validate({"notifiers": notifiers})
-    assert honours_unmap(policies, pinned=pinned) is honoured
+    assert on_invalidate(policies, pinned=pinned) is honoured

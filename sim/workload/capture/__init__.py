@@ -1,0 +1,1 @@
+"""Real SPE captures: packets, perf.data files, symbols, surveys and workload profiles."""

@@ -1,0 +1,226 @@
+"""The files that hold SPE bytes: a `perf.data`, or a bare AUX buffer.
+
+Fidelity note. A record's thread is its CONTEXT packet (the kernel writes it with
+CONFIG_PID_IN_CONTEXTIDR), else the task that the SWITCH records say ran on its CPU at its time,
+else the thread of the AUX area, else nobody. Pieces of one AUX stream that follow each other are
+decoded as one stream; where the offsets jump, bytes are missing and the record that was being read
+is marked as damaged. `perf record` pads a piece to 8 bytes; what overlaps is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.workload.capture import perfdata
+from sim.workload.capture.packets import Decoder
+from sim.workload.capture.perfdata import PerfFile, Piece
+from sim.workload.capture.records import Packet, Records, has
+from sim.workload.capture.source import (
+    NO_TID,
+    AuxFlags,
+    Batch,
+    Capture,
+    CaptureError,
+    Clock,
+    Facts,
+    Reading,
+)
+
+READ_BYTES = 4 << 20
+PADDING = 8
+"""`perf record` pads AUX data to a multiple of so many bytes."""
+_JITTER_BIT = 16
+_FILTER_BITS = 0b111 << 32
+_MOST_BAD = 16
+"""One byte in so many that begins no packet: then a bare file is no SPE data."""
+
+
+def open_capture(path: Path, *, raw: bool = False) -> Capture:
+    """The capture in a file; raises CaptureError. Tables (Parquet) are opened elsewhere."""
+    if raw or not is_perf_data(path):
+        return RawCapture(path, _size(path))
+    return PerfCapture.scan(path)
+
+
+def is_perf_data(path: Path) -> bool:
+    """Whether a file begins like a `perf.data`, of either byte order."""
+    start = first_bytes(path)
+    return start in (perfdata.MAGIC, perfdata.MAGIC[::-1])
+
+
+def first_bytes(path: Path, count: int = 8) -> bytes:
+    """The first bytes of a regular file; raises CaptureError."""
+    try:
+        if not path.is_file():
+            raise CaptureError(f"{path}: no such file" if not path.exists() else
+                               f"{path}: not a regular file; give a perf.data, a raw AUX buffer "
+                               "or a table of spe-parser")  # fmt: skip
+        with path.open("rb") as file:
+            return file.read(count)
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"{path}: {error}") from error
+
+
+def _size(path: Path) -> int:
+    if not first_bytes(path):
+        raise CaptureError(f"{path}: empty; an AUX buffer has at least one record")
+    return path.stat().st_size
+
+
+@dataclass(frozen=True, slots=True)
+class RawCapture:
+    """A bare AUX stream: one queue, nothing known but its records."""
+
+    path: Path
+    size: int
+    facts: Facts = field(default_factory=lambda: Facts("raw"))
+
+    def batches(self, reading: Reading) -> Iterator[Batch]:
+        """All records. CaptureError if the first megabytes are no SPE data."""
+        decoder = Decoder()
+        with self.path.open("rb") as file:
+            while data := file.read(READ_BYTES):
+                yield from (_bare(records) for records in decoder.feed(data))
+                self._refuse_noise(decoder)
+        yield from (_bare(records) for records in decoder.finish())
+        self._refuse_noise(decoder)
+        reading.counts[0] = decoder.counts
+
+    def _refuse_noise(self, decoder: Decoder) -> None:
+        counts = decoder.counts
+        if counts.bad * _MOST_BAD > counts.bytes:
+            where = counts.bad_at[0]
+            raise CaptureError(
+                f"{self.path}: {where:#x}: {counts.bad:,} of {counts.bytes:,} bytes begin no SPE "
+                "packet, so this is no AUX buffer; give a perf.data, or the buffer alone"
+            )
+
+
+def _bare(records: Records) -> Batch:
+    return Batch(0, -1, _context(records), records)
+
+
+def _context(records: Records) -> NDArray[np.int64]:
+    """Thread of each record [n] by its CONTEXT packet; NO_TID without one."""
+    tid = np.full(records.size, NO_TID, np.int64)
+    for packet, name in (
+        (Packet.CONTEXT_EL1, "context_el1"),
+        (Packet.CONTEXT_EL2, "context_el2"),
+    ):
+        tid = np.where(has(records, packet), records[name].astype(np.int64), tid)
+    return tid
+
+
+@dataclass(frozen=True, slots=True)
+class PerfCapture:
+    """A `perf.data`: a queue for each AUX area."""
+
+    file: PerfFile
+    facts: Facts
+    size: int
+
+    @classmethod
+    def scan(cls, path: Path) -> PerfCapture:
+        """Read everything but the SPE data; raises CaptureError."""
+        file = perfdata.scan(path)
+        return cls(file, _facts(file), sum(piece.size for piece in file.pieces))
+
+    def batches(self, reading: Reading) -> Iterator[Batch]:
+        """All records, piece by piece in file order."""
+        decoders: dict[int, Decoder] = {}
+        last: dict[int, Piece] = {}
+        switches = {cpu: _Switches(rows) for cpu, rows in self.file.switches.items()}
+        with self.file.path.open("rb") as file:
+            for piece in self.file.pieces:
+                decoder = decoders.setdefault(piece.queue, Decoder())
+                last[piece.queue] = piece
+                for records in _piece(file, piece, decoder, reading):
+                    yield self._batch(piece, records, switches)
+        for queue, decoder in decoders.items():
+            for records in decoder.finish():
+                yield self._batch(last[queue], records, switches)
+            reading.counts[queue] = decoder.counts
+
+    def _batch(self, piece: Piece, records: Records, switches: dict[int, _Switches]) -> Batch:
+        tid = _context(records)
+        on_cpu = switches.get(piece.cpu)
+        if on_cpu is not None:
+            ran = on_cpu.tid_at(records["ts"], self.facts.clock)
+            tid = np.where(tid == NO_TID, ran, tid)
+        if piece.tid >= 0:
+            tid = np.where(tid == NO_TID, piece.tid, tid)
+        return Batch(piece.queue, piece.cpu, tid, records)
+
+
+def _piece(file: IO[bytes], piece: Piece, decoder: Decoder, reading: Reading) -> Iterator[Records]:
+    """The records of one piece, read in parts."""
+    skip = 0
+    here = decoder.position
+    if here == 0 or piece.offset > here or here - piece.offset >= max(PADDING, piece.size):
+        if here and piece.offset > here:
+            reading.gaps += 1
+            reading.missing_bytes += piece.offset - here
+        elif here:
+            reading.gaps += 1
+        yield from decoder.restart(piece.offset)
+    else:
+        skip = here - piece.offset
+        reading.repeated_bytes += skip
+    file.seek(piece.at + skip)
+    left = piece.size - skip
+    while left > 0:
+        data = file.read(min(READ_BYTES, left))
+        if not data:
+            raise CaptureError("the file became shorter while it was read")
+        left -= len(data)
+        yield from decoder.feed(data)
+
+
+class _Switches:
+    """Which task ran on one CPU, by perf time."""
+
+    def __init__(self, rows: list[tuple[int, int]]) -> None:
+        ordered = np.array(sorted(rows, key=lambda row: row[0]), np.int64).reshape(-1, 2)
+        self._time, self._tid = ordered[:, 0].astype(np.uint64), ordered[:, 1]
+
+    def tid_at(self, ticks: NDArray[np.uint64], clock: Clock | None) -> NDArray[np.int64]:
+        """The task at each timer value [n]; NO_TID before the first switch or without a clock."""
+        if clock is None:
+            return np.full(ticks.size, NO_TID, np.int64)
+        at = np.searchsorted(self._time, clock.ns(ticks), side="right") - 1
+        return np.where(at >= 0, self._tid[np.maximum(at, 0)], NO_TID)
+
+
+def _facts(file: PerfFile) -> Facts:
+    spe = file.spe
+    aux = AuxFlags(
+        records=len(file.aux),
+        bytes=sum(size for size, _ in file.aux),
+        truncated=_flagged(file, 1),
+        overwrite=_flagged(file, 2),
+        partial=_flagged(file, 4),
+        collision=_flagged(file, 8),
+    )
+    return Facts(
+        container="perf.data",
+        interval=spe.period if spe else None,
+        jitter=bool(spe.config >> _JITTER_BIT & 1) if spe else None,
+        clock=file.clock,
+        filtered=bool(spe.config & _FILTER_BITS or spe.config1 or spe.config2) if spe else None,
+        exclude_kernel=spe.exclude_kernel if spe else None,
+        min_interval=file.min_interval,
+        command=file.command,
+        midr=file.midr,
+        aux=aux,
+        lost_records=file.lost,
+    )
+
+
+def _flagged(file: PerfFile, flag: int) -> int:
+    return sum(1 for _, flags in file.aux if flags & flag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -99,7 +100,7 @@ def test_noise_never_crashes_and_pieces_do_not_matter(noise: bytes, cuts: list[i
     whole, counts = decode(noise)
     places = [0, *sorted(min(c, len(noise)) for c in cuts), len(noise)]
     decoder, found = Decoder(), [np.zeros(0, CAPTURE_DT)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         found += decoder.feed(noise[begin:end])
     found += decoder.finish()
     assert np.concatenate(found).tolist() == whole.tolist()

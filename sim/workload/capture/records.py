@@ -17,8 +17,7 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.spe.filter import EV_RETIRED
-from sim.workload.timing import MemLevel, TimingClass
+from sim.workload.timing import EV_L1D_REFILL, EV_LLC_ACCESS, EV_LLC_MISS, MemLevel, TimingClass
 
 U64 = NDArray[np.uint64]
 U8 = NDArray[np.uint8]
@@ -83,8 +82,7 @@ OTHER, LOAD_STORE, BRANCH = 0, 1, 2
 MAX_RECORD = 2048
 """Bytes of the longest record that PMSIDR_EL1.MaxSize can name."""
 
-EV_L1D_REFILL, EV_LLC_ACCESS, EV_LLC_MISS, EV_REMOTE = 1 << 3, 1 << 8, 1 << 9, 1 << 10
-EV_NOT_TAKEN, EV_MISPREDICTED = 1 << 6, 1 << 7
+EV_RETIRED, EV_MISPREDICTED, EV_REMOTE = 1 << 1, 1 << 7, 1 << 10
 _TOP_BYTE = np.uint64(0xFF << 56)
 _LOW56 = np.uint64((1 << 56) - 1)
 _SOURCE_LEVEL = {0: 1, 8: 2, 9: 3, 10: 3, 11: 3, 12: 3, 13: 4, 14: 4}

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from reports.capture_report import report_spe
 from reports.exitcodes import ExitCode, table
 from reports.sizing import memlock
+from reports.importing import import_
 
 if TYPE_CHECKING:
     from sim.scenario.loader import ScenarioError
@@ -47,6 +49,7 @@ def main() -> None:
 
 
 main.add_command(memlock)
+main.add_command(import_)
 
 
 def fail(code: ExitCode, message: str) -> NoReturn:
@@ -86,12 +89,13 @@ def say_problems(error: ScenarioError) -> None:
 
 @contextmanager
 def stream_errors() -> Iterator[None]:
-    """A stream that cannot be read is the user's error."""
+    """A stream or profile that cannot be read is the user's error."""
+    from sim.workload.capture.profile import ProfileError
     from sim.workload.spestream import StreamError
 
     try:
         yield
-    except StreamError as error:
+    except (StreamError, ProfileError) as error:
         fail(ExitCode.USAGE, str(error))
 
 
@@ -219,10 +223,27 @@ def _show_run(folder: Path, form: str) -> None:
         click.echo(dumps(result) if form == "json" else render(result), nl=False)
 
 
-@main.command(epilog=table())
+class _RunDirUnlessNamed(click.Group):
+    """`report X` is `report run X` unless X is a sub-command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@main.group(cls=_RunDirUnlessNamed, epilog=table())
+def report() -> None:
+    """Report on a run directory (report RUN_DIR) or on a capture of metal (report spe CAPTURE)."""
+
+
+report.add_command(report_spe)
+
+
+@report.command("run", epilog=table())
 @click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @figures_option
-def report(run_dir: Path, figures: bool) -> None:
+def report_run(run_dir: Path, figures: bool) -> None:
     """Build report.html and report.md of RUN_DIR again, from what the run left there."""
     with exits():
         from reports import rebuilding

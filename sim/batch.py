@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sim import counterparts, draws, resolve
 from sim.machine import Run, simulate
 from sim.results import RunResult
-from sim.scenario.model import Arm, Recorded, Scenario, Settings
+from sim.scenario.model import Arm, Scenario, Settings
 from sim.spe.record import expand
 from sim.truth import latency_counts, latency_truth, truth
 from sim.workload.arrays import Stream
@@ -321,7 +321,7 @@ def _stream(settings: Settings) -> Stream:
 def _tables(stream: Stream, settings: Settings) -> StreamTables:
     return StreamTables(
         name=stream.name,
-        kind="recorded" if isinstance(settings.workload, Recorded) else "synthetic",
+        kind=settings.workload.kind,
         ops=stream.ops,
         static_pc=stream.static_pc,
         static_class=stream.static_class,

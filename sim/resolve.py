@@ -24,6 +24,7 @@ from sim.scenario.model import (
     ConstantTime,
     ExponentialTime,
     PoissonUnmap,
+    Profiled,
     Recorded,
     Settings,
     TimeDistribution,
@@ -50,6 +51,13 @@ def stream_of(settings: Settings) -> Stream:
             stock_folder() / workload.path, repeat=workload.repeat, core=settings.cpu.core,
             exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops,
             overlay=workload.kernel, clock_hz=settings.cpu.clock,
+        )  # fmt: skip
+    if isinstance(workload, Profiled):
+        from sim.workload.profiled import profiled_stream
+
+        return profiled_stream(
+            stock_folder() / workload.path, repeat=workload.repeat, core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops, clock_hz=settings.cpu.clock,
         )  # fmt: skip
     from sim.workload.synthetic import synthetic_stream
 

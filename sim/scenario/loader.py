@@ -360,8 +360,19 @@ class _Resolver:
             inside = candidate.is_relative_to(stock.resolve())
             found = candidate.relative_to(stock.resolve()) if inside else candidate
             return merge(item, _nested(["workload", "path"], scalar(str(found), path.mark)))
-        self._no_stream(path.mark, path.value)
+        kind = workload.get("kind")
+        if kind is not None and kind.value == "profile":
+            self._no_profile(path.mark, path.value)
+        else:
+            self._no_stream(path.mark, path.value)
         return item
+
+    def _no_profile(self, mark: Mark, path: str) -> None:
+        self._add(
+            mark,
+            f"workload.path: no file {shown(path)} beside the scenario; make a profile of an SPE "
+            "capture with `speskew import spe`",
+        )
 
     def _no_stream(self, mark: Mark, path: str) -> None:
         stock = stock_folder()

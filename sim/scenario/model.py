@@ -355,7 +355,17 @@ class Synthetic(Strict):
         return self
 
 
-Workload = Annotated[Recorded | Synthetic, Field(discriminator="kind")]
+class Profiled(Strict):
+    """Operations in the proportions of a real SPE capture (`speskew import spe`)."""
+
+    kind: Literal["profile"]
+    path: str = Field(
+        min_length=1, description="a profile, relative to the scenario file or to the stock"
+    )
+    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
+
+
+Workload = Annotated[Recorded | Synthetic | Profiled, Field(discriminator="kind")]
 
 
 # --- SPE, driver, buffer ---------------------------------------------------------------------

@@ -118,3 +118,29 @@ def load(pc: int, ts: int, *, total: int = 20, source: int = 0, context: int = 4
         Packet.EVENTS: 0x16, Packet.ISSUE: 4, Packet.TOTAL: total, Packet.VA: 0x7000,
         Packet.XLAT: 1, Packet.SOURCE: source, Packet.TIMESTAMP: ts,
     }, op_class=1)  # fmt: skip
+
+
+def of_simulation(
+    rows: NDArray[np.void], pc: NDArray[np.uint64], op_class: NDArray[np.uint8], clock_hz: int
+) -> bytes:
+    """Records of a simulation (RECORD_DT) as slots, with a timer of 1 GHz; static ops' addresses
+    and OpClass given."""
+    memory = {1, 2, 3}
+    out = []
+    for row in rows:
+        kind = int(op_class[row["insn"]])
+        ns = (0x80 | int(row["el"]) << 5) << 56
+        payload = {
+            Packet.PC: ns | int(pc[row["insn"]]), Packet.CONTEXT_EL1: int(row["tid"]),
+            Packet.OP: int(row["op_payload"]), Packet.EVENTS: int(row["events"]),
+            Packet.ISSUE: int(row["issue"]), Packet.TOTAL: int(row["total"]),
+            Packet.TIMESTAMP: int(row["t_select"]) * 10**9 // (64 * clock_hz),
+        }  # fmt: skip
+        if kind in memory:
+            payload |= {Packet.VA: int(row["va"]), Packet.XLAT: int(row["xlat"])}
+        if kind in (1, 3):
+            payload[Packet.SOURCE] = int(row["source"])
+        if kind == 4:
+            payload[Packet.TARGET] = ns | int(row["target"])
+        out.append(fixed(Made(payload, op_class=2 if kind == 4 else int(kind in memory))))
+    return b"".join(out)

@@ -44,7 +44,7 @@ _MOST_BAD = 16
 def open_capture(path: Path, *, raw: bool = False) -> Capture:
     """The capture in a file; raises CaptureError. Tables (Parquet) are opened elsewhere."""
     if raw or not is_perf_data(path):
-        return RawCapture(path, _size(path))
+        return RawCapture.open(path)
     return PerfCapture.scan(path)
 
 
@@ -67,39 +67,47 @@ def first_bytes(path: Path, count: int = 8) -> bytes:
         raise CaptureError(f"{path}: {error}") from error
 
 
-def _size(path: Path) -> int:
-    if not first_bytes(path):
-        raise CaptureError(f"{path}: empty; an AUX buffer has at least one record")
-    return path.stat().st_size
-
-
 @dataclass(frozen=True, slots=True)
 class RawCapture:
     """A bare AUX stream: one queue, nothing known but its records."""
 
     path: Path
-    size: int
-    facts: Facts = field(default_factory=lambda: Facts("raw"))
+    facts: Facts = field(default_factory=lambda: Facts("raw buffer"))
+
+    @classmethod
+    def open(cls, path: Path) -> RawCapture:
+        """A file with at least a byte; raises CaptureError."""
+        if not first_bytes(path):
+            raise CaptureError(f"{path}: empty; an AUX buffer has at least one record")
+        return cls(path)
 
     def batches(self, reading: Reading) -> Iterator[Batch]:
         """All records. CaptureError if the first megabytes are no SPE data."""
-        decoder = Decoder()
+        decoder, sane = Decoder(), 0
         with self.path.open("rb") as file:
             while data := file.read(READ_BYTES):
-                yield from (_bare(records) for records in decoder.feed(data))
-                self._refuse_noise(decoder)
-        yield from (_bare(records) for records in decoder.finish())
-        self._refuse_noise(decoder)
+                for records in decoder.feed(data):
+                    sane += _sane(records)
+                    yield _bare(records)
+                self._refuse_noise(decoder, sane)
+        for records in decoder.finish():
+            yield _bare(records)
         reading.counts[0] = decoder.counts
 
-    def _refuse_noise(self, decoder: Decoder) -> None:
+    def _refuse_noise(self, decoder: Decoder, sane: int) -> None:
         counts = decoder.counts
-        if counts.bad * _MOST_BAD > counts.bytes:
-            where = counts.bad_at[0]
+        if sane == 0 or counts.bad * _MOST_BAD > counts.bytes:
+            where = counts.bad_at[0] if counts.bad_at else 0
             raise CaptureError(
-                f"{self.path}: {where:#x}: {counts.bad:,} of {counts.bytes:,} bytes begin no SPE "
-                "packet, so this is no AUX buffer; give a perf.data, or the buffer alone"
+                f"{self.path}: {where:#x}: no AUX buffer: {counts.bad:,} of {counts.bytes:,} bytes "
+                f"begin no SPE packet, and {sane:,} records are whole; give a perf.data, or the "
+                "buffer alone"
             )
+
+
+def _sane(records: Records) -> int:
+    """How many records are whole and have a PC."""
+    return int((has(records, Packet.PC) & (records["damage"] == 0)).sum())
 
 
 def _bare(records: Records) -> Batch:
@@ -123,13 +131,12 @@ class PerfCapture:
 
     file: PerfFile
     facts: Facts
-    size: int
 
     @classmethod
     def scan(cls, path: Path) -> PerfCapture:
         """Read everything but the SPE data; raises CaptureError."""
         file = perfdata.scan(path)
-        return cls(file, _facts(file), sum(piece.size for piece in file.pieces))
+        return cls(file, _facts(file))
 
     def batches(self, reading: Reading) -> Iterator[Batch]:
         """All records, piece by piece in file order."""

@@ -10,10 +10,8 @@ from sim.results import log_linear_edge
 I64 = NDArray[np.int64]
 _BINS = 960
 _EDGES = np.array([log_linear_edge(k) for k in range(_BINS)], np.int64)
-TRIM = 4
-"""Gaps above so many medians are left out of a mean: the task was away, or sampling was off."""
-HOLE = 8
-"""A gap above so many medians is a hole."""
+HOLE = 16
+"""A gap above so many medians is a hole: the task was away, or profiling was off."""
 
 
 class Gaps:
@@ -54,19 +52,18 @@ class Gaps:
         k = int(np.searchsorted(np.cumsum(self._count), rank, side="right"))
         return int(self._sum[k] // self._count[k])
 
-    def trimmed(self) -> tuple[int, int]:
-        """(count, sum) of the gaps up to TRIM medians."""
-        kept = self._up_to(TRIM)
+    def ordinary(self) -> tuple[int, int]:
+        """(count, sum) of the gaps that are no holes."""
+        kept = self._ordinary()
         return int(self._count[kept].sum()), int(self._sum[kept].sum())
 
     def holes(self) -> tuple[int, int]:
         """(count, sum) of the gaps above HOLE medians."""
-        kept = self._up_to(HOLE)
+        kept = self._ordinary()
         return int(self._count[~kept].sum()), int(self._sum[~kept].sum())
 
-    def _up_to(self, medians: int) -> NDArray[np.bool_]:
-        limit = medians * max(1, self.quantile(500))
-        return np.asarray(limit >= _EDGES)
+    def _ordinary(self) -> NDArray[np.bool_]:
+        return np.asarray(HOLE * max(1, self.quantile(500)) >= _EDGES)
 
 
 class Following:

@@ -120,11 +120,6 @@ class Capture(Protocol):
         """What the container says."""
         ...
 
-    @property
-    def size(self) -> int:
-        """Bytes of SPE data (rows for tables), for progress."""
-        ...
-
     def batches(self, reading: Reading) -> Iterator[Batch]:
         """All records; `reading` is filled on the way."""
         ...

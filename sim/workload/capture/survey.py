@@ -27,7 +27,6 @@ from sim.workload.capture.records import (
     timing_class,
 )
 from sim.workload.capture.source import NO_TID, Batch, Capture, Facts, Reading, total
-from sim.workload.timing import MemLevel, TimingClass
 
 I64 = NDArray[np.int64]
 Progress = Callable[[int], None]
@@ -91,9 +90,9 @@ class Survey:
         return int(np.searchsorted(np.cumsum(seen), rank, side="right"))
 
 
-def intact(records: Records) -> Records:
-    """The records that are whole and say where they are."""
-    return np.asarray(records[(records["damage"] == 0) & has(records, Packet.PC)])
+def intact_mask(records: Records) -> NDArray[np.bool_]:
+    """The records [n] that are whole and say where they are."""
+    return np.asarray((records["damage"] == 0) & has(records, Packet.PC))
 
 
 def survey(capture: Capture, progress: Progress | None = None) -> Survey:
@@ -168,7 +167,3 @@ def _time(out: Survey, queue: int, records: Records, following: Following) -> No
     out.gaps.add(gaps[gaps != FIRST])
     low, high = int(ts.min()), int(ts.max())
     out.ts = (low, high) if out.ts is None else (min(out.ts[0], low), max(out.ts[1], high))
-
-
-CLASS_NAMES = {int(c): c.name.lower() for c in TimingClass}
-LEVEL_NAMES = {int(level): level.name.lower() for level in MemLevel}

@@ -46,7 +46,7 @@ class SymbolTable:
         self, mappings: list[Mapping], pid_of: dict[int, int], build_ids: dict[str, str],
         symfs: Path | None = None,
     ) -> None:  # fmt: skip
-        self._pid_of, self._build_ids, self._symfs = pid_of, build_ids, symfs
+        self.pid_of, self._build_ids, self._symfs = pid_of, build_ids, symfs
         self._by_pid: dict[int, list[Mapping]] = {}
         for mapping in mappings:
             self._by_pid.setdefault(mapping.pid, []).append(mapping)
@@ -70,7 +70,7 @@ class SymbolTable:
         return used, sorted({path for (path, _), found in self._files.items() if not found})
 
     def _mapping(self, tid: int, address: int) -> Mapping | None:
-        page = self._pid_of.get(tid, tid), address // PAGE
+        page = self.pid_of.get(tid, tid), address // PAGE
         if page not in self._pages:
             self._pages[page] = self._search(page[0], address)
         return self._pages[page]

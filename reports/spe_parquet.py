@@ -1,0 +1,229 @@
+"""Captures that Arm's spe-parser has already decoded: its Parquet tables ldst, br and other.
+
+Fidelity note. The tables hold one row for each record, in columns of fixed names (spe-parser 0.6).
+What they do not hold is not there: the order of packets, packets that were zero, events above bit
+18, indirect calls, offsets, threads but for the CONTEXT packet, and anything the AUX records said.
+Rows are put into order of CPU and time. All rows are in memory at once, 96 bytes each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sim.workload.capture.packets import MAX_CHUNK, Counts
+from sim.workload.capture.records import BRANCH, CAPTURE_DT, LOAD_STORE, OTHER, Packet, Records
+from sim.workload.capture.source import NO_TID, Batch, CaptureError, Facts, Reading
+
+KINDS = {"ldst": LOAD_STORE, "br": BRANCH, "other": OTHER}
+EVENT_BITS = {
+    "EXCEPTION-GEN": 0, "RETIRED": 1, "L1D-ACCESS": 2, "L1D-REFILL": 3, "TLB-ACCESS": 4,
+    "TLB-REFILL": 5, "NOT-TAKEN": 6, "MISPRED": 7, "LLC-ACCESS": 8, "LLC-REFILL": 9,
+    "REMOTE-ACCESS": 10, "ALIGNMENT": 11, "SVE-PARTIAL-PRED": 17, "SVE-EMPTY-PRED": 18,
+}  # fmt: skip
+SOURCES = {
+    "L1D": 0, "L2D": 8, "PEER-CPU": 9, "LOCAL-CLUSTER": 10, "LL-CACHE": 11, "PEER-CLUSTER": 12,
+    "REMOTE": 13, "DRAM": 14,
+}  # fmt: skip
+SUBCLASSES = {
+    "": 0x00, "GP-REG": 0x00, "SIMD-FP": 0x04, "UNSPEC-REG": 0x10, "NV-SYSREG": 0x30,
+    "MTE-TAG": 0x14, "MEMCPY": 0x20, "SVE": 0x08, "OTHER": 0x00,
+}  # fmt: skip
+_LOW56 = np.uint64((1 << 56) - 1)
+_NON_SECURE = np.uint64(1 << 63)
+_Row = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetCapture:
+    """spe-parser's tables of one capture."""
+
+    tables: tuple[tuple[str, Path], ...]
+    facts: Facts
+
+    @classmethod
+    def open(cls, path: Path) -> ParquetCapture:
+        """The tables that belong to one of them: NAME-ldst.parquet, NAME-br.parquet and so on."""
+        stem, _, kind = path.stem.rpartition("-")
+        if kind not in KINDS or not stem:
+            raise CaptureError(
+                f"{path}: the name says not which table it is; spe-parser calls them NAME-ldst, "
+                "NAME-br and NAME-other.parquet"
+            )
+        named = ((k, path.with_name(f"{stem}-{k}{path.suffix}")) for k in KINDS)
+        tables = tuple((k, file) for k, file in named if file.is_file())
+        if sum(_metadata_rows(file) for _, file in tables) == 0:
+            raise CaptureError(f"{path}: no rows; was the capture empty?")
+        return cls(tables, Facts("spe-parser's tables", filtered=len(tables) < len(KINDS)))
+
+    def batches(self, reading: Reading) -> Iterator[Batch]:
+        """All records by CPU and time; raises CaptureError."""
+        parts = [_read(kind, path) for kind, path in self.tables]
+        cpu = np.concatenate([part[0] for part in parts])
+        records: Records = np.concatenate([part[1] for part in parts])
+        order = np.lexsort((records["ts"], cpu))
+        for queue, one in enumerate(np.unique(cpu)):
+            mine = order[cpu[order] == one]
+            for begin in range(0, mine.size, MAX_CHUNK):
+                chunk = records[mine[begin : begin + MAX_CHUNK]]
+                context = (chunk["present"] & Packet.CONTEXT_EL1.value) != 0
+                tid = np.where(context, chunk["context_el1"].astype(np.int64), NO_TID)
+                yield Batch(queue, int(one), tid, chunk)
+            reading.counts[queue] = Counts(int(mine.size), 0, 0, (), 0, 0, 0, 0, 0)
+
+
+def _metadata_rows(path: Path) -> int:
+    try:
+        with pq.ParquetFile(path) as file:
+            return int(file.metadata.num_rows)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CaptureError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _read(kind: str, path: Path) -> tuple[NDArray[np.int64], Records]:
+    """CPUs and records [n] of one table."""
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        return _Table(kind, path, table).records()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CaptureError(f"{path}: cannot be read: {error}") from error
+
+
+class _Table:
+    """One table's columns as arrays [n]."""
+
+    def __init__(self, kind: str, path: Path, table: Any) -> None:
+        self._kind, self._path, self._table = kind, path, table
+
+    def records(self) -> tuple[NDArray[np.int64], Records]:
+        """CPUs and records."""
+        out = np.zeros(self._table.num_rows, CAPTURE_DT)
+        el = self._numbers("el", 3)
+        self._common(out, el)
+        if self._kind == "ldst":
+            self._access(out)
+        elif self._kind == "br":
+            self._branch(out)
+        else:
+            out["op_payload"] = self._numbers("condition", 1)
+        return self._numbers("cpu", 1 << 20).astype(np.int64), out
+
+    def _common(self, out: Records, el: _Row) -> None:
+        out["op_class"] = KINDS[self._kind]
+        self._address(out, "pc", "pc", Packet.PC, el)
+        out["events"] = self._mapped("event", _events)
+        out["total"] = self._numbers("total_lat", 0xFFFF)
+        out["issue"] = self._numbers("issue_lat", 0xFFFF)
+        out["ts"] = self._numbers("ts", (1 << 63) - 1)
+        out["present"] |= (Packet.OP | Packet.EVENTS).value
+        _mark(out, out["total"] > 0, Packet.TOTAL | Packet.ISSUE)
+        _mark(out, out["ts"] > 0, Packet.TIMESTAMP)
+        _mark(out, out["ts"] == 0, Packet.END)
+        context = self._numbers("context", 0xFFFFFFFF, absent=-1)
+        out["context_el1"] = np.maximum(context, 0)
+        _mark(out, context >= 0, Packet.CONTEXT_EL1)
+
+    def _access(self, out: Records) -> None:
+        store = self._mapped("op", lambda name: {"LD": 0, "ST": 1}[name])
+        flags = 4 * self._numbers("atomic", 1) | 8 * self._numbers("excl", 1)
+        flags |= 16 * self._numbers("ar", 1)
+        plain = self._mapped("subclass", lambda name: SUBCLASSES[name or ""])
+        vector = plain == SUBCLASSES["SVE"]
+        length = self._mapped("sve_evl", lambda bits: max(0, int(bits or 0).bit_length() - 6) & 7)
+        sve = length << 4 | 4 * self._numbers("sve_pred", 1) | 128 * self._numbers("sve_sg", 1)
+        payload = np.where(flags > 0, flags | 2, np.where(vector, plain | sve, plain))
+        out["op_payload"] = payload | store
+        self._address(out, "vaddr", "va", Packet.VA)
+        self._address(out, "paddr", "pa", Packet.PA)
+        out["xlat"] = self._numbers("xlat_lat", 0xFFFF)
+        _mark(out, out["present"] & Packet.VA.value != 0, Packet.XLAT)
+        source = self._mapped("data_source", _source)
+        out["source"] = np.maximum(source, 0)
+        _mark(out, source >= 0, Packet.SOURCE)
+
+    def _branch(self, out: Records) -> None:
+        out["op_payload"] = self._numbers("condition", 1) | 2 * self._numbers("indirect", 1)
+        target_el, previous_el = self._numbers("br_tgt_lvl", 3), self._numbers("pbt_lvl", 3)
+        self._address(out, "br_tgt", "target", Packet.TARGET, target_el)
+        self._address(out, "pbt", "prev_target", Packet.PREV_TARGET, previous_el)
+
+    def _address(
+        self, out: Records, column: str, field: str, packet: Packet, el: _Row | None = None
+    ) -> None:
+        """An address packet; those of code say their exception level."""
+        values = self._mapped(column, _hexadecimal, np.uint64)
+        there = self._there(column)
+        if el is not None:
+            values = values & _LOW56 | _NON_SECURE | el.astype(np.uint64) << np.uint64(61)
+        out[field] = np.where(there, values, np.uint64(0))
+        _mark(out, there, packet)
+
+    def _column(self, name: str) -> Any:
+        if name not in self._table.column_names:
+            raise CaptureError(
+                f"{self._path}: no column {name!r}; this is no {self._kind} table of spe-parser"
+            )
+        return self._table.column(name)
+
+    def _there(self, name: str) -> NDArray[np.bool_]:
+        """Where a column has a value: not null, not an empty string."""
+        return self._mapped(name, lambda value: value not in (None, ""), np.bool_)
+
+    def _numbers(self, name: str, most: int, absent: int = 0) -> NDArray[np.int64]:
+        """Integers, booleans or text ``0x…`` from 0 to `most`; `absent` where there is none."""
+
+        def number(value: Any) -> int:
+            found = absent if value in (None, "") else int(_hexadecimal(value))
+            if not min(0, absent) <= found <= most:
+                raise ValueError(f"{found} is not in 0 to {most:,}")
+            return found
+
+        return self._mapped(name, number)
+
+    def _mapped(
+        self, name: str, convert: Callable[[Any], Any], dtype: Any = np.int64
+    ) -> NDArray[Any]:
+        """A function of each value [n], called once for each distinct one."""
+        encoded = self._column(name).combine_chunks().dictionary_encode(null_encoding="encode")
+        chunk = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+        try:
+            values = np.array([convert(v) for v in chunk.dictionary.to_pylist()], dtype)
+        except (KeyError, ValueError, TypeError, OverflowError, AttributeError) as error:
+            raise CaptureError(
+                f"{self._path}: column {name!r} holds what spe-parser does not write: {error}"
+            ) from error
+        if values.size == 0:
+            return np.zeros(len(chunk), dtype)
+        return np.asarray(values[np.asarray(chunk.indices)])
+
+
+def _mark(out: Records, where: NDArray[np.bool_], packet: Packet) -> None:
+    out["present"][where] |= np.uint32(packet.value)
+
+
+def _hexadecimal(value: Any) -> int:
+    if value in (None, ""):
+        return 0
+    if isinstance(value, float):
+        raise ValueError(f"{value} is no integer")
+    return int(value, 16) if isinstance(value, str) else int(value)
+
+
+def _events(value: Any) -> int:
+    if isinstance(value, int):
+        return value
+    return sum(1 << EVENT_BITS[name] for name in (value or "").split(":") if name)
+
+
+def _source(value: Any) -> int:
+    if value in (None, ""):
+        return -1
+    return value if isinstance(value, int) else SOURCES[value]

@@ -24,7 +24,6 @@ from tests.sim.spe_bytes import (
     extended,
     fixed,
     load,
-    packet,
     sized,
     variable,
 )
@@ -180,16 +179,29 @@ def test_classes_by_operation_type() -> None:
     assert timing_class(records).tolist() == [want for _, _, want in cases]
 
 
-def test_published_record_decodes() -> None:
-    """A real load of a Neoverse core (perf_data_converter's test): total 12, issue 4, EL2."""
-    made = Made({
-        Packet.PC: 0xC0 << 56 | 0x00FF_FFB5_91AE_E1F4, Packet.CONTEXT_EL2: 0x4242, Packet.OP: 0,
-        Packet.EVENTS: 0x16, Packet.ISSUE: 4, Packet.TOTAL: 12, Packet.VA: 0x8877,
-        Packet.XLAT: 1, Packet.SOURCE: 0, Packet.TIMESTAMP: 99,
-    }, op_class=1)  # fmt: skip
-    data = fixed(made)
-    assert (data[0], data[14], data[19], data[55]) == (0xB0, 0x65, 0x49, 0x71)
-    records, _ = decode(data)
-    assert exception_level(records["pc"]).tolist() == [2]
-    assert (records["total"][0], records["issue"][0]) == (12, 4)
-    assert packet(made, Packet.TIMESTAMP)[0] == 0x71
+REAL = bytes.fromhex(
+    "b0d0c2a1ed66baffc0 0000000000 65805f0000 4900 521600 990400 980c00 b2286b0903370eff00"
+    "9a0100 000000000000000000 4300 0000 712e652f6a0a000000"
+    "b0e0b0efed66baffc0 0000000000 650e000000 4a01 524200 991000 981100 b1e4b0efed66baffc0"
+    "00000000000000000000000000000000 718d652f6a0a000000"
+)
+"""Two records of real hardware, a load and a branch not taken (published in the test data of
+google/perf_data_converter)."""
+
+
+def test_published_records_decode() -> None:
+    """Real records: every field as other decoders read it."""
+    records, counts = decode(REAL)
+    assert (counts.records, counts.bad, counts.unknown, counts.damaged) == (2, 0, 0, 0)
+    assert records["size"].tolist() == [64, 64]
+    pc = [0xFFFF_BA66_EDA1_C2D0, 0xFFFF_BA66_EDEF_B0E0]
+    assert code_address(records["pc"]).tolist() == pc
+    assert exception_level(records["pc"]).tolist() == [2, 2]
+    assert code_address(records["target"][1:]).tolist() == [pc[1] + 4]
+    assert data_address(records["va"][:1]).tolist() == [0xFFFF_0E37_0309_6B28]
+    for name, values in (
+        ("total", [12, 17]), ("issue", [4, 16]), ("xlat", [1, 0]), ("events", [0x16, 0x42]),
+        ("context_el2", [0x5F80, 0xE]), ("ts", [44731163950, 44731164045]), ("op_class", [1, 2]),
+        ("op_payload", [0, 1]), ("source", [0, 0]),
+    ):  # fmt: skip
+        assert records[name].tolist() == values, name

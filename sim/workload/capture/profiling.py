@@ -58,8 +58,8 @@ LEAST_LATENCIES = 16
 """Fewer records of a class and level do not make a distribution; the core preset's is used."""
 _COMPACT = 1 << 21
 _LOW52 = np.uint64((1 << 52) - 1)
-_CHANCE = 3
-"""Standard errors of chi-square above its mean from which two windows differ."""
+_CHANCE = 5
+"""Standard deviations of chi-square above its mean from which two windows differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +306,7 @@ def merge(counts: I64) -> list[list[int]]:
 
 def alike(a: I64, b: I64) -> bool:
     """Whether two count vectors [symbols] could come from one distribution: chi-square of
-    homogeneity below its mean plus three standard deviations, in integers."""
+    homogeneity below its mean plus five standard deviations, in integers."""
     n_a, n_b = int(a.sum()), int(b.sum())
     both = a + b
     pooled = both < 10  # too few for the approximation: judged together

@@ -89,6 +89,9 @@ def _say(made: Profile, seen: Survey, without_symbols: list[str]) -> None:
     if any(phase.fs_per_op is None for phase in made.phases):
         lines.append("no time per op (no timestamps, or --timer is missing): the core preset's "
                      "throughput will be used")  # fmt: skip
+    if any(static.el for static in made.statics):
+        lines.append("kernel code was sampled: `spe: {exclude_kernel: false}` in the scenario has "
+                     "it sampled there too")  # fmt: skip
     if seen.facts.filtered:
         lines.append("the event had a filter: shares are of what passed it")
     if without_symbols:

@@ -186,6 +186,16 @@ def test_selection_by_thread() -> None:
     assert "50 records" in result.stderr
 
 
+def test_kernel_code_is_pointed_out() -> None:
+    """Records of EL1 need a setting of the scenario; a capture without them needs no word."""
+    kernel = load(0, 100).payload | {Packet.PC: 0xA0 << 56 | 0x00FF_8000_0000_1000}
+    for payload, said in ((kernel, True), (load(0x400100, 100).payload, False)):
+        Path("raw").write_bytes(variable(Made(payload, op_class=1)))
+        result = call("import", "spe", "raw", "--interval", "1024ops", "-o", "p", "--force")
+        assert result.exit_code == 0, result.output
+        assert ("exclude_kernel: false" in result.stderr) is said
+
+
 # --- spe-parser's tables -----------------------------------------------------------------------
 
 NAMES = {v: k for k, v in SOURCES.items()}

@@ -79,6 +79,8 @@ class Packet(IntFlag):
 OTHER, LOAD_STORE, BRANCH = 0, 1, 2
 """Values of `op_class`."""
 
+# Packet's values and MAX_RECORD are frozen into the njit code of `packets`; naming njit here puts
+# this file into the address of the compiled code (`sim.draws`).
 MAX_RECORD = 2048
 """Bytes of the longest record that PMSIDR_EL1.MaxSize can name."""
 

@@ -19,20 +19,18 @@ import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
-from numpy.typing import NDArray
 
-from sim.workload import a64
-from sim.workload.a64 import Flag, OpClass
-from sim.workload.spestream import CHUNK_BLOCKS, Chunk, Recording, Symbol, write_chunks
+from sim.workload import elfsymbols
+from sim.workload.convert import Executions, static_blocks, thread_path, write_executions
+from sim.workload.elfsymbols import build_id, mapped_symbols
+from sim.workload.spestream import Recording
 
 PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
 MAX_THREADS: Final = 64
@@ -196,8 +194,7 @@ def _check_program(program: list[str]) -> Path:
         raise RecorderError("no program is given; name an AArch64 executable and its arguments")
     path = Path(program[0])
     try:
-        with path.open("rb") as file:
-            machine = ELFFile(file).header["e_machine"]
+        machine = elfsymbols.machine(path)
     except OSError as error:
         raise RecorderError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     except ELFError as error:
@@ -269,246 +266,35 @@ def _check_state(state: _State, program: str, skip: int | None) -> None:
 # ------------------------------------------------------------------------------- converting
 
 
-@dataclass(frozen=True, slots=True)
-class _Flow:
-    """Per static block [B]: first pc, pc after its end, direct target, and how it may go on."""
-
-    start: NDArray[np.uint64]
-    after: NDArray[np.uint64]
-    target: NDArray[np.uint64]
-    falls: NDArray[np.bool_]
-    anywhere: NDArray[np.bool_]
-
-    def follows(self, ids: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Whether each execution but the first is a legal successor of the one before."""
-        before, now = ids[:-1], self.start[ids[1:]]
-        falls = self.falls[before] & (now == self.after[before])
-        return np.asarray(self.anywhere[before] | falls | (now == self.target[before]))
-
-
 def _convert(raw: Path, state: _State, out: Path, elf: Path, program: str) -> list[Path]:
-    static = _read_blocks(raw / "blocks", program, _build_id(elf))
-    symbols = _symbols(raw / "maps", elf, static.pc)
+    static = replace(_read_blocks(raw / "blocks"), program=program, build_id=build_id(elf))
+    static = replace(static, symbols=mapped_symbols(raw / "maps", elf, static.pc))
     used = [number for number, thread in enumerate(state.threads) if thread.blocks]
     files = []
     for number in used:
-        name = out.name.removesuffix(".spestream") + f".{number}.spestream"
-        path = out if len(used) == 1 else out.with_name(name)
-        _convert_thread(raw, number, state.threads[number], replace(static, symbols=symbols), path)
+        path = thread_path(out, number, several=len(used) > 1)
+        executed = _executions(raw, number, state.threads[number])
+        write_executions(path, replace(static, tid=number), executed)
         files.append(path)
     return files
 
 
-def _read_blocks(path: Path, program: str, build_id: str) -> Recording:
+def _read_blocks(path: Path) -> Recording:
     """The static part of a recording from the plugin's `blocks` file."""
     data = np.fromfile(path, np.uint32)
-    at, starts, lengths, places = 0, [], [], []
+    at, starts, lengths, words = 0, [], [], []
     while at + 3 <= data.size and at + 3 + int(data[at + 2]) <= data.size:
         starts.append(int(data[at]) | int(data[at + 1]) << 32)
         lengths.append(int(data[at + 2]))
-        places.append(at + 3)
         at += 3 + lengths[-1]
-    length = np.array(lengths, np.int32)
-    first = np.cumsum(length, dtype=np.int64) - length
-    offset = np.arange(int(length.sum())) - np.repeat(first, length)
-    word = data[np.repeat(np.array(places, np.int64), length) + offset]
-    pc = np.repeat(np.array(starts, np.uint64), length) + (4 * offset).astype(np.uint64)
-    ops = a64.classify(word)
-    return Recording(
-        pc=pc,
-        word=word,
-        op_class=ops.op_class,
-        flags=ops.flags,
-        op_payload=ops.op_payload,
-        op_header=ops.op_header,
-        block_first=first,
-        block_len=length,
-        ids=np.empty(0, np.uint32),
-        addresses=np.empty(0, np.uint64),
-        discontinuities=np.empty(0, np.int64),
-        symbols=(),
-        build_id=build_id,
-        program=program,
-        tid=0,
-        ops=0,
-        taken_last=False,
+        words.append(data[at - lengths[-1] : at])
+    return static_blocks(
+        np.array(starts, np.uint64), np.array(lengths, np.int32), np.concatenate(words)
     )
 
 
-def _flow(static: Recording) -> _Flow:
-    last = static.last_op
-    flags = static.flags[last]
-    branch = static.op_class[last] == OpClass.BRANCH
-    after = static.pc[last] + np.uint64(4)
-    return _Flow(
-        start=static.pc[static.block_first],
-        after=after,
-        target=a64.branch_targets(static.pc[last], static.word[last]),
-        falls=~branch | ((flags & Flag.CONDITIONAL.value) != 0),
-        anywhere=branch & ((flags & Flag.INDIRECT.value) != 0),
-    )
-
-
-def _convert_thread(raw: Path, number: int, thread: _Thread, static: Recording, path: Path) -> None:
-    """Write one thread's file, reading the plugin's files a chunk at a time."""
+def _executions(raw: Path, number: int, thread: _Thread) -> Executions:
+    """One thread's executions in the plugin's files."""
     ids = np.memmap(raw / f"{number}.ids", np.uint32, "r", shape=(thread.blocks,))
     slots = np.memmap(raw / f"{number}.slots", np.uint64, "r")
-    flow = _flow(static)
-    used = np.zeros(static.block_len.size, np.bool_)
-    breaks = []
-    for first in range(0, ids.size, CHUNK_BLOCKS):
-        part = ids[max(first - 1, 0) : first + CHUNK_BLOCKS]
-        used[part] = True
-        breaks.append(np.flatnonzero(~flow.follows(part)) + max(first - 1, 0) + 1)
-    kept = _keep(static, used)
-    renumber = (np.cumsum(used) - 1).astype(np.uint32)
-    end = replace(
-        kept,
-        tid=number,
-        discontinuities=np.concatenate(breaks).astype(np.int64),
-        taken_last=_taken_last(static, flow, int(ids[-1]), thread),
-    )
-    write_chunks(path, end, _chunks(ids, slots, renumber, kept.block_slots))
-
-
-def _keep(static: Recording, used: NDArray[np.bool_]) -> Recording:
-    """Only the blocks that `used` [B] names, and only the symbols that touch them."""
-    ops = np.repeat(used, static.block_len)
-    length = static.block_len[used]
-    pc = static.pc[ops]
-    return replace(
-        static,
-        pc=pc,
-        word=static.word[ops],
-        op_class=static.op_class[ops],
-        flags=static.flags[ops],
-        op_payload=static.op_payload[ops],
-        op_header=static.op_header[ops],
-        block_first=np.cumsum(length, dtype=np.int64) - length,
-        block_len=length,
-        symbols=_touched(static.symbols, pc),
-    )
-
-
-def _taken_last(static: Recording, flow: _Flow, last: int, thread: _Thread) -> bool:
-    """Whether the last op jumped; a conditional branch with nothing after it counts as not."""
-    if static.op_class[static.last_op[last]] != OpClass.BRANCH:
-        return False
-    if not flow.falls[last]:
-        return True
-    return thread.full and thread.next_pc != int(flow.after[last])
-
-
-def _chunks(
-    ids: NDArray[np.uint32],
-    slots: NDArray[np.uint64],
-    renumber: NDArray[np.uint32],
-    block_slots: NDArray[np.int64],
-) -> Iterator[Chunk]:
-    at = 0
-    for first in range(0, ids.size, CHUNK_BLOCKS):
-        part = renumber[ids[first : first + CHUNK_BLOCKS]]
-        count = int(block_slots[part].sum())
-        yield Chunk(part, np.array(slots[at : at + count]))
-        at += count
-
-
-# ------------------------------------------------------------------------------- symbols
-
-
-@dataclass(frozen=True, slots=True)
-class _Mapping:
-    start: int
-    end: int
-    offset: int
-    path: Path
-
-
-def _touched(symbols: tuple[Symbol, ...], pc: NDArray[np.uint64]) -> tuple[Symbol, ...]:
-    """The symbols that hold at least one of `pc`."""
-    ordered = np.sort(pc)
-    low = np.searchsorted(ordered, np.array([s.start for s in symbols], np.uint64))
-    high = np.searchsorted(ordered, np.array([s.start + s.size for s in symbols], np.uint64))
-    return tuple(s for s, a, b in zip(symbols, low, high, strict=True) if a < b)
-
-
-def _symbols(maps: Path, elf: Path, pc: NDArray[np.uint64]) -> tuple[Symbol, ...]:
-    """Functions of all mapped ELF files that hold a recorded pc, one for each start."""
-    by_file: dict[Path, _Mapping] = {}
-    for mapping in _read_maps(maps):
-        by_file.setdefault(mapping.path, mapping)  # the lowest mapping gives the load address
-    found: dict[int, tuple[tuple[int, int, str], Symbol]] = {}
-    files = [elf, *(path for path in by_file if not path.samefile(elf))]
-    for path in files:
-        place = next((m for p, m in by_file.items() if p.samefile(path)), None)
-        for symbol, rank in _elf_symbols(path, place):
-            key = (rank, len(symbol.name), symbol.name)
-            if symbol.start not in found or key < found[symbol.start][0]:
-                found[symbol.start] = key, symbol
-    return _touched(tuple(found[start][1] for start in sorted(found)), pc)
-
-
-def _read_maps(path: Path) -> list[_Mapping]:
-    """File mappings of the QEMU process, by address; those of deleted files are left out."""
-    mappings = []
-    for line in path.read_text(errors="surrogateescape").splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and Path(fields[5]).is_file():
-            start, end = (int(part, 16) for part in fields[0].split("-"))
-            mappings.append(_Mapping(start, end, int(fields[2], 16), Path(fields[5])))
-    return sorted(mappings, key=lambda mapping: mapping.start)
-
-
-def _elf_symbols(path: Path, mapping: _Mapping | None) -> list[tuple[Symbol, int]]:
-    """(symbol, rank) of an AArch64 ELF file's functions and PLT; a lower rank is a better name."""
-    try:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
-            if elf.header["e_machine"] != "EM_AARCH64":
-                return []
-            bias = _load_bias(elf, mapping)
-            return [*_functions(elf, bias), *_plt(elf, bias, path.name)]
-    except (OSError, ELFError):
-        return []
-
-
-def _load_bias(elf: Any, mapping: _Mapping | None) -> int:
-    """What to add to the file's addresses to get those of the process."""
-    if elf.header["e_type"] == "ET_EXEC" or mapping is None:
-        return 0
-    for segment in elf.iter_segments("PT_LOAD"):
-        begin = segment["p_offset"] & ~0xFFF
-        if begin <= mapping.offset < segment["p_offset"] + segment["p_filesz"]:
-            address = segment["p_vaddr"] - segment["p_offset"] + mapping.offset
-            return int(mapping.start - address)
-    return 0
-
-
-def _functions(elf: Any, bias: int) -> Iterator[tuple[Symbol, int]]:
-    ranks = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
-    for section in elf.iter_sections():
-        if not isinstance(section, SymbolTableSection):
-            continue
-        for entry in section.iter_symbols():
-            kind, size = entry["st_info"]["type"], entry["st_size"]
-            if kind not in ("STT_FUNC", "STT_LOOS") or not size or entry["st_shndx"] == "SHN_UNDEF":
-                continue
-            rank = ranks.get(entry["st_info"]["bind"], 3)
-            yield Symbol(entry.name, entry["st_value"] + bias, size), rank
-
-
-def _plt(elf: Any, bias: int, name: str) -> Iterator[tuple[Symbol, int]]:
-    section = elf.get_section_by_name(".plt")
-    if section is not None and section["sh_size"]:
-        yield Symbol(f"{name}@plt", section["sh_addr"] + bias, section["sh_size"]), 4
-
-
-def _build_id(path: Path) -> str:
-    """The build id from the program's GNU note, hexadecimal, or "" if it has none."""
-    with path.open("rb") as file:
-        for section in ELFFile(file).iter_sections():
-            if isinstance(section, NoteSection):
-                for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
-                        return str(note["n_desc"])
-    return ""
+    return Executions(ids, slots, thread.next_pc if thread.full else None)

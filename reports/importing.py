@@ -9,6 +9,7 @@ import click
 
 from reports import captures
 from reports.exitcodes import table
+from reports.importing_streams import drmemtrace, execlog, tarmac
 from reports.text import printable
 
 if TYPE_CHECKING:
@@ -105,3 +106,7 @@ def _say(made: Profile, seen: Survey, without_symbols: list[str]) -> None:
 
 def _count(n: int, what: str) -> str:
     return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+for command in (drmemtrace, tarmac, execlog):
+    import_.add_command(command)

@@ -166,6 +166,15 @@ _TABLE: Final[tuple[_Row, ...]] = (
 )
 
 
+def is_branch(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which of `words` [S] are branches, as `classify` says, without the rest: bool [S]."""
+    found = np.zeros(words.shape, np.bool_)
+    for row in _TABLE:
+        if row.op_class is OpClass.BRANCH:  # no other class's row covers a branch
+            found |= (words & np.uint32(row.mask)) == row.value
+    return found
+
+
 def takes_slot(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Which of `words` [S] take an address slot in a recording: bool [S].
 

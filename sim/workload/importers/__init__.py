@@ -1,0 +1,1 @@
+"""Other people's instruction traces as .spestream files: drmemtrace, Tarmac, execlog."""

@@ -1,0 +1,56 @@
+"""Speed of imports, printed by `make bench`: ops per second from trace to .spestream."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sim.workload.importers import drmemtrace, execlog, tarmac
+from tests.sim import trace_writers as write
+from tests.sim.test_import_drmemtrace import shipped
+from tests.sim.trace_writers import executed, imported
+
+pytestmark = pytest.mark.bench
+
+
+def _report(name: str, data: bytes, read: Callable[..., None], folder: Path) -> None:
+    """Best of three, after one warm-up that compiles."""
+    path = folder / "trace"
+    path.write_bytes(data)
+    best = float("inf")
+    for attempt in range(4):
+        began = time.perf_counter()
+        done = imported(partial(read, path), folder / "out.spestream")
+        if attempt:
+            best = min(best, time.perf_counter() - began)
+    print(
+        f"import {name}: {done.ops / best / 1e6:.1f} M ops/s, {len(data) / best / 1e6:.0f} MB/s, "
+        f"{len(data) / done.ops:.1f} B/op"
+    )
+
+
+def test_drmemtrace(tmp_path: Path) -> None:
+    """A deflated zip of chunks of `mix`; target: 3 M ops/s."""
+    truth = executed(shipped("mix"), 1_000_000)
+    chunks = write.drmemtrace_chunks(truth, chunk_ops=4_000_000)
+    _report("drmemtrace zip", write.zipped(chunks, zipfile.ZIP_DEFLATED), drmemtrace.read, tmp_path)
+    _report("drmemtrace plain", b"".join(chunks), drmemtrace.read, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", ["fastmodel", "gem5", "es"])
+def test_tarmac(dialect: str, tmp_path: Path) -> None:
+    """Each dialect, not packed."""
+    truth = executed(shipped("mix"), 100_000)
+    text = "".join(getattr(write, dialect)(truth))
+    _report(f"tarmac {dialect}", text.encode(), tarmac.read, tmp_path)
+
+
+def test_execlog(tmp_path: Path) -> None:
+    """Not packed."""
+    text = "".join(write.execlog(executed(shipped("mix"), 100_000)))
+    _report("execlog", text.encode(), execlog.read, tmp_path)

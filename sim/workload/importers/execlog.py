@@ -16,6 +16,7 @@ import numpy as np
 
 from sim.draws import njit
 from sim.workload.importers.text import (
+    ADDRESS,
     BAD_PC,
     LINES,
     MALFORMED,
@@ -64,11 +65,11 @@ def _first_access(buffer, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _parse(buffer, end, state, out):  # type: ignore[no-untyped-def]
+def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-untyped-def]
     """A `text.LineParser`."""
     count = 0
     at = 0
-    state.info[LINES] = 0
+    info[LINES] = 0
     while at < end:
         stop = line_end(buffer, at, end)
         name = np.uint64(0)
@@ -91,12 +92,12 @@ def _parse(buffer, end, state, out):  # type: ignore[no-untyped-def]
                 return count, MALFORMED
             if pc & np.uint64(3):
                 return count, BAD_PC
-            cpu = cpu_of(state, name, at, at)
+            cpu = cpu_of(info, names, name)
             if cpu < 0:
                 return count, TOO_MANY_CPUS
-            count = begin_op(state, out, count, cpu, pc, np.uint32(word), _NO_LEVEL)
-            state.address[cpu] = address
-        state.info[LINES] += 1
+            count = begin_op(info, pending, levels, out, count, cpu, pc, word, _NO_LEVEL)
+            pending[cpu, ADDRESS] = address
+        info[LINES] += 1
         at = stop + 1
     return count, OK
 

@@ -27,11 +27,13 @@ import numpy as np
 from sim.draws import njit, njit_inline
 from sim.workload.importers.text import (
     AARCH32,
+    ADDRESS,
     BAD_PC,
     CPUS,
     CURRENT,
     LINES,
     MALFORMED,
+    NEXT_APART,
     OK,
     TOO_MANY_CPUS,
     begin_op,
@@ -228,20 +230,20 @@ def _line_address(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _parse(buffer, end, state, out):  # type: ignore[no-untyped-def]
+def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-untyped-def]
     """A `text.LineParser`."""
     count = 0
     at = 0
-    state.info[LINES] = 0
+    info[LINES] = 0
     while at < end:
         stop = line_end(buffer, at, end)
         kind, after, begin, name_end = _event(buffer, at, stop)
         if kind in (_INSTRUCTION, _ES):
             after = _skip(buffer, after, stop)
             if kind == _ES and after < stop and buffer[after] == _E:  # ES EXC
-                if state.info[CPUS]:
-                    state.next_apart[state.info[CURRENT]] = True
-                state.info[LINES] += 1
+                if info[CPUS]:
+                    pending[info[CURRENT], NEXT_APART] = 1
+                info[LINES] += 1
                 at = stop + 1
                 continue
             if kind == _ES and not (after < stop and buffer[after] == _OPEN):
@@ -254,34 +256,34 @@ def _parse(buffer, end, state, out):  # type: ignore[no-untyped-def]
                 code = BAD_PC
             if code != OK:
                 return count, code
-            cpu = cpu_of(state, _name(buffer, begin, name_end), begin, name_end)
+            cpu = cpu_of(info, names, _name(buffer, begin, name_end))
             if cpu < 0:
                 return count, TOO_MANY_CPUS
-            count = begin_op(state, out, count, cpu, pc, np.uint32(word), level)
+            count = begin_op(info, pending, levels, out, count, cpu, pc, word, level)
         elif kind == _ACCESS:
             after = _skip(buffer, after, stop)
             address, last = hexadecimal(buffer, after, stop)
             if last == after:
                 return count, MALFORMED
-            cpu = known_cpu(state, _name(buffer, begin, name_end))
-            if cpu >= 0 and state.address[cpu] == 0:
-                state.address[cpu] = address
+            cpu = known_cpu(info, names, _name(buffer, begin, name_end))
+            if cpu >= 0 and pending[cpu, ADDRESS] == 0:
+                pending[cpu, ADDRESS] = address
         elif kind == _LINE_ACCESS:
             good, address = _line_address(buffer, after, stop)
             if not good:
                 return count, MALFORMED
-            if state.info[CPUS]:
-                cpu = state.info[CURRENT]
-                if state.address[cpu] == 0 or address < state.address[cpu]:
-                    state.address[cpu] = address
+            if info[CPUS]:
+                cpu = info[CURRENT]
+                if pending[cpu, ADDRESS] == 0 or address < pending[cpu, ADDRESS]:
+                    pending[cpu, ADDRESS] = address
         elif kind == _EVENT:
             after = _skip(buffer, after, stop)
-            cpu = known_cpu(state, _name(buffer, begin, name_end))
+            cpu = known_cpu(info, names, _name(buffer, begin, name_end))
             if cpu >= 0 and _token_end(buffer, after, stop) - after >= 8:
                 _, last = hexadecimal(buffer, after, stop)
                 if last == _token_end(buffer, after, stop):
-                    state.next_apart[cpu] = True
-        state.info[LINES] += 1
+                    pending[cpu, NEXT_APART] = 1
+        info[LINES] += 1
         at = stop + 1
     return count, OK
 

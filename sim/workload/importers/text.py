@@ -8,13 +8,14 @@ accesses are on lines of their own or follow on its line. Every CPU in a trace i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit
 from sim.workload.importers.blocks import Ops, TraceError, TruncatedError
 from sim.workload.importers.containers import pieces
 from sim.workload.importers.threads import Threads
@@ -24,55 +25,47 @@ _PIECE: Final = 1 << 22
 _LEAST_LINE: Final = 16  # bytes of the shortest line that holds an instruction
 
 CPUS, LINES, CURRENT = range(3)  # of State.info
+PC, WORD, ADDRESS, APART, CPU = range(5)  # of an op
+COLUMNS: Final = 5
+LIVE, NEXT_APART, FIELDS = CPU, 5, 6  # of State.pending, which begins as an op does
+WANTED, KEPT, DROPPED = range(3)  # of State.levels
 LEVELS: Final = 5
 """Exception levels 0 to 3, and unknown."""
 OK, MALFORMED, AARCH32, BAD_PC, TOO_MANY_CPUS = range(5)
 
 
-class State(NamedTuple):
-    """The pending op of each CPU, and totals. `info`: CPUs, whole lines of this buffer, CPU of the
-    latest instruction. `names` are hashes, `spans` where a CPU's name stands in the buffer in which
-    it was first seen. `kept`, `dropped`: ops by exception level.
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a parser knows between calls.
+
+    `info` [3]: CPUs so far, whole lines of this buffer, CPU of the latest instruction. `names`
+    [MAX_CPUS]: hashes of their names. `pending` [MAX_CPUS, FIELDS]: the op of each that is not
+    complete yet (if LIVE), and whether the next does not follow from it. `levels` [LEVELS, 3]:
+    whether ops of an exception level are wanted, how many were kept and left out.
     """
 
     info: NDArray[np.int64]
     names: NDArray[np.uint64]
-    spans: NDArray[np.int64]
-    pc: NDArray[np.uint64]
-    word: NDArray[np.uint32]
-    address: NDArray[np.uint64]
-    apart: NDArray[np.bool_]
-    live: NDArray[np.bool_]
-    next_apart: NDArray[np.bool_]
-    levels: NDArray[np.bool_]
-    kept: NDArray[np.int64]
-    dropped: NDArray[np.int64]
+    pending: NDArray[np.uint64]
+    levels: NDArray[np.int64]
 
 
-class Out(NamedTuple):
-    """Completed ops and the CPU of each."""
-
-    pc: NDArray[np.uint64]
-    word: NDArray[np.uint32]
-    address: NDArray[np.uint64]
-    apart: NDArray[np.bool_]
-    cpu: NDArray[np.int32]
+LineParser = Callable[..., tuple[int, int]]
+"""(buffer [n] u8, end, info, names, pending, levels, out [m, COLUMNS] u64) -> (ops completed, OK or
+what is wrong with the line that it is at). Arrays are passed one by one: compiled code counts a
+reference at every look into a structure.
+"""
 
 
-LineParser = Callable[[NDArray[np.uint8], int, State, Out], tuple[int, int]]
-"""(buffer, end, state, out) -> (ops completed, OK or what is wrong with the line that it is at)."""
+def _digits() -> NDArray[np.int64]:
+    """The value of each byte as a hexadecimal digit, -1 if it is none."""
+    values = np.full(256, -1, np.int64)
+    for value, digits in enumerate(zip(b"0123456789abcdef", b"0123456789ABCDEF", strict=True)):
+        values[list(digits)] = value
+    return values
 
 
-@njit_inline
-def digit(byte):  # type: ignore[no-untyped-def]
-    """Value of a hexadecimal digit, -1 for any other byte."""
-    if 48 <= byte <= 57:
-        return np.int64(byte) - 48
-    if 97 <= byte <= 102:
-        return np.int64(byte) - 87
-    if 65 <= byte <= 70:
-        return np.int64(byte) - 55
-    return np.int64(-1)
+_DIGITS: Final = _digits()
 
 
 @njit
@@ -80,8 +73,11 @@ def hexadecimal(buffer, at, end):  # type: ignore[no-untyped-def]
     """(value, where it ends) of the hexadecimal number at `at`; too long a number ends nowhere."""
     value = np.uint64(0)
     begin = at
-    while at < end and digit(buffer[at]) >= 0:
-        value = (value << np.uint64(4)) | np.uint64(digit(buffer[at]))
+    while at < end:
+        digit = _DIGITS[buffer[at]]
+        if digit < 0:
+            break
+        value = (value << np.uint64(4)) | np.uint64(digit)
         at += 1
     if at - begin > 16:
         return value, begin
@@ -97,72 +93,56 @@ def line_end(buffer, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit
-def begin_op(state, out, count, cpu, pc, word, level):  # type: ignore[no-untyped-def]
+def begin_op(info, pending, levels, out, count, cpu, pc, word, level):  # type: ignore[no-untyped-def]
     """Complete the pending op of `cpu` and begin the next; returns the new number of ops."""
-    if state.live[cpu]:
-        out.pc[count] = state.pc[cpu]
-        out.word[count] = state.word[cpu]
-        out.address[count] = state.address[cpu]
-        out.apart[count] = state.apart[cpu]
-        out.cpu[count] = cpu
+    if pending[cpu, LIVE]:
+        for column in range(CPU):
+            out[count, column] = pending[cpu, column]
+        out[count, CPU] = cpu
         count += 1
-    state.info[CURRENT] = cpu
-    state.live[cpu] = state.levels[level]
-    if state.levels[level]:
-        state.kept[level] += 1
-        state.pc[cpu] = pc
-        state.word[cpu] = word
-        state.address[cpu] = np.uint64(0)
-        state.apart[cpu] = state.next_apart[cpu]
-        state.next_apart[cpu] = False
+    info[CURRENT] = cpu
+    pending[cpu, LIVE] = levels[level, WANTED]
+    if levels[level, WANTED]:
+        levels[level, KEPT] += 1
+        pending[cpu, PC] = pc
+        pending[cpu, WORD] = word
+        pending[cpu, ADDRESS] = 0
+        pending[cpu, APART] = pending[cpu, NEXT_APART]
+        pending[cpu, NEXT_APART] = 0
     else:
-        state.dropped[level] += 1
+        levels[level, DROPPED] += 1
     return count
 
 
 @njit
-def cpu_of(state, name, begin, end):  # type: ignore[no-untyped-def]
-    """The number of the CPU of that name (a hash), a new one if need be; -1 if there are too many.
-    Its name stands at `begin` to `end` of the buffer.
-    """
-    for cpu in range(state.info[CPUS]):
-        if state.names[cpu] == name:
-            return cpu
-    cpu = state.info[CPUS]
-    if cpu == MAX_CPUS:
-        return -1
-    state.info[CPUS] = cpu + 1
-    state.names[cpu] = name
-    state.spans[cpu, 0] = begin
-    state.spans[cpu, 1] = end
-    return cpu
-
-
-@njit
-def known_cpu(state, name):  # type: ignore[no-untyped-def]
-    """The number of the CPU of that name, -1 if it has executed nothing yet."""
-    for cpu in range(state.info[CPUS]):
-        if state.names[cpu] == name:
+def known_cpu(info, names, name):  # type: ignore[no-untyped-def]
+    """The number of the CPU of that name (a hash), -1 if it has executed nothing yet."""
+    for cpu in range(info[CPUS]):
+        if names[cpu] == name:
             return cpu
     return -1
 
 
-def new_state(levels: frozenset[int] | None) -> State:
-    """Nothing read yet; `levels` are the exception levels to take, None for all."""
-    wanted = np.array([levels is None or level in levels for level in range(LEVELS)])
+@njit
+def cpu_of(info, names, name):  # type: ignore[no-untyped-def]
+    """The number of the CPU of that name, a new one if need be; -1 if there are too many."""
+    cpu = known_cpu(info, names, name)
+    if cpu < 0 and info[CPUS] < MAX_CPUS:
+        cpu = info[CPUS]
+        info[CPUS] += 1
+        names[cpu] = name
+    return cpu
+
+
+def new_state(wanted: frozenset[int] | None) -> State:
+    """Nothing read yet; `wanted` are the exception levels to take, None for all."""
+    levels = np.zeros((LEVELS, 3), np.int64)
+    levels[:, WANTED] = [wanted is None or level in wanted for level in range(LEVELS)]
     return State(
-        info=np.zeros(3, np.int64),
-        names=np.zeros(MAX_CPUS, np.uint64),
-        spans=np.zeros((MAX_CPUS, 2), np.int64),
-        pc=np.zeros(MAX_CPUS, np.uint64),
-        word=np.zeros(MAX_CPUS, np.uint32),
-        address=np.zeros(MAX_CPUS, np.uint64),
-        apart=np.zeros(MAX_CPUS, np.bool_),
-        live=np.zeros(MAX_CPUS, np.bool_),
-        next_apart=np.zeros(MAX_CPUS, np.bool_),
-        levels=wanted,
-        kept=np.zeros(LEVELS, np.int64),
-        dropped=np.zeros(LEVELS, np.int64),
+        np.zeros(3, np.int64),
+        np.zeros(MAX_CPUS, np.uint64),
+        np.zeros((MAX_CPUS, FIELDS), np.uint64),
+        levels,
     )
 
 
@@ -192,10 +172,8 @@ def read_lines(
             raise TruncatedError(
                 f"{path}:{line}: the last line has no end; if it is whole, append a newline"
             )
-        for cpu in np.flatnonzero(state.live):
-            one = slice(cpu, cpu + 1)
-            last = Ops(state.pc[one], state.word[one], state.address[one], state.apart[one])
-            threads.add(int(cpu), last)
+        for cpu in np.flatnonzero(state.pending[:, LIVE]):
+            threads.add(int(cpu), _ops(state.pending[cpu : cpu + 1]))
 
 
 def _feed(
@@ -203,24 +181,36 @@ def _feed(
     state: State, hint: str,
 ) -> int:  # fmt: skip
     """Parse whole lines and hand on their ops; returns the number of the line that comes next."""
-    room = end // _LEAST_LINE + 1
-    out = Out(
-        np.empty(room, np.uint64), np.empty(room, np.uint32), np.empty(room, np.uint64),
-        np.empty(room, np.bool_), np.empty(room, np.int32),
-    )  # fmt: skip
-    count, code = parse(np.frombuffer(data, np.uint8), end, state, out)
-    for cpu in range(int(state.info[CPUS])):
-        mine: Any = slice(0, count) if state.info[CPUS] == 1 else out.cpu[:count] == cpu
-        ops = Ops(out.pc[:count][mine], out.word[:count][mine], out.address[:count][mine],
-                  out.apart[:count][mine])  # fmt: skip
+    out = np.empty((end // _LEAST_LINE + 1, COLUMNS), np.uint64)
+    count, code = parse(
+        np.frombuffer(data, np.uint8),
+        end,
+        state.info,
+        state.names,
+        state.pending,
+        state.levels,
+        out,
+    )
+    done = out[:count]
+    cpus = int(state.info[CPUS])
+    for cpu in range(cpus):
         try:
-            threads.add(cpu, ops)
+            threads.add(cpu, _ops(done if cpus == 1 else done[done[:, CPU] == cpu]))
         except TraceError as error:
             raise TraceError(f"{path}:{line}: at or after this line: {error}") from error
     line += int(state.info[LINES])
     if code and not threads.done:
         raise TraceError(f"{path}:{line}: {_problem(code, hint)}")
     return line
+
+
+def _ops(rows: NDArray[np.uint64]) -> Ops:
+    return Ops(
+        rows[:, PC].copy(),
+        rows[:, WORD].astype(np.uint32),
+        rows[:, ADDRESS].copy(),
+        rows[:, APART].astype(np.bool_),
+    )
 
 
 def _problem(code: int, hint: str) -> str:
@@ -235,10 +225,12 @@ def _problem(code: int, hint: str) -> str:
 def remark_levels(state: State, threads: Threads) -> None:
     """Say which exception levels were left out, and which pass for EL0."""
     names = [f"EL{level}" for level in range(4)] + ["an unknown level"]
-    for name, count in zip(names, state.dropped.tolist(), strict=True):
+    for name, count in zip(names, state.levels[:, DROPPED].tolist(), strict=True):
         if count:
             threads.remarks.append(f"{count:,} ops of {name} were left out")
-    above = [name for name, n in zip(names[1:4], state.kept[1:4].tolist(), strict=True) if n]
+    above = [
+        name for name, n in zip(names[1:4], state.levels[1:4, KEPT].tolist(), strict=True) if n
+    ]
     if above:
         threads.remarks.append(
             f"ops of {', '.join(above)} are taken as if they were of EL0; --el 0 leaves them out"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from reports.exitcodes import ExitCode, table
+from reports.text import printable
 
 if TYPE_CHECKING:
     from sim.workload.importers.threads import Imported, Progress, Reader
@@ -46,7 +47,11 @@ _OPTIONS = (
         "independent. May be repeated; the first names the stream.",
     ),
     click.option("--skip", metavar="OPS", help="Pass over so many ops per thread, e.g. 1000ops."),
-    click.option("--limit", metavar="OPS", help="Take at most so many ops per thread."),
+    click.option(
+        "--limit",
+        metavar="OPS",
+        help="Take at most so many ops per thread; reading ends when all threads seen have them.",
+    ),
     click.option("--force", is_flag=True, help="Overwrite."),
 )
 
@@ -111,7 +116,7 @@ def _import(request: _Request, read: Callable[[Path, Any], None]) -> None:
     except KeyboardInterrupt:
         _fail(ExitCode.INTERRUPTED, "interrupted; nothing was written")
     for line in _ending(done, request):
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
     for path in done.files:
         click.echo(path)
 
@@ -133,7 +138,7 @@ def _run(request: _Request, out: Path, read: Reader, progress: Progress | None) 
 
 def _stem(source: Path) -> str:
     """INPUT's name without what says how it is packed."""
-    name = source.resolve().name
+    name = source.name if source.name not in ("", "..") else source.resolve().name
     while (suffix := Path(name).suffix) in (
         ".zip",
         ".gz",
@@ -196,5 +201,5 @@ def _ending(done: Imported, request: _Request) -> Iterator[str]:
 
 
 def _fail(code: ExitCode, message: str) -> NoReturn:
-    click.echo(f"speskew: {message}", err=True)
+    click.echo(f"speskew: {printable(message)}", err=True)  # names in archives can be anything
     sys.exit(code)

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,26 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == "speskew: interrupted; nothing was written\n"
     assert not [path for path in Path.cwd().iterdir() if "speskew" in path.name]
     assert not list(Path.cwd().glob("*.spestream"))
+
+
+def test_a_pipe_can_be_read() -> None:
+    """/dev/stdin works, so that a simulator's output need not be stored."""
+    code = "from reports.cli import main; main(['import', 'tarmac', '/dev/stdin'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=GEM5.encode(), capture_output=True, check=True
+    )
+    assert done.stdout == b"stdin.spestream\n"
+    assert read_header("stdin.spestream").ops == 3
+
+
+def test_messages_cannot_control_the_terminal() -> None:
+    """Escape sequences in the name of an archive's member are shown, not sent."""
+    with zipfile.ZipFile("evil.trace.zip", "w") as archive:
+        archive.writestr("\x1b]0;x\x07", b"x" * 12)
+    result = call("drmemtrace", "evil.trace.zip")
+    assert result.exit_code == ExitCode.USAGE
+    assert "\x1b" not in result.stderr
+    assert "\\x1b]0;x\\x07):byte 0: no header record" in result.stderr
 
 
 def test_progress_on_a_terminal_only() -> None:

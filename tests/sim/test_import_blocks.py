@@ -43,7 +43,7 @@ def test_long_straight_code(tmp_path: Path) -> None:
 
     def read(them: Threads) -> None:
         for _ in range(2):
-            them.add(0, straight(5000))
+            them.add(0, straight(5000), "t:1")
 
     done = import_trace(read, tmp_path / "o.spestream", Program("p"))
     stream = read_spestream(done.files[0])
@@ -59,14 +59,14 @@ def test_distinct_code_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def again(them: Threads) -> None:
         for _ in range(10):
-            them.add(0, straight(5000, word=RET))
+            them.add(0, straight(5000, word=RET), "t:1")
 
     def anew(them: Threads) -> None:
         for number in range(10):
-            them.add(number, straight(5000, start=1 << 20, word=RET))
+            them.add(number, straight(5000, start=1 << 20, word=RET), "t:1")
 
     assert import_trace(again, tmp_path / "o.spestream", Program("p")).ops == 50_000
-    with pytest.raises(TraceError, match="more than 10,000 distinct instructions"):
+    with pytest.raises(TraceError, match="t:1: more than 10,000 distinct instructions"):
         import_trace(anew, tmp_path / "o.spestream", Program("p"))
 
 
@@ -77,9 +77,9 @@ def test_discontinuities_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def read(them: Threads) -> None:
         ops = straight(200)
         ops.apart[:] = True
-        them.add(0, ops)
+        them.add(0, ops, "t:1")
 
-    with pytest.raises(TraceError, match="more than 100 discontinuities"):
+    with pytest.raises(TraceError, match="t:1: more than 100 discontinuities"):
         import_trace(read, tmp_path / "o.spestream", Program("p"))
 
 
@@ -89,10 +89,10 @@ def test_threads_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def read(count: int, them: Threads) -> None:
         for number in range(count):
-            them.add(number, straight(2))
+            them.add(number, straight(2), "t:1")
 
     assert len(import_trace(partial(read, 3), tmp_path / "o.spestream", Program("p")).files) == 3
-    with pytest.raises(TraceError, match="more than 3 threads"):
+    with pytest.raises(TraceError, match="t:1: more than 3 threads"):
         import_trace(partial(read, 4), tmp_path / "o.spestream", Program("p"))
 
 
@@ -106,7 +106,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 
     monkeypatch.setattr(blocks.ThreadBuilder, "add", no_space)
     with pytest.raises(TraceError, match="not written: No space left on device; free some space"):
-        import_trace(lambda them: them.add(0, straight(2)), tmp_path / "o.spestream", Program("p"))
+        import_trace(
+            lambda them: them.add(0, straight(2), "t:1"), tmp_path / "o.spestream", Program("p")
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -116,7 +118,7 @@ def test_interruption_leaves_what_was_there(tmp_path: Path) -> None:
     out.write_bytes(b"before")
 
     def read(them: Threads) -> None:
-        them.add(0, straight(2000))
+        them.add(0, straight(2000), "t:1")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -130,7 +132,7 @@ def test_a_thread_that_is_skipped_whole_gets_no_file(tmp_path: Path) -> None:
 
     def read(them: Threads) -> None:
         for number, count in enumerate((10, 3, 10)):
-            them.add(number, straight(count))
+            them.add(number, straight(count), "t:1")
 
     done = import_trace(read, tmp_path / "o.spestream", Program("p"), Wanted(5))
     assert [path.name for path in done.files] == ["o.0.spestream", "o.1.spestream"]
@@ -143,7 +145,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[int, int, int]] = []
 
     def read(them: Threads) -> None:
-        them.add(0, straight(10))
+        them.add(0, straight(10), "t:1")
         them.tell(30, 100)
 
     import_trace(

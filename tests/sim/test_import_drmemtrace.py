@@ -20,8 +20,8 @@ from sim.workload.importers import drmemtrace
 from sim.workload.importers.blocks import TraceError, TruncatedError, Wanted
 from sim.workload.importers.threads import Imported, import_trace, program_of
 from sim.workload.index import build_index
+from sim.workload.presets import get_preset
 from sim.workload.spestream import Recording, block_taken, read_spestream
-from sim.workload.timing import get_preset
 from tests.sim.trace_writers import (
     AARCH64_WITH_ENCODINGS,
     DR,

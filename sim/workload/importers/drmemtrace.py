@@ -300,7 +300,7 @@ def _read_thread(path: Path, threads: Threads, before: int, total: int) -> int:
             if parser.state[_READ] == 0 and whole and records[0, 0] & 0xFFFF != _HEADER:
                 raise TraceError(f"{place}:byte 0: no header record; {_NOT_ONE}")
             for ops in parser.parse(records, place, piece.offset):
-                threads.add(path, ops)
+                threads.add(path, ops, f"{place}:byte {piece.offset}")
             if threads.done:
                 break
             if piece.last and len(piece.data) % RECORD:
@@ -309,7 +309,7 @@ def _read_thread(path: Path, threads: Threads, before: int, total: int) -> int:
             if not parser.state[_ENDED]:
                 raise TruncatedError(f"{place}:byte {end}: cut short: no footer; {_AGAIN}")
             ops, after = parser.pending()
-            threads.add(path, ops)
+            threads.add(path, ops, f"{place}:byte {end}")
     threads.close(path, after)
     return int(parser.state[_DROPPED])
 

@@ -173,7 +173,7 @@ def read_lines(
                 f"{path}:{line}: the last line has no end; if it is whole, append a newline"
             )
         for cpu in np.flatnonzero(state.pending[:, LIVE]):
-            threads.add(int(cpu), _ops(state.pending[cpu : cpu + 1]))
+            threads.add(int(cpu), _ops(state.pending[cpu : cpu + 1]), f"{path}:{line}")
 
 
 def _feed(
@@ -194,10 +194,7 @@ def _feed(
     done = out[:count]
     cpus = int(state.info[CPUS])
     for cpu in range(cpus):
-        try:
-            threads.add(cpu, _ops(done if cpus == 1 else done[done[:, CPU] == cpu]))
-        except TraceError as error:
-            raise TraceError(f"{path}:{line}: at or after this line: {error}") from error
+        threads.add(cpu, _ops(done if cpus == 1 else done[done[:, CPU] == cpu]), f"{path}:{line}")
     line += int(state.info[LINES])
     if code and not threads.done:
         raise TraceError(f"{path}:{line}: {_problem(code, hint)}")

@@ -84,23 +84,27 @@ class Threads:
             fix = f", or give --limit {whole}ops to take what is whole" if whole else ""
             raise TruncatedError(f"{error}{fix}") from error
 
-    def add(self, key: object, ops: Ops) -> None:
-        """Take the next ops of thread `key`. TraceError if there are too many threads or too much
-        distinct code; the caller adds the place.
+    def add(self, key: object, ops: Ops, where: str) -> None:
+        """Take the next ops of thread `key`, which stand at `where` in the trace. TraceError if
+        there are too many threads or breaks, or too much distinct code.
         """
-        builder = self._open.get(key)
-        if builder is None:
+        try:
+            self._builder(key).add(ops)
+        except TraceError as error:
+            raise TraceError(f"{where}: {error}") from error
+        if sum(builder.static_ops for builder in self._open.values()) > MAX_STATIC_OPS:
+            raise TraceError(
+                f"{where}: more than {MAX_STATIC_OPS:,} distinct instructions: not the trace of a "
+                "program; check what it holds, or give --limit"
+            )
+
+    def _builder(self, key: object) -> ThreadBuilder:
+        if key not in self._open:
             if self._count == MAX_THREADS:
                 raise TraceError(f"more than {MAX_THREADS} threads; import fewer at a time")
-            builder = ThreadBuilder(self._folder, self._count, self._wanted)
-            self._open[key] = builder
+            self._open[key] = ThreadBuilder(self._folder, self._count, self._wanted)
             self._count += 1
-        builder.add(ops)
-        if sum(other.static_ops for other in self._open.values()) > MAX_STATIC_OPS:
-            raise TraceError(
-                f"more than {MAX_STATIC_OPS:,} distinct instructions: not the trace of a program; "
-                "check what it holds, or give --limit"
-            )
+        return self._open[key]
 
     def tell(self, done: int, total: int) -> None:
         """Report progress: bytes of the input that are read."""

@@ -27,8 +27,9 @@ from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble
 from sim.workload.capture import profile as profiles
 from sim.workload.capture.profile import Phase, Profile
 from sim.workload.capture.records import CAPTURE_DT, timing_class
+from sim.workload.presets import get_preset
 from sim.workload.synthetic import MICRO_OPS_PER_ATOMIC
-from sim.workload.timing import QUANTILES, CorePreset, TimingClass, get_preset
+from sim.workload.timing import QUANTILES, CorePreset, TimingClass
 
 I64 = NDArray[np.int64]
 MAX_BODY = 131_071

@@ -31,7 +31,7 @@ _TIMING = {
     "fp_simd": TimingClass.FP_SIMD,
 }
 _OP_CLASS = {"other": 0, "load": 1, "store": 2, "atomic": 3, "branch": 4, "fp_simd": 0}
-_PAYLOAD = {"other": 0, "load": 0, "store": 1, "atomic": 0x0A, "branch": 1, "fp_simd": 0}
+_PAYLOAD = {"other": 0, "load": 0, "store": 1, "atomic": 0x06, "branch": 1, "fp_simd": 0}
 _MEMORY = (1, 2, 3)
 MICRO_OPS_PER_ATOMIC = 2
 """UNVERIFIED: no source gives how many SPE micro-ops an atomic makes."""

@@ -14,7 +14,8 @@ from sim.workload.capture.records import (
     memory_level,
     timing_class,
 )
-from sim.workload.timing import MemLevel, TimingClass, get_preset
+from sim.workload.presets import get_preset
+from sim.workload.timing import MemLevel, TimingClass
 from tests.sim.spe_bytes import (
     END,
     FIELD,

@@ -15,8 +15,8 @@ from sim.workload.capture.container import RawCapture, open_capture
 from sim.workload.capture.profile import Latencies, Phase, Profile, ProfileError, Static
 from sim.workload.capture.profiling import Sampling, Selection, alike, merge, profile
 from sim.workload.capture.source import CaptureError, Clock
+from sim.workload.presets import get_preset
 from sim.workload.profiled import MAX_BODY, next_prime, stream_of_profile
-from sim.workload.timing import get_preset
 from tests.sim import perf_file as pf
 from tests.sim.spe_bytes import load, variable
 

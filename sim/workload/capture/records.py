@@ -17,7 +17,8 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.workload.timing import EV_L1D_REFILL, EV_LLC_ACCESS, EV_LLC_MISS, MemLevel, TimingClass
+from sim.workload.presets import EV_L1D_REFILL, EV_LLC_ACCESS, EV_LLC_MISS
+from sim.workload.timing import MemLevel, TimingClass
 
 U64 = NDArray[np.uint64]
 U8 = NDArray[np.uint8]

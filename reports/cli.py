@@ -198,12 +198,24 @@ def validate(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
 
 @main.command(epilog=table())
 @click.argument("target")
+@click.argument("name", required=False)
 @set_option
 @click.option(
     "--format", "form", type=JSON_OR_TABLE, default="table", show_default=True, help="Of a run."
 )
-def show(target: str, overrides: tuple[str, ...], form: str) -> None:
-    """Print TARGET: the summary of a run directory, or a scenario as it resolves."""
+def show(target: str, name: str | None, overrides: tuple[str, ...], form: str) -> None:
+    """Print TARGET: the summary of a run directory, or a scenario as it resolves.
+
+    `show design NAME` prints a design: its policies, its source and its open questions.
+    """
+    if target == "design" and name is not None:
+        from reports import listing
+
+        with exits():
+            click.echo(listing.design(name, form), nl=False)
+        return
+    if name is not None:
+        raise click.UsageError(f"only `show design` takes a second name, not {target!r}")
     if (Path(target) / "result.json").is_file():
         _show_run(Path(target), form)
         return

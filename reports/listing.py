@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
+
+import click
 
 from reports.text import printable, size
 
@@ -36,6 +40,25 @@ def _designs() -> Iterator[dict[str, Any]]:
             "questions": list(design.questions),
             "policies": design.policies.model_dump(),
         }
+
+
+def design(name: str, form: str) -> str:
+    """One design in words, or as JSON; a usage error with a suggestion if there is none."""
+    from sim.scenario.messages import suggest
+    from sim.scenario.model import DESIGNS
+
+    if name not in DESIGNS:
+        raise click.UsageError(f"design: {suggest(name, list(DESIGNS))}")
+    found = next(row for row in _designs() if row["name"] == name)
+    if form == "json":
+        return json.dumps(found, indent=2) + "\n"
+    policies = [f"  {key:18} {value}" for key, value in found["policies"].items()]
+    questions = [f"  - {text}" for text in found["questions"]] or ["  none listed"]
+    text = textwrap.fill(found["description"], 100)
+    lines = [name, text, "", f"source: {found['source']}", "", "policies:", *policies]
+    return "\n".join(
+        [*lines, "", "open questions, each a policy or a time to vary:", *questions, ""]
+    )
 
 
 def _presets() -> Iterator[dict[str, Any]]:

@@ -318,6 +318,12 @@ def _killed(machines: list[tuple[int, Stream, MachineSpec]]) -> tuple[int, Strea
     raise AssertionError("no machine is destroyed with records in an open window")
 
 
+@pytest.fixture(autouse=True)
+def _unmutated_machines() -> None:
+    """The machines are chosen by running them: before anything is mutated."""
+    _machines()
+
+
 @cache
 def _expected(index: int, engine: str) -> dict[str, object]:
     seed, stream, spec = _machines()[index]

@@ -15,6 +15,7 @@ import pytest
 
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
+from sim.linux.driver import DriverRules
 from sim.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Policies
@@ -43,7 +44,8 @@ def _calm(seed: int, stream: Stream, dense: bool) -> MachineSpec:
     return replace(
         spec, policies=DESIGNS["baremetal"][0], vcpus=1, exits=None, warm=True,
         unmap=UnmapSpec("never"), switch_ticks=0, max_buffer=1 << 62, memlock=1 << 40,
-        memlock_hard=1 << 62, aux=SMALL_WINDOWS,
+        memlock_hard=1 << 62, aux=SMALL_WINDOWS, rules=DriverRules(), reader=None, snapshot=False,
+        wall_slices=False, halted=False,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ import sim.machine
 from sim import draws
 from sim.ledger import LawBrokenError
 from sim.linux.aux import Geometry
+from sim.linux.driver import DriverRules
 from sim.machine import Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
@@ -259,7 +260,7 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
             found.append((seed, stream, made.spec(r, stream, dense=True)))
     return [
         *found, *_small_windows(found), *_unmapped_by_records(found), *_often_frozen(found),
-        _killed(found),
+        *_often_zapped(found), *_snapshots(found), _killed(found),
     ]  # fmt: skip
 
 
@@ -298,6 +299,35 @@ def _often_frozen(
             vcpus=1, aux=Geometry(1 << 20, spec.granule, 1 << 19), switch_ticks=0, warm=True,
         ))
         for seed, stream, spec in machines[:60]
+    ]  # fmt: skip
+
+
+def _often_zapped(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """Pages unmapped at the very instants of record writes."""
+    return [
+        (seed, stream, replace(
+            spec, policies=DESIGNS["unpinned"][0], unmap=UnmapSpec("poisson", (16, 32, 64, 96)),
+            vcpus=1, exits=None, switch_ticks=0, rules=DriverRules(), reader=None, snapshot=False,
+            aux=Geometry(2 * spec.granule, spec.granule, spec.granule), interval=8, period=8,
+            jitter=Jitter.OFF, resync=False,
+        ))
+        for seed, stream, spec in machines[:60]
+    ]  # fmt: skip
+
+
+def _snapshots(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """A ring that is overwritten several times."""
+    return [
+        (seed, stream, replace(
+            spec, policies=DESIGNS["baremetal"][0], snapshot=True, rules=DriverRules(), reader=None,
+            vcpus=1, interval=1, period=1, jitter=Jitter.OFF, resync=False, in_flight=4,
+            aux=Geometry(512, 256, 256), granule=256, irq_latency=(0,),
+        ))
+        for seed, stream, spec in machines[:20]
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import click
 from reports.capture_report import report_spe
 from reports.exitcodes import ExitCode, table
 from reports.importing import import_
+from reports.exporting import export
 from reports.sizing import memlock
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def main() -> None:
 
 main.add_command(memlock)
 main.add_command(import_)
+main.add_command(export)
 
 
 def fail(code: ExitCode, message: str) -> NoReturn:

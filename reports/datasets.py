@@ -17,6 +17,7 @@ from analysis.perturbation import TOTAL
 from analysis.stats import metric
 from reports import parameters, timeline
 from reports.csvdata import Cell, Table, columns
+from reports.perfcommand import perf_command
 from reports.summary import time_by_cause
 from sim.results import log_linear_edge
 from sim.scenario.model import UNLIMITED
@@ -74,7 +75,7 @@ def collect(
         "locked": [row for arm in arms for row in _locked(arm)],
         "parameters": parameters.rows(scenario),
         "commands": [
-            (arm.name, arm.design, parameters.perf_command(arm.settings)) for arm in scenario.arms
+            (arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms
         ],
     }
     return {name: Table(name, SHAPES[name], tuple(found)) for name, found in rows.items()}

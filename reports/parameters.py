@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -106,23 +105,3 @@ def _cores(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
         for f in get_preset(core).facts():
             unit = "" if f.unit == "1" else f" {f.unit}"
             yield f"core {core}", f.name, f"{f.value}{unit}", "", "", f.unverified, "", "", f.source
-
-
-def perf_command(settings: Settings) -> str:
-    """The `perf record` that an arm's settings stand for."""
-    spe, chosen = settings.spe, settings.spe.filter
-    terms = [f"period={spe.interval}"]
-    if spe.jitter != "off":
-        terms.append("jitter=1")
-    for flag in ("load", "store", "branch"):
-        if getattr(chosen, flag):
-            terms.append(f"{flag}_filter=1")
-    if chosen.min_latency:
-        terms.append(f"min_latency={chosen.min_latency}")
-    if chosen.event_filter:
-        terms.append(f"event_filter={chosen.event_filter:#x}")
-    suffix = "u" if spe.exclude_kernel else ""
-    pages = settings.driver.aux // settings.vm.page_bytes
-    per_cpu = " -a" if settings.driver.mode == "cpu" else ""
-    event = shlex.quote(f"arm_spe_0/{','.join(terms)}/{suffix}")
-    return f"perf record -e {event} -m ,{pages}{per_cpu} -- PROGRAM"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import click
 
@@ -22,6 +22,24 @@ def shown(arms: int, *, quiet: bool = False) -> Iterator[Progress]:
             yield callback
     else:
         yield plain(arms)
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A callback that is told how many more of `total` are done; a bar on a terminal, or silent."""
+    done = 0
+
+    def ignore(done: int, total: int, text: str) -> None:
+        pass
+
+    with _bar() if sys.stderr.isatty() else nullcontext(ignore) as callback:
+
+        def more(n: int) -> None:
+            nonlocal done
+            done += n
+            callback(done, total, what)
+
+        yield more
 
 
 def plain(arms: int) -> Progress:

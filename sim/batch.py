@@ -25,6 +25,8 @@ from sim.truth import latency_counts, latency_truth, truth
 from sim.workload.arrays import Stream
 
 I64 = NDArray[np.int64]
+FIRST_TID = 1000
+"""Thread number of the first vCPU's task (as in `sim.machine`)."""
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)"""
 
@@ -342,12 +344,26 @@ def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
 
 def records(arm: Arm, seed: int, run: RunResult) -> list[NDArray[np.void]]:
     """Full SPE records of a run that kept them, per vCPU."""
-    stream = _stream(arm.settings)
-    facts = resolve.core_facts(arm.settings)
     return [
-        expand(
-            stream, vcpu.written, facts,
-            draws.key(seed, run.replication, index, "latency"), index, 1000 + index,
-        )
+        expand_rows(arm, seed, run.replication, index, vcpu.written)
         for index, vcpu in enumerate(run.vcpus)
-    ]  # fmt: skip
+    ]
+
+
+def expand_rows(
+    arm: Arm, seed: int, replication: int, vcpu: int, rows: NDArray[np.int64]
+) -> NDArray[np.void]:
+    """Full SPE records of some of a vCPU's written rows; a record depends on its row alone."""
+    facts = resolve.core_facts(arm.settings)
+    key = draws.key(seed, replication, vcpu, "latency")
+    return expand(_stream(arm.settings), rows, facts, key, vcpu, FIRST_TID + vcpu)
+
+
+def stream_of(arm: Arm) -> Stream:
+    """The stream of an arm, built once."""
+    return _stream(arm.settings)
+
+
+def rerun(arm: Arm, seed: int, replication: int) -> RunResult:
+    """One replication once more, with its records, AUX transactions and log kept."""
+    return _run_unit(_Unit(arm, seed, replication, "fast", keep_records=True, keep_log=True))

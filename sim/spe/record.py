@@ -4,9 +4,12 @@ A sampler emits (op, t_select, t_write). Everything else is a function of the op
 it is computed here, once, vectorised, for both engines, and only when records are kept.
 
 Fidelity note. Modelled: operation type payload, events by memory level and branch, latency
-counters saturating at CountSize, data source per core preset, address packets. ISSUE, XLAT,
-misprediction and PA are functions of (op, key): UNVERIFIED. Layout: fixed 64-byte slots of
-Neoverse-class cores (`spe-architecture` §4.1).
+counters saturating at CountSize, data source per core preset, address packets. A branch's target
+is where the stream went next at the same exception level, PC + 4 if it was not taken (as real N1
+and Kunpeng records show). An atomic is recorded as its load half. Not modelled: targets across a
+signal (the handler's first op stands for the target), TLB misses. ISSUE, XLAT and misprediction
+are functions of (op, key), the physical address one of the page: UNVERIFIED. Layout: fixed 64-byte
+slots of Neoverse-class cores (`reports.spepackets`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from sim.workload.arrays import (
     EL,
     OP,
     PASS,
+    REPEAT,
+    SEG_AT,
     SEG_INFO,
     SLOT,
     Stream,
@@ -36,9 +41,15 @@ from sim.workload.arrays import (
 I64 = NDArray[np.int64]
 _BRANCH = 4
 _LOADS = (1, 3)  # atomics return a value
+_CONDITIONAL = 1
+_EV_NOT_TAKEN = 1 << 6
 _EV_MISPREDICTED = 1 << 7
 MISPREDICT_PER_256 = 5
 """Share of branches marked mispredicted, of 256; UNVERIFIED."""
+_PAGE_SHIFT = np.uint64(12)
+_PAGE_NUMBERS = np.uint64((1 << 36) - 1)
+_FRAME_STEP = np.uint64(0x9_E377_9B97)
+"""Odd, so that page number × step is a bijection of 36 bits: two pages never share a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,24 @@ def _locate_sorted(S: StreamArrays, ops: I64, out: I64) -> None:
         out[j, 3] = T[T[SEG_INFO] + 4 * g + EL]
 
 
+@njit
+def _follow_sorted(S: StreamArrays, ops: I64, els: I64, out: I64) -> None:
+    """Static op that each op's exception level executes next; -1 at the stream's end."""
+    entry = np.int64(-1)
+    at = np.empty(AXES, np.int64)
+    T = S.tables
+    end = T[PASS + OP] * T[REPEAT]
+    for j in range(ops.size):
+        op = ops[j] + 1
+        out[j] = -1
+        while op < end:
+            static, _, g, entry = seek_from(S, OP, op, entry, at)
+            if T[T[SEG_INFO] + 4 * g + EL] == els[j]:
+                out[j] = static
+                break
+            op = op // T[PASS + OP] * T[PASS + OP] + T[T[SEG_AT] + 4 * (g + 1) + OP]
+
+
 def expand(
     stream: Stream, written: I64, facts: CoreFacts, latency_key: int, vcpu: int, tid: int
 ) -> NDArray[np.void]:
@@ -82,11 +111,14 @@ def expand(
     records["issue"] = np.minimum(total * share >> 8, facts.counter_max)
     memory = level > 0
     records["xlat"] = np.where(memory, 1 + (share & 3), 0)
-    records["events"] = _events(stream, static, level, noise, facts)
     records["va"] = np.where(memory, _addresses(stream, slot, noise), 0)
-    records["pa"] = np.where(memory, records["va"] & np.uint64(0xFFFF_FFFF_FFFF), 0)
+    records["pa"] = np.where(memory, physical(records["va"]), 0)
     branch = stream.static_class[static] == _BRANCH
-    records["target"] = np.where(branch, stream.static_pc[static] + np.uint64(4), 0)
+    after = stream.static_pc[static] + np.uint64(4)
+    records["target"][branch] = _targets(stream, ops[branch], el[branch], after[branch])
+    events = EV_RETIRED | facts.level_events[level]
+    events[branch] |= _branch_events(records[branch], after[branch], noise[branch])
+    records["events"] = events
     loads = np.isin(stream.static_class[static], _LOADS)
     records["source"] = np.where(loads, facts.level_source[level], 0)
     records["t_select"], records["t_write"] = written[:, 1], written[:, 2]
@@ -124,10 +156,26 @@ def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[
     return stream.addresses[slot % int(stream.arrays.tables[PASS + SLOT])]
 
 
-def _events(
-    stream: Stream, static: I64, level: I64, noise: NDArray[np.uint64], facts: CoreFacts
+def physical(va: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Where the page tables put 48-bit addresses: every 4 KiB page in a frame of its own."""
+    frame = (va >> _PAGE_SHIFT) * _FRAME_STEP & _PAGE_NUMBERS
+    return frame << _PAGE_SHIFT | va & np.uint64(0xFFF)
+
+
+def _targets(stream: Stream, ops: I64, el: I64, after: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Where branches went; `after` is PC + 4."""
+    order = np.argsort(ops, kind="stable")
+    following, in_order = np.empty(ops.size, np.int64), np.empty(ops.size, np.int64)
+    _follow_sorted(stream.arrays, ops[order], el[order], in_order)
+    following[order] = in_order
+    return np.where(following < 0, after, stream.static_pc[following])
+
+
+def _branch_events(
+    records: NDArray[np.void], after: NDArray[np.uint64], noise: NDArray[np.uint64]
 ) -> I64:
-    events = EV_RETIRED | facts.level_events[level]
-    branch = stream.static_class[static] == _BRANCH
+    conditional = (records["op_payload"] & _CONDITIONAL) != 0
+    not_taken = conditional & (records["target"] == after)
     missed = (noise >> np.uint64(8) & np.uint64(255)).astype(np.int64) < MISPREDICT_PER_256
-    return np.where(branch & missed, events | _EV_MISPREDICTED, events)
+    events = np.where(not_taken, _EV_NOT_TAKEN, 0) | np.where(missed, _EV_MISPREDICTED, 0)
+    return np.asarray(events, np.int64)

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from reports import page, parameters
+from reports import page
 from reports.csvdata import dumps
+from reports.perfcommand import perf_command
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, arms, described, scenario, source
 
@@ -135,12 +136,12 @@ def test_verdict_comes_first(html: str) -> None:
 def test_perf_command_is_that_of_the_settings() -> None:
     """What a reader would type on a machine with SPE."""
     settings = scenario(arms()).arms[0].settings
-    assert parameters.perf_command(settings) == (
+    assert perf_command(settings) == (
         "perf record -e arm_spe_0/period=1024/u -m ,1024 -- PROGRAM"
     )
     spe = settings.spe.model_copy(update={"jitter": "on", "exclude_kernel": False})
     changed = settings.model_copy(update={"spe": spe})
-    assert "arm_spe_0/period=1024,jitter=1/ " in parameters.perf_command(changed)
+    assert "arm_spe_0/period=1024,jitter=1/ " in perf_command(changed)
 
 
 def test_overridden_parameters_are_shown() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sim import draws
 from sim.results import RECORD_DT
 from sim.scenario.model import LevelMix, OpMix, Phase, Synthetic
-from sim.spe.record import CoreFacts, expand
+from sim.spe.record import CoreFacts, expand, physical
 from sim.workload.arrays import OP
 from sim.workload.presets import get_preset
 from sim.workload.synthetic import synthetic_stream
@@ -88,14 +88,50 @@ def test_addresses_belong_to_memory_ops_and_targets_to_branches() -> None:
     for name in ("va", "pa", "xlat"):
         assert ((EVERY[name] > 0) == memory).all(), name
     assert ((EVERY["level"] > 0) == memory).all()
-    branch = CLASS == BRANCH
-    assert ((EVERY["target"] > 0) == branch).all()
-    assert (EVERY["target"][branch] == STREAM.static_pc[EVERY["insn"][branch]] + 4).all()
+    assert ((EVERY["target"] > 0) == (CLASS == BRANCH)).all()
+
+
+def test_two_pages_never_share_a_frame() -> None:
+    """The physical address keeps the offset in the page, and page → frame is one to one."""
+    pages = np.unique(draws.mix64_array(7, np.arange(200_000)) >> np.uint64(28))
+    frames = physical(pages << np.uint64(12) | np.uint64(0x678))
+    assert np.unique(frames).size == pages.size
+    assert set((frames & np.uint64(0xFFF)).tolist()) == {0x678}
+    assert (frames >> np.uint64(48) == 0).all()
+    assert (frames >> np.uint64(12) != pages).mean() > 0.99
+
+
+def test_a_branch_goes_where_its_exception_level_went_next() -> None:
+    """The target is the next op of the same level; PC + 4 and "not taken" where that is next."""
+    branches = OpMix(other=0, load=0, store=0, branch=1, atomic=0)
+    stream = synthetic_stream(
+        Synthetic(
+            kind="synthetic",
+            phases=(
+                Phase(name="user", length=3, iterations=4, mix=branches),
+                Phase(name="kernel", length=5, iterations=2, el=1, mix=branches),
+            ),
+            repeat=3,
+        ),
+        core="neoverse-n1", exclude_kernel=False, micro_ops=False,
+    )  # fmt: skip
+    every = expand(stream, _rows(np.arange(stream.ops)), FACTS, KEY, vcpu=0, tid=1)
+    pc = stream.static_pc[every["insn"]]
+    jumped = crossed = 0
+    for op, record in enumerate(every):
+        later = [k for k in range(op + 1, stream.ops) if every["el"][k] == record["el"]]
+        went = pc[later[0]] if later else pc[op] + np.uint64(4)
+        assert record["target"] == went
+        assert bool(record["events"] >> 6 & 1) == (went == pc[op] + np.uint64(4))
+        jumped += int(went != pc[op] + np.uint64(4))
+        crossed += int(bool(later) and later[0] > op + 1)
+    assert jumped > 10
+    assert crossed >= 4  # code of the other level lies between
 
 
 def test_events_follow_the_memory_level() -> None:
     """Retired always; the level's bits; misprediction on some branches and nothing else."""
-    extra = EVERY["events"] - 2 - FACTS.level_events[EVERY["level"]]
+    extra = (EVERY["events"] & ~np.uint32(1 << 6)) - 2 - FACTS.level_events[EVERY["level"]]
     assert set(extra[CLASS != BRANCH].tolist()) == {0}
     assert set(extra[CLASS == BRANCH].tolist()) == {0, 1 << 7}
     share = (extra[CLASS == BRANCH] > 0).mean()
@@ -125,7 +161,7 @@ def test_records_do_not_depend_on_their_neighbours(ops: list[int]) -> None:
 def test_the_key_decides_what_is_drawn_and_nothing_else() -> None:
     """Another key: other latencies and addresses, the same ops, classes, levels."""
     other = _expand(np.arange(STREAM.ops), key=KEY + 1)
-    for name in ("op", "insn", "level", "el", "op_payload", "source", "target"):
+    for name in ("op", "insn", "level", "el", "op_payload", "source", "target"):  # not the noise
         assert (other[name] == EVERY[name]).all()
     for name in ("total", "issue", "va"):
         assert (other[name] != EVERY[name]).any()

@@ -1,0 +1,93 @@
+"""`speskew export`: what a run is worth to other people's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reports.exitcodes import table
+
+if TYPE_CHECKING:
+    from reports.rerunning import Rerun
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FORMATS = ("6.1", "6.12", "7.x")
+
+
+@click.group(epilog=table())
+def export() -> None:
+    """Write a run for other tools: perf, Perfetto, spe-parser's readers.
+
+    An arm is run again for its records; an export never differs from the run it is taken from.
+    """
+
+
+def _shared(function: _F) -> _F:
+    """Options of every export."""
+    for option in (
+        click.option("--force", is_flag=True, help="Overwrite."),
+        click.option(
+            "--replication", type=click.IntRange(0), default=0, show_default=True,
+            help="Which replication of the arm.",
+        ),
+        click.argument("run_dir", type=click.Path(path_type=Path)),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _output(default: str, what: str) -> Callable[[_F], _F]:
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), default=default, show_default=True,
+        help=what,
+    )  # fmt: skip
+
+
+_arm_option = click.option("--arm", required=True, help="Which arm of the run.")
+
+
+@export.command(epilog=table())
+@_arm_option
+@_output("perf.data", "The file to write.")
+@click.option(
+    "--perf-format", type=click.Choice(_FORMATS), default="6.1", show_default=True,
+    help="Whose metadata: 6.1 and 6.12 are read by every perf, 7.x by 7 and newer only.",
+)  # fmt: skip
+@click.option(
+    "--program", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The recorded program, if it does not lie beside its stream: gives data symbols.",
+)  # fmt: skip
+@_shared
+def perf(
+    run_dir: Path, arm: str, replication: int, output: Path, perf_format: str,
+    program: Path | None, force: bool,
+) -> None:  # fmt: skip
+    """Write an arm's delivered records as perf.data with Arm SPE data."""
+    from reports import outfile, perfexport, progress
+
+    with _errors():
+        outfile.check(output, force=force)
+        found = _rerun(run_dir, arm, replication)
+        with outfile.whole(output) as file, progress.counted(found.total, "records") as written:
+            perfexport.write(file, found, perf_format=perf_format, program=program, written=written)
+    click.echo(f"{found.total:,} records of {arm}, replication {replication}", err=True)
+    click.echo(str(output), err=True)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The program's own errors as messages and exit codes."""
+    from reports.cli import exits, stream_errors
+
+    with exits(), stream_errors():
+        yield
+
+
+def _rerun(run_dir: Path, arm: str, replication: int) -> Rerun:
+    from reports import rerunning
+
+    return rerunning.rerun(run_dir, arm, replication)

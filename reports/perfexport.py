@@ -1,0 +1,148 @@
+"""`speskew export perf`: an arm's delivered records as perf.data."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports import perfdata, programs, spepackets
+from reports.perfcommand import perf_command, perf_event
+from reports.perfdata import BASE_NS, Capture, Chunk, Switch, Task
+from reports.perfheader import MachineText, SpeConfig
+from reports.rerunning import BLOCK, Rerun
+from sim.ledger import LawBrokenError
+
+if TYPE_CHECKING:
+    from sim.scenario.model import Settings
+
+_TERMS = ("ts_enable=1", "pa_enable=1")
+"""What an export always holds: timestamps and physical addresses."""
+_MIDR = {"neoverse-n1": 0x413F_D0C1}
+"""N1 r3p1, Graviton2's; decides how perf reads data sources."""
+_TS, _PA, _JITTER = 1 << 0, 1 << 1, 1 << 16
+_BRANCH, _LOAD, _STORE = 1 << 32, 1 << 33, 1 << 34
+
+
+def write(
+    file: IO[bytes], found: Rerun, *, perf_format: str, program: Path | None,
+    written: Callable[[int], None] = lambda n: None,
+) -> None:  # fmt: skip
+    """One arm's replication into `file`; `written(n)` is told of records as they go out."""
+    payloads = [_Payload(found, vcpu) for vcpu in range(len(found.run.vcpus))]
+    capture = _capture(found, perf_format, program)
+    perfdata.Writer(file, capture, lambda cpu, n: payloads[cpu].take(n)).write(written)
+
+
+def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
+    settings, vcpus = found.arm.settings, range(len(found.run.vcpus))
+    name, used = programs.programs(found.arm, found.stream, program)
+    return Capture(
+        perf_format=perf_format,
+        spe=_spe_config(settings),
+        machine=MachineText(
+            perf_version=perf_format,
+            program_version=metadata.version("speskew"),
+            core=settings.cpu.core,
+            midr=_MIDR.get(settings.cpu.core, 0),
+            command=tuple(shlex.split(perf_command(settings, shlex.quote(f"./{name}"), _TERMS))),
+        ),
+        min_interval=settings.spe.min_interval,
+        comm=name,
+        programs=used,
+        tasks=tuple(_task(found, vcpu) for vcpu in vcpus),
+        switches=tuple(_switches(found)),
+        chunks=tuple(chain.from_iterable(_chunks(found, v) for v in vcpus)),
+    )
+
+
+def _spe_config(settings: Settings) -> SpeConfig:
+    spe, chosen = settings.spe, settings.spe.filter
+    wanted = (
+        (_JITTER, spe.jitter != "off"), (_BRANCH, chosen.branch), (_LOAD, chosen.load),
+        (_STORE, chosen.store),
+    )  # fmt: skip
+    return SpeConfig(
+        name=perf_event(settings, _TERMS),
+        period=spe.interval,
+        config=_TS | _PA | sum(bit for bit, on in wanted if on),
+        event_filter=chosen.event_filter,
+        min_latency=chosen.min_latency,
+        user_only=spe.exclude_kernel,
+    )
+
+
+def perf_time(found: Rerun, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Wall ticks [n] as perf's clock shows them, ns; also the generic timer."""
+    return found.nanoseconds(ticks) + BASE_NS
+
+
+def _ns(found: Rerun, tick: int) -> int:
+    return int(perf_time(found, np.array([tick], np.int64))[0])
+
+
+def _tid(vcpu: int) -> int:
+    from sim import batch
+
+    return batch.FIRST_TID + vcpu
+
+
+def _task(found: Rerun, vcpu: int) -> Task:
+    end = found.run.vcpus[vcpu].ledgers.time.wall
+    return Task(vcpu, _tid(vcpu), BASE_NS, _ns(found, end) + 1)
+
+
+def _switches(found: Rerun) -> Iterator[Switch]:
+    for vcpu, result in enumerate(found.run.vcpus):
+        yield from perfdata.switches(result.log, vcpu, _tid(vcpu), lambda t: _ns(found, t))
+
+
+def _chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
+    """AUX transactions; together they hold exactly the delivered records."""
+    rows = found.run.vcpus[vcpu].aux
+    counts = (rows["size"] - rows["pad"]) // spepackets.RECORD_BYTES
+    if int(counts.sum()) != found.limits[vcpu]:
+        raise LawBrokenError(
+            f"vCPU {vcpu}: AUX transactions hold {int(counts.sum()):,} records,"
+            f" but {found.limits[vcpu]:,} were delivered"
+        )
+    times = perf_time(found, rows["t"])
+    for row, t, records in zip(rows, times, counts, strict=True):
+        yield Chunk(
+            int(t), vcpu, int(row["tid"]), int(row["offset"]), int(row["size"]), int(row["pad"]),
+            int(row["flags"]), int(records),
+        )  # fmt: skip
+
+
+class _Payload:
+    """A vCPU's delivered records as bytes, encoded in blocks, handed out in order."""
+
+    def __init__(self, found: Rerun, vcpu: int) -> None:
+        self._found, self._vcpu = found, vcpu
+        self._next = 0
+        self._block = memoryview(b"")
+
+    def take(self, records: int) -> Iterator[Any]:
+        """The next `records` records, in one or more buffers."""
+        left = records * spepackets.RECORD_BYTES
+        while left:
+            if not self._block:
+                self._block = self._encode()
+            piece, self._block = self._block[:left], self._block[left:]
+            left -= len(piece)
+            yield piece
+
+    def _encode(self) -> memoryview:
+        found, stream = self._found, self._found.stream
+        records = found.delivered(self._vcpu, self._next, self._next + BLOCK)
+        self._next += records.size
+        insn = records["insn"]
+        time = perf_time(found, records["t_select"]).astype(np.uint64)
+        slots = spepackets.encode(records, stream.static_pc[insn], stream.static_class[insn], time)
+        return memoryview(slots.view(np.uint8).data)

@@ -91,3 +91,21 @@ def _rerun(run_dir: Path, arm: str, replication: int) -> Rerun:
     from reports import rerunning
 
     return rerunning.rerun(run_dir, arm, replication)
+
+
+@export.command(epilog=table())
+@_arm_option
+@_output("spe", "Where to: PREFIX-ldst.parquet, PREFIX-br.parquet, PREFIX-other.parquet.")
+@_shared
+def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool) -> None:
+    """Write an arm's delivered records as spe-parser's three Parquet tables."""
+    from reports import outfile, progress, spetables
+
+    with _errors():
+        for path in spetables.paths(output).values():
+            outfile.check(path, force=force)
+        found = _rerun(run_dir, arm, replication)
+        with progress.counted(found.total, "records") as written:
+            rows = spetables.write(output, found, written)
+    for name, path in spetables.paths(output).items():
+        click.echo(f"{path}: {rows[name]:,} records", err=True)

@@ -58,7 +58,7 @@ def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
         programs=used,
         tasks=tuple(_task(found, vcpu) for vcpu in vcpus),
         switches=tuple(_switches(found)),
-        chunks=tuple(chain.from_iterable(_chunks(found, v) for v in vcpus)),
+        chunks=tuple(chain.from_iterable(chunks(found, v) for v in vcpus)),
     )
 
 
@@ -103,7 +103,7 @@ def _switches(found: Rerun) -> Iterator[Switch]:
         yield from perfdata.switches(result.log, vcpu, _tid(vcpu), lambda t: _ns(found, t))
 
 
-def _chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
+def chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
     """AUX transactions; together they hold exactly the delivered records."""
     rows = found.run.vcpus[vcpu].aux
     counts = (rows["size"] - rows["pad"]) // spepackets.RECORD_BYTES

@@ -74,9 +74,7 @@ def collect(
         "perturbation": _perturbation(result),
         "locked": [row for arm in arms for row in _locked(arm)],
         "parameters": parameters.rows(scenario),
-        "commands": [
-            (arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms
-        ],
+        "commands": [(arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms],
     }
     return {name: Table(name, SHAPES[name], tuple(found)) for name, found in rows.items()}
 

@@ -23,6 +23,8 @@ def perf_event(settings: Settings, terms_before: Sequence[str] = ()) -> str:
         terms.append(f"min_latency={chosen.min_latency}")
     if chosen.event_filter:
         terms.append(f"event_filter={chosen.event_filter:#x}")
+    if settings.driver.capture == "discard":
+        terms.append("discard=1")
     return f"arm_spe_0/{','.join(terms)}/{'u' if spe.exclude_kernel else ''}"
 
 
@@ -32,5 +34,6 @@ def perf_command(
     """The whole command line; `terms_before` go first into the event."""
     pages = settings.driver.aux // settings.vm.page_bytes
     per_cpu = " -a" if settings.driver.mode == "cpu" else ""
+    snapshot = " --snapshot" if settings.driver.capture == "snapshot" else ""
     event = shlex.quote(perf_event(settings, terms_before))
-    return f"perf record -e {event} -m ,{pages}{per_cpu} -- {program}"
+    return f"perf record -e {event} -m ,{pages}{per_cpu}{snapshot} -- {program}"

@@ -23,6 +23,7 @@ from reports import perfevents as ev
 from reports import perfheader as hd
 from reports.perfevents import Trailer
 from reports.programs import Program
+from reports.spepackets import RECORD_BYTES
 
 FORMATS = ("6.1", "6.12", "7.x")
 _V2_FORMATS = ("7.x",)
@@ -33,15 +34,16 @@ _ROUND = 1024
 
 
 class Chunk(NamedTuple):
-    """One AUX transaction: `pad` zero bytes, then `records` records; sizes in bytes."""
+    """One AUX transaction of `size` bytes at `offset`, and what perf copied of the ring with it:
+    `pad` zero bytes, then `records` records, which end where the transaction ends."""
 
     t: int
     cpu: int
     tid: int
     offset: int
     size: int
-    pad: int
     flags: int
+    pad: int
     records: int
 
 
@@ -80,7 +82,7 @@ class Capture:
 
 
 Payload = Callable[[int, int], Iterator[Any]]
-"""payload(cpu, n): the next n records of a CPU, as buffers of 64 bytes each."""
+"""payload(cpu, n): the next n records of a CPU, in buffers."""
 
 
 class _Item(NamedTuple):
@@ -168,15 +170,17 @@ class Writer:
         at = Trailer(chunk.tid, chunk.t, chunk.cpu, self._spe.ids[chunk.cpu])
         put = self._file.write
         put(ev.aux(chunk.offset, chunk.size, chunk.flags, at))
-        if chunk.size == 0:
+        copied = chunk.pad + RECORD_BYTES * chunk.records
+        if copied == 0:
             return
         self._chunk_offsets.append(self._file.tell())
-        fill = -chunk.size % 8
-        put(ev.auxtrace(chunk.offset, chunk.size + fill, chunk.cpu))
+        fill = -copied % 8
+        begin = chunk.offset + chunk.size - copied
+        put(ev.auxtrace(begin, copied + fill, chunk.cpu))
         put(bytes(chunk.pad))
         for block in self._payload(chunk.cpu, chunk.records):
             put(block)
-            written(block.nbytes // 64)
+            written(block.nbytes // RECORD_BYTES)
         put(bytes(fill))
 
 

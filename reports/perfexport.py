@@ -16,7 +16,8 @@ from reports import perfdata, programs, spepackets
 from reports.perfcommand import perf_command, perf_event
 from reports.perfdata import BASE_NS, Capture, Chunk, Switch, Task
 from reports.perfheader import MachineText, SpeConfig
-from reports.rerunning import BLOCK, Rerun
+from reports.rerunning import Rerun
+from reports.spepackets import RECORD_BYTES
 from sim.ledger import LawBrokenError
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
 
 _TERMS = ("ts_enable=1", "pa_enable=1")
 """What an export always holds: timestamps and physical addresses."""
-_MIDR = {"neoverse-n1": 0x413F_D0C1}
-"""N1 r3p1, Graviton2's; decides how perf reads data sources."""
+_MIDR = {
+    "neoverse-n1": 0x413F_D0C1,
+    "neoverse-v1": 0x410F_D400,
+    "neoverse-v2": 0x410F_D4F0,
+    "kunpeng-920": 0x480F_D010,
+}
+"""MIDR_EL1 (parts: Linux arch/arm64/include/asm/cputype.h); decides how perf reads data sources."""
 _TS, _PA, _JITTER = 1 << 0, 1 << 1, 1 << 16
-_BRANCH, _LOAD, _STORE = 1 << 32, 1 << 33, 1 << 34
+_BRANCH, _LOAD, _STORE, _DISCARD = 1 << 32, 1 << 33, 1 << 34, 1 << 35
 
 
 def write(
@@ -66,7 +72,7 @@ def _spe_config(settings: Settings) -> SpeConfig:
     spe, chosen = settings.spe, settings.spe.filter
     wanted = (
         (_JITTER, spe.jitter != "off"), (_BRANCH, chosen.branch), (_LOAD, chosen.load),
-        (_STORE, chosen.store),
+        (_STORE, chosen.store), (_DISCARD, settings.driver.capture == "discard"),
     )  # fmt: skip
     return SpeConfig(
         name=perf_event(settings, _TERMS),
@@ -105,44 +111,47 @@ def _switches(found: Rerun) -> Iterator[Switch]:
 
 def chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
     """AUX transactions; together they hold exactly the delivered records."""
-    rows = found.run.vcpus[vcpu].aux
-    counts = (rows["size"] - rows["pad"]) // spepackets.RECORD_BYTES
-    if int(counts.sum()) != found.limits[vcpu]:
+    rows, delivered = found.run.vcpus[vcpu].aux, found.delivered(vcpu)
+    sizes = rows["size"] - rows["pad"]
+    last = np.cumsum(sizes // RECORD_BYTES)
+    first = last - sizes // RECORD_BYTES
+    copied = np.clip(last, delivered.start, delivered.stop) - np.clip(
+        first, delivered.start, delivered.stop
+    )
+    if int(copied.sum()) != len(delivered):
         raise LawBrokenError(
-            f"vCPU {vcpu}: AUX transactions hold {int(counts.sum()):,} records,"
-            f" but {found.limits[vcpu]:,} were delivered"
+            f"vCPU {vcpu}: AUX transactions hold {int(copied.sum()):,} of"
+            f" {len(delivered):,} delivered records"
         )
-    times = perf_time(found, rows["t"])
-    for row, t, records in zip(rows, times, counts, strict=True):
-        yield Chunk(
-            int(t), vcpu, int(row["tid"]), int(row["offset"]), int(row["size"]), int(row["pad"]),
-            int(row["flags"]), int(records),
-        )  # fmt: skip
+    whole = copied == last - first
+    pads = np.where(whole, rows["pad"], 0)
+    columns = (
+        perf_time(found, rows["t"]), np.full(rows.size, vcpu), rows["tid"],
+        rows["offset"] + rows["pad"], sizes, rows["flags"], pads, copied,
+    )  # fmt: skip
+    for row in zip(*columns, strict=True):
+        yield Chunk(*(int(value) for value in row))
 
 
 class _Payload:
     """A vCPU's delivered records as bytes, encoded in blocks, handed out in order."""
 
     def __init__(self, found: Rerun, vcpu: int) -> None:
-        self._found, self._vcpu = found, vcpu
-        self._next = 0
+        self._found, self._blocks = found, found.blocks(vcpu)
         self._block = memoryview(b"")
 
     def take(self, records: int) -> Iterator[Any]:
         """The next `records` records, in one or more buffers."""
-        left = records * spepackets.RECORD_BYTES
+        left = records * RECORD_BYTES
         while left:
             if not self._block:
-                self._block = self._encode()
+                self._block = self._encode(next(self._blocks))
             piece, self._block = self._block[:left], self._block[left:]
             left -= len(piece)
             yield piece
 
-    def _encode(self) -> memoryview:
-        found, stream = self._found, self._found.stream
-        records = found.delivered(self._vcpu, self._next, self._next + BLOCK)
-        self._next += records.size
-        insn = records["insn"]
+    def _encode(self, records: NDArray[np.void]) -> memoryview:
+        found, stream, insn = self._found, self._found.stream, records["insn"]
         time = perf_time(found, records["t_select"]).astype(np.uint64)
         slots = spepackets.encode(records, stream.static_pc[insn], stream.static_class[insn], time)
         return memoryview(slots.view(np.uint8).data)

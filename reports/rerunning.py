@@ -7,7 +7,7 @@ that differs from the run it is taken from is refused.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.outfile import ExportError
+from reports.rebuilding import read_result
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -34,20 +35,33 @@ class Rerun:
     seed: int
     run: RunResult
     stream: Stream
-    limits: tuple[int, ...]
-    """Written records that were delivered, per vCPU: the first ones."""
 
     @property
     def total(self) -> int:
         """Delivered records."""
-        return sum(self.limits)
+        return sum(vcpu.ledgers.delivery.delivered for vcpu in self.run.vcpus)
 
-    def delivered(self, vcpu: int, first: int, last: int) -> NDArray[np.void]:
-        """Delivered records [first, last) of a vCPU, RECORD_DT."""
+    def delivered(self, vcpu: int) -> range:
+        """Which written records of a vCPU were delivered.
+
+        A ring that is overwritten loses its oldest records; all other losses of written records
+        are of the last ones, in a VM that was destroyed.
+        """
+        delivery = self.run.vcpus[vcpu].ledgers.delivery
+        return range(delivery.overwritten, delivery.overwritten + delivery.delivered)
+
+    def records(self, vcpu: int, rows: range) -> NDArray[np.void]:
+        """Some written records of a vCPU, RECORD_DT."""
         from sim import batch
 
-        rows = self.run.vcpus[vcpu].written[first : min(last, self.limits[vcpu])]
-        return batch.expand_rows(self.arm, self.seed, self.run.replication, vcpu, rows)
+        chosen = self.run.vcpus[vcpu].written[rows.start : rows.stop]
+        return batch.expand_rows(self.arm, self.seed, self.run.replication, vcpu, chosen)
+
+    def blocks(self, vcpu: int) -> Iterator[NDArray[np.void]]:
+        """Delivered records of a vCPU in order, at most BLOCK at a time."""
+        rows = self.delivered(vcpu)
+        for first in range(rows.start, rows.stop, BLOCK):
+            yield self.records(vcpu, range(first, min(first + BLOCK, rows.stop)))
 
     def nanoseconds(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Wall ticks [n] in whole nanoseconds."""
@@ -86,19 +100,13 @@ def rerun(folder: Path, name: str, replication: int) -> Rerun:
         raise ExportError(
             f"{folder}: this version of speskew computes another result for {name}; run it again"
         )
-    limits = tuple(vcpu.ledgers.delivery.delivered for vcpu in run.vcpus)
-    return Rerun(arm, scenario.seed, run, batch.stream_of(arm), limits)
+    return Rerun(arm, scenario.seed, run, batch.stream_of(arm))
 
 
 def _stored(folder: Path) -> dict[str, Any]:
-    for name in ("result.json", "scenario.resolved.yaml"):
-        if not (folder / name).is_file():
-            raise ExportError(f"{folder} is not a run directory (no {name}); give the one of a run")
-    try:
-        stored: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        stored["arm_order"], stored["arms"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{folder}/result.json is no result of speskew; run it again") from error
+    stored = read_result(folder)
+    if not (folder / "scenario.resolved.yaml").is_file():
+        raise ExportError(f"{folder} has no scenario.resolved.yaml; run the scenario again")
     return stored
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from reports import outfile
 from reports.perfexport import perf_time
-from reports.rerunning import BLOCK, Rerun
+from reports.rerunning import Rerun
 
 Records = NDArray[np.void]
 TABLES = ("ldst", "br", "other")
@@ -92,13 +93,12 @@ def write(
             )
             for name, path in paths(prefix).items()
         }
-        for vcpu, limit in enumerate(found.limits):
-            for first in range(0, limit, BLOCK):
-                records = found.delivered(vcpu, first, first + BLOCK)
-                for name, table in tables(found, records).items():
-                    writers[name].write_table(table)
-                    rows[name] += table.num_rows
-                written(records.size)
+        blocks = chain.from_iterable(found.blocks(vcpu) for vcpu in range(len(found.run.vcpus)))
+        for records in blocks:
+            for name, table in tables(found, records).items():
+                writers[name].write_table(table)
+                rows[name] += table.num_rows
+            written(records.size)
     return rows
 
 

@@ -227,10 +227,10 @@ def test_every_flag_gives_its_warning(tmp_path: Path) -> None:
     chunks, at = [], 0
     for number, flag in enumerate(flags):
         pad, records = 64 * (number % 3), number % 4
-        size = pad + 64 * records
+        size = 64 * records
         t = perfdata.BASE_NS + 1000 * (number + 1)
-        chunks.append(perfdata.Chunk(t, 0, 1000, at, size, pad, flag, records))
-        at += size
+        chunks.append(perfdata.Chunk(t, 0, 1000, at + pad, size, flag, pad, records))
+        at += pad + size
     data = tmp_path / "flags.data"
     _write(data, tuple(chunks))
     assert captures.samples(data).total() == sum(c.records for c in chunks) == 9

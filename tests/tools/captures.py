@@ -49,6 +49,26 @@ driver: {aux: 16KiB, mode: cpu}
 arms:
   - design: baremetal
 """
+MODES = """\
+schema_version: 1
+name: modes
+seed: 7
+replications: 1
+workload: {kind: recorded, path: streams/mix.spestream, repeat: 1}
+spe: {interval: 1024ops, jitter: on}
+driver: {aux: 16KiB, mode: task}
+switch: {every: 1ms, away: 100us}
+arms:
+  - {name: snapshot, design: baremetal, overrides: {driver.capture: snapshot}}
+  - {name: discard, design: baremetal, overrides: {driver.capture: discard}}
+  - name: slow
+    design: baremetal
+    overrides: {driver.reader: {kind: process}, parameters: {t_reader_wakeup: 2ms}}
+  - name: killed
+    design: v6
+    policies: {vmm: refuse_kill}
+    overrides: {host.memlock: 4KiB, vm.max_buffer: unlimited, driver.aux: 32KiB}
+"""
 Sample = tuple[int, int, int, int, int, int]
 """cpu, time, ip, addr, phys addr, weight."""
 
@@ -64,7 +84,7 @@ def run(folder: Path, text: str) -> Path:
     """The run directory of a scenario, its records kept."""
     source = folder / "scenario.yaml"
     source.write_text(text)
-    speskew("run", source, "-o", folder / "run", "--keep-records", "--no-report")
+    speskew("run", source, "-o", folder / "run", "--keep-records", "--no-report", "--no-band")
     return folder / "run"
 
 

@@ -39,6 +39,12 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a small ring: snapshot and discard mode, a slow reader, a destroyed VM."""
+    return captures.run(tmp_path_factory.mktemp("modes"), captures.MODES)
+
+
+@pytest.fixture(scope="module")
 def baremetal(recorded: Path) -> Path:
     """perf.data of the recorded run's baremetal arm."""
     return captures.export(recorded, "baremetal")
@@ -67,6 +73,23 @@ def test_perf_decodes_every_delivered_record(recorded: Path, arm: str) -> None:
         return
     assert len(found) > 500
     assert {sample[0] for sample in found} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("arm", "flags"), [("snapshot", {2}), ("discard", set()), ("slow", {0, 1}), ("killed", set())]
+)
+def test_modes_and_readers(modes: Path, arm: str, flags: set[int]) -> None:
+    """Snapshot keeps the ring's last records; a slow reader loses data and perf says so; nothing
+    comes of discard mode or of a VM that was destroyed at its first pin."""
+    rows = np.concatenate([v.aux for v in rerunning.rerun(modes, arm, 0).run.vcpus])
+    assert set(rows["flags"].tolist()) == flags
+    data = captures.export(modes, arm)
+    delivered = _delivered(modes, arm)
+    last = list(captures.expected(modes, arm))
+    assert captures.samples(data) == Counter(last[len(last) - delivered :])
+    assert (delivered > 0) == (arm in ("snapshot", "slow"))
+    assert (delivered < len(last)) == (arm == "snapshot")
+    _check_warnings(data, rows["flags"].tolist())
 
 
 def test_the_comparison_can_fail(recorded: Path, baremetal: Path) -> None:

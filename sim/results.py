@@ -6,7 +6,9 @@ profile is always counted, by static op and memory level.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,23 +52,49 @@ AUX_DT = np.dtype(
 """One AUX transaction (PERF_RECORD_AUX); offset and size in bytes of the endless AUX stream."""
 
 
+ROWS_IN_MEMORY = 1 << 20
+"""Records of a sink beyond these (24 MiB) go to a temporary file, so that memory stays flat."""
+
+
 class RecordSink:
     """Collects what samplers emit; keeps nothing unless asked to."""
 
-    __slots__ = ("_chunks", "keep")
+    __slots__ = ("_chunks", "_file", "_held", "_total", "keep")
 
     def __init__(self, keep: bool) -> None:
         self.keep = keep
         self._chunks: list[NDArray[np.int64]] = []
+        self._held = self._total = 0
+        self._file: IO[bytes] | None = None
 
     def add(self, rows: NDArray[np.int64]) -> None:
         """Rows of (op, t_select, t_write); the caller may reuse its buffer."""
         if self.keep and rows.shape[0]:
             self._chunks.append(rows.copy())
+            self._held += rows.shape[0]
+            if self._held >= ROWS_IN_MEMORY:
+                self._spill()
 
     def written(self) -> NDArray[np.int64]:
-        """All rows in the order of writing, shape [n, 3]."""
-        return np.concatenate(self._chunks) if self._chunks else np.empty((0, 3), np.int64)
+        """All rows in the order of writing, shape [n, 3]; mapped from a file if there are many."""
+        if self._file is None:
+            return np.concatenate(self._chunks) if self._chunks else np.empty((0, 3), np.int64)
+        self._spill()
+        self._file.flush()
+        return np.asarray(np.memmap(self._file, np.int64, "r", shape=(self._total, 3)))
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="speskew-")  # noqa: SIM115
+        for chunk in self._chunks:
+            self._file.write(np.ascontiguousarray(chunk).data)
+        self._chunks.clear()
+        self._total += self._held
+        self._held = 0
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 HIST_SUB_BITS = 4

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim import results
 from sim.results import (
     AUX_DT,
     HIST_SUB_BITS,
@@ -68,6 +71,20 @@ def test_the_sink_copies_and_keeps_the_order() -> None:
     sink.add(buffer)
     sink.add(buffer[:0])
     assert sink.written().tolist() == [[1, 10, 100], [2, 20, 200]]
+
+
+def test_many_rows_go_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit rows are mapped, not held; same rows, and they travel to other processes."""
+    monkeypatch.setattr(results, "ROWS_IN_MEMORY", 10)
+    rows = np.arange(3 * 47).reshape(-1, 3)
+    sink = RecordSink(keep=True)
+    for at in (0, 1, 4, 15, 16, 40, 47):
+        sink.add(rows[sink.written().shape[0] : at])
+    found = sink.written()
+    del sink
+    assert isinstance(found.base, np.memmap)
+    assert found.tolist() == rows.tolist()
+    assert pickle.loads(pickle.dumps(found)).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("keep", [True, False])

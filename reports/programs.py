@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sim.scenario.model import Arm
     from sim.workload.arrays import Stream
-    from sim.workload.spestream import Header, Symbol
+    from sim.workload.spestream import Header
 
 PAGE = 4096
 _KERNEL = np.uint64(1 << 63)
@@ -93,7 +93,7 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
     found = elf or path.with_name(name)
     own = None
     if elf is not None or _same_program(found, header):
-        own = _recorded(found, header, read_spestream(path).symbols if elf else ())
+        own = _recorded(found, header, path)
         user &= ~own.covers(stream.static_pc)
         if not user.any():
             return name, (own,)
@@ -119,10 +119,11 @@ def _same_program(path: Path, header: Header) -> bool:
     if not header.build_id or not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(4) == b"\x7fELF" and _build_id(path) == header.build_id
+        return file.read(4) == b"\x7fELF" and build_id_of(path) == header.build_id
 
 
-def _build_id(path: Path) -> str:
+def build_id_of(path: Path) -> str:
+    """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import NoteSection
@@ -140,10 +141,10 @@ def _build_id(path: Path) -> str:
     return ""
 
 
-def _recorded(path: Path, header: Header, symbols: Sequence[Symbol]) -> Program:
+def _recorded(path: Path, header: Header, stream: Path) -> Program:
     from elftools.elf.elffile import ELFFile
 
-    found = _build_id(path)
+    found = build_id_of(path)
     if found != header.build_id:
         raise ExportError(
             f"{path}: build id {found or 'none'}, but the recorded program's is"
@@ -151,18 +152,20 @@ def _recorded(path: Path, header: Header, symbols: Sequence[Symbol]) -> Program:
         )
     with path.open("rb") as file:
         elf = ELFFile(file)
-        segments = tuple(_loaded(elf, _bias(elf, symbols)))
+        segments = tuple(_loaded(elf, _bias(elf, stream)))
     return Program(path.resolve(), bytes.fromhex(found), segments)
 
 
-def _bias(elf: ELFFile, symbols: Sequence[Symbol]) -> int:
+def _bias(elf: ELFFile, stream: Path) -> int:
     """Where a position-independent program was loaded, from a symbol's two addresses."""
     if elf["e_type"] != "ET_DYN":
         return 0
     from elftools.elf.sections import SymbolTableSection
 
+    from sim.workload.spestream import read_spestream
+
     tables = [section for section in elf.iter_sections() if isinstance(section, SymbolTableSection)]
-    for table, symbol in product(tables, symbols):
+    for table, symbol in product(tables, read_spestream(stream).symbols):
         for entry in table.get_symbol_by_name(symbol.name) or ():
             bias = symbol.start - int(entry["st_value"])
             if bias >= 0 and bias % PAGE == 0:

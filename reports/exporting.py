@@ -109,3 +109,30 @@ def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool)
             rows = spetables.write(output, found, written)
     for name, path in spetables.paths(output).items():
         click.echo(f"{path}: {rows[name]:,} records", err=True)
+
+
+@export.command(epilog=table())
+@click.option("--arm", "arms", multiple=True, help="Which arm; may be repeated. [default: all]")
+@_output("trace.pftrace", "The file to write.")
+@_shared
+def perfetto(
+    run_dir: Path, arms: tuple[str, ...], replication: int, output: Path, force: bool
+) -> None:
+    """Write a replication as a Perfetto trace: open it at https://ui.perfetto.dev.
+
+    Tracks of each vCPU: what the CPU does, what the SPU samples, blackouts by cause, the interrupt
+    line, KVM's and the VMM's work, pinned memory; of the VM: locked memory and its limit.
+    """
+    from reports import outfile, perfettotrace, progress, rerunning
+
+    with _errors():
+        outfile.check(output, force=force)
+        chosen = arms or rerunning.arms_of(run_dir)
+        found = [_rerun(run_dir, arm, replication) for arm in chosen]
+        total = sum(len(vcpu.log) for one in found for vcpu in one.run.vcpus)
+        with outfile.whole(output) as file, progress.counted(total, "events") as written:
+            trace = perfettotrace.Trace(file)
+            for one in found:
+                trace.add(one, written)
+    click.echo(f"{len(found)} arms, replication {replication}", err=True)
+    click.echo(str(output), err=True)

@@ -16,8 +16,8 @@ import click
 
 from reports.capture_report import report_spe
 from reports.exitcodes import ExitCode, table
-from reports.importing import import_
 from reports.exporting import export
+from reports.importing import import_
 from reports.sizing import memlock
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 A recorded program is used itself if it is at hand: beside its stream (the shipped streams have
 theirs), or named by the user; its build id must be the recording's. For all code that no program
 covers, an ELF file is made: executed code where it was executed, with the stream's symbols. A
-synthetic stream has no instructions; its file holds one typical instruction per class. Made files
-lie in the cache under their build id, so that two exports of one stream name one file.
+synthetic stream or a profile has no instructions; its file holds one typical instruction per class.
+Made files lie in the cache under their build id, so that two exports of one stream name one file.
+Code at kernel addresses has no file.
 """
 
 from __future__ import annotations
@@ -83,10 +84,10 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
     user = stream.static_pc < _KERNEL
     if not isinstance(arm.settings.workload, Recorded):
         if elf is not None:
-            raise ExportError(f"{elf}: a synthetic stream has no program; leave --program out")
-        word = _TYPICAL[stream.static_class]
-        made = _made(stream, Code(stream.static_pc, word, stream.static_symbol), user, stream.name)
-        return stream.name, (made,)
+            raise ExportError(f"{elf}: only a recorded stream has a program; leave --program out")
+        name = _file_name(stream.name)
+        typical = Code(stream.static_pc, _TYPICAL[stream.static_class], stream.static_symbol)
+        return name, (_made(stream, typical, user, name),) if user.any() else ()
     path = stock_folder() / arm.settings.workload.path
     header = read_header(path)
     name = _file_name(header.program)

@@ -151,7 +151,7 @@ def test_the_program_may_be_given(alone: Path, tmp_path: Path) -> None:
 def test_a_synthetic_stream_takes_no_program(tmp_path: Path) -> None:
     """It has none."""
     arm = loader.load("synthetic").arms[0]
-    with pytest.raises(ExportError, match="a synthetic stream has no program"):
+    with pytest.raises(ExportError, match="only a recorded stream has a program"):
         programs.programs(arm, batch.stream_of(arm), STREAMS / "mix")
 
 

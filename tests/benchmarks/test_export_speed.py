@@ -1,0 +1,53 @@
+"""How fast `speskew export perf` writes, and that its memory does not grow with the records."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from reports import perfexport, rerunning
+from sim import batch
+from sim.scenario import loader
+
+pytestmark = pytest.mark.bench
+
+
+def _found(repeat: int) -> rerunning.Rerun:
+    scenario = loader.load("quickstart", (f"workload.repeat={repeat}",), replications=1)
+    arm = scenario.arms[0]
+    run = batch.rerun(arm, scenario.seed, 0)
+    return rerunning.Rerun(arm, scenario.seed, run, batch.stream_of(arm))
+
+
+def _write(found: rerunning.Rerun, path: Path) -> float:
+    """Seconds that writing took."""
+    began = time.perf_counter()
+    with path.open("wb") as file:
+        perfexport.write(file, found, perf_format="6.1", program=None)
+    return time.perf_counter() - began
+
+
+def test_a_million_records_a_second(tmp_path: Path) -> None:
+    """A recorded program's records, the re-run not counted."""
+    found = _found(112)
+    _write(found, tmp_path / "warm.data")
+    rate = found.total / _write(found, tmp_path / "perf.data")
+    print(f"\nexport perf: {found.total:,} records, {rate / 1e6:.2f} M/s (at least 1)")
+    assert found.total > 1_700_000
+
+
+def test_memory_is_flat(tmp_path: Path) -> None:
+    """Peak of Python's memory while writing, for few and for many records."""
+    peaks = []
+    for repeat in (20, 200):
+        found = _found(repeat)
+        _write(found, tmp_path / "warm.data")
+        tracemalloc.start()
+        _write(found, tmp_path / "perf.data")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    print(f"\nexport perf: peaks of {peaks[0] >> 20} and {peaks[1] >> 20} MiB (flat)")
+    assert peaks[1] < 1.2 * peaks[0]

@@ -212,10 +212,12 @@ class Hypervisor:
 
     def _trap(self) -> Process:
         """A trapped access; a stop that PMBIRQ has not reported yet is dealt with first, unless
-        PMBSR is only brought up to date by PMBIRQ (`pmbsr_sync: irq_only`): then it stays stale.
+        PMBSR is only brought up to date by PMBIRQ (`pmbsr_sync: irq_only`) and that is on its
+        way still: then it stays stale.
         """
         yield from self._spend(TimeCause.TRAP, self.vm.costs.trap * self._trapping)
-        if self._spu.pmbsr.s and self.vm.policies.pmbsr_sync == "every_exit":
+        seen = self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == "every_exit"
+        if self._spu.pmbsr.s and seen:
             yield from self._management_event()
         self._collect()
 

@@ -1,0 +1,183 @@
+"""The documentation: its commands run as they are printed."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from reports.cli import main
+from sim.workload.spestream import read_header
+from tests.sim import perf_file
+from tests.sim import trace_writers as write
+from tests.sim.spe_bytes import load, variable
+from tests.sim.test_import_drmemtrace import shipped
+from tests.sim.trace_writers import elf_file, executed
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+COMPILER = "aarch64-linux-gnu-gcc"
+RECORDING = (COMPILER, "qemu-aarch64", "gcc")
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("SPESKEW_INSTALLED") == "1", reason="the documentation is part of the checkout"
+)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in a language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def traces(folder: Path) -> None:
+    """What other tools left there: a drmemtrace, Tarmac text, an execlog and an ELF file."""
+    stream = shipped("threads.0")
+    ops = executed(stream, 200)
+    trace = folder / "drmemtrace.prog.4711.0815.dir" / "trace"
+    trace.mkdir(parents=True)
+    chunks = write.drmemtrace_chunks(ops)
+    (trace / "drmemtrace.prog.4711.1.trace.zip").write_bytes(write.zipped(chunks))
+    (folder / "fvp.tarmac.gz").write_bytes(gzip.compress("".join(write.fastmodel(ops)).encode()))
+    (folder / "prog.log").write_text("".join(write.execlog(ops)))
+    (folder / "prog-with-symbols").write_bytes(elf_file(stream.symbols, stream.build_id))
+
+
+def capture(folder: Path) -> None:
+    """What `perf record` left there: 400 loads at an interval of 4,096 with jitter."""
+    records = b"".join(variable(load(0x400100 + 4 * (k % 3), 1000 + 300 * k)) for k in range(400))
+    events = [
+        perf_file.time_conv(),
+        perf_file.INFO_V2,
+        perf_file.comm(42, b"prog"),
+        perf_file.aux(0, len(records), 0),
+        perf_file.auxtrace(records, 0),
+    ]
+    data = perf_file.perf_data(events, config=1 | 1 << 16, period=4096, command=[b"perf"])
+    (folder / "perf.data").write_bytes(data)
+
+
+def nothing(folder: Path) -> None:
+    """For pages that need nothing there, or leave nothing to look at."""
+
+
+BEFORE: dict[str, Callable[[Path], None]] = {
+    "how-to/record-your-own-program.md": traces,
+    "how-to/predict-your-workload.md": capture,
+}
+"""What a page supposes to be in the folder, by page."""
+
+
+def recorded_well(folder: Path) -> None:
+    """The streams that the text names, of the lengths that it names, and a report."""
+    ops = {path.stem: read_header(path).ops for path in folder.glob("*.spestream")}
+    assert ops.pop("prog") >= 500_000
+    assert ops.pop("part") == 50
+    assert set(ops) == {"traced", "fvp", "logged"}
+    assert len(set(ops.values())) == 1
+    assert (folder / "runs" / "mine" / "report.html").is_file()
+
+
+def compared_well(folder: Path) -> None:
+    """The tutorial's finding: the tight limit makes the one exit per replication it tells of."""
+    found = {name: (folder / "runs" / name / "summary.txt").read_text() for name in RUNS}
+    assert re.search(r"^v6 .* 4 MiB +0 ", found["walk"], re.MULTILINE)
+    assert re.search(r"^v6 .* 80 KiB +3 ", found["tight"], re.MULTILINE)
+    assert re.search(r"^v6 .* identical ", found["walk"], re.MULTILINE)
+
+
+def predicted_well(folder: Path) -> None:
+    """A report of the run."""
+    assert (folder / "runs" / "prog" / "report.html").is_file()
+
+
+RUNS = ("walk", "tight")
+AFTER: dict[str, Callable[[Path], None]] = {
+    "how-to/record-your-own-program.md": recorded_well,
+    "how-to/predict-your-workload.md": predicted_well,
+    "tutorial.md": compared_well,
+}
+"""What must hold afterwards, by page."""
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "speskew"
+    command.write_text(f"#!{sys.executable}\nfrom reports.cli import main\nmain()\n")
+    command.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        ["bash", "-c", "set -euo pipefail\n" + script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [str(page.relative_to(DOCS)) for page in PAGES[1:] if blocks(page, "sh")],
+)
+def test_commands_run(page: str, tmp_path: Path) -> None:
+    """Every `sh` block of a page, in order, in one folder."""
+    script = "\n".join(blocks(DOCS / page, "sh"))
+    missing = [tool for tool in RECORDING if shutil.which(tool) is None]
+    if missing and COMPILER in script:
+        assert not os.environ.get("CI"), f"missing: {missing}"
+        pytest.skip(f"missing: {missing}")
+    BEFORE.get(page, nothing)(tmp_path)
+    done = shell(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    AFTER.get(page, nothing)(tmp_path)
+
+
+def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+    """Control: a failure in the middle of a block, or before a pipe, fails the page."""
+    assert shell("speskew run no-such-scenario\ntrue\n", tmp_path).returncode == 2
+
+
+def parsed(line: str) -> int:
+    """Exit code of a printed command when only its name and options are looked at."""
+    words = shlex.split(line, comments=True)[1:]
+    at = words.index("--") if "--" in words else len(words)
+    return CliRunner().invoke(main, [*words[:at], "--help"]).exit_code
+
+
+def test_commands_of_the_readme_exist() -> None:
+    """Its runs take minutes, so only names and options are checked."""
+    lines = [line for block in blocks(PAGES[0], "sh") for line in block.splitlines()]
+    ours = [line for line in lines if line.startswith("speskew ")]
+    assert len(ours) >= 5
+    assert {line: parsed(line) for line in ours} == dict.fromkeys(ours, 0)
+
+
+@pytest.mark.parametrize("line", ["speskew walk x", "speskew run x --wrong", "speskew report --n"])
+def test_commands_that_do_not_exist_are_noticed(line: str) -> None:
+    """Control: an unknown command or option."""
+    assert parsed(line) == 2
+
+
+def test_options_of_imports_exist() -> None:
+    """Options that the how-to names exist, in the commands that it names."""
+    text = (DOCS / "how-to" / "record-your-own-program.md").read_text(encoding="utf-8")
+    for name in ("drmemtrace", "tarmac", "execlog"):
+        assert f"speskew import {name}" in text
+        shown = CliRunner().invoke(main, ["import", name, "--help"]).output
+        for option in ("--elf", "--skip", "--limit", "--force"):
+            assert option in shown
+            assert f"`{option}" in text

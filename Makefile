@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two pips in one environment would race
-.PHONY: help demo test lint format bench streams schema clean distclean FORCE
+.PHONY: help demo test lint format bench streams docs schema clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ bench: $(VENV)/.test ## timings and ratios, printed; one at a time
 
 streams: $(VENV)/.run ## record the shipped instruction streams again (needs qemu-user and an AArch64 compiler)
 	$(MAKE) -C scenarios/streams
+
+docs: $(VENV)/.run ## write the reference pages of docs/ from the code
+	$(PY) -m reports.reference docs/reference
 
 schema: $(VENV)/.run ## write the scenarios' JSON Schema for editors
 	$(SPESKEW) schema > $(SCHEMA).new || { rm -f $(SCHEMA).new; exit 1; }

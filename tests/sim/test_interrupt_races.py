@@ -28,7 +28,7 @@ WORKLOAD = Synthetic(
     phases=(
         Phase(
             name="loop", length=100, iterations=8_000, cpi_millis=1000,
-            latency=ConstantLatency(kind="constant", value="2000cycles"),
+            latency=ConstantLatency.model_validate({"kind": "constant", "value": "2000cycles"}),
         ),
     ),
 )  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_trap_that_overtakes_the_interrupt_reads_a_stale_pmbsr(engine: str) ->
     buffer that start() has opened: an empty transaction that carries the old one's COLLISION, and
     another window at the cost of one more handler.
     """
-    late = {"away_ticks": TICKS, "irq_latency": (3 * FLIGHT,)}
+    late: dict[str, Any] = {"away_ticks": TICKS, "irq_latency": (3 * FLIGHT,)}
     vcpu, sequence = _run(_spec("v6", "irq_only", **late), engine)
     synced, calm = _run(_spec("v6", **late), engine)
     assert calm[:4] == ["FULL", "SWITCH", "RUN", "FULL"]

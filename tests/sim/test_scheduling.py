@@ -182,12 +182,15 @@ def test_baremetal_makes_no_exits() -> None:
 def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
     """2019: S = 1 is noticed at the next natural exit; until then all ops are lost."""
     loop = LOOP | {"iterations": 100_000}
-    keys = {"vm": {"exits": "heavy"}, "workload": {"kind": "synthetic", "phases": [loop]}}
-    small = {"aux": Geometry(2 * PAGE, PAGE, PAGE)}
+    keys: dict[str, Any] = {
+        "vm": {"exits": "heavy"},
+        "workload": {"kind": "synthetic", "phases": [loop]},
+    }
+    small = Geometry(2 * PAGE, PAGE, PAGE)
     waiting, stream = _built("v6", {"interrupt": "next_exit"}, **keys)
     forced, _ = _built("v6", **keys)
-    vcpu = _vcpu(replace(waiting, **small), stream, engine)
-    other = _vcpu(replace(forced, **small), stream, engine)
+    vcpu = _vcpu(replace(waiting, aux=small), stream, engine)
+    other = _vcpu(replace(forced, aux=small), stream, engine)
     lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT]
     mean = lost / vcpu.stops
     gap_ops = 3e9 / 15_000  # ops between two exits at CPI 1: exponential, so this is the mean wait
@@ -237,7 +240,7 @@ def test_exclude_kernel_takes_kernel_ops_out_of_the_population(design: str, engi
 
 
 def test_kernel_ops_lost_with_interrupts_masked_count_only_if_profiled() -> None:
-    """A full buffer in masked kernel code: irq_masked is loss only where EL1 is in the population."""
+    """A full buffer in masked kernel code is loss only where EL1 is in the population."""
     lost = {}
     for exclude in (True, False):
         spec, stream = _built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})

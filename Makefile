@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two pips in one environment would race
-.PHONY: help demo test lint format bench streams docs schema clean distclean FORCE
+.PHONY: help demo test lint format bench streams check baselines docs schema clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,17 @@ streams: $(VENV)/.run ## record the shipped instruction streams again (needs qem
 
 docs: $(VENV)/.run ## write the reference pages of docs/ from the code
 	$(PY) -m reports.reference docs/reference
+
+check: $(VENV)/.run ## every stock scenario against its baseline: has a simulated number changed?
+	@for file in scenarios/baselines/*.json; do \
+		name=$$(basename "$$file" .json); \
+		$(SPESKEW) check "$$name" --replications baseline -j 2 -q || exit; \
+	done
+
+baselines: $(VENV)/.run ## accept changed numbers: prints old → new, which belongs in the changelog
+	@for file in scenarios/*.yaml; do \
+		$(SPESKEW) baseline update "$$(basename "$$file" .yaml)" -j 2 -q || exit; \
+	done
 
 schema: $(VENV)/.run ## write the scenarios' JSON Schema for editors
 	$(SPESKEW) schema > $(SCHEMA).new || { rm -f $(SCHEMA).new; exit 1; }

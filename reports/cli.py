@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from reports.capture_report import report_spe
+from reports.checkcommands import baseline, check
 from reports.exitcodes import ExitCode, table
 from reports.exporting import export
 from reports.importing import import_
@@ -49,9 +50,8 @@ def main() -> None:
     """
 
 
-main.add_command(memlock)
-main.add_command(import_)
-main.add_command(export)
+for command in (memlock, check, baseline, import_, export):
+    main.add_command(command)
 
 
 def fail(code: ExitCode, message: str) -> NoReturn:

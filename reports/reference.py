@@ -118,9 +118,16 @@ def _sections(properties: Schema, key: str, definitions: Schema) -> Iterator[tup
         if name == "parameters":
             path, inner = f"{path}.NAME", rule["additionalProperties"]["anyOf"][1]
         for target in _targets(inner):
-            kind = definitions[target]["properties"].get("kind", {}).get("const")
-            yield (f"{path}, kind: {kind}" if kind else path), path, target
+            yield _titled(path, definitions[target]["properties"]), path, target
             yield from _sections(definitions[target]["properties"], path, definitions)
+
+
+def _titled(path: str, properties: Schema) -> str:
+    """The path, and the value of the key that says which of several mappings it is."""
+    for key in ("kind", "test"):
+        if value := properties.get(key, {}).get("const"):
+            return f"{path}, {key}: {value}"
+    return path
 
 
 def _targets(rule: Schema) -> Iterator[str]:
@@ -138,6 +145,8 @@ def _type(rule: Schema, titles: dict[str, str]) -> str:
     """What may be written: a link to a mapping's section, choices, or a kind of value."""
     if "items" in rule:
         named = [*_targets(rule["items"])]
+        if not named:
+            return "list"
         return "list of " + (_link(named[0], titles) if named[0] in titles else "[arms](#an-arm)")
     parts = [_link(name, titles) for name in _targets(rule)]
     for branch in [rule, *rule.get("oneOf", [])]:

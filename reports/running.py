@@ -16,7 +16,7 @@ from reports import progress, result, rundir, summary
 if TYPE_CHECKING:
     from reports.csvdata import Table
     from reports.timeline import Timeline
-    from sim.batch import ArmResult
+    from sim.batch import ArmResult, Execute
     from sim.scenario.model import Scenario
 
 
@@ -57,7 +57,7 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     rundir.check_target(target, force=options.force)
     log = rundir.Log()
     log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
-    arms, interrupted = _simulate(scenario, options, log)
+    scenario, arms, interrupted = _settled(scenario, options, log)
     described = result.build(scenario, arms, interrupted=interrupted)
     timelines = {} if interrupted else _timelines(scenario, arms, options, log)
     tables = datasets.collect(scenario, arms, described, timelines)
@@ -89,8 +89,27 @@ def _timelines(
     return out
 
 
-def _simulate(
+def _settled(
     scenario: Scenario, options: Options, log: rundir.Log
+) -> tuple[Scenario, tuple[ArmResult, ...], bool]:
+    """The scenario with the replications that `until` made it take, its arms, and whether Ctrl-C
+    came first.
+    """
+    from reports import replicating
+
+    with replicating.memo(options.jobs) as execute:
+        while True:
+            arms, interrupted = _simulate(scenario, options, log, execute)
+            if interrupted or scenario.until is None:
+                return scenario, arms, interrupted
+            more = replicating.further(scenario, result.build(scenario, arms, interrupted=False))
+            if more is None:
+                return scenario, arms, interrupted
+            scenario = more
+
+
+def _simulate(
+    scenario: Scenario, options: Options, log: rundir.Log, execute: Execute
 ) -> tuple[tuple[ArmResult, ...], bool]:
     """Finished arms, and whether Ctrl-C came before all of them were."""
     from sim import batch
@@ -103,7 +122,7 @@ def _simulate(
             for arm in batch.run_arms(
                 scenario,
                 engine=options.engine,
-                jobs=options.jobs,
+                execute=execute,
                 keep_records=options.keep_records,
                 band=options.band,
                 progress=callback,

@@ -6,12 +6,15 @@ changes nothing; results are reduced in replication order from integers.
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,8 @@ from sim.workload.arrays import Stream
 I64 = NDArray[np.int64]
 FIRST_TID = 1000
 """Thread number of the first vCPU's task (as in `sim.machine`)."""
+T = TypeVar("T")
+Results = Iterator[tuple[int, T]]
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)"""
 
@@ -107,7 +112,9 @@ class ArmResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
+class Unit:
+    """One replication of one arm: all that its result depends on, and what is kept of it."""
+
     arm: Arm
     seed: int
     replication: int
@@ -116,38 +123,45 @@ class _Unit:
     ends: tuple[int, ...] = ()
     keep_log: bool = False
 
+    @property
+    def key(self) -> str:
+        """Hash of everything in it: equal keys, equal results."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+Execute = Callable[[Sequence[Unit]], Iterator[tuple[int, RunResult]]]
+"""execute(units): (index of the unit, its result) in any order, each once."""
+
 
 def run(
     scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    band: bool = False, progress: Progress | None = None,
+    band: bool = False, progress: Progress | None = None, execute: Execute | None = None,
 ) -> tuple[ArmResult, ...]:  # fmt: skip
     """Run every arm and replication; raises LawBrokenError if a conservation law breaks."""
     return tuple(
         run_arms(
             scenario, engine=engine, jobs=jobs, keep_records=keep_records, band=band,
-            progress=progress,
+            progress=progress, execute=execute,
         )
     )  # fmt: skip
 
 
 def run_arms(
     scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    band: bool = False, progress: Progress | None = None,
+    band: bool = False, progress: Progress | None = None, execute: Execute | None = None,
 ) -> Iterator[ArmResult]:  # fmt: skip
     """Like `run`, yielding each arm when all of its replications are there.
 
-    With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times.
+    With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times. `execute`
+    runs the units in place of `jobs` processes.
     """
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
         _stream(arm.settings)
-    pool = _pool(jobs)
-    batch = _Batch(scenario, engine, keep_records, band, pool, progress)
-    try:
+    with pooled(jobs if execute is None else 1) as pool:
+        run_units = execute or partial(results, pool)
+        batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
         for arm in scenario.arms:
             yield batch.arm(arm)
-    finally:
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Batch:
@@ -155,10 +169,10 @@ class _Batch:
 
     def __init__(
         self, scenario: Scenario, engine: str, keep_records: bool, band: bool,
-        pool: ProcessPoolExecutor | None, progress: Progress | None,
+        execute: Execute, progress: Progress | None,
     ) -> None:  # fmt: skip
         self._scenario, self._engine, self._keep = scenario, engine, keep_records
-        self._band, self._pool, self._progress = band, pool, progress
+        self._band, self._execute, self._progress = band, execute, progress
         self._done = 0
         self._total = sum(self._units_of(arm) for arm in scenario.arms)
 
@@ -190,13 +204,13 @@ class _Batch:
             band=band,
         )
 
-    def _unit(self, arm: Arm, replication: int, ends: tuple[int, ...] = ()) -> _Unit:
-        return _Unit(arm, self._scenario.seed, replication, self._engine, self._keep, ends)
+    def _unit(self, arm: Arm, replication: int, ends: tuple[int, ...] = ()) -> Unit:
+        return Unit(arm, self._scenario.seed, replication, self._engine, self._keep, ends)
 
-    def _run(self, units: Sequence[_Unit], label: str, *, counted: bool = True) -> _Runs:
+    def _run(self, units: Sequence[Unit], label: str, *, counted: bool = True) -> _Runs:
         """Results in the order of `units`; `counted` units are part of the announced total."""
         runs: dict[int, RunResult] = {}
-        for finished, (index, result) in zip(count(1), _results(self._pool, units), strict=False):
+        for finished, (index, result) in zip(count(1), self._execute(units), strict=False):
             runs[index] = result
             self._done += counted
             if self._progress is not None:
@@ -263,28 +277,41 @@ def _restarting_like(base: Arm, arm: Arm) -> Settings:
     return base.settings.model_copy(update={"spe": spe})
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor | None:
+@contextmanager
+def pooled(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
+    """A pool of processes; None for one job, which runs here."""
     if jobs <= 1:
-        return None
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        yield None
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _results(
-    pool: ProcessPoolExecutor | None, units: Sequence[_Unit]
-) -> Iterator[tuple[int, RunResult]]:
+def results(pool: ProcessPoolExecutor | None, units: Sequence[Unit]) -> Results[RunResult]:
     """(index of the unit, its result), in the order of finishing."""
+    return apply(pool, run_unit, units)
+
+
+def apply(
+    pool: ProcessPoolExecutor | None, work: Callable[[Unit], T], units: Sequence[Unit]
+) -> Results[T]:
+    """(index of the unit, what `work` makes of it), in the order of finishing."""
     if pool is None:
         for index, unit in enumerate(units):
-            yield index, _run_unit(unit)
+            yield index, work(unit)
         return
-    futures: dict[Future[RunResult], int] = {
-        pool.submit(_run_unit, unit): index for index, unit in enumerate(units)
+    futures: dict[Future[T], int] = {
+        pool.submit(work, unit): index for index, unit in enumerate(units)
     }
     for future in as_completed(futures):
         yield futures[future], future.result()
 
 
-def _run_unit(unit: _Unit) -> RunResult:
+def run_unit(unit: Unit) -> RunResult:
+    """Simulate one unit."""
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
     run = Run(
@@ -295,7 +322,7 @@ def _run_unit(unit: _Unit) -> RunResult:
 
 def traced(arm: Arm, seed: int, replication: int, engine: str = "fast") -> RunResult:
     """One replication again, with its log; equal to the first time in everything else."""
-    return _run_unit(_Unit(arm, seed, replication, engine, keep_records=False, keep_log=True))
+    return run_unit(Unit(arm, seed, replication, engine, keep_records=False, keep_log=True))
 
 
 @lru_cache(maxsize=16)
@@ -366,4 +393,4 @@ def stream_of(arm: Arm) -> Stream:
 
 def rerun(arm: Arm, seed: int, replication: int) -> RunResult:
     """One replication once more, with its records, AUX transactions and log kept."""
-    return _run_unit(_Unit(arm, seed, replication, "fast", keep_records=True, keep_log=True))
+    return run_unit(Unit(arm, seed, replication, "fast", keep_records=True, keep_log=True))

@@ -44,6 +44,7 @@ def dump(scenario: Scenario) -> str:
         "replications": scenario.replications,
         **shared,
         "arms": [_arm(arm, shared) for arm in scenario.arms],
+        **_claims(scenario),
     }
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
@@ -53,6 +54,22 @@ def dump(scenario: Scenario) -> str:
     out = StringIO()
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def _claims(scenario: Scenario) -> dict[str, Any]:
+    """Checks and cells, as far as there are any."""
+    made = {
+        "until": None if scenario.until is None else _given(scenario.until),
+        "checks": [_given(check) for check in scenario.checks],
+        "matrix": scenario.matrix,
+        "cases": list(scenario.cases),
+    }
+    return {key: value for key, value in made.items() if value}
+
+
+def _given(model: BaseModel) -> dict[str, Any]:
+    """A model's keys without those that are not set; its discriminator stays."""
+    return {key: value for key, value in plain(model).items() if value not in (None, "")}
 
 
 def _shared(scenario: Scenario) -> dict[str, Any]:

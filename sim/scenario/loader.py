@@ -38,7 +38,10 @@ from sim.scenario.parameters import problem_with
 
 __all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock_folder"]
 
-_SCENARIO_KEYS = ("schema_version", "name", "question", "seed", "replications", "extends", "arms")
+_SCENARIO_KEYS = (
+    "schema_version", "name", "question", "seed", "replications", "until", "extends", "arms",
+    "checks", "matrix", "cases",
+)  # fmt: skip
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
 M = TypeVar("M", bound=BaseModel)
@@ -230,6 +233,8 @@ class _Resolver:
         self._names_unique(items)
         own = {k: v.plain() for k, v in top.value.items() if k in _SCENARIO_KEYS}
         own.pop("extends", None)
+        if len(arms) != len(items):  # what checks say of an arm that is wrong would mislead
+            own = {k: v for k, v in own.items() if k not in ("checks", "until")}
         own = {"name": self._stem} | own | {"arms": arms or [_PLACEHOLDER]}
         found = self._validated(Scenario, own, top)
         refuse_if_any(self._problems)

@@ -79,8 +79,11 @@ def _incoherent(entry: Any, item: Item) -> Iterator[Problem]:
 
 
 def _mark_of(item: Item, path: list[str]) -> Mark | None:
-    for key in path:
-        found = item.get(key)
+    for number, key in enumerate(path):
+        if isinstance(item.value, list) and key.isdigit() and int(key) < len(item.value):
+            item = item.value[int(key)]
+            continue
+        found = item.get(key) or item.get(".".join(path[number:]))
         if found is None:
             return None
         item = found
@@ -93,14 +96,15 @@ def _problem(entry: Any, model: type[BaseModel], item: Item, prefix: str) -> Pro
     kind, got, context = entry["type"], entry["input"], entry.get("ctx", {})
     if kind == "extra_forbidden":
         return unknown(key_mark, dotted, list(_fields_at(model, tuple(entry["loc"])[:-1])))
+    tag = str(context.get("discriminator", "kind")).strip("'")
     if kind == "union_tag_invalid":
-        at = _mark_of(_item_at(item, names), ["kind"])
+        at = _mark_of(_item_at(item, names), [tag])
         message = suggest(context["tag"], _choices(context["expected_tags"]))
-        return problem(at or mark, f"{dotted}.kind: {message}")
+        return problem(at or mark, f"{dotted}.{tag}: {message}")
     if kind == "union_tag_not_found":
         if not isinstance(got, dict):
-            return problem(mark, f"{dotted}: must be a mapping with a kind; got {shown(got)}")
-        return problem(key_mark, f"{dotted}.kind: is missing; it says what {dotted} is")
+            return problem(mark, f"{dotted}: must be a mapping with a {tag}; got {shown(got)}")
+        return problem(key_mark, f"{dotted}.{tag}: is missing; it says what {dotted} is")
     message = _said(kind, got, context) or str(entry["msg"]).removeprefix("Value error, ")
     return problem(mark, f"{dotted}: {message}" if dotted else message)
 
@@ -192,7 +196,7 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
 
 
 def _kind_of(model: Any) -> object:
-    field = model.model_fields.get("kind")
+    field = model.model_fields.get("kind") or model.model_fields.get("test")
     return next(iter(get_args(field.annotation)), None) if field else None
 
 

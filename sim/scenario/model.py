@@ -26,8 +26,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sim import units
+from sim.scenario import checks as checking
+from sim.scenario import matrix as expansion
+from sim.scenario.checks import Check, Until
 from sim.scenario.designs import DESIGNS as DESIGNS
 from sim.scenario.designs import Policies as Policies
+from sim.scenario.matrix import Cases, Matrix
 from sim.scenario.strict import Strict as Strict
 
 
@@ -708,4 +712,30 @@ class Scenario(Strict):
     question: str = Field(default="", max_length=1000)
     seed: int = Field(default=20260101, ge=0, lt=1 << 64)
     replications: int = Field(default=10, ge=1, le=100_000)
+    until: Until | None = Field(
+        default=None, description="replicate further until an interval is narrow enough"
+    )
     arms: tuple[Arm, ...] = Field(min_length=1, max_length=1000, strict=False)
+    checks: tuple[Check, ...] = Field(
+        default=(), max_length=1000, strict=False, description="what `speskew check` decides"
+    )
+    matrix: Matrix = Field(
+        default_factory=dict,
+        description="dotted setting: list of values; `speskew sweep` runs every combination; "
+        "exclude: combinations to leave out, include: further ones",
+    )
+    cases: Cases = Field(
+        default=(), strict=False, description="dotted settings that vary together, cell by cell"
+    )
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Scenario:
+        arms = tuple(arm.name for arm in self.arms)
+        found = (
+            *checking.problems(self.checks, self.until, self.replications, arms),
+            *expansion.problems(self.matrix, self.cases),
+        )
+        if found:
+            text = "; ".join(f"{keys[0]}: {why}" for keys, why in found)
+            raise PydanticCustomError("incoherent", "{text}", {"text": text, "found": found})
+        return self

@@ -18,6 +18,8 @@ Schema = dict[str, Any]
 _TEMPLATE = "#/definitions/{model}"
 _UNION_MEMBERS = ("ConstantTime", "CoreLatency")
 """Models whose `kind` has a default that a file must still spell out."""
+_CLAIMS = ("Equivalence", "Bound", "NoWorseThan", "Exact", "Distribution", "Until")
+"""Models that only a scenario's own keys refer to."""
 
 
 def schema() -> Schema:
@@ -33,10 +35,12 @@ def schema() -> Schema:
         "Overrides": _overrides(settings["properties"], policies["properties"], definitions),
         "Arm": _arm(),
     }
+    own = _own()
+    definitions |= own.pop("$defs")
     body: Schema = {
         "type": "object",
         "additionalProperties": False,
-        "properties": _own() | settings["properties"],
+        "properties": own["properties"] | settings["properties"],
         "anyOf": [{"required": ["workload", "arms"]}, {"required": ["extends"]}],
         "definitions": definitions,
     }
@@ -56,12 +60,15 @@ def _parameters(settings: Schema, definitions: Schema) -> Schema:
 
 def _own() -> Schema:
     """The keys of a file that are no settings."""
-    fields = dict(Scenario.model_json_schema()["properties"])
-    del fields["arms"]
-    return fields | {
+    whole = Scenario.model_json_schema(ref_template=_TEMPLATE)
+    fields = dict(whole["properties"])
+    arms = {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/Arm"}}
+    fields |= {
         "extends": {"type": "string", "description": "a scenario file to merge over"},
-        "arms": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/Arm"}},
+        "arms": arms,
     }
+    claims = {name: whole["$defs"][name] for name in _CLAIMS}
+    return {"properties": fields, "$defs": claims}
 
 
 def _arm() -> Schema:

@@ -1,0 +1,123 @@
+"""Metrics by dotted name, as `result.json` has them; nothing here knows a particular metric.
+
+`arms.<name>.<path>` leads to a metric (mean, ci95, n, unit), to a plain number, or to a branch.
+Arm names may hold dots. What a result does not have is an error that names the nearest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis.checks import Estimate, from_metric
+
+_METRIC = {"mean", "ci95", "n", "unit"}
+_NOT_COUNTERS = ("setup", "replications")
+"""Branches of an arm whose numbers are settings, or are told elsewhere."""
+
+
+class UnknownMetricError(ValueError):
+    """No such metric in a result."""
+
+
+def is_metric(node: object) -> bool:
+    """True for a mean with its interval."""
+    return isinstance(node, Mapping) and node.keys() >= _METRIC
+
+
+def find(result: Mapping[str, Any], name: str) -> Any:
+    """What a dotted name leads to; raises UnknownMetricError."""
+    if name == "arms":
+        return result["arms"]
+    arms = result["arms"]
+    named = [arm for arm in arms if f"{name}.".startswith(f"arms.{arm}.")]
+    if not named:
+        raise UnknownMetricError(_unknown(name, [f"arms.{arm}" for arm in arms]))
+    arm = max(named, key=len)
+    node = arms[arm]
+    rest = name[len(f"arms.{arm}.") :]
+    for step in rest.split(".") if rest else ():
+        if not isinstance(node, Mapping) or step not in node:
+            known = [f"arms.{arm}.{path}" for path, _ in leaves(arms[arm])]
+            raise UnknownMetricError(_unknown(name, known))
+        node = node[step]
+    return node
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 3, 0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:5])}…"
+    return f"{name}: no such metric in this result; {hint}"
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every metric and plain number below a branch, lists left out."""
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        if is_metric(value) or isinstance(value, (int, float)):
+            yield path, value
+        elif isinstance(value, Mapping) and path not in _NOT_COUNTERS:
+            yield from leaves(value, f"{path}.")
+
+
+def metric(result: Mapping[str, Any], name: str) -> Estimate:
+    """The estimate behind a metric; raises UnknownMetricError if the name leads elsewhere."""
+    node = find(result, name)
+    if not is_metric(node):
+        plain = isinstance(node, (int, float))
+        what = "a plain number: use test: exact" if plain else "no metric but a branch"
+        raise UnknownMetricError(f"{name} is {what}")
+    return estimate(node)
+
+
+def estimate(node: Mapping[str, Any]) -> Estimate:
+    """The estimate behind a metric of a result or baseline."""
+    ci = node["ci95"]
+    ends = (ci[0], ci[1]) if isinstance(ci, list) else ci
+    return from_metric(node["mean"], ends, node["n"], node["unit"])
+
+
+def number(result: Mapping[str, Any], name: str) -> tuple[float | None, str]:
+    """A plain number or the mean of a metric, and its unit (empty for a plain number)."""
+    node = find(result, name)
+    if is_metric(node):
+        return node["mean"], node["unit"]
+    if node is None or (isinstance(node, (int, float)) and not isinstance(node, bool)):
+        return node, ""
+    raise UnknownMetricError(f"{name} is no number; name one below it")
+
+
+def metrics(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every metric of every arm by dotted name."""
+    return {
+        f"arms.{arm}.{path}": value
+        for arm, branch in result["arms"].items()
+        for path, value in leaves(branch)
+        if is_metric(value)
+    }
+
+
+def counters(result: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Every integer that is counted per replication, by dotted name: [replications] each.
+
+    A name is the arm's total in `result.json` (`arms.v6.ledger.ops.profiled`); what is measured
+    once per replication stands below `arms.<name>.each`.
+    """
+    found: dict[str, list[int]] = {}
+    for arm, branch in result["arms"].items():
+        each = branch["replications"]
+        for number, replication in enumerate(each):
+            for path, value in _integers(replication):
+                row = found.setdefault(f"arms.{arm}.{path}", [0] * len(each))
+                row[number] = value
+    return found
+
+
+def _integers(replication: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for path, value in leaves(replication["ledger"]):
+        yield f"ledger.{path}", value
+    for path, value in leaves(replication["metrics"]):
+        if isinstance(value, int):
+            yield f"each.{path}", value
+    yield "each.ended_at_op", min(replication["ended_at_op"])

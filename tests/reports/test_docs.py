@@ -1,4 +1,4 @@
-"""The documentation: its commands run as they are printed."""
+"""The documentation: its commands run as they are printed, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -181,3 +181,22 @@ def test_options_of_imports_exist() -> None:
         for option in ("--elf", "--skip", "--limit", "--force"):
             assert option in shown
             assert f"`{option}" in text
+
+
+def anchor(heading: str) -> str:
+    """What a heading is called in a link, as forges do it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file, and a heading of it if it says one."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, heading = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), target
+        headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M) if heading else []
+        assert not heading or heading in map(anchor, headings), target

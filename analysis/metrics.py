@@ -16,6 +16,9 @@ from analysis.profiles import VIEWS
 from sim.columns import ENTRIES, Column
 
 METRIC_KEYS = {"mean", "ci95", "n", "unit"}
+BACKINGS = (
+    "none", "whole_vm", "on_enable", "on_first_fault", "bounce_buffer", "guest_memfd",
+)  # fmt: skip
 STATUSES = ("PASS", "FAIL", "UNDECIDED", "SKIP")
 
 
@@ -29,11 +32,13 @@ def _i(name: str, unit: str, meaning: str) -> Column:
 
 _SETUP = (
     Column("setup.virtual", "bool", "", "the arm runs in a VM"),
-    Column("setup.backing", "string", "", "what keeps the buffer mapped", ("none", "on_enable")),
+    Column("setup.backing", "string", "", "what keeps the buffer mapped", BACKINGS),
     _i("setup.clock_hz", "Hz", "core clock; a tick is 1/64 cycle of it"),
     _i("setup.vcpus", "", "vCPUs, or CPUs on baremetal"),
     Column("setup.stream", "string", "", "instruction stream"),
-    Column("setup.stream_kind", "string", "", "how it was made", ("recorded", "synthetic")),
+    Column(
+        "setup.stream_kind", "string", "", "how it was made", ("profile", "recorded", "synthetic")
+    ),
     _i("setup.stream_ops", "ops", "length of the stream, per vCPU"),
     _i("setup.interval_ops", "ops", "attr.sample_period, before rounding"),
     Column("setup.jitter", "string", "", "PMSIRR.RND and FEAT_SPE_ERnd", ("off", "on", "ernd")),

@@ -97,7 +97,7 @@ SOURCES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
 
 
 def as_table(rows: Rows) -> str:
-    """Name, then the rest of each object on the same line; nested objects are left to JSON."""
+    """Name, then the rest of each object on the same line; the long parts are left to JSON."""
     if not rows:
         return ""
     width = max(len(str(row["name"])) for row in rows)
@@ -107,7 +107,7 @@ def as_table(rows: Rows) -> str:
 def _rest(row: dict[str, Any]) -> str:
     parts = []
     for key, value in row.items():
-        if key == "name" or isinstance(value, dict) or not value:
+        if key in ("name", "questions") or isinstance(value, dict) or not value:
             continue
         parts.append(", ".join(value) if isinstance(value, list) else str(value))
     return printable("; ".join(parts))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from analysis.metrics import BACKINGS
 from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.designs import DESIGNS
+from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Phase, Settings, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
@@ -70,6 +71,11 @@ def test_every_preset_has_its_words() -> None:
     assert all(design.what and design.source for design in DESIGNS.values())
     for name in ("v6", "v6-lazy-unpin", "v7-guest-memfd", "bounce-buffer", "first-fault"):
         assert DESIGNS[name].questions, name
+
+
+def test_the_dictionary_knows_every_backing() -> None:
+    """`setup.backing` of result.json says all that a policy can be."""
+    assert get_args(Policies.model_fields["backing"].annotation) == BACKINGS
 
 
 def test_no_two_presets_are_the_same_machine() -> None:

@@ -26,6 +26,7 @@ from sim import draws
 from sim.ledger import LawBrokenError
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
+from sim.linux.reader import ReaderSpec
 from sim.machine import Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
@@ -52,11 +53,13 @@ def _m(name: str, module: str, old: str, new: str = "pass") -> Mutant:
 
 
 KERNEL, FAST, SPU = "sim.spe.kernel", "sim.spe.fast", "sim.spe.spu"
+READER = "sim.linux.reader"
 CPU, GIC, ENGINE, HOST = "sim.cpu", "sim.gic", "sim.engine", "sim.host"
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
 SHARED = {
     CPU: "Cpu", GIC: "Gic", ENGINE: "Engine", HOST: "Host", AUX: "AuxRing", DRIVER: "SpeEvent",
+    READER: "Reader",
     HYP: "Hypervisor", MEMLOCK: "Account", TABLES: "Stage2",
 }  # fmt: skip
 """Modules that both engines run, and the class of each that the machine is built from."""
@@ -163,24 +166,69 @@ MUTANTS = [
        "yield from self._disable_and_drain()\n"),
     _m("reference: discarded by mode not counted", SPU, "ledger.discarded_by_mode += 1"),
     _m("overwritten not counted", AUX, "self.delivery.overwritten += beyond"),
-    _m("an abort is not fatal", DRIVER,
-       "status.ec != EC_BUFFER or status.mss != BSC_FULL", "False"),
+    _m("discarded records counted as written", FAST,
+       "selections.discarded_by_mode, selections.written = selections.written, 0"),
+    _m("discard mode fills the buffer", FAST, "FOREVER if self._settings.discard else value",
+       "value"),
+    _m("discard mode translates", SPU, "if self._config.discard:", "if False:"),
+    _m("unread records of a destroyed VM vanish", AUX,
+       "self.delivery.unread_at_end += self._copying"),
+    _m("a wake-up at the end of a transaction is lost", AUX,
+       "self._hold(size // self.geometry.record)\n        self._note_wakeup()",
+       "self._hold(size // self.geometry.record)"),
+    _m("truncation wakes nobody", AUX, "if flags & AuxFlag.TRUNCATED:", "if False:"),
+    _m("the tail moves when the copy begins", AUX, "self._copied_to = self.head",
+       "self._copied_to = self.tail = self.head"),
+    _m("a snapshot window crosses the middle", AUX,
+       "limit = half if start < half else geometry.size", "limit = geometry.size"),
+    _m("a snapshot is not flagged", AUX, "flags |= AuxFlag.OVERWRITE"),
+    _m("truncation does not disable", DRIVER,
+       "if flags & AuxFlag.TRUNCATED:\n            self._pending_disable = True", "pass"),
+    _m("the scheduler starts an event that is off", DRIVER, "if self.refused or self.off:",
+       "if self.refused:"),
+    _m("irq_work does not stop", DRIVER,
+       "self.off = self.disabled = True\n            yield from self.stop()",
+       "self.off = self.disabled = True"),
+    _m("the other CPU's reader enables nothing", READER, "self._cpu.enable_event()"),
+    _m("the reader runs where it should not", READER, "if self._spec.same_cpu:", "if False:"),
+    _m("the reader on the task's CPU leaves the event off", CPU,
+       "self.reader.enable_ticks)\n            self.event.off = False",
+       "self.reader.enable_ticks)"),
+    _m("the reader does not stop the task's event", CPU, "if self.plan.per_task:", "if False:"),
+    _m("slices begin when the event has started", CPU,
+       "self._begin_slice()\n        yield from self.event.start()",
+       "yield from self.event.start()\n        self._begin_slice()"),
+    _m("the guard forgets nothing", CPU, "0 if progress else self._idle_slices + 1",
+       "self._idle_slices + 1"),
+    _m("an idle CPU is a busy one", CPU, "if not self.plan.halted:", "if True:"),
+    _m("a halted vCPU wakes at once", CPU, "wake = self.plan.wake_ticks", "wake = 0"),
+    _m("an interrupt too close is recalled", GIC, "if left < self._retract:", "if False:"),
+    _m("a stale PMBSR is never read", HYP,
+       "self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == \"every_exit\"", "True"),
+    _m("discard mode pins", HYP, "if self.pmblimitr.discard:", "if False:"),
+    _m("after an abort the buffer stays on", DRIVER,
+       "if is_fatal(status):\n            yield from self._disable_and_drain()",
+       "if is_fatal(status):"),
     _m("collisions not flagged", DRIVER, "flags | _COLLISION if status.coll else flags", "flags"),
     _m("reads not counted as traps", HYP,
-       "self.traps += 1\n        yield from self._exit(self._on_read)",
-       "yield from self._exit(self._on_read)"),
+       "self.traps += self._trapping\n        yield from self._exit(lambda: self._on_read(reg))",
+       "yield from self._exit(lambda: self._on_read(reg))"),
     _m("writes not counted as traps", HYP,
-       "self.traps += 1\n        yield from self._exit(lambda: self._on_write(reg, value))",
+       "self.traps += self._trapping\n"
+       "        yield from self._exit(lambda: self._on_write(reg, value))",
        "yield from self._exit(lambda: self._on_write(reg, value))"),
     _m("the hardware's pointer not collected", HYP, "self.pmbptr = self._spu.sampler.pointer"),
     _m("the page that faulted not blamed", HYP, "self.stage2.note_fault(self._fault_page)"),
-    _m("a fault not resumed from", HYP, "if policies.stage2_fault == \"fix_and_resume\":",
-       "if False:"),
-    _m("a pin not remembered", HYP, "self.stage2.pins[self._pinned.pages] = 1"),
-    _m("an unpin not charged back", HYP, "self.vm.account.unpin(self.cpu.index)"),
+    _m("a fault not resumed from", HYP,
+       "if self._buffer_enabled() and not self.vm.killed:\n"
+       "            self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)", "pass"),
+    _m("a pin not remembered", HYP, "pins[pages] = 1"),
+    _m("an unpin not charged back", HYP,
+       "self.vm.account.hold(self.cpu.index, held * self.stage2.tables.granule)"),
     _m("enables not counted", HYP, "self.vm.account.counts.enables += 1"),
     _m("RLIMIT exits not counted", HYP, "account.counts.exits += 1"),
-    _m("pinned pages not counted", HYP, "self.vm.account.counts.pinned_pages += self._to_pin()"),
+    _m("pinned pages not counted", HYP,
+       "self.vm.account.counts.pinned_pages += int(np.count_nonzero(pins[pages] == 0))"),
     _m("pages that records unmapped stay so", HYP, "self.stage2.note_zaps(first, last)"),
     _m("a window beyond the maximum", HYP, "(last - first) * granule > self.vm.sizes.max_buffer",
        "False"),
@@ -203,6 +251,10 @@ FORGOTTEN = [
     (AUX, "self.delivery.delivered += self._copying"),
     (AUX, "self.delivery.unread_at_end += records"),
     (AUX, "self.unread += records"),
+    (AUX, "self.delivery.overwritten += beyond"),
+    (AUX, "self.delivery.unread_at_end += self._copying"),
+    (SPU, "ledger.discarded_by_mode += 1"),
+    (FAST, "selections.discarded_by_mode, selections.written = selections.written, 0"),
     (SPU, "self._ledger.selected += 1"),
     (SPU, "self._ledger.collided += 1"),
     (SPU, "ledger.completed += 1"),
@@ -259,8 +311,9 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         if stream.ops <= MAX_OPS:
             found.append((seed, stream, made.spec(r, stream, dense=True)))
     return [
-        *found, *_small_windows(found), *_unmapped_by_records(found), *_often_frozen(found),
-        *_often_zapped(found), *_snapshots(found), _killed(found),
+        *_slowly_read(found), *_snapshots(found), *_destroyed_unread(found), _killed(found),
+        *_often_zapped(found), *_small_windows(found), *_unmapped_by_records(found),
+        *_often_frozen(found), *found,
     ]  # fmt: skip
 
 
@@ -329,6 +382,51 @@ def _snapshots(
         ))
         for seed, stream, spec in machines[:20]
     ]  # fmt: skip
+
+
+def _slowly_read(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """Rings whose reader falls behind: both CPUs, both versions, late interrupts, stale PMBSR."""
+    made_of = []
+    for n, (seed, stream, spec) in enumerate(machines[:24]):
+        times = (64, 9000) if n % 3 else (9000, 640)
+        made_of.append((seed, stream, replace(
+            spec, policies=DESIGNS[("baremetal", "v6", "unpinned")[n % 3]][0].model_copy(
+                update={
+                    "pmbsr_sync": "irq_only" if n % 2 else "every_exit",
+                    "accounting": "per_pin" if n % 4 < 2 else "high_water_mark",
+                }
+            ),
+            reader=ReaderSpec(n % 4 == 0, *times, 16), snapshot=False, halted=n % 5 == 0,
+            rules=DriverRules(stops_on_failure=n % 2 == 1), wall_slices=n % 2 == 0,
+            wake_ticks=160, switch_ticks=2400, per_task=n % 8 != 4, irq_retract=1 << 20,
+            vcpus=1, interval=1, period=1, jitter=Jitter.OFF, resync=False, in_flight=4,
+            aux=Geometry(8192, 256, 256), irq_latency=(0, 64, 640, 1280), exits=None,
+            max_buffer=1 << 62, memlock=1 << 40, cap_ipc_lock=False, unmap=UnmapSpec("never"),
+        )))  # fmt: skip
+    return made_of
+
+
+def _destroyed_unread(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """The VMM gives up when a later window needs more; a reader is copying by then."""
+    policies = DESIGNS["v6"][0].model_copy(update={"vmm": "refuse_kill"})
+    found = []
+    for seed, stream, spec in machines[:60]:
+        page = spec.granule
+        spec = replace(
+            spec, policies=policies, vcpus=2, max_buffer=1 << 62, memlock=9 * page,
+            memlock_hard=9 * page, cap_ipc_lock=False, interval=200, period=1, jitter=Jitter.OFF,
+            aux=Geometry(16 * page, page, 64), exits=None, resync=False, wall_slices=False,
+            unmap=UnmapSpec("never"), random_start=True, snapshot=False, rules=DriverRules(),
+            reader=ReaderSpec(False, 16, 1 << 20, 16), switch_ticks=160, away_ticks=16,
+        )  # fmt: skip
+        result = simulate(spec, (stream,), Run("x", seed, 0))
+        if any(vcpu.ledgers.delivery.unread_at_end for vcpu in result.vcpus):
+            found.append((seed, stream, spec))
+    return found[:4]
 
 
 def _killed(machines: list[tuple[int, Stream, MachineSpec]]) -> tuple[int, Stream, MachineSpec]:

@@ -25,7 +25,9 @@ def unpin_after(rule: str) -> int | None:
 
 def _unpin_rule(rule: str) -> str:
     if rule not in UNPIN_RULES and not rule.startswith(_AFTER):
-        raise ValueError(f"one of {', '.join(UNPIN_RULES)}, or after:TIME such as after:10ms")
+        from sim.scenario.messages import suggest
+
+        raise ValueError(suggest(rule, [*UNPIN_RULES, "after:TIME"]))
     unpin_after(rule)
     return rule
 

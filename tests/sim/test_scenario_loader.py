@@ -254,10 +254,13 @@ def test_wrong_workloads(tmp_path: Path, workload: str, found: str) -> None:
         ("[baremetl]", "4:8: design: unknown value 'baremetl'; did you mean 'baremetal'?"),
         (
             "[v7]",
-            "4:8: design: unknown value 'v7'; one of baremetal, unpinned, unpinned-error, v6",
+            "4:8: design: unknown value 'v7'; one of baremetal, unpinned, unpinned-error,",
         ),
         ("[{design: 6}]", "4:17: design: unknown value 6; did you mean 'v6'?"),
-        ("[{name: x}]", "4:8: design: is missing; one of baremetal, unpinned, unpinned-error, v6"),
+        (
+            "[{name: x}]",
+            "4:8: design: is missing; one of baremetal, unpinned, unpinned-error, first-fault",
+        ),
         ("[v6, v6]", "4:12: arms: two arms are called 'v6'; give one a name of its own"),
         ("[v6, {name: v6, design: unpinned}]", "4:12: arms: two arms are called 'v6'"),
         ("[{name: a b, design: v6}]", "4:15: name: must be letters, digits, '.', '_' and '-' only"),
@@ -582,7 +585,7 @@ def test_bare_names_are_stock_scenarios(tmp_path: Path, monkeypatch: pytest.Monk
     ("name", "hint"),
     [
         ("quikstart", "did you mean 'quickstart'"),
-        ("zzz", "stock scenarios: always-cold, quickstart"),
+        ("zzz", "stock scenarios: always-cold, designs"),
         ("x" * 300, "stock scenarios"),
         ("a\0", "stock scenarios"),
     ],

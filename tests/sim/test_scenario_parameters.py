@@ -18,11 +18,30 @@ PUBLISHED = {
     "t_host_irq": "500ns", "t_inject": "1us", "t_ordinary_exit": "450ns", "t_walk_table": "100ns",
     "t_charge": "300ns", "t_pin": "62ns", "t_unpin": "15ns", "t_map_cold": "150ns",
     "t_map_present": "30ns", "t_unmap": "1.9us", "t_fault": "2.4us", "t_vmm_exit": "1.7us",
+    "t_prefault": "950ns",
+    "t_copy": "100ns",
     "t_setrlimit": "400ns",
+    "t_irq_retract": "0ns",
+    "t_reader_wakeup": "10us",
+    "t_reader_copy": "1280ns",
+    "t_reader_enable": "2us",
+    "t_halt_poll": "500us",
+    "t_wake_polling": "5us",
+    "t_wake_halted": "15us",
 }  # fmt: skip
 UNVERIFIED = {
-    "t_driver_start", "t_driver_stop", "t_exit", "t_entry", "t_host_irq", "t_walk_table",
-    "t_map_cold", "t_map_present",
+    "t_driver_start",
+    "t_driver_stop",
+    "t_irq_retract",
+    "t_reader_wakeup",
+    "t_reader_enable",
+    "t_exit",
+    "t_entry",
+    "t_host_irq",
+    "t_walk_table",
+    "t_map_cold",
+    "t_map_present",
+    "t_copy",
 }  # fmt: skip
 
 

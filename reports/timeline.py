@@ -1,6 +1,6 @@
 """A few milliseconds of one replication as lanes: what ran, what was sampled, what KVM did.
 
-A pure function of a log (`sim.cpu.Log`). The window is the one that shows the most kinds of
+A pure function of a log (`sim.ports.Log`). The window is the one that shows the most kinds of
 interesting events; up to three close-ups show the paths that matter, a fault, a delivery, a pin or
 a KVM_EXIT_RLIMIT, which take microseconds and would be hairlines in the window.
 """
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from sim.cpu import Reason
 from sim.ledger import OpLabel, TimeCause
+from sim.ports import Reason
 from sim.results import LockedPoint, RunResult
 from sim.scenario.model import UNLIMITED
 

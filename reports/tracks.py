@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from sim.cpu import Reason
 from sim.ledger import LOSS_LABELS, OpLabel, TimeCause
+from sim.ports import Reason
 from sim.results import RunResult
 
 Entry = tuple[int, str, int]

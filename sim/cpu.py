@@ -9,123 +9,33 @@ Not modelled: the pipeline; cache pollution by handlers; steal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, IntEnum
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.engine import FOREVER, Engine, Kind, Process, StreamAlarm, WorkClock
+from sim.engine import Engine, Kind, Process, StreamAlarm, WorkClock
 from sim.gic import Gic
 from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
+from sim.losses import LossCounter
+from sim.ports import (
+    Log,
+    PerfEvent,
+    Plan,
+    Platform,
+    Positions,
+    PreemptingReader,
+    Reason,
+    VmKilledError,
+)
 from sim.results import Blackouts
 from sim.spe.buffer import Stop
 from sim.spe.spu import Spu
-from sim.workload.arrays import LEVEL_STRIDE, Stream
-
-
-class VmKilledError(Exception):
-    """The VMM has destroyed the VM; the vCPU executes nothing more."""
-
-
-class Reason(IntEnum):
-    """Why the CPU leaves the stream; the order in which simultaneous ones are served."""
-
-    PMBIRQ = 0
-    VIRQ = 1
-    ORDINARY_EXIT = 2
-    LATE_PMBIRQ = 3
-    START = 4
-    ENABLE = 5
-    READER = 6
-    SWITCH = 7
-    END = 8
-    KILLED = 9
-
-
-class Platform(Protocol):
-    """What is under the kernel: bare metal or KVM."""
-
-    virtual: bool
-
-    def boot(self) -> Process:
-        """Before the CPU first runs the stream."""
-
-    def pmbirq(self) -> Process:
-        """PMBIRQ has reached the core and the CPU takes it."""
-
-    def ordinary_exit(self) -> Process:
-        """A timer, IPI or MMIO exit."""
-
-
-class PerfEvent(Protocol):
-    """The guest's perf event on this CPU."""
-
-    started: bool
-    refused: bool
-    disabled: bool
-    off: bool
-
-    def start(self) -> Process:
-        """pmu->start."""
-
-    def stop(self) -> Process:
-        """pmu->stop."""
-
-    def enable(self) -> Process:
-        """Schedule the event in after PERF_EVENT_IOC_ENABLE."""
-
-    def irq(self) -> Process:
-        """The SPE interrupt handler."""
-
-    def finish(self, *, killed: bool) -> None:
-        """perf record has read what is left."""
-
-
-class PreemptingReader(Protocol):
-    """`perf record` on the task's own CPU."""
-
-    enable_ticks: int
-
-    def take(self) -> int:
-        """Ticks that copying what is new takes; 0 if nothing is."""
-
-    def moved(self) -> None:
-        """aux_tail moves."""
-
-    def ran(self) -> None:
-        """The reader has slept again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Positions of the stream, in ops: where the event starts, the switches, the end."""
-
-    start: int
-    end: int
-    switch_ticks: int
-    """Ticks between switches, of work or of wall time; 0 for none."""
-    away_ticks: int
-    wall_slices: bool = False
-    """Slices are of wall time, from switch-in to switch-out."""
-    halted: bool = False
-    """Nothing else runs while the task is away: the CPU waits for an interrupt."""
-    wake_ticks: int = 0
-    """Halted vCPU only: from the wake-up interrupt to the guest running."""
-    per_task: bool = True
-    """The event belongs to the task: it is stopped while another one runs."""
-
+from sim.workload.arrays import Stream
 
 MAX_IDLE_SLICES = 64
 """Wall-time slices in a row that leave the task under 1 % of their length: then the arm ends."""
-
-
-Log = Callable[[Enum | str, int], None]
-"""log(what, op or value) at every state change. A stage of standing still is logged when it begins,
-by its time cause, with its ticks; a label of ops when it begins to hold, with the op."""
 
 _LOST = frozenset(LOSS_LABELS)
 _CAUSES = {Stop.FULL: "full", Stop.FAULT: "fault"}
@@ -172,7 +82,7 @@ class Cpu:
         self._slice_from = 0  # work time at its begin
         self._idle_slices = 0
         self._blackout: _Blackout | None = None
-        self._ticks = _Positions(stream, plan)
+        self._ticks = Positions(stream, plan)
 
     @property
     def lost(self) -> NDArray[np.int64]:
@@ -527,36 +437,6 @@ class Cpu:
         self._blackout = None
 
 
-class LossCounter:
-    """Where the lost ops lie in the code; intervals are counted in batches."""
-
-    __slots__ = ("_counts", "_intervals", "_stream")
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._intervals: list[int] = []
-        self._counts: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
-
-    def add(self, begin: int, end: int) -> None:
-        """Population ops among [begin, end) are lost; an adjoining interval grows the last one."""
-        if self._intervals and self._intervals[-1] == begin:
-            self._intervals[-1] = end
-            return
-        self._intervals += (begin, end)
-        if len(self._intervals) >= 512:
-            self._flush()
-
-    def counts(self) -> NDArray[np.int64]:
-        """By static × LEVEL_STRIDE + level."""
-        self._flush()
-        return self._counts
-
-    def _flush(self) -> None:
-        pairs = np.array(self._intervals, np.int64).reshape(-1, 2)
-        self._stream.count_intervals(pairs, self._counts)
-        self._intervals.clear()
-
-
 class Baremetal:
     """No hypervisor: PMBIRQ is taken at EL1, by the driver."""
 
@@ -576,21 +456,3 @@ class Baremetal:
     def ordinary_exit(self) -> Process:
         """There is nothing to exit to."""
         return self._cpu.spend(TimeCause.ORDINARY_EXIT, 0)
-
-
-@dataclass(slots=True)
-class _Positions:
-    """Work ticks of the plan's positions."""
-
-    stream: Stream
-    plan: Plan
-    start: int = field(init=False)
-    end: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.start = self.stream.tick(self.plan.start) if self.plan.start >= 0 else FOREVER
-        self.end = self.stream.tick(self.plan.end)
-
-    def switch(self, done: int) -> int:
-        """Work tick of the next context switch."""
-        return (done + 1) * self.plan.switch_ticks

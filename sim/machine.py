@@ -14,7 +14,7 @@ import numpy as np
 from simpy.events import AllOf
 
 from sim import draws
-from sim.cpu import Baremetal, Cpu, Plan
+from sim.cpu import Baremetal, Cpu
 from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.gic import Gic
 from sim.host import Host, Random, Sweep
@@ -26,6 +26,7 @@ from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.linux.reader import Reader, ReaderSpec
+from sim.ports import Plan
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.designs import Policies
 from sim.spe.fast import MacroSampler

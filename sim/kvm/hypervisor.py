@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from simpy.events import Event
 
 from sim import uapi
-from sim.cpu import Cpu, VmKilledError
+from sim.cpu import Cpu
 from sim.engine import FOREVER, Kind, Process
 from sim.kvm.memlock import Account
 from sim.kvm.policies import (
@@ -45,6 +45,7 @@ from sim.kvm.policies import (
 )
 from sim.kvm.tables import Stage2
 from sim.ledger import TimeCause
+from sim.ports import VmKilledError
 from sim.scenario.designs import Policies
 from sim.spe.buffer import (
     BSC_FULL,

@@ -6,7 +6,9 @@ arm_spe_pmu_next_snapshot_off); one byte of the ring is always free (CIRC_SPACE)
 the stream and may cross a wake-up. The tail is looked at in `begin` only. A window of size 0
 disables the event without an AUX record. Snapshot mode overwrites the oldest records, never wakes
 the reader, and is read once, at the end (perf record -Se). Readers: `keeps_up` has copied
-everything when the next transaction begins; else see `sim.linux.reader`. Not modelled: the data
+everything when the next transaction begins, an ideal: the handler ends one transaction and begins
+the next in one go, so a real reader's tail is a transaction behind; see `sim.linux.reader`. Not
+modelled: the profile of what a snapshot still holds (profiles count records written); the data
 ring buffer and its wake-ups; AUX offsets that restart at 0 in snapshot mode (here they count on).
 """
 

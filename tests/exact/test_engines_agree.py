@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
+from sim.linux.aux import AuxFlag
 from sim.machine import Run, simulate
 from sim.results import RunResult
 from sim.spe import fast
@@ -42,14 +44,22 @@ def test_the_suite_reaches_every_mechanism() -> None:
             for ledger in vcpu.ledgers.as_dict().values():
                 seen |= {name for name, value in ledger.items() if value}
             seen |= set(vcpu.blackouts)
+            events = {what for _, what, _ in vcpu.log}
+            seen |= events & {"LATE_PMBIRQ"}
+            seen |= {"switched off and on"} if "ENABLE" in events else set()
+            flags = int(np.bitwise_or.reduce(vcpu.aux["flags"])) if vcpu.aux.size else 0
+            seen |= {"truncated"} if flags & AuxFlag.TRUNCATED else set()
+            seen |= {"collision"} if flags & AuxFlag.COLLISION else set()
         seen |= {"rlimit_exits"} if result.rlimit.exits else set()
         seen |= {"killed"} if "destroyed" in result.verdict else set()
+        seen |= {"no progress"} if "no progress" in result.verdict else set()
     wanted = {
         "collided", "filtered", "lost_at_fault", "discarded_in_flight", "skipped", "delivered",
         "irq_masked", "irq_wait_for_exit", "irq_delivery_full", "irq_delivery_fault",
         "virq_delivery", "event_disabled", "pin_refused", "not_in_population", "before_start",
         "trap", "walk", "pin", "map", "unpin", "fault", "inject", "vmm", "task_off_cpu",
         "ordinary_exit", "handler", "guest_kernel", "full", "disabled", "rlimit_exits",
-        "killed",
+        "killed", "overwritten", "discarded_by_mode", "unread_at_end", "reader", "idle",
+        "no progress", "truncated", "collision", "switched off and on", "LATE_PMBIRQ",
     }  # fmt: skip
     assert wanted <= seen, wanted - seen

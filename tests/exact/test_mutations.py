@@ -63,7 +63,7 @@ SHARED = {
     HYP: "Hypervisor", MEMLOCK: "Account", TABLES: "Stage2",
 }  # fmt: skip
 """Modules that both engines run, and the class of each that the machine is built from."""
-MEETING_POINTS = {CPU: ("VmKilledError",), HOST: ("Sweep", "Random")}
+MEETING_POINTS = {HOST: ("Sweep", "Random")}
 """Classes by which a module and its users recognise each other: a copy must share them."""
 
 MUTANTS = [

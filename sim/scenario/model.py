@@ -433,8 +433,18 @@ AUX_DEFAULTS = {"default-privileged": "4MiB", "default-unprivileged": "128KiB"}
 """What perf record mmaps for arm_spe_0 without -m: privileged (or paranoid < 0), and not."""
 
 
+def _named(names: dict[str, str], value: object) -> object:
+    """The text that a word stands for; what has a digit is no word."""
+    if not isinstance(value, str) or any(char.isdigit() for char in value):
+        return value
+    if value not in names:
+        known = ", ".join(names)
+        raise units.UnitError(f"unknown {_shown(value)}; one of {known}, or a number with its unit")
+    return names[value]
+
+
 def _named_aux(value: object) -> object:
-    return AUX_DEFAULTS.get(value, value) if isinstance(value, str) else value
+    return _named(AUX_DEFAULTS, value)
 
 
 AuxSize = Annotated[
@@ -498,7 +508,7 @@ EXIT_RATES = {
 
 
 def _named_rate(value: object) -> object:
-    return EXIT_RATES.get(value, value) if isinstance(value, str) else value
+    return _named(EXIT_RATES, value)
 
 
 ExitRate = Annotated[

@@ -59,7 +59,7 @@ def test_the_suite_reaches_every_mechanism() -> None:
         "virq_delivery", "event_disabled", "pin_refused", "not_in_population", "before_start",
         "trap", "walk", "pin", "map", "unpin", "fault", "inject", "vmm", "task_off_cpu",
         "ordinary_exit", "handler", "guest_kernel", "full", "disabled", "rlimit_exits",
-        "killed", "overwritten", "discarded_by_mode", "unread_at_end", "reader", "idle",
+        "killed", "overwritten", "discarded_by_mode", "reader", "idle",
         "no progress", "truncated", "collision", "switched off and on", "LATE_PMBIRQ",
     }  # fmt: skip
     assert wanted <= seen, wanted - seen

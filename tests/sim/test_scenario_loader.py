@@ -136,6 +136,20 @@ def _problems(path: Path, *sets: str) -> list[str]:
         ("driver: {watermark: 8MiB}",
          "5:21: driver.watermark: above the AUX area, so that no interrupt would come; "
          "0 means half of it"),
+        ("driver: {capture: snapshot, reader: {kind: process}}",
+         "5:37: driver.reader: in snapshot mode nobody reads the ring while it fills; remove "
+         "`reader` or use capture: full"),
+        ("driver: {capture: discard, watermark: 8KiB}",
+         "5:39: driver.watermark: in discard mode there is no wake-up; remove `watermark`"),
+        ("driver: {reader: {cpu: same}}",
+         "5:18: driver.reader: a reader that keeps up takes no time on any CPU; "
+         "use kind: process, or remove `cpu`"),
+        ("driver: {aux: default}",
+         "5:15: driver.aux: unknown 'default'; one of default-privileged, default-unprivileged, "
+         "or a number with its unit"),
+        ("vm: {exits: fast}",
+         "5:13: vm.exits: unknown 'fast'; one of none, quiet, light, heavy, busiest, "
+         "or a number with its unit"),
         ("driver: {mode: cpu}\nswitch: {every: 4ms, away: 1ms}",
          "5:16: driver.mode: cpu profiles whatever runs on the CPU, but the stream is one task; "
          "remove `switch` or use mode: task"),

@@ -18,7 +18,7 @@ import numpy as np
 from analysis import amounts
 from analysis.distributions import Histogram, histogram
 from reports import lookup
-from sim import batch
+from sim import batch, workers
 from sim.scenario.document import Mark, ScenarioError, problem
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class Memo:
         missing = [index for index, key in enumerate(keys) if key not in self.done]
         yield from ((i, self.done[key]) for i, key in enumerate(keys) if key in self.done)
         plain = [i for i in missing if not self._watches(units[i])]
-        for at, result in batch.results(self.pool, [units[i] for i in plain]):
+        for at, result in workers.apply(self.pool, batch.run_unit, [units[i] for i in plain]):
             self.done[keys[plain[at]]] = result
             yield plain[at], result
         seen = [i for i in missing if self._watches(units[i])]
-        for at, (result, found) in batch.apply(self.pool, observe, [units[i] for i in seen]):
+        for at, (result, found) in workers.apply(self.pool, observe, [units[i] for i in seen]):
             self.done[keys[seen[at]]] = result
             self.sampled[units[seen[at]].arm.name][result.replication] = found
             yield seen[at], result
@@ -71,7 +71,7 @@ class Memo:
 @contextmanager
 def memo(jobs: int, watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
     """A memo with its pool."""
-    with batch.pooled(jobs) as pool:
+    with workers.pooled(jobs) as pool:
         yield Memo(pool, watched)
 
 

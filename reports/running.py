@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,18 +129,11 @@ def _simulate(
                 arms.append(arm)
                 _log_arm(arm, log)
         except KeyboardInterrupt:
-            _end_workers()
             interrupted = True
             if not arms:
                 raise
     log.add("interrupted" if interrupted else "simulated", seconds=time.monotonic() - began)
     return tuple(arms), interrupted
-
-
-def _end_workers() -> None:
-    """End what still simulates: nobody waits for its result any more."""
-    for worker in multiprocessing.active_children():
-        worker.terminate()
 
 
 def _log_arm(arm: ArmResult, log: rundir.Log) -> None:

@@ -7,19 +7,15 @@ changes nothing; results are reduced in replication order from integers.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import counterparts, draws, resolve
+from sim import counterparts, draws, resolve, workers
 from sim.machine import Run, simulate
 from sim.results import RunResult
 from sim.scenario.model import Arm, Scenario, Settings
@@ -30,8 +26,6 @@ from sim.workload.arrays import Stream
 I64 = NDArray[np.int64]
 FIRST_TID = 1000
 """Thread number of the first vCPU's task (as in `sim.machine`)."""
-T = TypeVar("T")
-Results = Iterator[tuple[int, T]]
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)"""
 
@@ -157,8 +151,8 @@ def run_arms(
     """
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
         _stream(arm.settings)
-    with pooled(jobs if execute is None else 1) as pool:
-        run_units = execute or partial(results, pool)
+    with workers.pooled(jobs if execute is None else 1) as pool:
+        run_units = execute or partial(workers.apply, pool, run_unit)
         batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
         for arm in scenario.arms:
             yield batch.arm(arm)
@@ -275,39 +269,6 @@ def _restarting_like(base: Arm, arm: Arm) -> Settings:
     """A hold twin is compared with baremetal under hold too."""
     spe = base.settings.spe.model_copy(update={"restart": arm.settings.spe.restart})
     return base.settings.model_copy(update={"spe": spe})
-
-
-@contextmanager
-def pooled(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
-    """A pool of processes; None for one job, which runs here."""
-    if jobs <= 1:
-        yield None
-        return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def results(pool: ProcessPoolExecutor | None, units: Sequence[Unit]) -> Results[RunResult]:
-    """(index of the unit, its result), in the order of finishing."""
-    return apply(pool, run_unit, units)
-
-
-def apply(
-    pool: ProcessPoolExecutor | None, work: Callable[[Unit], T], units: Sequence[Unit]
-) -> Results[T]:
-    """(index of the unit, what `work` makes of it), in the order of finishing."""
-    if pool is None:
-        for index, unit in enumerate(units):
-            yield index, work(unit)
-        return
-    futures: dict[Future[T], int] = {
-        pool.submit(work, unit): index for index, unit in enumerate(units)
-    }
-    for future in as_completed(futures):
-        yield futures[future], future.result()
 
 
 def run_unit(unit: Unit) -> RunResult:

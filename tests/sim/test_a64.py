@@ -3,7 +3,6 @@
 import ctypes
 import os
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from sim.workload.a64 import Flag, OpClass, branch_targets, classify, takes_slot
 from sim.workload.recorder import compile_plugin
+from tests.needs import need
 
 Words = NDArray[np.uint32]
 
@@ -102,24 +102,12 @@ GROUPS: list[tuple[OpClass, int, str]] = [
 ]
 
 
-def need(tool: str) -> str:
-    """Path of a tool; without it the test fails in CI and is skipped elsewhere."""
-    path = shutil.which(tool)
-    if path is None:
-        message = f"{tool} is missing (apt-get install gcc-aarch64-linux-gnu)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
-
-
 def assemble(tmp_path: Path, lines: list[str]) -> Words:
     source, binary = tmp_path / "t.s", tmp_path / "t.bin"
     source.write_text(ARCH + "\n".join(lines) + "\n")
-    subprocess.run([need(AS), "-o", tmp_path / "t.o", source], check=True)
-    subprocess.run(
-        [need(OBJCOPY), "-O", "binary", "-j", ".text", tmp_path / "t.o", binary], check=True
-    )
+    assembler, objcopy = need(AS, OBJCOPY)
+    subprocess.run([assembler, "-o", tmp_path / "t.o", source], check=True)
+    subprocess.run([objcopy, "-O", "binary", "-j", ".text", tmp_path / "t.o", binary], check=True)
     return np.fromfile(binary, "<u4")
 
 

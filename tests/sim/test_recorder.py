@@ -1,6 +1,5 @@
 """Recording real programs under qemu-aarch64, built by the cross compiler at test time."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from sim.workload import recorder
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.recorder import RecorderError, compile_plugin, plugin_api, record
 from sim.workload.spestream import CHUNK_BLOCKS, Recording, block_taken, read_spestream
+from tests.needs import need
 
 CC = "aarch64-linux-gnu-gcc"
 ROOT = Path(__file__).parents[2]
@@ -28,12 +28,7 @@ END = "\n.size _start, . - _start\n.bss\n.balign 64\ndata: .space 4096\n"
 @pytest.fixture(scope="module", autouse=True)
 def tools() -> None:
     """Without the tools these tests fail in CI and are skipped elsewhere."""
-    missing = [tool for tool in (CC, "qemu-aarch64", "gcc") if shutil.which(tool) is None]
-    if missing:
-        message = f"{', '.join(missing)} missing (apt-get install qemu-user gcc-aarch64-linux-gnu)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    need(CC, "qemu-aarch64", "gcc")
 
 
 @pytest.fixture(scope="module", autouse=True)

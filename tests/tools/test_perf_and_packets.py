@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,17 +11,15 @@ import pytest
 
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import Packet, code_address, has
+from tests.needs import need
 from tests.sim import perf_file as pf
 from tests.sim.spe_bytes import Made, fixed, load, variable
-
-PERF = shutil.which("perf")
-pytestmark = pytest.mark.skipif(PERF is None, reason="needs perf (Debian: linux-perf)")
 
 
 def perf(path: Path, *args: str) -> str:
     """What `perf script` prints."""
     env = os.environ | {"HOME": str(path.parent)}
-    command = [str(PERF), "script", *args, "-i", str(path)]
+    command = [*need("perf"), "script", *args, "-i", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,27 +14,20 @@ from click.testing import CliRunner
 from reports.cli import main
 from sim.workload.spestream import read_header
 from tests.needs import need
+from tests.pages import DOCS, ROOT, blocks, in_checkout, shell
 from tests.sim import perf_file
 from tests.sim import trace_writers as write
 from tests.sim.spe_bytes import load, variable
 from tests.sim.test_import_drmemtrace import shipped
 from tests.sim.trace_writers import elf_file, executed
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+ELSEWHERE = {"how-to/open-in-perf.md": ROOT / "tests" / "tools" / "test_how_to_perf.py"}
+"""Pages whose commands another test runs, which also looks at what they print."""
 COMPILER = "aarch64-linux-gnu-gcc"
 RECORDING = (COMPILER, "qemu-aarch64", "gcc")
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("SPESKEW_INSTALLED") == "1", reason="the documentation is part of the checkout"
-)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of a page in a language."""
-    text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+pytestmark = in_checkout
 
 
 def traces(folder: Path) -> None:
@@ -110,28 +100,13 @@ AFTER: dict[str, Callable[[Path], None]] = {
 """What must hold afterwards, by page."""
 
 
-def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
-    (folder / "bin").mkdir()
-    command = folder / "bin" / "speskew"
-    command.write_text(f"#!{sys.executable}\nfrom reports.cli import main\nmain()\n")
-    command.chmod(0o755)
-    environment = os.environ | {
-        "PATH": f"{command.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-    }
-    return subprocess.run(
-        ["bash", "-c", "set -euo pipefail\n" + script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize(
     "page",
-    [str(page.relative_to(DOCS)) for page in PAGES[1:] if blocks(page, "sh")],
+    [
+        name
+        for page in PAGES[1:]
+        if blocks(page, "sh") and (name := str(page.relative_to(DOCS))) not in ELSEWHERE
+    ],
 )
 def test_commands_run(page: str, tmp_path: Path) -> None:
     """Every `sh` block of a page, in order, in one folder."""
@@ -142,6 +117,13 @@ def test_commands_run(page: str, tmp_path: Path) -> None:
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stderr
     AFTER.get(page, nothing)(tmp_path)
+
+
+def test_other_pages_are_run_elsewhere() -> None:
+    """Each has its page, and its test."""
+    for page, test in ELSEWHERE.items():
+        assert blocks(DOCS / page, "sh")
+        assert Path(page).name in test.read_text(encoding="utf-8")
 
 
 def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""The pages of the documentation, and the commands that are printed in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+in_checkout = pytest.mark.skipif(
+    os.environ.get("SPESKEW_INSTALLED") == "1", reason="the documentation is part of the checkout"
+)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in a language."""
+    text = page.read_text(encoding="utf-8")
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fences if name == language]
+
+
+def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "speskew"
+    command.write_text(f"#!{sys.executable}\nfrom reports.cli import main\nmain()\n")
+    command.chmod(0o755)
+    ours = {"PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", "set -euo pipefail\n" + script],
+        cwd=folder, env=os.environ | ours | environment, capture_output=True, text=True,
+    )  # fmt: skip

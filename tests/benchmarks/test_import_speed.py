@@ -13,19 +13,22 @@ import pytest
 from sim.workload.importers import drmemtrace, execlog, tarmac
 from tests.sim import trace_writers as write
 from tests.sim.test_import_drmemtrace import shipped
-from tests.sim.trace_writers import executed, imported
+from tests.sim.trace_writers import Executed, executed, imported
 
 pytestmark = pytest.mark.bench
 
 
-def _report(name: str, data: bytes, read: Callable[..., None], folder: Path) -> None:
-    """Best of three, after one warm-up that compiles."""
+def _report(
+    name: str, truth: Executed, data: bytes, read: Callable[..., None], folder: Path
+) -> None:
+    """Best of three, after one warm-up that compiles; every op must arrive."""
     path = folder / "trace"
     path.write_bytes(data)
     best = float("inf")
     for attempt in range(4):
         began = time.perf_counter()
         done = imported(partial(read, path), folder / "out.spestream")
+        assert done.ops == truth.pc.size
         if attempt:
             best = min(best, time.perf_counter() - began)
     print(
@@ -38,8 +41,9 @@ def test_drmemtrace(tmp_path: Path) -> None:
     """A deflated zip of chunks of `mix`; target: 3 M ops/s."""
     truth = executed(shipped("mix"), 1_000_000)
     chunks = write.drmemtrace_chunks(truth, chunk_ops=4_000_000)
-    _report("drmemtrace zip", write.zipped(chunks, zipfile.ZIP_DEFLATED), drmemtrace.read, tmp_path)
-    _report("drmemtrace plain", b"".join(chunks), drmemtrace.read, tmp_path)
+    packed = write.zipped(chunks, zipfile.ZIP_DEFLATED)
+    _report("drmemtrace zip", truth, packed, drmemtrace.read, tmp_path)
+    _report("drmemtrace plain", truth, b"".join(chunks), drmemtrace.read, tmp_path)
 
 
 @pytest.mark.parametrize("dialect", ["fastmodel", "gem5", "es"])
@@ -47,10 +51,11 @@ def test_tarmac(dialect: str, tmp_path: Path) -> None:
     """Each dialect, not packed."""
     truth = executed(shipped("mix"), 100_000)
     text = "".join(getattr(write, dialect)(truth))
-    _report(f"tarmac {dialect}", text.encode(), tarmac.read, tmp_path)
+    _report(f"tarmac {dialect}", truth, text.encode(), tarmac.read, tmp_path)
 
 
 def test_execlog(tmp_path: Path) -> None:
     """Not packed."""
-    text = "".join(write.execlog(executed(shipped("mix"), 100_000)))
-    _report("execlog", text.encode(), execlog.read, tmp_path)
+    truth = executed(shipped("mix"), 100_000)
+    text = "".join(write.execlog(truth))
+    _report("execlog", truth, text.encode(), execlog.read, tmp_path)

@@ -236,7 +236,7 @@ class Cpu:
         self.clock.resume(now)
         self._woken = self.engine.signal()
         self.log("RUN", self._op)
-        self.log(self._label.value, self._op)
+        self.log(self._label, self._op)
         self.spu.resume(self._op)
         self._set_alarm()
         return True
@@ -276,7 +276,7 @@ class Cpu:
     def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
         """The CPU is busy for `ticks`."""
         if ticks > 0:
-            self.log(cause.value, ticks)
+            self.log(cause, ticks)
             yield self.engine.at(ticks, kind, self.index)
             self.ledgers.time.stopped[cause] += ticks
 
@@ -427,7 +427,7 @@ class Cpu:
         self._label_from = op
         if self.clock.running:
             self._label = self.label()
-            self.log(self._label.value, op)
+            self.log(self._label, op)
 
     def _close_blackout(self) -> None:
         gap = self._blackout

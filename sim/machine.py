@@ -200,7 +200,7 @@ class Machine:
 
         def note(what: Enum | str, value: int) -> None:
             if len(log) < MAX_LOG:
-                name = what if isinstance(what, str) else what.name
+                name = str(what) if isinstance(what, str) else what.name
                 log.append((self.engine.now, name, value))
 
         plan = self._plan(index, stream)
@@ -224,7 +224,7 @@ class Machine:
                 cpu.log("PMBIRQ_LINE", int(level))
             gic.line(level)
 
-        spu = Spu(sampler, cpu.spu_stopped, line)
+        spu = Spu(sampler, cpu.spu_stopped, line if run.keep_log else gic.line)
         sampler.stop = spu.stopped
         cpu.spu, cpu.gic = spu, gic
         ring = self._ring(cpu, ledgers)

@@ -37,6 +37,10 @@ class AuxFlag(IntFlag):
     COLLISION = 8
 
 
+TRUNCATED = int(AuxFlag.TRUNCATED)
+"""As an int: `&` of an IntFlag is Python code, and every stop of the SPU looks at this bit."""
+
+
 class Window(NamedTuple):
     """What the driver programs next, offsets within the AUX area: pad bytes, then [head, limit)."""
 
@@ -172,9 +176,10 @@ class AuxRing:
 
     def _opened(self, window: Window) -> Window:
         """perf_aux_output_skip: padding moves head, and may cross a wake-up."""
-        self.head += window.pad
+        if window.pad:
+            self.head += window.pad
+            self._note_wakeup()
         self.pad = window.pad
-        self._note_wakeup()
         return window
 
     def end(self, size: int, flags: int, tid: int, now: int) -> None:
@@ -185,7 +190,7 @@ class AuxRing:
         """
         offset = self.head - self.pad
         self.head += size
-        if flags & AuxFlag.TRUNCATED:
+        if flags & TRUNCATED:
             self.wake_due = True
         if self.overwrite:
             flags |= AuxFlag.OVERWRITE

@@ -24,7 +24,7 @@ from simpy.events import Event
 
 from sim.engine import Process
 from sim.ledger import TimeCause
-from sim.linux.aux import AuxFlag, AuxRing
+from sim.linux.aux import TRUNCATED, AuxFlag, AuxRing
 from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr
 from sim.spe.port import Limit, Reg, Registers
 from sim.spe.spu import Spu
@@ -140,12 +140,13 @@ class SpeEvent:
         if is_fatal(status):
             yield from self._disable_and_drain()
             self.disabled = True
-        elif not flags & AuxFlag.TRUNCATED:
+        elif not flags & TRUNCATED:
             begun = yield from self._output_begin()
             if not begun and self._rules.stops_on_failure:
                 yield from self.stop()
         yield from self._registers.write(Reg.PMBSR, CLEAR)
-        yield from self._irq_work()
+        if self._pending_disable or self._ring.wake_due:
+            yield from self._irq_work()
 
     def finish(self, *, killed: bool) -> None:
         """perf record reads what is left; a window that nobody has closed stays unread."""
@@ -176,7 +177,7 @@ class SpeEvent:
             return False
         self._head = window.head
         if window.truncated:
-            self._ring.end(0, AuxFlag.TRUNCATED, self._tid, self._now())
+            self._ring.end(0, TRUNCATED, self._tid, self._now())
             self._pending_disable = self.disabled = True
         yield from self._registers.write(Reg.PMBPTR, window.head)
         limit = OFF if window.truncated else Limit(window.limit, enable=True)
@@ -195,7 +196,7 @@ class SpeEvent:
 
     def _output_end(self, pointer: int, flags: int) -> None:
         self._window_open = False
-        if flags & AuxFlag.TRUNCATED:
+        if flags & TRUNCATED:
             self._pending_disable = True
         self._ring.end(pointer - self._head, flags, self._tid, self._now())
 
@@ -222,5 +223,5 @@ def _flags(status: Pmbsr) -> int:
 
 OFF = Limit(0, enable=False)
 DISCARD = Limit(0, enable=True, discard=True)
-_CORRUPT = int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL)
+_CORRUPT = TRUNCATED | int(AuxFlag.PARTIAL)
 _COLLISION = int(AuxFlag.COLLISION)

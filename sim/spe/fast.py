@@ -12,6 +12,7 @@ Fidelity note: none of its own; `tests/exact` holds it bit-identical to `sim.spe
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,10 @@ class MacroSampler:
         self._started = False
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
+        self._kernel: Callable[[int, int], int] = partial(
+            k.advance, stream.arrays, self._config, config.filter.passes, pages,
+            self._state, self._places, self._rows, self._scratch,
+        )  # fmt: skip
 
     @staticmethod
     def _config_vector(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
@@ -186,12 +191,7 @@ class MacroSampler:
 
     def _advance(self, horizon: int, candidates: int) -> int:
         self.kernel_calls += 1
-        return int(
-            k.advance(
-                self._stream.arrays, self._config, self._settings.filter.passes, self._pages,
-                self._state, self._places, self._rows, self._scratch, horizon, candidates,
-            )
-        )  # fmt: skip
+        return self._kernel(horizon, candidates)
 
     def _speculate(self) -> None:
         """Run ahead and schedule the end of the run."""

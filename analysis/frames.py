@@ -83,7 +83,7 @@ def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
     rows = (
         key | {"cause": cause, "axis": axis, "length": log_linear_edge(index), "count": count}
         for key, vcpu in _each(arms)
-        for cause, blackouts in vcpu.blackouts.items()
+        for cause, blackouts in sorted(vcpu.blackouts.items())
         for axis, hist in (("ops", blackouts.ops_hist), ("ticks", blackouts.ticks_hist))
         for index, count in sorted(hist.items())
     )
@@ -126,18 +126,7 @@ def merged_blackouts(arm: ArmResult) -> dict[str, Blackouts]:
     out: dict[str, Blackouts] = {}
     for _, vcpu in _each([arm]):
         for cause, more in vcpu.blackouts.items():
-            total = out.setdefault(cause, Blackouts())
-            total.count += more.count
-            total.ops += more.ops
-            total.ticks += more.ticks
-            total.ops_max = max(total.ops_max, more.ops_max)
-            total.ticks_max = max(total.ticks_max, more.ticks_max)
-            for hist, extra in (
-                (total.ops_hist, more.ops_hist),
-                (total.ticks_hist, more.ticks_hist),
-            ):
-                for index, count in extra.items():
-                    hist[index] = hist.get(index, 0) + count
+            out.setdefault(cause, Blackouts()).merge(more)
     return dict(sorted(out.items()))
 
 

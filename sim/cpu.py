@@ -74,9 +74,9 @@ class Cpu:
         self._pending: set[Reason] = set()
         self._woken: Event = engine.signal()
         self._op = 0  # next op to execute, when frozen
-        self._label_from = 0
+        self.label_from = 0  # first op that is not in the ledger yet
         self._label = OpLabel.BEFORE_START
-        self._resumed_at = 0
+        self.resumed_at = 0  # wall time
         self._switches = 0
         self._slice = 0  # ordinal of the wall-time slice
         self._slice_from = 0  # work time at its begin
@@ -224,9 +224,9 @@ class Cpu:
         if self._interrupt_due():
             return False
         now = self.engine.now
-        self._resumed_at = now
+        self.resumed_at = now
         self._label = self.label()
-        self._label_from = self._op
+        self.label_from = self._op
         if (self._label is OpLabel.PROFILED) != self.spu.armed:
             raise LawBrokenError(f"ops from {self._op:,} on: {self._label}, but the SPU disagrees")
         if self._label is OpLabel.PROFILED and self._blackout is not None:
@@ -237,9 +237,15 @@ class Cpu:
         self._woken = self.engine.signal()
         self.log("RUN", self._op)
         self.log(self._label, self._op)
+        self._set_alarm()  # before the SPU looks how far it may run ahead
         self.spu.resume(self._op)
-        self._set_alarm()
         return True
+
+    def restarted(self, op: int, now: int, lost: NDArray[np.int64]) -> None:
+        """`sim.fused` has served stops, `lost` [n, 2] ops from and to; the last ended `now`."""
+        self._op = self.label_from = op
+        self.resumed_at = now
+        self._loss.add_all(lost)
 
     def _interrupt_due(self) -> bool:
         """Is PMBIRQ or the virtual interrupt taken before the next op?"""
@@ -250,13 +256,13 @@ class Cpu:
         return bool(self._pending)
 
     @property
-    def _maskless(self) -> bool:
+    def maskless(self) -> bool:
         """Nothing in this stream can hold PMBIRQ back."""
         return self.platform.virtual or self.stream.never_masked
 
     def _can_take(self, op: int) -> bool:
         """EL2 is never masked by the guest; EL1 is by PSTATE.I."""
-        return self._maskless or self.stream.unmasked_from(op) == op
+        return self.maskless or self.stream.unmasked_from(op) == op
 
     def interrupt(self, reason: Reason) -> None:
         """Something demands the CPU now; it is served at once or when the current path ends."""
@@ -271,7 +277,7 @@ class Cpu:
         self._op = self.stream.op_at(work)
         self._relabel(self._op)
         self.spu.sampler.disable(self._op, work)
-        self.ledgers.time.running += now - self._resumed_at
+        self.ledgers.time.running += now - self.resumed_at
 
     def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
         """The CPU is busy for `ticks`."""
@@ -333,7 +339,7 @@ class Cpu:
         if self.next_exit_only:
             self._relabel_now()
             return
-        if self._maskless:
+        if self.maskless:
             self.interrupt(Reason.PMBIRQ)
             return
         op = self.stream.op_at(self._work())
@@ -419,12 +425,12 @@ class Cpu:
     def _relabel(self, op: int) -> None:
         """Ops up to `op` had the old label; those from `op` on get the one of now."""
         ops = self.ledgers.ops.by_label
-        members = self.stream.members(self._label_from, op)
+        members = self.stream.members(self.label_from, op)
         ops[self._label] += members
-        ops[OpLabel.NOT_IN_POPULATION] += op - self._label_from - members
+        ops[OpLabel.NOT_IN_POPULATION] += op - self.label_from - members
         if self._label in _LOST:
-            self._loss.add(self._label_from, op)
-        self._label_from = op
+            self._loss.add(self.label_from, op)
+        self.label_from = op
         if self.clock.running:
             self._label = self.label()
             self.log(self._label, op)

@@ -89,6 +89,19 @@ class Engine(simpy.Environment):
         """Like `at`, for an action that needs no process."""
         self.at(delay, kind, vcpu).callbacks.append(action)
 
+    def next_event(self, vcpu: int | None = None) -> int:
+        """When the next event is due, of one vCPU or of all; FOREVER if there is none.
+
+        A process that is being woken counts for every vCPU.
+        """
+        mine = _FIRST_PRIORITY + (vcpu or 0)
+        dues = [
+            due
+            for due, priority, _, _ in (self._queue if vcpu is not None else self._queue[:1])
+            if vcpu is None or priority < _FIRST_PRIORITY or (priority - mine) % MAX_VCPUS == 0
+        ]
+        return int(min(dues, default=FOREVER))
+
     def signal(self) -> Event:
         """An event that somebody will `succeed()`."""
         return Event(self)

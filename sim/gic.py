@@ -22,11 +22,13 @@ from sim.engine import Engine, Kind, Process
 
 
 class Gic:
-    """One core's PMBIRQ line. `arrived` is true from arrival at the core until the level drops."""
+    """One core's PMBIRQ line. `arrived` is true from arrival at the core until the level drops;
+    `ordinal` is that of the last stop.
+    """
 
     __slots__ = (
-        "_due", "_engine", "_key", "_law", "_on_arrival", "_on_late", "_ordinal", "_process",
-        "_retract", "_risen", "_vcpu", "arrived", "level",
+        "_due", "_engine", "_key", "_law", "_on_arrival", "_on_late", "_process", "_retract",
+        "_risen", "_vcpu", "arrived", "level", "ordinal",
     )  # fmt: skip
 
     def __init__(
@@ -36,7 +38,7 @@ class Gic:
         self._engine, self._vcpu, self._law, self._key = engine, vcpu, law, key
         self._on_arrival = on_arrival
         self._retract, self._on_late = retract, on_late
-        self._ordinal = self._due = 0
+        self.ordinal = self._due = 0
         self.level = False
         self.arrived = False
         self._risen: Event = engine.signal()
@@ -45,9 +47,9 @@ class Gic:
     def line(self, level: bool) -> None:
         """PMBIRQ rises or falls."""
         if level and not self.level:
-            self._ordinal += 1
+            self.ordinal += 1
             self.level = True
-            latency = draws.pick(self._law, self._key, self._ordinal)
+            latency = draws.pick(self._law, self._key, self.ordinal)
             self._due = self._engine.now + latency
             self._engine.fire(self._risen, latency, Kind.PMBIRQ, self._vcpu)
         elif not level and self.level:

@@ -27,6 +27,10 @@ class LossCounter:
         if len(self._intervals) >= 512:
             self._flush()
 
+    def add_all(self, intervals: NDArray[np.int64]) -> None:
+        """`add` for every row (begin, end)."""
+        self._stream.count_intervals(intervals, self._counts)
+
     def counts(self) -> NDArray[np.int64]:
         """By static × LEVEL_STRIDE + level."""
         self._flush()

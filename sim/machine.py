@@ -16,13 +16,14 @@ from simpy.events import AllOf
 from sim import draws
 from sim.cpu import Baremetal, Cpu
 from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
+from sim.fused import Costs, Fused, Parts
 from sim.gic import Gic
 from sim.host import Host, Random, Sweep
 from sim.kvm.hypervisor import Hypervisor, Vm, VmSizes
 from sim.kvm.memlock import Account
 from sim.kvm.policies import KvmCosts, keeps_window, on_invalidate
 from sim.kvm.tables import Stage2, stage1_tables
-from sim.ledger import Ledgers
+from sim.ledger import Ledgers, TimeCause
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.linux.reader import Reader, ReaderSpec
@@ -125,6 +126,7 @@ class Vcpu:
     log: list[tuple[int, str, int]]
     hypervisor: Hypervisor | None = None
     stage2: Stage2 | None = None
+    fused: Fused | None = None
 
 
 @dataclass(slots=True)
@@ -235,7 +237,35 @@ class Machine:
             lambda: self.engine.now, 1000 + index, spec.rules,
         )  # fmt: skip
         cpu.event = vcpu.event
+        if isinstance(sampler, MacroSampler):
+            vcpu.fused = sampler.fused = self._fused(vcpu)
         return vcpu
+
+    def _fused(self, vcpu: Vcpu) -> Fused | None:
+        """Stops that need no decision are served in the kernel, unless the log wants them all."""
+        full, fault = self._full_costs(), self._fault_costs()
+        if self.run_spec.keep_log or not (full or fault):
+            return None
+        parts = Parts(vcpu.cpu, vcpu.spu, vcpu.event, vcpu.ring, vcpu.stage2)
+        return Fused(parts, self.spec.irq_latency, self._key(vcpu.index, "irq"), full, fault)
+
+    def _full_costs(self) -> Costs:
+        """A full buffer on bare metal, with a reader that is never behind."""
+        spec = self.spec
+        if spec.policies.virtual or spec.reader or spec.snapshot or spec.rules.discard:
+            return {}
+        return {TimeCause.HANDLER: spec.driver.handler}
+
+    def _fault_costs(self) -> Costs:
+        """A fault that KVM fixes by mapping the page; the guest never knows."""
+        policies, costs = self.spec.policies, self.spec.kvm
+        fixed = policies.stage2_fault == "fix_and_resume" and policies.interrupt == "forced_exit"
+        if not (policies.virtual and fixed) or policies.backing == "bounce_buffer":
+            return {}
+        return {
+            TimeCause.HANDLER: costs.exit + costs.host_irq + costs.entry,
+            TimeCause.FAULT: costs.fault,
+        }
 
     def _ring(self, cpu: Cpu, ledgers: Ledgers) -> AuxRing:
         """The AUX ring and who reads it."""
@@ -380,6 +410,7 @@ class Machine:
             engine_events=self.engine.events,
             kernel_calls=sum(v.spu.sampler.kernel_calls for v in self.vcpus),
             kernel_truncations=sum(v.spu.sampler.truncations for v in self.vcpus),
+            fused_rounds=sum(v.fused.rounds for v in self.vcpus if v.fused),
         )
 
     def _zaps(self) -> int:
@@ -397,6 +428,8 @@ class Machine:
     def _result(self, vcpu: Vcpu) -> VcpuResult:
         profile = vcpu.spu.sampler.close(vcpu.ledgers.selections)
         vcpu.ledgers.close()
+        if vcpu.fused:
+            vcpu.fused.close()
         return VcpuResult(
             ledgers=vcpu.ledgers,
             blackouts=vcpu.cpu.blackouts,

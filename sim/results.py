@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.draws import njit_inline
 from sim.ledger import Ledgers
 
 RECORD_DT = np.dtype(
@@ -100,11 +101,14 @@ class RecordSink:
 HIST_SUB_BITS = 4
 
 
-def log_linear_bin(value: int) -> int:
+@njit_inline
+def log_linear_bin(value: Any) -> Any:
     """Bin of an integer histogram with 16 bins per power of two (error below 6.3 %)."""
     if value < 1 << HIST_SUB_BITS:
         return value
-    shift = value.bit_length() - 1 - HIST_SUB_BITS
+    shift = 0
+    while value >> shift >= 2 << HIST_SUB_BITS:
+        shift += 1
     return ((shift + 1) << HIST_SUB_BITS) + (value >> shift) - (1 << HIST_SUB_BITS)
 
 
@@ -114,6 +118,10 @@ def log_linear_edge(index: int) -> int:
         return index
     shift = (index >> HIST_SUB_BITS) - 1
     return ((index & ((1 << HIST_SUB_BITS) - 1)) + (1 << HIST_SUB_BITS)) << shift
+
+
+HIST_BINS = 1024
+"""More than `log_linear_bin` of any 63-bit value."""
 
 
 @dataclass(slots=True)
@@ -141,6 +149,17 @@ class Blackouts:
         for hist, value in ((self.ops_hist, ops), (self.ticks_hist, ticks)):
             index = log_linear_bin(value)
             hist[index] = hist.get(index, 0) + 1
+
+    def merge(self, more: Blackouts) -> None:
+        """Add other blackouts of the same cause."""
+        self.count += more.count
+        self.ops += more.ops
+        self.ticks += more.ticks
+        self.ops_max = max(self.ops_max, more.ops_max)
+        self.ticks_max = max(self.ticks_max, more.ticks_max)
+        for hist, extra in ((self.ops_hist, more.ops_hist), (self.ticks_hist, more.ticks_hist)):
+            for index, count in extra.items():
+                hist[index] = hist.get(index, 0) + count
 
 
 @dataclass(slots=True)
@@ -207,3 +226,5 @@ class RunResult:
     engine_events: int
     kernel_calls: int
     kernel_truncations: int
+    fused_rounds: int
+    """Stops that were served inside the kernel (`sim.fused`)."""

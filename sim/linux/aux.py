@@ -17,15 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.draws import njit, njit_inline
 from sim.ledger import DeliveryLedger
 from sim.results import AUX_DT
 from sim.spe.buffer import RECORD_BYTES
-from sim.units import round_down, round_up
 
 
 class AuxFlag(IntFlag):
@@ -50,8 +50,7 @@ class Window(NamedTuple):
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(NamedTuple):
     """Sizes in bytes: the AUX area (a power of two), a page, the watermark, a record."""
 
     size: int
@@ -60,46 +59,30 @@ class Geometry:
     record: int = RECORD_BYTES
 
 
-def free_space(head: int, tail: int, size: int) -> int:
+@njit_inline
+def _down(value: Any, unit: Any) -> Any:
+    return value - value % unit
+
+
+@njit_inline
+def _up(value: Any, unit: Any) -> Any:
+    return value + -value % unit
+
+
+@njit_inline
+def free_space(head: Any, tail: Any, size: Any) -> Any:
     """CIRC_SPACE: bytes that may be written; one stays free so that full differs from empty."""
     return (tail - head - 1) & (size - 1) if head - tail < size else 0
 
 
-def wakeup_after(head: int, wakeup: int, watermark: int) -> int:
+@njit_inline
+def wakeup_after(head: Any, wakeup: Any, watermark: Any) -> Any:
     """aux_wakeup once the ring is filled to `head` (rb_need_aux_wakeup); a change is a wake-up."""
-    return round_down(head, watermark) if head - wakeup >= watermark else wakeup
+    return _down(head, watermark) if head - wakeup >= watermark else wakeup
 
 
-def next_window(geometry: Geometry, head: int, tail: int, wakeup: int) -> Window:
-    """The driver's choice (arm_spe_pmu_next_off, __arm_spe_pmu_next_off).
-
-    `head`, `tail`, `wakeup` are endless byte counts. Never beyond the buffer, never past a page
-    that the reader may still hold, never past the page in which a wake-up is due.
-    """
-    size = free_space(head, tail, geometry.size)
-    start = head & (geometry.size - 1)
-    if size == 0:
-        return Window(0, start, 0, truncated=True)
-    pad = min(round_up(start, geometry.record) - start, size)
-    window = _limit(geometry, head + pad, size - pad, wakeup)
-    if window == 0:
-        return _no_room(geometry, head, size)
-    begin = (start + pad) & (geometry.size - 1)
-    if window - begin < geometry.record:
-        pad += window - begin
-        window = _limit(geometry, head + pad, size - pad, wakeup)
-        begin = (start + pad) & (geometry.size - 1)
-        if window == 0 or window - begin < geometry.record:
-            return _no_room(geometry, head, size)
-    return Window(pad, begin, window)
-
-
-def _no_room(geometry: Geometry, head: int, size: int) -> Window:
-    """All that is left becomes padding; the event is truncated."""
-    return Window(size, (head + size) & (geometry.size - 1), 0, truncated=True)
-
-
-def _limit(geometry: Geometry, head: int, size: int, wakeup: int) -> int:
+@njit
+def _limit(geometry: Any, head: Any, size: Any, wakeup: Any) -> Any:
     """Limit offset for a window that begins at `head` with `size` bytes free; 0 if there is none.
 
     The driver's tail is head + CIRC_SPACE, one byte below the reader's: an aligned tail costs the
@@ -111,12 +94,40 @@ def _limit(geometry: Geometry, head: int, size: int, wakeup: int) -> int:
         return 0
     limit = geometry.size
     if start < stop:
-        limit = round_down(stop, geometry.page)
+        limit = _down(stop, geometry.page)
     if head >= wakeup:
-        wakeup = round_down(head, geometry.watermark) + geometry.watermark
+        wakeup = _down(head, geometry.watermark) + geometry.watermark
     if head <= wakeup < head + size and start <= (wakeup & mask):
-        limit = min(limit, round_up(wakeup & mask, geometry.page))
+        limit = min(limit, _up(wakeup & mask, geometry.page))
     return limit if limit > start else 0
+
+
+@njit
+def next_window(geometry: Any, head: Any, tail: Any, wakeup: Any) -> Any:
+    """The driver's choice (arm_spe_pmu_next_off, __arm_spe_pmu_next_off): a `Window`.
+
+    `head`, `tail`, `wakeup` are endless byte counts. Never beyond the buffer, never past a page
+    that the reader may still hold, never past the page in which a wake-up is due. Compiled, because
+    `sim.rounds` needs it where many stops are served in one call. If there is no room for a record
+    what is left becomes padding, and the event is truncated.
+    """
+    size = free_space(head, tail, geometry.size)
+    start = head & (geometry.size - 1)
+    no_room = Window(size, (head + size) & (geometry.size - 1), 0, True)
+    if size == 0:
+        return no_room
+    pad = min(_up(start, geometry.record) - start, size)
+    window = _limit(geometry, head + pad, size - pad, wakeup)
+    if window == 0:
+        return no_room
+    begin = (start + pad) & (geometry.size - 1)
+    if window - begin < geometry.record:
+        pad += window - begin
+        window = _limit(geometry, head + pad, size - pad, wakeup)
+        begin = (start + pad) & (geometry.size - 1)
+        if window == 0 or window - begin < geometry.record:
+            return no_room
+    return Window(pad, begin, window, False)
 
 
 def next_snapshot_window(geometry: Geometry, head: int) -> Window:
@@ -199,9 +210,22 @@ class AuxRing:
         if size or flags:
             self.transactions += 1
             if self.keep:
-                row = (self.vcpu, tid, offset, size + self.pad, self.pad, flags, now)
-                self._rows.append(row)
+                self.keep_row(tid, offset, size + self.pad, self.pad, flags, now)
         self.pad = 0
+
+    def keep_row(self, tid: int, offset: int, size: int, pad: int, flags: int, now: int) -> None:
+        """One row of AUX_DT."""
+        self._rows.append((self.vcpu, tid, offset, size, pad, flags, now))
+
+    def went_on(self, head: int, pad: int, wakeup: int, size: int) -> None:
+        """`sim.fused` has ended and begun transactions of `size` bytes of records, all of them read
+        by a reader that keeps up.
+        """
+        self._hold(size // self.geometry.record)
+        self.head = head - pad
+        self.take()
+        self.moved()
+        self.head, self.pad, self.wakeup = head, pad, wakeup
 
     def _note_wakeup(self) -> None:
         """rb_need_aux_wakeup; a ring that is overwritten wakes nobody."""

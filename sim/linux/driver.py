@@ -73,9 +73,9 @@ class SpeEvent:
         rules: DriverRules = DriverRules(),
     ) -> None:  # fmt: skip
         self._spu, self._registers, self._ring, self._costs = spu, registers, ring, costs
-        self._spend, self._now, self._tid, self._rules = spend, now, tid, rules
+        self._spend, self._now, self.tid, self._rules = spend, now, tid, rules
         self._period_left: tuple[int, int] = (period, 0)
-        self._head = 0
+        self.window_head = 0
         self._window_open = False
         self._pending_disable = False
         self._written_before = 0
@@ -154,6 +154,12 @@ class SpeEvent:
             self._ring.abandon(self._spu.sampler.written() - self._written_before)
         self._ring.finish(killed=killed)
 
+    def reopened(self, head: int, written: int) -> None:
+        """`sim.fused` has served interrupts: the window open now begins at offset `head`, with
+        `written` records before it.
+        """
+        self.window_head, self._written_before = head, written
+
     def _status_and_pointer(self) -> Generator[Event, Any, tuple[Pmbsr, int]]:
         status = yield from self._registers.read(Reg.PMBSR)
         pointer = yield from self._registers.read(Reg.PMBPTR)
@@ -175,9 +181,9 @@ class SpeEvent:
         if window is None:
             yield from self._no_handle()
             return False
-        self._head = window.head
+        self.window_head = window.head
         if window.truncated:
-            self._ring.end(0, TRUNCATED, self._tid, self._now())
+            self._ring.end(0, TRUNCATED, self.tid, self._now())
             self._pending_disable = self.disabled = True
         yield from self._registers.write(Reg.PMBPTR, window.head)
         limit = OFF if window.truncated else Limit(window.limit, enable=True)
@@ -198,7 +204,7 @@ class SpeEvent:
         self._window_open = False
         if flags & TRUNCATED:
             self._pending_disable = True
-        self._ring.end(pointer - self._head, flags, self._tid, self._now())
+        self._ring.end(pointer - self.window_head, flags, self.tid, self._now())
 
     def _irq_work(self) -> Process:
         """perf_pending_event: disable the event if its output was truncated, then wake perf."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,31 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+class KernelArrays(NamedTuple):
+    """What compiled code reads and writes, `sim.spe.kernel`; `saved` and `pages_before` are what a
+    speculation goes back to.
+    """
+
+    config: NDArray[np.int64]
+    passes: NDArray[np.uint8]
+    pages: NDArray[np.uint8]
+    pages_before: NDArray[np.uint8]
+    state: NDArray[np.int64]
+    saved: NDArray[np.int64]
+    places: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scratch: NDArray[np.int64]
+
+
+class Fused(Protocol):
+    """Runs ahead over stops that need no decision (`sim.fused`)."""
+
+    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> int:
+        """Like `kernel.advance` to FOREVER; `arrays.saved` becomes the state of the last restart,
+        its ROWS those that are final.
+        """
+
+
 class MacroSampler:
     """PROCESS sample timer (fast engine), as events from one own stop to the next."""
 
@@ -49,16 +75,16 @@ class MacroSampler:
         self.counter = IntervalCounter(config.interval)
         self.kernel_calls = self.truncations = 0
         self.stop: Callable[[Stop, int], None] = _unconnected
+        self.fused: Fused | None = None
         self._state = np.zeros(k.STATE_SIZE, np.int64)
         self._word = self._state.data  # the same words as plain ints, quickly
         self._saved = self._state.copy()
         self._saved_word = self._saved.data
-        self._scratch = np.empty(k.SCRATCH, np.int64)
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._zappable = pages.copy() if config.zap_after_write else pages
-        self._skipped = self._loaded = 0
+        self._loaded = 0
         self._chunk = 1024
         self._generation = 0
         self._speculating = False
@@ -66,9 +92,14 @@ class MacroSampler:
         self._started = False
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
+        scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
             k.advance, stream.arrays, self._config, config.filter.passes, pages,
-            self._state, self._places, self._rows, self._scratch,
+            self._state, self._places, self._rows, scratch,
+        )  # fmt: skip
+        self._arrays = KernelArrays(
+            self._config, config.filter.passes, pages, self._zappable, self._state, self._saved,
+            self._places, self._rows, scratch,
         )  # fmt: skip
 
     @staticmethod
@@ -87,6 +118,7 @@ class MacroSampler:
         vector[k.POP_END] = stream.size(POP)
         filtering = config.filter.min_latency > 0 or not config.filter.passes.all()
         vector[k.FILTERING] = int(filtering)
+        vector[k.RESYNC] = int(config.resync)
         return vector
 
     # --- registers -----------------------------------------------------------------------
@@ -118,13 +150,13 @@ class MacroSampler:
         """Disabled → enabled: lay the candidates out from the counter, then run ahead."""
         pop = self._stream.pop(op)
         if self._settings.resync and self._started:
-            self._skipped += int(k.resync(self._config, self._state, pop))
+            k.resync(self._config, self._state, pop)
         else:
             self.counter.enable()
             self._lay_out(pop)
             self._started = True
         self._enabled = True
-        self._speculate()
+        self._speculate(self.fused)
 
     def _lay_out(self, pop: int) -> None:
         """Counter registers, just enabled (not all 0) → kernel coordinates; next op at `pop`."""
@@ -183,9 +215,9 @@ class MacroSampler:
             self._sync(self._clock.work(self._engine.now))
 
     def on_change(self) -> None:
-        """Run ahead again."""
+        """Run ahead again, but not over stops: whoever changes pages may schedule more."""
         if self._enabled:
-            self._speculate()
+            self._speculate(None)
 
     # --- speculation ---------------------------------------------------------------------
 
@@ -193,12 +225,17 @@ class MacroSampler:
         self.kernel_calls += 1
         return self._kernel(horizon, candidates)
 
-    def _speculate(self) -> None:
+    def _speculate(self, fused: Fused | None) -> None:
         """Run ahead and schedule the end of the run."""
         self._saved_word[:] = self._word
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
-        status = self._advance(FOREVER, self._chunk)
+        if fused is None:
+            status = self._advance(FOREVER, self._chunk)
+        else:
+            self.kernel_calls += 1
+            status = fused.advance(self._stream, self._arrays, self._chunk)
+            self._emit(0, self._saved_word[k.ROWS], 0)
         self._speculating = True
         self._generation += 1
         if status == k.HORIZON:  # no candidate is left in the stream
@@ -219,7 +256,7 @@ class MacroSampler:
         self._commit()
         self._chunk = min(MAX_CHUNK, 2 * self._chunk)
         if status == k.EXHAUSTED:
-            self._speculate()
+            self._speculate(self.fused)
             return
         self._enabled = False
         op = self._word[k.STOP_OP]
@@ -244,15 +281,18 @@ class MacroSampler:
     def _commit(self) -> None:
         self._speculating = False
         self._generation += 1
-        n = self._word[k.ROWS]
-        if n == 0:
+        self._emit(self._saved_word[k.ROWS], self._word[k.ROWS], self._clock.offset)
+        self._word[k.ROWS] = self._saved_word[k.ROWS] = 0
+
+    def _emit(self, begin: int, end: int, offset: int) -> None:
+        """Output rows [begin, end) are final; their times are `offset` behind wall time."""
+        if begin == end:
             return
-        k.count_places(self._places, n, self._profile)
+        k.count_places(self._places, begin, end, self._profile)
         if self._config[k.KEEP]:
-            rows = self._rows[:n].copy()
-            rows[:, k.ROW_SELECT :] += self._clock.offset
+            rows = self._rows[begin:end].copy()
+            rows[:, k.ROW_SELECT :] += offset
             self._sink.add(rows)
-        self._word[k.ROWS] = 0
 
     # --- results -------------------------------------------------------------------------
 
@@ -269,7 +309,6 @@ class MacroSampler:
         for name, index in _COUNTERS:
             setattr(selections, name, self._word[index])
         selections.in_flight_at_end += self._word[k.FLYING]
-        selections.skipped += self._skipped
         if self._settings.discard:
             selections.discarded_by_mode, selections.written = selections.written, 0
             self._profile[:] = 0
@@ -286,4 +325,5 @@ _COUNTERS = (
     ("passed", k.PASSED),
     ("lost_at_fault", k.LOST),
     ("written", k.WRITTEN),
+    ("skipped", k.SKIPPED),
 )

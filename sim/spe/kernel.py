@@ -80,12 +80,13 @@ MAX_IN_FLIGHT = 4
     LOST,
     WRITTEN,
     DISCARDED,
+    SKIPPED,
     STOP_WORK,  # work time of the stop that ended the last call
     STOP_OP,  # first op that begins at or after it
     ROWS,  # output rows of the last call
     HINT,  # index entry of the last look-up, a hint
     FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, passes)
-) = range(19)
+) = range(20)
 FLIGHT_FIELDS = 5
 BUSY, F_OP, F_SELECT, F_PLACE, F_PASS = range(FLIGHT_FIELDS)
 STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
@@ -106,8 +107,9 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     POP_END,
     KEEP,  # are records kept?
     FILTERING,  # may any sample be filtered?
-) = range(14)
-CONFIG_SIZE = 14
+    RESYNC,  # restart: resync
+) = range(15)
+CONFIG_SIZE = 15
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
 FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
@@ -530,16 +532,17 @@ def advance(
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
-    place of each record written, `rows` [same, 3] its op and times if they are kept.
+    place of each record written, `rows` [same, 3] its op and times if they are kept, from
+    state[ROWS] on.
     `pages[page]` tells whether the AUX page translates.
     """
     cand, ops, tick = scratch[0], scratch[1], scratch[2]
     place, busy, ok = scratch[3], scratch[4], scratch[5]
     base = scratch[6]
-    state[ROWS] = 0
     used = 0
     status = -1
-    want = BLOCK if horizon == FOREVER else MIN_BLOCK
+    far = horizon == FOREVER and config[ZAP_AFTER_WRITE] == 0
+    want = BLOCK if far else MIN_BLOCK
     while status < 0:
         m = min(_block_size(state, config, pages, want), candidates - used)
         if config[JITTER] == _ERND:
@@ -614,7 +617,6 @@ def advance(
 @njit
 def flush(config: Any, pages: Any, state: Any, places: Any, rows: Any, at: Any) -> Any:
     """The CPU freezes at work time `at`: what is in flight completes, oldest first."""
-    state[ROWS] = 0
     while state[FLYING] > 0:
         outcome = _complete(state, config, pages, places, rows, _oldest(state), at)
         if outcome != HORIZON:
@@ -626,16 +628,14 @@ def flush(config: Any, pages: Any, state: Any, places: Any, rows: Any, at: Any) 
 
 @njit
 def resync(config: Any, state: Any, pop: Any) -> Any:
-    """`restart: resync`: go to the first point at or after `pop`; returns how many were passed."""
-    skipped = 0
+    """`restart: resync`: go to the first point at or after `pop`."""
     while state[CANDIDATE] < pop:
         _next_candidate(state, config)
-        skipped += 1
-    return skipped
+        state[SKIPPED] += 1
 
 
 @njit
-def count_places(places: Any, n: Any, out: Any) -> None:
-    """Add places to a (static × 8 + level) histogram."""
-    for r in range(n):
+def count_places(places: Any, begin: Any, end: Any, out: Any) -> None:
+    """Add places [begin, end) to a (static × 8 + level) histogram."""
+    for r in range(begin, end):
         out[_histogram(places[r])] += 1

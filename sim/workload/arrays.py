@@ -249,6 +249,12 @@ def _seek(S: Any, axis: Any, value: Any) -> Any:
 
 
 @njit
+def pop_at(S: Any, op: Any) -> Any:
+    """Population members below an op within the stream."""
+    return _seek(S, OP, op)[1]
+
+
+@njit
 def op_at(S: Any, tick: Any) -> Any:
     """First op that begins at or after a work time within the stream."""
     if tick <= 0:
@@ -379,7 +385,7 @@ def _count_intervals(S: Any, pairs: Any, whole: Any, out: Any) -> None:
 
 
 @njit
-def _counted_ops(S: Any, op: Any) -> Any:
+def counted_ops(S: Any, op: Any) -> Any:
     """Ops below `op` whose exception level is profiled."""
     T = S.tables
     per_pass = np.int64(0)
@@ -397,7 +403,7 @@ def _counted_ops(S: Any, op: Any) -> Any:
 
 
 @njit
-def _unmasked_from(S: Any, op: Any) -> Any:
+def unmasked_from(S: Any, op: Any) -> Any:
     """First op at or after `op` that executes with interrupts unmasked; -1 if none ever does."""
     T = S.tables
     turn = op // T[PASS + OP]
@@ -437,7 +443,7 @@ class Stream:
     all_counted: bool = field(init=False)
     never_masked: bool = field(init=False)
     _sizes: tuple[int, ...] = field(init=False)
-    _pop_is_op: bool = field(init=False)
+    pop_is_op: bool = field(init=False)
     _flat: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -450,7 +456,7 @@ class Stream:
             "ops": sizes[OP],
             "_sizes": sizes,
             "all_counted": bool(info[:, COUNTED].all()),
-            "_pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
+            "pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
             "_flat": self.arrays.ids.size == 0,
             "never_masked": not info[:, MASKED].any(),
         }
@@ -486,7 +492,7 @@ class Stream:
 
     def pop(self, op: int) -> int:
         """Population members below `op`."""
-        if self._pop_is_op:
+        if self.pop_is_op:
             return op
         return self.size(POP) if op >= self.ops else int(_seek(self.arrays, OP, op)[1])
 
@@ -506,7 +512,7 @@ class Stream:
         """Ops below `op` at a profiled exception level."""
         if self.all_counted:
             return op
-        return int(_counted_ops(self.arrays, op))
+        return int(counted_ops(self.arrays, op))
 
     def members(self, begin: int, end: int) -> int:
         """Ops among [begin, end) at a profiled exception level."""
@@ -518,7 +524,7 @@ class Stream:
         """First op at or after `op` with interrupts unmasked; `ops` if none is left."""
         if self.never_masked:
             return op
-        found = int(_unmasked_from(self.arrays, min(op, self.ops)))
+        found = int(unmasked_from(self.arrays, min(op, self.ops)))
         return self.ops if found < 0 else min(found, self.ops)
 
     def count_intervals(self, pairs: NDArray[np.int64], out: I64) -> None:

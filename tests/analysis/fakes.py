@@ -110,6 +110,7 @@ def _run(plan: Plan, replication: int) -> RunResult:
         engine_events=1,
         kernel_calls=1,
         kernel_truncations=0,
+        fused_rounds=0,
     )
 
 

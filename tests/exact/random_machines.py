@@ -268,6 +268,38 @@ def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
     return made
 
 
+def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
+    """A random machine whose stops need no decision, most of the time: what `sim.fused` serves."""
+    machine = spec(r, of, dense)
+    design = r.choice(["baremetal", "baremetal", "unpinned", "v6"])
+    policies = DESIGNS[design][0].model_copy(
+        update={"notifiers": "honour_all", "fix_scope": r.choice(["page", "walk"])}
+    )
+    size, page = r.choice([512, 2048, 8192]), PAGE
+    window = r.choice([64, size // 4, size // 2])
+    if design == "baremetal":
+        page = r.choice([32, 256, 256])
+    if page == 32:  # windows end in the middle of a record
+        window = r.choice([96, 160])
+    return replace(
+        machine,
+        policies=policies,
+        vcpus=r.choice([1, 1, 1, 2]),
+        aux=Geometry(size if design == "baremetal" else 8192, min(page, 256), window),
+        granule=page,
+        unmap=UnmapSpec(r.choice(["per_record", "per_window", "never"])),
+        warm=r.random() < 0.5,
+        max_buffer=1 << 62,
+        memlock=1 << 40,
+        irq_latency=tuple(r.choice([0, 16, 64, 640]) for _ in range(r.choice([1, 4]))),
+        exits=machine.exits if r.random() < 0.4 else None,
+        switch_ticks=r.choice([0, 0, 0, 3000, 20_000]),
+        rules=replace(machine.rules, discard=False),
+        reader=None,
+        snapshot=False,
+    )
+
+
 def everything(result: RunResult) -> dict[str, object]:
     """All that a run says about the model, comparable."""
     said: dict[str, object] = {

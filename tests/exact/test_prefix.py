@@ -98,6 +98,7 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
             calls += 1
             kept_rows += rows[: state[k.ROWS]].tolist()
             kept_places += places[: state[k.ROWS]].tolist()
+            state[k.ROWS] = 0
         if status != k.HORIZON:
             break
     kept = state.copy()
@@ -156,7 +157,7 @@ def test_the_histogram_is_that_of_the_places() -> None:
         setup = _setup(seed)
         end = _advance(setup, [k.FOREVER], [100_000])
         counts = np.zeros(setup.stream.statics * LEVEL_STRIDE, np.int64)
-        k.count_places(np.array(end.places, np.int64), len(end.places), counts)
+        k.count_places(np.array(end.places, np.int64), 0, len(end.places), counts)
         expected = np.zeros_like(counts)
         for op, _, _ in end.rows:
             place = setup.stream.seek(0, op)

@@ -1,0 +1,53 @@
+"""Modules with one seeded bug, compiled code as plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from sim import draws
+
+MEETING_POINTS = {"sim.host": ("Sweep", "Random")}
+"""Classes by which a module and its users recognise each other: a copy must share them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change to one module."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+def mutant(name: str, module: str, old: str, new: str = "pass") -> Mutant:
+    """A change to a module; by default a statement is deleted."""
+    return Mutant(name, module, old, new)
+
+
+def build(module: str, old: str = "", new: str = "") -> ModuleType:
+    """A copy of a module with one change, compiled code as plain Python."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).read_text()
+    if old:
+        assert source.count(old) == 1, f"{module}: {old!r} occurs {source.count(old)} times"
+        source = source.replace(old, new)
+    for decorator in ("@njit_inline\n", "@njit\n"):
+        source = source.replace(decorator, "")
+    made_module = ModuleType(f"{module}.mutant")
+    # dataclasses look their module up by name
+    made_module.__dict__["__name__"] = module
+    exec(compile(source, f"<{module}>", "exec", dont_inherit=True), made_module.__dict__)
+    if "mix64" in made_module.__dict__:  # called from Python it would return an int of any size
+        made_module.__dict__["mix64"] = lambda key, n: np.uint64(draws.splitmix64(int(key), int(n)))
+    for name in MEETING_POINTS.get(module, ()):
+        made_module.__dict__[name] = getattr(import_module(module), name)
+    return made_module

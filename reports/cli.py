@@ -20,6 +20,7 @@ from reports.exitcodes import ExitCode, table
 from reports.exporting import export
 from reports.importing import import_
 from reports.sizing import memlock
+from reports.sweepcommands import sweep
 
 if TYPE_CHECKING:
     from sim.scenario.loader import ScenarioError
@@ -50,7 +51,7 @@ def main() -> None:
     """
 
 
-for command in (memlock, check, baseline, import_, export):
+for command in (memlock, check, baseline, sweep, import_, export):
     main.add_command(command)
 
 

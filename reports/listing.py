@@ -23,10 +23,12 @@ def rows(what: str) -> Rows:
 def _scenarios() -> Iterator[dict[str, Any]]:
     from sim.scenario import loader
 
-    for path in loader.stock_folder().glob("*.yaml"):
+    stock = loader.stock_folder()
+    for path in (*stock.glob("*.yaml"), *stock.glob("sweeps/*.yaml")):
         loaded = loader.load(path)
         arms = [arm.name for arm in loaded.arms]
-        yield {"name": path.stem, "question": loaded.question, "arms": arms}
+        name = path.relative_to(stock).with_suffix("").as_posix()
+        yield {"name": name, "question": loaded.question, "arms": arms}
 
 
 def _designs() -> Iterator[dict[str, Any]]:

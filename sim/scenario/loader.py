@@ -57,13 +57,18 @@ def stock_folder() -> Path:
 
 
 def find(path: str | Path) -> Path:
-    """A scenario file: a path, or the bare name of a stock scenario; raises ScenarioError."""
+    """A scenario file: a path, or the bare name of a stock scenario; raises ScenarioError.
+
+    Stock sweeps are named with their folder: `sweeps/loss-map`.
+    """
     given = Path(path)
-    if _is_file(given) or given.suffix or len(given.parts) != 1:
+    if _is_file(given) or given.suffix:
         return given
     stock = stock_folder() / f"{given}.yaml"
-    if _is_file(stock):
+    if given.parts[:-1] in ((), ("sweeps",)) and _is_file(stock):
         return stock
+    if len(given.parts) != 1:
+        return given
     names = sorted(entry.stem for entry in stock_folder().glob("*.yaml"))
     close = difflib.get_close_matches(str(given), names, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"stock scenarios: {', '.join(names)}"

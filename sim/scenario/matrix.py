@@ -61,9 +61,16 @@ class Cell:
         return tuple(f"{key}={_text(value)}" for key, value in self.settings)
 
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/%-]*")
+_NO_WORD = re.compile(r"true|false|null|[0-9._]+|0[xob].*|[0-9._]+e[0-9-]+", re.IGNORECASE)
+"""What YAML reads as something else than text."""
+
+
 def _text(value: Any) -> str:
-    """A value as YAML on one line; plain words stay plain."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as YAML on one line; words stay plain."""
+    if isinstance(value, str) and _WORD.fullmatch(value) and not _NO_WORD.fullmatch(value):
+        return value
+    return json.dumps(value)
 
 
 def expand(matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, Any]]) -> list[Cell]:

@@ -1,0 +1,273 @@
+"""`speskew sweep`: options, progress, what is said in the end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports.exitcodes import ExitCode, table
+
+if TYPE_CHECKING:
+    from reports.sweeping import Asked, Planned, Standing
+    from sim.scenario.model import Scenario
+    from sim.sweep.workers import Workers
+
+SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.exits", "exits"))
+"""What the table on stdout has of each arm; result.json and cells.csv have everything."""
+
+
+@click.command(epilog=table())
+@click.argument("scenario")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--replications", type=click.IntRange(1))
+@click.option("--seed", type=click.IntRange(0))
+@click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    help="Override a scenario key in every cell; a cell's own settings are stronger.",
+)  # fmt: skip
+@click.option("--engine", type=click.Choice(["fast", "reference"]), default="fast")
+@click.option("-n", "--dry-run", is_flag=True, help="List the cells and what they cost; run none.")
+@click.option("--resume", is_flag=True, help="Continue; finished units are not run again.")
+@click.option(
+    "--scheduler", metavar="ADDRESS",
+    help="Run on a Dask cluster, e.g. tcp://head:8786; needs speskew[cluster].",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
+    show_default=True,
+)  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def sweep(
+    scenario: str,
+    output: Path | None,
+    jobs: int,
+    replications: int | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    engine: str,
+    dry_run: bool,
+    resume: bool,
+    scheduler: str | None,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Run every cell of SCENARIO's matrix or cases.
+
+    Results depend neither on the order nor on -j. A cell that fails is reported with the command
+    that reproduces it and does not stop the others.
+    """
+    from reports import cli
+
+    with cli.exits(), cli.stream_errors():
+        from reports import rundir, sweeping
+        from sim.scenario import loader
+
+        asked = sweeping.Asked(scenario, overrides, replications, seed, engine)
+        base, cells = sweeping.plan(asked)
+        if dry_run:
+            _say_plan(cells, form)
+            return
+        folder = output or rundir.default_path(f"{base.name}-sweep", loader.dump(base))
+        with _owned(folder, base, resume=resume):
+            sweeping.write_manifest(folder, base, asked, sys.argv[1:])
+            result = _run(folder, base, cells, asked, _workers(jobs, scheduler), quiet)
+    _say(result, form)
+    click.echo(str(folder / "result.json"), err=True)
+    sys.exit(_exit_code(cells, result))
+
+
+def _workers(jobs: int, scheduler: str | None) -> Workers:
+    from reports import cli
+    from sim.sweep import workers
+
+    if scheduler is not None:
+        try:
+            return workers.Cluster(scheduler)
+        except workers.WorkersError as error:
+            cli.fail(ExitCode.USAGE, str(error))
+    return workers.Processes(jobs) if jobs > 1 else workers.Here()
+
+
+@contextmanager
+def _owned(folder: Path, scenario: Scenario, *, resume: bool) -> Iterator[None]:
+    """The folder for this process alone; a second sweep into it is refused."""
+    from reports import sweeping
+    from reports.rundir import RunDirError
+
+    sweeping.prepare(folder, scenario, resume=resume)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunDirError(f"{folder}: another sweep is writing there") from error
+        yield
+
+
+def _run(
+    folder: Path,
+    base: Scenario,
+    cells: Sequence[Planned],
+    asked: Asked,
+    workers: Workers,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Run and put together; on Ctrl-C finished units stay and no process is left."""
+    from reports import cli, sweeping
+    from reports.rebuilding import replace
+    from sim.sweep.store import Store
+
+    store = Store(folder / "units")
+    store.sweep_up()
+    try:
+        failed = sweeping.run(cells, store, workers, _quiet if quiet else Lines())
+        rows = sweeping.assemble(
+            folder, cells, failed,
+            lambda planned: sweeping.describe(planned, store, workers, asked.engine),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        cli.fail(
+            ExitCode.INTERRUPTED, f"interrupted; finished units are kept: --resume -o {folder}"
+        )
+    finally:
+        workers.close()
+    result = sweeping.document(base, rows)
+    replace(folder / "cells.csv", sweeping.as_csv(result).encode())
+    replace(folder / "result.json", sweeping.dumps(result).encode())
+    return result
+
+
+# --- progress --------------------------------------------------------------------------------
+
+
+def _quiet(standing: Standing) -> None:
+    """Says nothing."""
+
+
+class Lines:
+    """Progress on stderr: rewritten in place on a terminal, else a line per finished cell."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._cells = -1
+
+    def __call__(self, standing: Standing) -> None:
+        """Say how far it is."""
+        if self._terminal:
+            end = "\n" if standing.units_done == standing.units else ""
+            click.echo(f"\r\x1b[K{line(standing)}{end}", err=True, nl=False)
+        elif standing.cells_done > self._cells:
+            click.echo(line(standing), err=True)
+        self._cells = standing.cells_done
+
+
+def line(standing: Standing) -> str:
+    """``3/9 cells, 24/72 units, 2.1 s, about 4 s left: vm.vcpus=2-…``."""
+    text = f"{standing.cells_done}/{standing.cells} cells, "
+    text += f"{standing.units_done}/{standing.units} units"
+    if not standing.last:
+        return f"{text} there" if standing.kept else text
+    text += f", {standing.elapsed:.1f} s"
+    if standing.left is not None and standing.units_done < standing.units:
+        text += f", about {duration(standing.left)} left"
+    return f"{text}: {standing.last}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# --- what is said ----------------------------------------------------------------------------
+
+
+def _say_plan(cells: Sequence[Planned], form: str) -> None:
+    rows = [
+        {
+            "id": p.cell.id,
+            "settings": dict(p.cell.settings),
+            "units": sum(len(t.units) for t in p.tasks),
+            "tasks": len(p.tasks),
+            "seconds": round(p.nanoseconds / 1e9, 1),
+            "problem": p.problem,
+        }
+        for p in cells
+    ]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=1, sort_keys=True))
+        return
+    for row in rows:
+        what = f"CANNOT RUN: {row['problem']}" if row["problem"] else (
+            f"{row['units']} units in {row['tasks']} tasks, about {row['seconds']} s"
+        )  # fmt: skip
+        click.echo(f"{row['id']}  {what}")
+    total = sum(p.nanoseconds for p in cells) / 1e9
+    click.echo(f"{len(cells)} cells, about {duration(total)} on one core (an estimate)")
+
+
+def _say(result: dict[str, Any], form: str) -> None:
+    from reports import sweeping
+
+    if form == "json":
+        click.echo(sweeping.dumps(result), nl=False)
+    elif form == "csv":
+        click.echo(sweeping.as_csv(result), nl=False)
+    else:
+        click.echo(as_table(result), nl=False)
+    for row in result["cells"]:
+        if row["status"] == "failed":
+            click.echo(f"speskew: {row['id']} failed: {row['why']}\n  {row['reproduce']}", err=True)
+
+
+def as_table(result: dict[str, Any]) -> str:
+    """A line per cell and arm: the predicted loss, time added and exits."""
+    axes = list(result["axes"])
+    head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
+    rows = []
+    for cell in result["cells"]:
+        settings = [_said(cell["settings"].get(axis, "–")) for axis in axes]
+        if cell["status"] == "failed":
+            rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
+        for arm, numbers in cell.get("arms", {}).items():
+            rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _said(value: Any) -> str:
+    from reports.text import printable
+
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _shown(value: Any) -> str:
+    from reports.text import number, with_interval
+
+    if value is None:
+        return "–"
+    if isinstance(value, dict):
+        return with_interval(value, 100, "%") if value["unit"] == "fraction" else (
+            with_interval(value, 1, value["unit"])
+        )  # fmt: skip
+    return number(value)
+
+
+def _exit_code(cells: Sequence[Planned], result: dict[str, Any]) -> ExitCode:
+    """Model error if a cell failed while running, usage error if one could not be started."""
+    bad = sum(row["status"] == "failed" for row in result["cells"])
+    if not bad:
+        return ExitCode.OK
+    return ExitCode.USAGE if bad == sum(bool(p.problem) for p in cells) else ExitCode.MODEL

@@ -1,0 +1,347 @@
+"""A sweep from its cells to its results: plan, run what is missing, put the cells together.
+
+The folder of a sweep holds every finished unit, so that it can be continued after a kill at any
+moment. A cell's result is what `speskew run` would write with the cell's settings; the sweep's
+`result.json` is made from the cells in their order in the plan, so it is the same bytes whatever
+the order, the number of jobs, and the number of attempts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports import lookup, rundir
+from reports.rebuilding import replace
+from reports.rundir import RunDirError
+from sim.scenario import loader
+from sim.scenario.loader import ScenarioError
+from sim.scenario.matrix import Cell, expand
+from sim.sweep.plan import Task, key, task, tasks
+from sim.sweep.store import Store
+from sim.sweep.workers import Failure, Workers
+from sim.workload.spestream import StreamError
+
+if TYPE_CHECKING:
+    from sim.batch import Unit
+    from sim.results import RunResult
+    from sim.scenario.model import Scenario
+
+SWEEP_VERSION = 1
+MANIFEST = "sweep.json"
+_LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
+"""Branches of an arm that stay in the cell's own result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One cell: its scenario and tasks, or why it cannot be run."""
+
+    cell: Cell
+    reproduce: str
+    scenario: Scenario | None
+    tasks: tuple[Task, ...]
+    problem: str = ""
+
+    @property
+    def nanoseconds(self) -> int:
+        """Estimated cost on one core."""
+        return sum(t.nanoseconds for t in self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says about a sweep."""
+
+    source: str
+    overrides: tuple[str, ...]
+    replications: int | None
+    seed: int | None
+    engine: str
+
+
+def plan(asked: Asked) -> tuple[Scenario, list[Planned]]:
+    """The scenario without its cells, and every cell; raises ScenarioError if it has none."""
+    base = loader.load(
+        asked.source, asked.overrides, replications=asked.replications, seed=asked.seed
+    )
+    if not base.matrix and not base.cases:
+        raise ScenarioError(
+            loader.Problem(asked.source, 0, 0, "has neither matrix nor cases: use `speskew run`")
+        )
+    return base, [_planned(cell, asked, base) for cell in expand(base.matrix, base.cases)]
+
+
+def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
+    overrides = (*asked.overrides, *cell.overrides())
+    command = ["speskew", "run", asked.source, "--seed", str(base.seed)]
+    command += ["--replications", str(base.replications)]
+    command += [word for text in overrides for word in ("--set", text)]
+    if asked.engine != "fast":
+        command += ["--engine", asked.engine]
+    reproduce = shlex.join(command)
+    try:
+        loaded = loader.load(
+            asked.source, overrides, replications=asked.replications, seed=asked.seed
+        )
+    except ScenarioError as error:
+        return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
+    scenario = loaded.model_copy(update={"matrix": {}, "cases": ()})
+    try:
+        made = tuple(tasks(cell.id, scenario, asked.engine))
+    except (StreamError, OSError) as error:
+        return Planned(cell, reproduce, None, (), " ".join(str(error).split()))
+    return Planned(cell, reproduce, scenario, made)
+
+
+# --- the folder ------------------------------------------------------------------------------
+
+
+def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> Store:
+    """The folder's store of units; raises RunDirError if the folder is not for this sweep."""
+    manifest = folder / MANIFEST
+    if folder.exists() and not folder.is_dir():
+        raise RunDirError(f"{folder} exists and is no directory")
+    if manifest.is_file():
+        if not resume:
+            raise RunDirError(f"{folder} holds a sweep; --resume continues it, -o names another")
+        name = _name_in(manifest)
+        if name != scenario.name:
+            raise RunDirError(f"{folder} holds a sweep of {name!r}, not of {scenario.name!r}")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise RunDirError(f"{folder} is not empty and holds no sweep; -o names another")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store(folder / "units")
+
+
+def _name_in(manifest: Path) -> str:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["scenario"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunDirError(f"{manifest} cannot be read; remove the folder") from error
+
+
+def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequence[str]) -> None:
+    """Who, when, with what; and the scenario as it was written."""
+    from reports.running import raw_scenario
+
+    made = rundir.manifest(
+        resolved=loader.dump(scenario), seed=scenario.seed, argv=argv, options={}, log=rundir.Log()
+    )
+    replace(folder / MANIFEST, rundir.dump_json(made | {"scenario": scenario.name}).encode())
+    text = raw_scenario(asked.source).encode("utf-8", "surrogateescape")
+    replace(folder / "scenario.yaml", text)
+    replace(folder / "scenario.resolved.yaml", loader.dump(scenario).encode())
+
+
+# --- running ---------------------------------------------------------------------------------
+
+Progress = Callable[["Standing"], None]
+
+
+@dataclass(slots=True)
+class Standing:
+    """How far a sweep is; times in seconds."""
+
+    cells: int
+    units: int
+    kept: int = 0
+    cells_done: int = 0
+    units_done: int = 0
+    cost: int = 0
+    cost_done: int = 0
+    last: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Since this attempt began."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float | None:
+        """Estimated, from the cost of what this attempt has run; None before anything has."""
+        if not self.cost_done:
+            return None
+        return self.elapsed * (self.cost - self.cost_done) / self.cost_done
+
+
+def run(
+    cells: Sequence[Planned], store: Store, workers: Workers, progress: Progress
+) -> dict[str, str]:
+    """Run what is not in the store; returns why, for each cell that failed."""
+    missing = [t for p in cells for whole in p.tasks if (t := whole.without(store)).units]
+    left = {p.cell.id: 0 for p in cells if p.scenario is not None}
+    for t in missing:
+        left[t.cell] += 1
+    every = sum(len(t.units) for p in cells for t in p.tasks)
+    kept = every - sum(len(t.units) for t in missing)
+    standing = Standing(
+        len(left), every, kept, sum(n == 0 for n in left.values()), kept,
+        cost=sum(t.nanoseconds for t in missing),
+    )  # fmt: skip
+    progress(standing)
+    failed: dict[str, str] = {}
+    for t, outcome in workers.run(missing):
+        if isinstance(outcome, Failure):
+            failed.setdefault(t.cell, outcome.why)
+        else:
+            for name, result in zip(t.keys, outcome, strict=True):
+                store.put(name, result)
+        left[t.cell] -= 1
+        standing.units_done += len(t.units)
+        standing.cost_done += t.nanoseconds
+        standing.cells_done += left[t.cell] == 0
+        standing.last = t.cell
+        progress(standing)
+    return failed
+
+
+# --- putting together ------------------------------------------------------------------------
+
+
+class CellFailedError(Exception):
+    """A cell's further units cannot be run."""
+
+
+def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> dict[str, Any]:
+    """A cell's result, as `speskew run` would write it; runs what only it asks for."""
+    from reports import replicating, result
+    from sim import batch
+
+    scenario = planned.scenario
+    assert scenario is not None
+
+    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        keys = [key(unit) for unit in units]
+        found = {k: store.get(k) for k in dict.fromkeys(keys)}
+        wanted = [task(planned.cell.id, (u,)) for u, k in zip(units, keys, strict=True)
+                  if found[k] is None]  # fmt: skip
+        for t, outcome in workers.run(wanted):
+            if isinstance(outcome, Failure):
+                raise CellFailedError(outcome.why)
+            store.put(t.keys[0], outcome[0])
+            found[t.keys[0]] = outcome[0]
+        for index, k in enumerate(keys):
+            known = found[k]
+            assert known is not None
+            yield index, known
+
+    while True:
+        arms = batch.run(scenario, engine=engine, execute=execute)
+        described = result.build(scenario, arms, interrupted=False)
+        more = replicating.further(scenario, described)
+        if more is None:
+            return described
+        scenario = more
+
+
+def assemble(
+    folder: Path,
+    cells: Sequence[Planned],
+    failed: Mapping[str, str],
+    described: Callable[[Planned], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Write each cell's folder; returns the rows of the sweep's result, in the plan's order."""
+    rows = []
+    for planned in cells:
+        why = planned.problem or failed.get(planned.cell.id, "")
+        found: dict[str, Any] | None = None
+        if not why:
+            try:
+                found = described(planned)
+            except (CellFailedError, ScenarioError, ArithmeticError, ValueError) as error:
+                why = " ".join(str(error).split()) or type(error).__name__
+        if found is not None:
+            _write_cell(folder / "cells" / planned.cell.id, planned, found)
+        rows.append(_row(planned, found, why))
+    return rows
+
+
+def _write_cell(folder: Path, planned: Planned, described: dict[str, Any]) -> None:
+    from reports import result, summary
+
+    assert planned.scenario is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / "scenario.resolved.yaml", loader.dump(planned.scenario).encode())
+    replace(folder / "summary.txt", summary.render(described).encode())
+    replace(folder / "result.json", result.dumps(described).encode())
+
+
+def _row(planned: Planned, found: dict[str, Any] | None, why: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": planned.cell.id,
+        "settings": dict(planned.cell.settings),
+        "reproduce": planned.reproduce,
+    }
+    if found is None:
+        return row | {"status": "failed", "why": why}
+    return row | {
+        "status": "finished",
+        "replications": found["replications"],
+        "arms": {name: dict(_numbers(arm)) for name, arm in found["arms"].items()},
+    }
+
+
+def _numbers(arm: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every metric and plain number of an arm by dotted name."""
+    kept = {k: v for k, v in arm.items() if k not in _LEFT_OUT}
+    return ((k, v) for k, v in lookup.leaves(kept) if not isinstance(v, bool))
+
+
+def document(scenario: Scenario, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sweep's result.json."""
+    axes: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row["settings"].items():
+            values = axes.setdefault(name, [])
+            if value not in values:
+                values.append(value)
+    return {
+        "sweep_version": SWEEP_VERSION,
+        "kind": "prediction",
+        "scenario": scenario.name,
+        "question": scenario.question,
+        "seed": scenario.seed,
+        "arm_order": [arm.name for arm in scenario.arms],
+        "axes": axes,
+        "cells": list(rows),
+    }
+
+
+def dumps(result: Mapping[str, Any]) -> str:
+    """The bytes of result.json."""
+    return rundir.dump_json(result)
+
+
+def as_csv(result: Mapping[str, Any]) -> str:
+    """One line per cell, arm and metric: its settings, then mean, interval, n and unit."""
+    axes = list(result["axes"])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["cell", *axes, "arm", "metric", "mean", "low", "high", "n", "unit"])
+    for row in result["cells"]:
+        settings = [_cell_text(row["settings"].get(axis, "")) for axis in axes]
+        for arm, numbers in row.get("arms", {}).items():
+            for name, value in sorted(numbers.items()):
+                writer.writerow([row["id"], *settings, arm, name, *_columns(value)])
+    return out.getvalue()
+
+
+def _cell_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _columns(value: Any) -> tuple[Any, ...]:
+    if not lookup.is_metric(value):
+        return (value, "", "", "", "")
+    ci = value["ci95"]
+    ends = ci if isinstance(ci, list) else [value["mean"]] * 2 if ci == "exact" else ["", ""]
+    return ("" if value["mean"] is None else value["mean"], *ends, value["n"], value["unit"])

@@ -1,0 +1,227 @@
+"""Parts of a sweep: tasks, the store of unit results, and workers that may die."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import signal
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim import batch
+from sim.batch import Unit
+from sim.scenario.loader import load
+from sim.scenario.model import Scenario
+from sim.sweep import plan
+from sim.sweep.plan import LEAST_NANOSECONDS, key, task, tasks
+from sim.sweep.store import MAGIC, Store
+from sim.sweep.workers import Failure, Here, Processes, run_task
+
+TEXT = """\
+replications: 3
+workload: {kind: synthetic, repeat: 20, phases: [{name: loop, length: 100, iterations: 500}]}
+spe: {jitter: on}
+driver: {aux: 8KiB}
+arms: [{design: baremetal}, {design: v6}]
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Scenario:
+    """Two arms of a million ops."""
+    file = tmp_path / "s.yaml"
+    file.write_text(TEXT)
+    return load(file)
+
+
+def unit(scenario: Scenario, replication: int = 0) -> Unit:
+    """A replication of the first arm."""
+    return Unit(scenario.arms[0], scenario.seed, replication, "fast", keep_records=False)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal results, arrays included."""
+    return pickle.dumps(a, 5) == pickle.dumps(b, 5)
+
+
+# --- tasks
+
+
+def test_tasks_hold_every_unit_once_and_are_worth_sending(scenario: Scenario) -> None:
+    """All arms and replications; every task but a cell's last is long enough."""
+    made = tasks("cell", scenario.model_copy(update={"replications": 60}), "fast")
+    units = [(u.arm.name, u.replication) for t in made for u in t.units]
+    assert sorted(units) == sorted((a, r) for a in ("baremetal", "v6") for r in range(60))
+    assert len(made) > 2
+    assert all(t.nanoseconds >= LEAST_NANOSECONDS for t in made[:-1])
+    assert len({t.id for t in made}) == len(made)
+
+
+def test_long_units_go_alone(scenario: Scenario) -> None:
+    """A unit that is worth sending is not held back by others."""
+    settings = scenario.arms[0].settings
+    long = settings.model_copy(
+        update={"workload": settings.workload.model_copy(update={"repeat": 20000})}
+    )
+    arms = tuple(arm.model_copy(update={"settings": long}) for arm in scenario.arms)
+    made = tasks("cell", scenario.model_copy(update={"arms": arms}), "fast")
+    assert [len(t.units) for t in made] == [1] * 6
+
+
+def test_keys_depend_on_everything_that_matters(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arm, settings, seed, replication, engine and code; equal units have equal keys."""
+    first = unit(scenario)
+    assert key(first) == key(unit(scenario))
+    changed = [
+        replace(first, replication=1), replace(first, seed=1), replace(first, engine="reference"),
+        replace(first, arm=scenario.arms[1]), replace(first, ends=(5,)),
+    ]  # fmt: skip
+    keys = {key(u) for u in (first, *changed)}
+    monkeypatch.setattr(plan, "code_digest", lambda: "another version")
+    assert len(keys | {key(first)}) == 7
+
+
+def test_key_depends_on_the_streams_content(tmp_path: Path) -> None:
+    """A recorded stream that was made anew has new results."""
+    stock = load("quickstart")
+    first = unit(stock)
+    workload = first.arm.settings.workload
+    assert workload.kind == "recorded"
+    copy = tmp_path / "copy.spestream"
+    copy.write_bytes(b"something else")
+    other = first.arm.settings.model_copy(
+        update={"workload": workload.model_copy(update={"path": str(copy)})}
+    )
+    here = plan._stream_digest(first.arm.settings)
+    there = plan._stream_digest(other)
+    assert len({here, there, ""}) == 3
+
+
+# --- store
+
+
+def test_store_keeps_results_whole(scenario: Scenario, tmp_path: Path) -> None:
+    """What comes back is what was put: ledgers, histograms, arrays, records."""
+    result = batch.run_unit(replace(unit(scenario), keep_records=True))
+    store = Store(tmp_path / "units")
+    assert store.get("k") is None
+    store.put("k", result)
+    found = store.get("k")
+    assert found is not None
+    assert found.vcpus[0].ledgers == result.vcpus[0].ledgers
+    assert np.array_equal(found.vcpus[0].written, result.vcpus[0].written)
+    assert same(found, result)
+    assert "k" in store
+    assert [p.name for p in (tmp_path / "units").iterdir()] == ["k.unit"]
+
+
+def test_what_is_damaged_is_absent(scenario: Scenario, tmp_path: Path) -> None:
+    """Cut anywhere, one bit changed, or empty: absent, never half a result, never an error."""
+    store = Store(tmp_path)
+    store.put("k", batch.run_unit(unit(scenario)))
+    path = tmp_path / "k.unit"
+    whole = path.read_bytes()
+    for length in (*range(0, 60), len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert store.get("k") is None
+    for place in (0, 20, 50, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert store.get("k") is None
+    path.write_bytes(whole)
+    assert store.get("k") is not None
+
+
+class Evil:
+    """Would run a command if it were unpickled as usual."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch executed",)
+
+
+@pytest.mark.parametrize("value", [Evil(), [1], "text", os.getcwd, Path("x")])
+def test_nothing_in_a_store_is_executed(
+    value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with a valid digest but other contents is absent, and runs nothing."""
+    monkeypatch.chdir(tmp_path)
+    data = zlib.compress(pickle.dumps(value))
+    (tmp_path / "k.unit").write_bytes(MAGIC + hashlib.sha256(data).digest() + data)
+    assert Store(tmp_path).get("k") is None
+    assert not Path("executed").exists()
+
+
+def test_leftovers_of_a_kill_are_swept_up(tmp_path: Path) -> None:
+    """Temporary files go, results stay."""
+    (tmp_path / ".tmp123").write_bytes(b"half")
+    (tmp_path / "k.unit").write_bytes(b"")
+    Store(tmp_path).sweep_up()
+    assert [p.name for p in tmp_path.iterdir()] == ["k.unit"]
+
+
+# --- workers
+
+
+def test_processes_and_here_agree(scenario: Scenario) -> None:
+    """The same results, whoever ran them."""
+    made = [task("c", (u,)) for u in map(lambda r: unit(scenario, r), range(4))]
+    here = dict((t.id, outcome) for t, outcome in Here().run(made))
+    processes = Processes(2)
+    try:
+        there = dict((t.id, outcome) for t, outcome in processes.run(made))
+    finally:
+        processes.close()
+    assert here.keys() == there.keys()
+    assert all(same(here[name], there[name]) for name in here)
+
+
+def test_a_failing_task_says_why_in_one_line(scenario: Scenario) -> None:
+    """An error of any kind is an outcome."""
+    broken = replace(unit(scenario), engine="no such engine")
+    outcome = run_task(task("c", (broken,)))
+    assert isinstance(outcome, Failure)
+    assert "\n" not in outcome.why
+    assert outcome.why
+
+
+def test_a_worker_of_another_version_refuses(scenario: Scenario) -> None:
+    """Results of other code are never mixed in."""
+    outcome = run_task(replace(task("c", (unit(scenario),)), code="0"))
+    assert isinstance(outcome, Failure)
+    assert "another version" in outcome.why
+
+
+class Deadly(str):
+    """An engine whose name kills the process that unpickles it, unless it is its parent."""
+
+    def __reduce__(self) -> Any:
+        return _die, ()
+
+
+def _die() -> str:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ""
+
+
+def test_a_dying_process_fails_its_own_task_only(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it runs a task: that task fails, all others have their results."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(Path(__file__).parents[2])]))
+    good = [task("c", (unit(scenario, r),)) for r in range(5)]
+    bad = replace(good[2], units=(replace(good[2].units[0], engine=Deadly("x")),))
+    processes = Processes(2)
+    try:
+        outcomes = [(t.id, outcome) for t, outcome in processes.run([*good[:2], bad, *good[3:]])]
+    finally:
+        processes.close()
+    failures = [o for _, o in outcomes if isinstance(o, Failure)]
+    assert sorted(name for name, _ in outcomes) == sorted(t.id for t in good)
+    assert [f.why for f in failures] == ["its process died: killed, or out of memory"]

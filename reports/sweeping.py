@@ -27,6 +27,7 @@ from sim.scenario.matrix import Cell, expand
 from sim.sweep.plan import Task, key, task, tasks
 from sim.sweep.store import Store
 from sim.sweep.workers import Failure, Workers
+from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
     scenario = loaded.model_copy(update={"matrix": {}, "cases": ()})
     try:
         made = tuple(tasks(cell.id, scenario, asked.engine))
-    except (StreamError, OSError) as error:
+    except (StreamError, ProfileError, OSError) as error:
         return Planned(cell, reproduce, None, (), " ".join(str(error).split()))
     return Planned(cell, reproduce, scenario, made)
 

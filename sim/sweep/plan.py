@@ -20,7 +20,7 @@ import sim
 from sim import counterparts
 from sim.batch import Unit
 from sim.scenario.loader import stock_folder
-from sim.scenario.model import Arm, Recorded, Scenario, Settings
+from sim.scenario.model import Arm, Profiled, Recorded, Scenario, Settings, Synthetic
 from sim.workload.spestream import read_header
 
 LEAST_NANOSECONDS = 50_000_000
@@ -76,7 +76,9 @@ def key(unit: Unit) -> str:
 
 def _stream_digest(settings: Settings) -> str:
     workload = settings.workload
-    return _file_digest(stock_folder() / workload.path) if isinstance(workload, Recorded) else ""
+    if isinstance(workload, Synthetic):
+        return ""
+    return _file_digest(stock_folder() / workload.path)
 
 
 @cache
@@ -124,9 +126,18 @@ def _ops(settings: Settings) -> int:
     workload = settings.workload
     if isinstance(workload, Recorded):
         return workload.repeat * _recorded_ops(stock_folder() / workload.path)
+    if isinstance(workload, Profiled):
+        return workload.repeat * _profiled_ops(stock_folder() / workload.path)
     return workload.repeat * sum(phase.length * phase.iterations for phase in workload.phases)
 
 
 @cache
 def _recorded_ops(path: Path) -> int:
     return read_header(path).ops
+
+
+@cache
+def _profiled_ops(path: Path) -> int:
+    from sim.workload.capture import profile
+
+    return profile.load(path).ops

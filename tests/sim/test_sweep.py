@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import batch
+from sim import batch, resolve
 from sim.batch import Unit
 from sim.scenario.loader import load
 from sim.scenario.model import Scenario
@@ -22,6 +22,8 @@ from sim.sweep import plan
 from sim.sweep.plan import LEAST_NANOSECONDS, key, task, tasks
 from sim.sweep.store import MAGIC, Store
 from sim.sweep.workers import Failure, Here, Processes, run_task
+from sim.workload.capture import profile
+from sim.workload.capture.profile import Phase, Profile, Static
 
 TEXT = """\
 replications: 3
@@ -103,6 +105,25 @@ def test_key_depends_on_the_streams_content(tmp_path: Path) -> None:
     here = plan._stream_digest(first.arm.settings)
     there = plan._stream_digest(other)
     assert len({here, there, ""}) == 3
+
+
+def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
+    """Recorded, synthetic and captured workloads: as long as their streams are, give or take."""
+    made = Profile(
+        source="x", interval=1024, ops_per_record=1025, symbols=("f",),
+        statics=(Static(0x400104, 0, 0, 0, 0),), latencies=(),
+        phases=(Phase(fs_per_op=200_000, cells=((0, 0, 3000),)),),
+    )  # fmt: skip
+    (tmp_path / "p.json").write_text(profile.dumps(made))
+    for workload in (
+        f"{{kind: profile, path: {tmp_path / 'p.json'}, repeat: 2}}",
+        "{kind: recorded, path: streams/threads.0.spestream, repeat: 2}",
+        "{kind: synthetic, repeat: 2, phases: [{name: loop, length: 100, iterations: 30000}]}",
+    ):
+        file = tmp_path / "s.yaml"
+        file.write_text(f"workload: {workload}\narms: [{{design: baremetal}}]\n")
+        settings = load(file).arms[0].settings
+        assert plan._ops(settings) == pytest.approx(resolve.stream_of(settings).ops, rel=0.05)
 
 
 # --- store

@@ -103,11 +103,12 @@ def _owned(folder: Path, scenario: Scenario, *, resume: bool) -> Iterator[None]:
     from reports.rundir import RunDirError
 
     sweeping.prepare(folder, scenario, resume=resume)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / sweeping.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunDirError(f"{folder}: another sweep is writing there") from error
+        sweeping.prepare(folder, scenario, resume=resume)  # again: now nobody else changes it
         yield
 
 
@@ -126,6 +127,7 @@ def _run(
 
     store = Store(folder / "units")
     store.sweep_up()
+    sweeping.forget(folder)
     try:
         failed = sweeping.run(cells, store, workers, _quiet if quiet else Lines())
         rows = sweeping.assemble(

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 SWEEP_VERSION = 1
 MANIFEST = "sweep.json"
+LOCK = ".lock"
+CELLS = "cells"
+RESULTS = ("result.json", "cells.csv")
 _LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
 """Branches of an arm that stay in the cell's own result."""
 
@@ -105,8 +109,8 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
 # --- the folder ------------------------------------------------------------------------------
 
 
-def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> Store:
-    """The folder's store of units; raises RunDirError if the folder is not for this sweep."""
+def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> None:
+    """Make the folder; raises RunDirError if there is one that is not for this sweep."""
     manifest = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise RunDirError(f"{folder} exists and is no directory")
@@ -116,10 +120,21 @@ def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> Store:
         name = _name_in(manifest)
         if name != scenario.name:
             raise RunDirError(f"{folder} holds a sweep of {name!r}, not of {scenario.name!r}")
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and not all(_is_first(path) for path in folder.iterdir()):
         raise RunDirError(f"{folder} is not empty and holds no sweep; -o names another")
     folder.mkdir(parents=True, exist_ok=True)
-    return Store(folder / "units")
+
+
+def _is_first(path: Path) -> bool:
+    """Whether it is what a sweep writes before its manifest: a kill may leave just that."""
+    return path.name == LOCK or path.name.startswith(f".{MANIFEST}.")
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier attempt put together: it may have had other cells."""
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CELLS, ignore_errors=True)
 
 
 def _name_in(manifest: Path) -> str:
@@ -261,7 +276,7 @@ def assemble(
             except (CellFailedError, ScenarioError, ArithmeticError, ValueError) as error:
                 why = " ".join(str(error).split()) or type(error).__name__
         if found is not None:
-            _write_cell(folder / "cells" / planned.cell.id, planned, found)
+            _write_cell(folder / CELLS / planned.cell.id, planned, found)
         rows.append(_row(planned, found, why))
     return rows
 

@@ -30,6 +30,13 @@ def pooled(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
     if jobs <= 1:
         yield None
         return
+    with processes(jobs) as pool:
+        yield pool
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes, which is gone when this is left; `submit` hands units to it."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), initializer=_obey, initargs=(ours,)
@@ -50,11 +57,14 @@ def apply(
         for index, unit in enumerate(units):
             yield index, work(unit)
         return
-    futures: dict[Future[T], int] = {
-        pool.submit(_work, work, unit): index for index, unit in enumerate(units)
-    }
+    futures = {submit(pool, work, unit): index for index, unit in enumerate(units)}
     for future in as_completed(futures):
         yield futures[future], future.result()
+
+
+def submit(pool: ProcessPoolExecutor, work: Callable[[U], T], unit: U) -> Future[T]:
+    """What `work` makes of a unit, in one of the pool's processes."""
+    return pool.submit(_work, work, unit)
 
 
 # --- in the worker ---------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
     (folder / "bin").mkdir()
     command = folder / "bin" / "speskew"
-    command.write_text(f"#!{sys.executable}\nfrom reports.cli import main\nmain()\n")
+    code = "from reports.cli import main\nif __name__ == '__main__':\n    main()\n"  # -j spawns
+    command.write_text(f"#!{sys.executable}\n{code}")
     command.chmod(0o755)
     ours = {"PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     return subprocess.run(

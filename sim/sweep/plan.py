@@ -32,12 +32,11 @@ SELECTION_NANOSECONDS = 400
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Units of one cell that are run together; `code` is who may run them."""
+    """Units of one cell that are run together, and the keys that whoever runs them must find."""
 
     cell: str
     units: tuple[Unit, ...]
     keys: tuple[str, ...]
-    code: str
 
     @property
     def id(self) -> str:
@@ -89,7 +88,7 @@ def _file_digest(path: Path) -> str:
 
 def task(cell: str, units: tuple[Unit, ...]) -> Task:
     """A task of these units."""
-    return Task(cell, units, tuple(key(unit) for unit in units), code_digest())
+    return Task(cell, units, tuple(key(unit) for unit in units))
 
 
 def tasks(cell: str, scenario: Scenario, engine: str) -> list[Task]:

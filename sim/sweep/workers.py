@@ -6,22 +6,19 @@ task alone. The order of finishing is arbitrary; who asks must not depend on it.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sim import batch, resolve
 from sim.results import RunResult
 from sim.scenario.model import Recorded
-from sim.sweep.plan import Task, code_digest
+from sim.sweep.plan import Task, key
+from sim.workers import processes, submit
 
 AHEAD = 2
 """Tasks handed out per process, so that none waits for the next."""
@@ -54,9 +51,9 @@ class WorkersError(Exception):
 
 def run_task(task: Task) -> Outcome:
     """Run a task's units where this is called."""
-    if task.code != code_digest():
-        return Failure("the worker has another version of speskew, numpy or numba")
     try:
+        if task.keys != tuple(key(unit) for unit in task.units):
+            return Failure("the worker has another speskew, numpy, numba or stream than the client")
         return tuple(batch.run_unit(unit) for unit in task.units)
     except Exception as error:  # whatever a cell does, the others go on
         return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
@@ -79,7 +76,8 @@ class Processes:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        self._pool = _pool(jobs)
+        self._left = ExitStack()
+        self._pool = self._left.enter_context(processes(jobs))
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
         """As `Workers`."""
@@ -89,7 +87,7 @@ class Processes:
         while waiting or flying:
             try:
                 while waiting and len(flying) < AHEAD * self._jobs:
-                    flying[self._pool.submit(run_task, waiting[0])] = waiting[0]
+                    flying[submit(self._pool, run_task, waiting[0])] = waiting[0]
                     waiting.popleft()
                 done, _ = wait(flying, return_when=FIRST_COMPLETED)
                 finished = [(future, future.result()) for future in done]
@@ -98,14 +96,14 @@ class Processes:
                 flying = {}
                 self.close()
                 yield from ((task, _alone(task)) for task in suspects)
-                self._pool = _pool(self._jobs)
+                self._pool = self._left.enter_context(processes(self._jobs))
                 continue
             for future, outcome in finished:
                 yield flying.pop(future), outcome
 
     def close(self) -> None:
-        """No process is left; tasks that have begun end first (killing could tear a message)."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """No process is left; tasks that have begun are given up."""
+        self._left.close()
 
 
 def _build_streams(tasks: Sequence[Task]) -> None:
@@ -119,29 +117,11 @@ def _build_streams(tasks: Sequence[Task]) -> None:
 
 def _alone(task: Task) -> Outcome:
     """A task that may have killed its process, in one of its own."""
-    with _pool(1) as pool:
+    with processes(1) as pool:
         try:
-            return pool.submit(run_task, task).result()
+            return submit(pool, run_task, task).result()
         except BrokenProcessPool:
             return Failure("its process died: killed, or out of memory")
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_obey)
-
-
-def _obey() -> None:
-    """Ctrl-C is for the parent, which ends its workers; if it is killed, they end too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 class Cluster:

@@ -171,6 +171,34 @@ def test_resuming_what_is_finished_runs_nothing(monkeypatch: pytest.MonkeyPatch)
     assert results() == first
 
 
+def test_killed_before_the_manifest() -> None:
+    """What a sweep writes first is no obstacle to the next attempt, with or without --resume."""
+    for options in ((), ("--resume",)):
+        folder = Path("early" + "".join(options))
+        folder.mkdir()
+        (folder / ".lock").touch()
+        (folder / ".sweep.json.x1y2").write_text("{")
+        assert call("sweep", "s.yaml", "-o", str(folder), "-q", *options).exit_code == 0
+        assert (folder / "result.json").is_file()
+
+
+def test_an_earlier_result_does_not_stand_for_a_later_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Resumed with other settings and interrupted: the old numbers are gone, not its units."""
+    call("sweep", "s.yaml", "-o", "out", "-q")
+    before = units()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers.Here, "run", interrupted)
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--resume", "--replications", "9")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert units() == before
+    assert not any(Path("out", name).exists() for name in ("result.json", "cells.csv", "cells"))
+
+
 def test_more_cells_later_cost_the_new_ones_only() -> None:
     """A further value on an axis leaves the other cells' units and ids as they are."""
     call("sweep", "s.yaml", "-o", "out", "-q")

@@ -212,11 +212,16 @@ def test_a_failing_task_says_why_in_one_line(scenario: Scenario) -> None:
     assert outcome.why
 
 
-def test_a_worker_of_another_version_refuses(scenario: Scenario) -> None:
-    """Results of other code are never mixed in."""
-    outcome = run_task(replace(task("c", (unit(scenario),)), code="0"))
+def test_a_worker_with_other_code_or_streams_refuses(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results of another version, or of another file under the same path, are never mixed in."""
+    made = task("c", (unit(scenario),))
+    assert not isinstance(run_task(made), Failure)
+    monkeypatch.setattr(plan, "code_digest", lambda: "another version")
+    outcome = run_task(made)
     assert isinstance(outcome, Failure)
-    assert "another version" in outcome.why
+    assert "another speskew" in outcome.why
 
 
 class Deadly(str):

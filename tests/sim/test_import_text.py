@@ -49,11 +49,11 @@ def ops(result: Imported, thread: int = 0) -> Executed:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", STREAMS)
 def test_shipped_streams_survive(name: str, dialect: str, tmp_path: Path) -> None:
-    """The first 3,000 blocks of a shipped stream, written in a dialect and imported, have the same
-    ops, addresses, branches and symbols.
+    """A shipped stream (of all but one, the first 3,000 blocks), written in a dialect and imported,
+    has the same ops, addresses, branches and symbols.
     """
     stream = shipped(name)
-    truth = executed(stream, 3_000)
+    truth = executed(stream, stream.ids.size if name == "threads.1" else 3_000)
     text, read = DIALECTS[dialect]
     trace = tmp_path / "t.tarmac.gz"
     trace.write_bytes(gzip.compress("".join(text(truth)).encode(), 1))

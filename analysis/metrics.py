@@ -47,6 +47,7 @@ _SETUP = (
     _i("setup.page_bytes", "bytes", "translation granule"),
     _i("setup.limit_bytes", "bytes", "RLIMIT_MEMLOCK at the start; null: none"),
     Column("setup.unmap", "string", "", "what the host does to the buffer's pages"),
+    Column("setup.pressure", "string", "", "what else the host does to guest memory"),
     Column("setup.upper_bound", "bool", "", "unmaps as no host has been seen to: an upper bound"),
 )
 _LOSS = (

@@ -147,6 +147,7 @@ def setup(arm: ArmResult) -> dict[str, Any]:
         "page_bytes": s.vm.page_bytes,
         "limit_bytes": None if limit >= UNLIMITED or s.host.cap_ipc_lock else limit,
         "unmap": unmap if isinstance(unmap, str) else "poisson",
+        "pressure": ", ".join(p.kind for p in s.host.pressure),
         "upper_bound": policies.virtual and unmap in UPPER_BOUND_UNMAPS,
     }
 

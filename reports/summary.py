@@ -332,7 +332,12 @@ def numa_band(arm: Arm) -> tuple[float, float]:
 def unmap_lines(arm: Arm) -> Iterator[str]:
     """The zap rate that an arm implies, beside the published one."""
     rate = arm["unmap_rate_per_s"]
-    if not arm["setup"]["virtual"] or rate is None or arm["setup"]["unmap"] == "never":
+    setup = arm["setup"]
+    if not setup["virtual"] or rate is None:
+        return
+    if setup["pressure"]:
+        yield f"{number(rate)} pages/s and vCPU, with {setup['pressure'].replace('_', ' ')}"
+    if setup["unmap"] == "never":
         return
     slow, fast = numa_band(arm)
     pages = arm["setup"]["aux_bytes"] // arm["setup"]["page_bytes"]

@@ -4,7 +4,7 @@ Fidelity note. Modelled: the stream executes only while the CPU runs it; handler
 time away cost wall time and never stream ops (design §1.6). At any instant the CPU does one thing:
 what arrives while it is busy waits and is taken, in a fixed order, before the stream goes on.
 Interrupt masking comes from the stream's own masked stretches. Every executed op gets one label.
-Not modelled: the pipeline; cache pollution by handlers; steal.
+Not modelled: the pipeline; cache pollution by handlers.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Cpu:
         self.blackouts: dict[str, Blackouts] = {}
         self._loss = LossCounter(stream)
         self.ordinary_exits = 0
+        self._pauses: dict[TimeCause, int] = {}
         self._alarm = StreamAlarm(engine, clock, index, self._position_reached)
         self._pending: set[Reason] = set()
         self._woken: Event = engine.signal()
@@ -141,6 +142,8 @@ class Cpu:
                 self._end()
             case Reason.KILLED:
                 raise VmKilledError
+            case Reason.PAUSED:
+                yield from self._pause()
 
     def _switch(self) -> Process:
         """The task leaves the CPU and comes back."""
@@ -164,9 +167,15 @@ class Cpu:
             wake = self.plan.wake_ticks
         yield from self.spend(TimeCause.IDLE, self.plan.away_ticks + wake, Kind.SWITCH_IN)
 
-    def _exit(self) -> Process:
+    def _exit(self, meanwhile: Process | None = None) -> Process:
+        """An exit to the host for no reason of SPE's."""
         self.ordinary_exits += 1
-        yield from self.platform.ordinary_exit()
+        yield from meanwhile or self.platform.ordinary_exit()
+
+    def _pause(self) -> Process:
+        pauses, self._pauses = self._pauses, {}
+        for cause, until in pauses.items():
+            yield from self._exit(self.platform.paused(cause, until))
 
     def _begin_slice(self) -> None:
         """The scheduler's slice begins when the task is chosen: it includes starting the event."""
@@ -374,6 +383,12 @@ class Cpu:
         if self.ended_at < 0:
             self.interrupt(Reason.READER)
 
+    def pause(self, cause: TimeCause, until: int) -> None:
+        """The host keeps the vCPU from running until then."""
+        if self.ended_at < 0:
+            self._pauses[cause] = max(until, self._pauses.get(cause, 0))
+            self.interrupt(Reason.PAUSED)
+
     def kill(self) -> None:
         """The VM is destroyed."""
         if self.ended_at < 0:
@@ -458,6 +473,10 @@ class Baremetal:
     def pmbirq(self) -> Process:
         """The exception is taken; the handler runs."""
         return self._cpu.event.irq()
+
+    def paused(self, cause: TimeCause, until: int) -> Process:
+        """Nobody stops a whole machine."""
+        return self._cpu.spend(cause, 0)
 
     def ordinary_exit(self) -> Process:
         """There is nothing to exit to."""

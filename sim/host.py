@@ -1,25 +1,51 @@
 """The host invalidates stage 2: processes that take pages of the AUX buffer away.
 
-Fidelity note. `published`: NUMA balancing makes every page of the guest PROT_NONE once per sweep,
-6.4 s to 60 s for 16 GiB (kernel/sched/fair.c defaults; scaled with guest memory); the buffer's
-pages lie anywhere in the sweep, so they are hit one by one, in hashed order. `poisson`: pages at
-random. `per_window`: every page of a window is taken when the window is enabled ("always cold", an
-upper bound: it implies tens of thousands of zaps per second). `per_record`: a page is taken after
-every record written to it. A zap passes through the design's MMU notifier policy. Not modelled
-here: KSM, THP, reclaim, migration; the time that the host spends on it; unmapping of stage 1 table
-pages by `published` and `poisson` (they are 0.5 % of the pages).
+Fidelity note, by kind of pressure (published rates; kernel sources and mails in parameters.toml):
+
+* NUMA balancing (`unmap: published`, `numa_balancing`) makes every page of the guest PROT_NONE once
+  per sweep; the MMU notifier comes before the page is looked at, so pinned pages are zapped too.
+* `ksm`, `khugepaged`, `compaction` remap pages; a pinned page is passed over. A page is merged only
+  if it has not changed between two scans, and a buffer in use has: `ksm` is an upper bound.
+* `reclaim` takes cold pages out of memory; the next access waits for `t_swap_in`. A buffer in use
+  is not cold: an upper bound too.
+* `memslot_change` is a real unmap of the whole buffer: every design honours it, pins go with it.
+* `poisson`: pages at random. `per_window`: every page of a window when the window is enabled
+  ("always cold", an upper bound). `per_record`: a page after every record written to it.
+
+The buffer's pages lie anywhere in guest memory, so they are hit one by one, in hashed order, or by
+exponential gaps. A zap passes through the design's MMU notifier policy. Ballooning and free page
+reporting take free guest pages only, never a buffer's: there is nothing to model. Not modelled
+here: live migration (`sim.migration`), the time that the host spends, unmapping of stage 1 table
+pages other than by a memslot change (they are 0.5 % of the pages).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from sim import draws
 from sim.engine import Engine, Kind, Process
 
 SWEEP_MEMORY = 16 << 30
-"""Guest size for which the sweep's published period is given, bytes."""
+"""Guest size for which published periods and rates are given, bytes."""
+
+
+class Touch(Enum):
+    """What happens to a page."""
+
+    ZAP = "zap"
+    """An MMU notifier takes the stage 2 entry away; the page stays where it is."""
+    MOVE = "move"
+    """The same, but a pinned page is passed over: it can be neither merged nor moved."""
+    SWAP_OUT = "swap_out"
+    """As MOVE, and the page has to be read back."""
+    WRITE_PROTECT = "write_protect"
+    """Dirty logging: no notifier; the next write faults, pinned or not."""
+    UNMAP = "unmap"
+    """A real unmap: every design honours it, and a pin ends."""
 
 
 class Target(Protocol):
@@ -27,24 +53,40 @@ class Target(Protocol):
 
     pages: int
 
-    def zap(self, page: int) -> bool:
-        """Take a page's stage 2 entry away unless the design refuses; true if it went."""
+    def touch(self, page: int, how: Touch) -> bool:
+        """Do it unless the design or a pin prevents it; true if the stage 2 entry went."""
+
+    def gone(self) -> int:
+        """The memslot went: every page and table, and what was pinned; how many pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """NUMA balancing: quantile table of the period in ticks, and the draw key."""
+    """Each page once per period: quantile table of the period in ticks, and the draw key."""
 
     periods: tuple[int, ...]
     key: int
+    touch: Touch = Touch.ZAP
 
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Pages at random: quantile table of the gap in ticks, and the draw key."""
+    """`span` adjacent pages at random: quantile table of the gap in ticks, and the draw key."""
 
     gaps: tuple[int, ...]
     key: int
+    touch: Touch = Touch.ZAP
+    span: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MemslotChange:
+    """The whole buffer, every `gap` ticks."""
+
+    gap: int
+
+
+Pressure = Sweep | Random | MemslotChange
 
 
 class Host:
@@ -53,26 +95,29 @@ class Host:
     def __init__(self, engine: Engine, per_window: bool) -> None:
         self._engine = engine
         self._per_window = per_window
-        self._targets: dict[int, Target] = {}
+        self.targets: dict[int, Target] = {}
         self.zaps = 0
 
-    def add(self, vcpu: int, target: Target, pressure: Sweep | Random | None) -> None:
-        """Watch a vCPU's buffer; start the process that presses on it."""
-        self._targets[vcpu] = target
-        match pressure:
-            case Sweep():
-                self._engine.process(self.sweep(vcpu, target, pressure))
-            case Random():
-                self._engine.process(self.random(vcpu, target, pressure))
+    def add(self, vcpu: int, target: Target, pressures: Sequence[Pressure]) -> None:
+        """Watch a vCPU's buffer; start the processes that press on it."""
+        self.targets[vcpu] = target
+        for pressure in pressures:
+            match pressure:
+                case Sweep():
+                    self._engine.process(self.sweep(vcpu, target, pressure))
+                case Random():
+                    self._engine.process(self.random(vcpu, target, pressure))
+                case MemslotChange():
+                    self._engine.process(self.change(vcpu, target, pressure))
 
     def window_enabled(self, vcpu: int, first: int, last: int) -> None:
         """unmap: per_window."""
         if self._per_window:
             for page in range(first, last):
-                self._zap(self._targets[vcpu], page)
+                self.touch(self.targets[vcpu], page, Touch.ZAP)
 
     def sweep(self, vcpu: int, target: Target, pressure: Sweep) -> Process:
-        """PROCESS NUMA balancing: each page once per sweep, beginning inside a sweep."""
+        """PROCESS NUMA balancing, KSM: each page once per sweep, beginning inside a sweep."""
         turn = 0
         skip = draws.pick(pressure.periods, pressure.key, 0)
         skip = draws.below(pressure.key, 1 << 40, skip)
@@ -85,22 +130,32 @@ class Host:
                 due = at - (skip if turn == 0 else 0)
                 yield self._engine.at(due - waited, Kind.HOST_UNMAP, vcpu)
                 waited = due
-                self._zap(target, page)
+                self.touch(target, page, pressure.touch)
             rest = period - (skip if turn == 0 else 0) - waited
             yield self._engine.at(rest, Kind.HOST_UNMAP, vcpu)
             turn += 1
 
     def random(self, vcpu: int, target: Target, pressure: Random) -> Process:
-        """PROCESS random unmapping: exponential gaps, uniform pages."""
+        """PROCESS random unmapping: exponential gaps, uniform places."""
         ordinal = 0
         while True:
             gap = draws.pick(pressure.gaps, pressure.key, 2 * ordinal)
             yield self._engine.at(gap, Kind.HOST_UNMAP, vcpu)
-            self._zap(target, draws.below(pressure.key, 2 * ordinal + 1, target.pages))
+            page = draws.below(pressure.key, 2 * ordinal + 1, target.pages)
+            first = page - page % pressure.span
+            for hit in range(first, min(first + pressure.span, target.pages)):
+                self.touch(target, hit, pressure.touch)
             ordinal += 1
 
-    def _zap(self, target: Target, page: int) -> None:
-        if target.zap(page):
+    def change(self, vcpu: int, target: Target, pressure: MemslotChange) -> Process:
+        """PROCESS memslot changes."""
+        while True:
+            yield self._engine.at(pressure.gap, Kind.HOST_UNMAP, vcpu)
+            self.zaps += target.gone()
+
+    def touch(self, target: Target, page: int, how: Touch) -> None:
+        """One page; counted if it went."""
+        if target.touch(page, how):
             self.zaps += 1
 
 

@@ -18,15 +18,16 @@ from sim.cpu import Baremetal, Cpu
 from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.fused import Costs, Fused, Parts
 from sim.gic import Gic
-from sim.host import Host, Random, Sweep
+from sim.host import Host, MemslotChange, Pressure, Random, Sweep, Touch
 from sim.kvm.hypervisor import Hypervisor, Vm, VmSizes
 from sim.kvm.memlock import Account
 from sim.kvm.policies import KvmCosts, keeps_window, on_invalidate
-from sim.kvm.tables import Stage2, stage1_tables
+from sim.kvm.tables import Absence, Stage2, stage1_tables
 from sim.ledger import Ledgers, TimeCause
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.linux.reader import Reader, ReaderSpec
+from sim.migration import Migration, migrate, share_cpus
 from sim.ports import Plan
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.designs import Policies
@@ -51,6 +52,18 @@ class UnmapSpec:
 
     kind: str
     law: Law = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class PressureSpec:
+    """More host pressure: how pages are touched, at a table of periods or gaps in ticks."""
+
+    kind: str
+    touch: Touch
+    law: Law
+    sweeps: bool = False
+    """Each page once per period of `law`; else at random, with gaps of `law`."""
+    span: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,13 @@ class MachineSpec:
     memory: int = 16 << 30
     bounce: int = 2 << 20
     unpin_after: int = FOREVER
+    pressures: tuple[PressureSpec, ...] = ()
+    memslot_changes: int = 0
+    """Ticks between two; 0 for none."""
+    migration: Migration | None = None
+    physical_cpus: int = 0
+    """0: as many as vCPUs."""
+    host_slice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +156,38 @@ class _GuestBuffer:
     policies: Policies
     stage2: Stage2
     sampler: Sampler
+    hypervisor: Hypervisor
     pages: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.pages = self.stage2.tables.pages
 
-    def zap(self, page: int) -> bool:
-        """Take a page's stage 2 entry away unless the design refuses."""
-        pinned = bool(self.stage2.pins[page])
-        if not self.stage2.mapped[page] or not on_invalidate(self.policies, pinned=pinned):
+    def touch(self, page: int, how: Touch) -> bool:
+        """Take a page's stage 2 entry away unless the design or a pin prevents it."""
+        if not self.stage2.mapped[page] or not self._yields(page, how):
             return False
         self.sampler.before_change()
         self.stage2.unmap(page)
         self.sampler.on_change()
+        if how is Touch.SWAP_OUT:
+            self.stage2.absent[page] = Absence.SWAPPED
         return True
+
+    def _yields(self, page: int, how: Touch) -> bool:
+        pinned = bool(self.stage2.pins[page])
+        match how:
+            case Touch.UNMAP:
+                return True
+            case Touch.WRITE_PROTECT:
+                return self.policies.backing != "guest_memfd"
+            case Touch.ZAP:
+                return on_invalidate(self.policies, pinned=pinned)
+            case Touch.MOVE | Touch.SWAP_OUT:
+                return not pinned and on_invalidate(self.policies, pinned=False)
+
+    def gone(self) -> int:
+        """A memslot change, which every design honours."""
+        return self.hypervisor.drop_stage2()
 
 
 MAX_LOG = 1_000_000
@@ -177,6 +215,7 @@ class Machine:
         ]
         if spec.policies.virtual:
             self._configure()
+            self._start_host()
 
     def _account(self) -> Account:
         spec, policies = self.spec, self.spec.policies
@@ -262,10 +301,19 @@ class Machine:
         fixed = policies.stage2_fault == "fix_and_resume" and policies.interrupt == "forced_exit"
         if not (policies.virtual and fixed) or policies.backing == "bounce_buffer":
             return {}
+        if self._waits():
+            return {}
         return {
             TimeCause.HANDLER: costs.exit + costs.host_irq + costs.entry,
             TimeCause.FAULT: costs.fault,
         }
+
+    def _waits(self) -> bool:
+        """May fixing a fault take longer: for a page to come back, for another vCPU's mmu_lock?"""
+        spec = self.spec
+        swapping = any(p.touch is Touch.SWAP_OUT for p in spec.pressures)
+        remote = spec.migration is not None and spec.migration.post_copy
+        return swapping or remote or (spec.vcpus > 1 and spec.policies.unmap_on_unpin)
 
     def _ring(self, cpu: Cpu, ledgers: Ledgers) -> AuxRing:
         """The AUX ring and who reads it."""
@@ -293,23 +341,40 @@ class Machine:
         cpu.platform = hypervisor
         cpu.next_exit_only = self.spec.policies.interrupt == "next_exit"
         vcpu.hypervisor, vcpu.stage2 = hypervisor, stage2
-        self.vm.cpus.append(cpu)
         self.engine.process(hypervisor.run())
         self.host.add(
-            vcpu.index, _GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler),
-            self._pressure(vcpu.index),
-        )  # fmt: skip
+            vcpu.index,
+            _GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler, hypervisor),
+            self._pressures(vcpu.index),
+        )
         if self.spec.exits is not None:
             self.engine.process(self._ordinary_exits(cpu, self.spec.exits))
         return hypervisor
 
-    def _pressure(self, vcpu: int) -> Sweep | Random | None:
+    def _pressures(self, vcpu: int) -> list[Pressure]:
+        found: list[Pressure] = []
         unmap = self.spec.unmap
         if unmap.kind == "published":
-            return Sweep(unmap.law, self._key(vcpu, "numa"))
+            found.append(Sweep(unmap.law, self._key(vcpu, "numa")))
         if unmap.kind == "poisson":
-            return Random(unmap.law, self._key(vcpu, "unmap"))
-        return None
+            found.append(Random(unmap.law, self._key(vcpu, "unmap")))
+        for spec in self.spec.pressures:
+            key = self._key(vcpu, spec.kind)
+            if spec.sweeps:
+                found.append(Sweep(spec.law, key, spec.touch))
+            else:
+                found.append(Random(spec.law, key, spec.touch, spec.span))
+        if self.spec.memslot_changes:
+            found.append(MemslotChange(self.spec.memslot_changes))
+        return found
+
+    def _start_host(self) -> None:
+        """What the host does to the VM as a whole."""
+        spec, cpus = self.spec, self.vm.cpus
+        if spec.migration is not None:
+            self.engine.process(migrate(self.engine, self.host, self.vm, spec.migration))
+        if 0 < spec.physical_cpus < len(cpus):
+            self.engine.process(share_cpus(self.engine, cpus, spec.physical_cpus, spec.host_slice))
 
     def _sampler_config(self, index: int) -> SamplerConfig:
         spec = self.spec

@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 from typing import Protocol
 
 from sim.engine import FOREVER, Process
+from sim.ledger import TimeCause
 from sim.workload.arrays import Stream
 
 
@@ -31,6 +32,7 @@ class Reason(IntEnum):
     SWITCH = 7
     END = 8
     KILLED = 9
+    PAUSED = 10
 
 
 class Platform(Protocol):
@@ -46,6 +48,9 @@ class Platform(Protocol):
 
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit."""
+
+    def paused(self, cause: TimeCause, until: int) -> Process:
+        """The vCPU thread does not run until then."""
 
 
 class PerfEvent(Protocol):

@@ -10,12 +10,13 @@ from typing import Any
 
 from sim import draws, units
 from sim.engine import FOREVER
-from sim.host import SWEEP_MEMORY
+from sim.host import SWEEP_MEMORY, Touch
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
-from sim.machine import MachineSpec, UnmapSpec
+from sim.machine import MachineSpec, PressureSpec, UnmapSpec
+from sim.migration import Migration
 from sim.scenario.designs import unpin_after
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import (
@@ -23,9 +24,12 @@ from sim.scenario.model import (
     Arm,
     ConstantTime,
     ExponentialTime,
+    LiveMigration,
+    MemslotChange,
     PoissonUnmap,
     Profiled,
     Recorded,
+    Scan,
     Settings,
     TimeDistribution,
     UniformTime,
@@ -112,6 +116,9 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         kvm=_kvm_costs(parameters, clock),
         memory=vm.memory,
         bounce=vm.bounce,
+        physical_cpus=vm.physical_cpus,
+        host_slice=_constant(parameters, "t_host_slice", clock),
+        **_pressures(settings, parameters),
         unpin_after=_unpin_after(arm),
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
@@ -181,6 +188,57 @@ def _unmap(settings: Settings, parameters: dict[str, TimeDistribution]) -> Unmap
     periods = law(parameters["t_numa_sweep"], clock)
     scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
     return UnmapSpec("published", scaled)
+
+
+_SCANS = {
+    "numa_balancing": ("t_numa_sweep", Touch.ZAP),
+    "ksm": ("t_ksm_pass", Touch.MOVE),
+    "khugepaged": ("t_thp_collapse", Touch.MOVE),
+    "compaction": ("t_compaction", Touch.MOVE),
+    "reclaim": ("t_reclaim", Touch.SWAP_OUT),
+}
+"""The parameter that gives a pressure's pace for 16 GiB, and what it does to a page."""
+_SWEEPS = ("numa_balancing", "ksm")
+_THP_BYTES = 2 << 20
+
+
+def _pressures(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+    """`host.pressure` in ticks; paces are scaled to the guest's memory and the buffer's share."""
+    clock = settings.cpu.clock
+    found: list[PressureSpec] = []
+    made: dict[str, Any] = {}
+    for pressure in settings.host.pressure:
+        match pressure:
+            case Scan(kind=kind):
+                found.append(_scan(settings, kind, parameters))
+            case MemslotChange(every=every):
+                made["memslot_changes"] = units.ticks(every, clock)
+            case LiveMigration():
+                made["migration"] = Migration(
+                    start=units.ticks(pressure.start, clock),
+                    rounds=pressure.rounds,
+                    round=units.ticks(pressure.round, clock),
+                    log_start=_constant(parameters, "t_dirty_log_start", clock),
+                    downtime=_constant(parameters, "t_downtime", clock),
+                    post_copy=pressure.post_copy,
+                )
+    return made | {"pressures": tuple(found)}
+
+
+def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]) -> PressureSpec:
+    """A sweep's period grows with memory; a random hit falls on the buffer with its share of it.
+
+    What reclaim takes grows with memory, so that what it takes of the buffer does not.
+    """
+    name, touch = _SCANS[kind]
+    pace, memory = law(parameters[name], settings.cpu.clock), settings.vm.memory
+    if kind in _SWEEPS:
+        periods = tuple(max(1, period * memory // SWEEP_MEMORY) for period in pace)
+        return PressureSpec(kind, touch, periods, sweeps=True)
+    spread = SWEEP_MEMORY if kind == "reclaim" else memory
+    gap = max(1, pace[0] * spread // settings.driver.aux)
+    span = max(1, _THP_BYTES // settings.vm.page_bytes) if kind == "khugepaged" else 1
+    return PressureSpec(kind, touch, draws.exponential_table(gap), span=span)
 
 
 def _constant(parameters: dict[str, TimeDistribution], name: str, clock: int) -> int:

@@ -53,12 +53,18 @@ _UNCHANGED = {
 }
 
 
-def answer_exit(run: bytes, rlimit: Rlimit, policies: Policies) -> Reply:
-    """Handle one exit to user space; the limit is read now and set after the system call."""
+def answer_exit(run: bytes, rlimit: Rlimit, policies: Policies, entered_with: int) -> Reply:
+    """Handle one exit to user space; the limit is read now and set after the system call.
+
+    `entered_with` is the limit under which the vCPU ran into it: if it cannot be raised further but
+    another thread has raised it meanwhile, entering again is worth a try.
+    """
     reason, excess, rlimit_id = parse_kvm_run(run)
     if reason != KVM_EXIT_RLIMIT or rlimit_id != RLIMIT_MEMLOCK:
         raise AssertionError(f"the VMM cannot answer exit {reason}, limit {rlimit_id}")
-    return _UNCHANGED.get(policies.vmm) or raise_limit(excess, rlimit, policies)
+    reply = _UNCHANGED.get(policies.vmm) or raise_limit(excess, rlimit, policies)
+    raised_meanwhile = policies.vmm == "raise" and rlimit.limit > entered_with
+    return Reply(Answer.RETRY) if reply.answer is Answer.KILL and raised_meanwhile else reply
 
 
 def answer_enomem(excess: int, rlimit: Rlimit, policies: Policies) -> Reply:

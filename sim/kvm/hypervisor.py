@@ -12,8 +12,8 @@ but KVM still keeps the guest's PMBSR in memory: it stands for a physical interr
 masked until the guest clears S. With `pmbsr_sync: irq_only` a trap can overtake the maintenance
 interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled by then (an
 assumption: injecting it would leave the guest with an interrupt that nobody clears). A window in
-discard mode pins nothing (assumption). Not modelled: lock contention, huge pages, dirty logging,
-memslot changes. The host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
+discard mode pins nothing (assumption). Not modelled: huge pages. The host's handling of a PMBIRQ
+that it does not own is `t_host_irq`, UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from simpy.events import Event
 from sim import uapi
 from sim.cpu import Cpu
 from sim.engine import FOREVER, Kind, Process
+from sim.kvm.locks import Locks
 from sim.kvm.memlock import Account
 from sim.kvm.policies import (
     Effect,
@@ -43,7 +44,7 @@ from sim.kvm.policies import (
     on_pmbptr_read,
     on_stage2_fault,
 )
-from sim.kvm.tables import Stage2
+from sim.kvm.tables import Absence, Stage2
 from sim.ledger import TimeCause
 from sim.ports import VmKilledError
 from sim.scenario.designs import Policies
@@ -96,6 +97,11 @@ class Vm:
     host: HostView
     sizes: VmSizes
     cpus: list[Cpu] = field(default_factory=list)
+    hypervisors: list[Hypervisor] = field(default_factory=list)
+    locks: Locks = field(default_factory=Locks)
+    running: Event = field(init=False)
+    dirty_logging: bool = False
+    booting: int = 0
     killed: bool = False
     verdict: str = ""
 
@@ -105,6 +111,16 @@ class Vm:
         self.verdict = self.verdict or why
         for cpu in self.cpus:
             cpu.kill()
+
+    def pause(self, ticks: int) -> None:
+        """Live migration stops every vCPU for so long."""
+        for cpu in self.cpus:
+            cpu.pause(TimeCause.DOWNTIME, cpu.engine.now + ticks)
+
+    def arrive(self, *, remote: bool) -> None:
+        """The VM goes on on another host: stage 2 is built anew there."""
+        for hypervisor in self.hypervisors:
+            hypervisor.arrive(remote=remote)
 
 
 class Hypervisor:
@@ -126,7 +142,13 @@ class Hypervisor:
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
         self._fault_page = 0
+        self._new_host = False
         self._trapping = int(vm.policies.traps == "buffer_registers")
+        if not vm.cpus:
+            vm.running = self._engine.signal()
+        vm.booting += 1
+        vm.cpus.append(cpu)
+        vm.hypervisors.append(self)
         self._request: Callable[[], Process] | None = None
         self._asked: Event = self._engine.signal()
         self._entered: Event = self._engine.signal()
@@ -160,7 +182,8 @@ class Hypervisor:
         try:
             stage = next(stages)
             while True:
-                yield from self._spend(stage.cause, stage.ticks)
+                wait = self.vm.locks.wait(stage.lock, self._engine.now, stage.ticks)
+                yield from self._spend(stage.cause, wait + stage.ticks)
                 outcome = yield from self._apply(stage.effect)
                 if self.vm.killed:
                     return
@@ -174,6 +197,9 @@ class Hypervisor:
         """Before the vCPU first runs."""
         if not self.cpu.event.refused:
             yield from self._run_stages(on_configure(self.vm.policies, self.vm.costs, self._view()))
+        self.vm.booting -= 1
+        if self.vm.booting == 0:
+            self.vm.running.succeed()
 
     def pmbirq(self) -> Process:
         """PMBIRQ is taken at EL2."""
@@ -182,6 +208,10 @@ class Hypervisor:
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit; drains the SPU, looks at PMBSR if it is pending."""
         yield from self._exit(self._on_ordinary_exit)
+
+    def paused(self, cause: TimeCause, until: int) -> Process:
+        """The vCPU thread is kept from running until then."""
+        yield from self._exit(lambda: self._on_pause(cause, until))
 
     # --- Registers -----------------------------------------------------------------------
 
@@ -271,6 +301,8 @@ class Hypervisor:
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return
         yield from self._run_stages(on_enable(self.vm.policies, self.vm.costs, self._view()))
+        if self.vm.dirty_logging and self.vm.policies.backing == "guest_memfd":
+            yield from self._spend(TimeCause.VMM, self.vm.costs.vmm_exit)
         if not self.vm.killed:
             self.vm.host.window_enabled(self.cpu.index, first, last)
 
@@ -295,6 +327,37 @@ class Hypervisor:
         yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
         if self.cpu.gic.arrived:
             yield from self._management_event()
+
+    def _on_pause(self, cause: TimeCause, until: int) -> Process:
+        yield from self._on_ordinary_exit()
+        yield from self._spend(cause, until - self._engine.now)
+        if self._new_host:
+            self._new_host = False
+            enabled = self._buffer_enabled()
+            self._collect()
+            self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
+            if enabled:
+                yield from self._edges(was=False)
+
+    def arrive(self, *, remote: bool) -> None:
+        """Stage 2 of the destination is empty, unless it was populated before the VM runs."""
+        if self.vm.policies.backing in ("whole_vm", "guest_memfd"):
+            return
+        self._new_host = True
+        self.drop_stage2()
+        if remote:
+            pages = self.stage2.mapped.size
+            self.stage2.absent = dict.fromkeys(range(pages), Absence.REMOTE)
+
+    def drop_stage2(self) -> int:
+        """Every entry and pin goes; returns how many buffer pages were mapped."""
+        sampler = self._spu.sampler
+        sampler.before_change()
+        gone = self.stage2.unmap_all()
+        sampler.on_change()
+        self.vm.account.hold(self.cpu.index, 0)
+        self.cpu.log("PINNED_PAGES", 0)
+        return gone
 
     def _on_pmbirq(self) -> Process:
         costs = self.vm.costs
@@ -379,7 +442,21 @@ class Hypervisor:
             copy_bytes=self._copy_bytes(),
             copy_missing=self.stage2.unmapped(copying).size,
             memory_pages=self.vm.sizes.memory // self.stage2.tables.granule,
+            fault_wait=self._wait_for(self._faulting()),
+            window_wait=self._wait_for(window.pages.tolist()) if self.stage2.absent else 0,
+            copy_wait=self._wait_for(copying.tolist()) if self.stage2.absent else 0,
         )
+
+    def _faulting(self) -> list[int]:
+        """Pages that a fix of this fault maps."""
+        missing = self.stage2.missing(self._fault_page)
+        return missing if self.vm.policies.fix_scope == "walk" else missing[:1]
+
+    def _wait_for(self, pages: list[int]) -> int:
+        """Ticks until these pages are in the host's memory."""
+        absent = self.stage2.absent
+        ticks = {Absence.SWAPPED: self.vm.costs.swap_in, Absence.REMOTE: self.vm.costs.remote}
+        return sum(ticks[absent[page]] for page in pages if page in absent) if absent else 0
 
     def _copy_bytes(self) -> int:
         bounced = self.vm.policies.backing == "bounce_buffer"
@@ -424,6 +501,7 @@ class Hypervisor:
         account, granule = self.vm.account, self.stage2.tables.granule
         pins = self.stage2.pins
         held = int(np.count_nonzero(pins)) + int(np.count_nonzero(pins[self._window.pages] == 0))
+        limit = account.limit
         excess = account.pin(self.cpu.index, held * granule)
         if not excess:
             self._reentries = 0
@@ -435,7 +513,7 @@ class Hypervisor:
         self.cpu.log("KVM_EXIT_RLIMIT", excess)
         run = uapi.kvm_run_rlimit(excess)
         yield from self._spend(TimeCause.VMM, self.vm.costs.vmm_exit)
-        return (yield from self._answered(answer_exit(run, account, self.vm.policies)))
+        return (yield from self._answered(answer_exit(run, account, self.vm.policies, limit)))
 
     def _answered(self, reply: Reply) -> Generator[Event, Any, Outcome]:
         """The VMM has decided; its setrlimit, if any, takes effect when the call returns."""
@@ -488,9 +566,7 @@ class Hypervisor:
             self.stage2.unmap(int(page))
 
     def _map_faulting(self) -> None:
-        missing = self.stage2.missing(self._fault_page)
-        pages = missing if self.vm.policies.fix_scope == "walk" else missing[:1]
-        for page in pages:
+        for page in self._faulting():
             self.stage2.map(page)
 
     def _populate(self) -> None:

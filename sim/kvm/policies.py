@@ -46,6 +46,18 @@ class Effect(Enum):
     COPY = "copy"
 
 
+class Lock(Enum):
+    """Which lock a stage holds: mmap_lock of the VMM (account_locked_vm writes, pin_user_pages
+    reads), mmu_lock of KVM (stage 2 faults read since 6.2, unmapping writes).
+    """
+
+    NONE = "none"
+    MMAP_READ = "mmap_read"
+    MMAP_WRITE = "mmap_write"
+    MMU_READ = "mmu_read"
+    MMU_WRITE = "mmu_write"
+
+
 class Outcome(Enum):
     """What became of a stage's effect; only a charge can be tried again or given up."""
 
@@ -61,6 +73,8 @@ class Stage:
     cause: TimeCause
     ticks: int
     effect: Effect = Effect.NONE
+    lock: Lock = Lock.NONE
+    """Held for `ticks`; waiting for it comes on top, under the same cause."""
 
 
 Stages = Generator[Stage, Outcome, None]
@@ -89,6 +103,8 @@ class KvmCosts:
     setrlimit: int
     prefault: int
     copy: int
+    swap_in: int
+    remote: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +124,10 @@ class View:
     copy_missing: int = 0
     """Pages of the records to copy, and their tables, that have no stage 2 entry."""
     memory_pages: int = 0
+    fault_wait: int = 0
+    """Ticks until the pages of the fault are in the host's memory; likewise of window and copy."""
+    window_wait: int = 0
+    copy_wait: int = 0
 
 
 def on_configure(policies: Policies, costs: KvmCosts, view: View) -> Stages:
@@ -130,19 +150,23 @@ def _pin_window(policies: Policies, costs: KvmCosts, view: View) -> Generator[St
     pages = view.window_pages + view.table_pages
     walk = Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
     yield walk
-    while (outcome := (yield Stage(TimeCause.PIN, costs.charge, Effect.CHARGE))) is Outcome.AGAIN:
+    charge = Stage(TimeCause.PIN, costs.charge, Effect.CHARGE, Lock.MMAP_WRITE)
+    while (outcome := (yield charge)) is Outcome.AGAIN:
         if policies.retry == "reexecute":
             yield walk
     if outcome is Outcome.GIVEN_UP:
         return False
-    yield Stage(TimeCause.PIN, costs.pin * view.to_pin, Effect.PIN)
+    if view.window_wait:
+        yield Stage(TimeCause.FAULT, view.window_wait)
+    yield Stage(TimeCause.PIN, costs.pin * view.to_pin, Effect.PIN, Lock.MMAP_READ)
     present = pages - view.unmapped_pages
     ticks = costs.map_cold * view.unmapped_pages + costs.map_present * present
-    yield Stage(TimeCause.MAP, ticks, Effect.MAP)
+    yield Stage(TimeCause.MAP, ticks, Effect.MAP, Lock.MMU_READ)
     if policies.unpin == "on_next_enable" and view.stale_pages:
         yield Stage(TimeCause.UNPIN, costs.unpin * view.stale_pages, Effect.UNPIN_STALE)
         if policies.unmap_on_unpin:
-            yield Stage(TimeCause.UNPIN, costs.unmap * view.stale_pages, Effect.UNMAP)
+            ticks = costs.unmap * view.stale_pages
+            yield Stage(TimeCause.UNPIN, ticks, Effect.UNMAP, Lock.MMU_WRITE)
     return True
 
 
@@ -154,7 +178,8 @@ def on_disable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
         return
     yield Stage(TimeCause.UNPIN, costs.unpin * view.pinned_pages, Effect.UNPIN)
     if policies.unmap_on_unpin:
-        yield Stage(TimeCause.UNPIN, costs.unmap * view.pinned_pages, Effect.UNMAP)
+        ticks = costs.unmap * view.pinned_pages
+        yield Stage(TimeCause.UNPIN, ticks, Effect.UNMAP, Lock.MMU_WRITE)
 
 
 def on_stage2_fault(policies: Policies, costs: KvmCosts, view: View) -> Stages:
@@ -167,7 +192,8 @@ def on_stage2_fault(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     ):
         return
     pages = view.missing_pages if policies.fix_scope == "walk" else min(1, view.missing_pages)
-    yield Stage(TimeCause.FAULT, costs.fault * pages, Effect.MAP_FAULTING)
+    ticks = costs.fault * pages + view.fault_wait
+    yield Stage(TimeCause.FAULT, ticks, Effect.MAP_FAULTING, Lock.MMU_READ)
 
 
 def on_pmbptr_read(policies: Policies, costs: KvmCosts, view: View) -> Stages:
@@ -182,7 +208,7 @@ def on_copy_out(policies: Policies, costs: KvmCosts, view: View) -> Stages:
         return
     yield Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
     if view.copy_missing:
-        yield Stage(TimeCause.FAULT, costs.fault * view.copy_missing)
+        yield Stage(TimeCause.FAULT, costs.fault * view.copy_missing + view.copy_wait)
     yield Stage(TimeCause.COPY, costs.copy * view.copy_bytes // 1024, Effect.COPY)
 
 

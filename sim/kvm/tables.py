@@ -12,6 +12,7 @@ unmapped).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,13 @@ from numpy.typing import NDArray
 _LEVELS = {4096: 4, 16384: 4, 65536: 3}
 DESCRIPTOR_BYTES = 8
 MAX_WINDOWS = 256
+
+
+class Absence(Enum):
+    """Where a page is that is not in the host's memory."""
+
+    SWAPPED = "swapped"
+    REMOTE = "remote"  # post-copy: on the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,14 @@ class Stage2:
     `translates` [buffer pages], uint8, is what the SPU sees: page and tables mapped.
     """
 
-    __slots__ = ("_windows", "mapped", "pins", "tables", "translates", "users")
+    __slots__ = ("_windows", "absent", "mapped", "pins", "tables", "translates", "users")
 
     def __init__(self, tables: Stage1Tables, warm: bool) -> None:
         self.tables = tables
         self._windows: dict[tuple[int, int], Window] = {}
         self.mapped = np.full(tables.total, 1 if warm else 0, np.uint8)
         self.pins = np.zeros(tables.total, np.int32)
+        self.absent: dict[int, Absence] = {}  # pages that are not in the host's memory
         self.translates: NDArray[np.uint8] = np.full(tables.pages, int(warm), np.uint8)
         self.users: dict[int, tuple[int, int]] = {}
         for page, walk in enumerate(tables.walk):
@@ -123,7 +132,16 @@ class Stage2:
         if self.mapped[page]:
             return
         self.mapped[page] = 1
+        self.absent.pop(page, None)
         self._refresh(page)
+
+    def unmap_all(self) -> int:
+        """Nothing is mapped or pinned any more; returns how many buffer pages were mapped."""
+        count = int(np.count_nonzero(self.mapped[: self.tables.pages]))
+        self.mapped[:] = 0
+        self.translates[:] = 0
+        self.pins[:] = 0
+        return count
 
     def unmap(self, page: int) -> None:
         """Take a page's stage 2 entry away."""

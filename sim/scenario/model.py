@@ -524,8 +524,17 @@ class Vm(Strict):
     vcpus: int = Field(default=1, ge=1, le=512)
     granule: Literal["4KiB", "16KiB", "64KiB"] = "4KiB"
     memory: Size = Field(default=_text_default("16GiB"))
+    physical_cpus: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description="CPUs of the host for these vCPUs, which take turns (t_host_slice) if "
+        "there are fewer; 0: one each",
+    )
     max_buffer: SizeOrUnlimited = Field(
-        default=_text_default("4MiB"), description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU"
+        default=_text_default("4MiB"),
+        description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU, which PMBIDR_EL1 would advertise "
+        "(DEN0154); today's driver does not look: a larger window gets a buffer size event",
     )
     bounce: Size = Field(
         default=_text_default("2MiB"), description="KVM's own buffer per vCPU (bounce_buffer)"
@@ -576,6 +585,41 @@ Unmap = Annotated[
 ]
 
 
+class Scan(Strict):
+    """Pages touched at a published rate."""
+
+    kind: Literal["numa_balancing", "ksm", "khugepaged", "compaction", "reclaim"] = Field(
+        description="numa_balancing: PROT_NONE, pinned or not (t_numa_sweep); ksm: merging, an "
+        "upper bound (t_ksm_pass); khugepaged: collapse of 2 MiB (t_thp_collapse); compaction: "
+        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim). All "
+        "but numa_balancing pass over pinned pages",
+    )
+
+
+class MemslotChange(Strict):
+    """The VMM replaces the memslot that holds the buffer: a real unmap."""
+
+    kind: Literal["memslot_change"]
+    every: Slice = Field(description="time between two changes")
+
+
+class LiveMigration(Strict):
+    """The VM moves to another host while it is profiled."""
+
+    kind: Literal["live_migration"]
+    start: Time = Field(description="when the dirty log is started, wall time since the vCPUs run")
+    rounds: int = Field(
+        default=3, ge=1, le=1000, description="pre-copy rounds; each write-protects all pages again"
+    )
+    round: Slice = Field(description="length of a round: dirty memory over bandwidth")
+    post_copy: bool = Field(
+        default=False, description="switch over after one round; pages follow at t_remote each"
+    )
+
+
+Pressure = Annotated[Scan | MemslotChange | LiveMigration, Field(discriminator="kind")]
+
+
 class Host(Strict):
     """The host's limits and what it does to guest memory."""
 
@@ -593,6 +637,21 @@ class Host(Strict):
         "time a window is enabled (upper bound); per_record: after every record; "
         "{poisson: RATE}: pages at random",
     )
+    pressure: tuple[Pressure, ...] = Field(
+        default=(),
+        max_length=16,
+        strict=False,
+        description="more that the host does to guest memory, any number of kinds, each at most "
+        "once; ballooning takes free guest pages only, never a buffer's: there is no kind for it",
+    )
+
+    @model_validator(mode="after")
+    def _each_kind_once(self) -> Host:
+        kinds = [p.kind for p in self.pressure]
+        twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+        if twice:
+            raise ValueError(f"pressure: {twice} is there twice; keep one of them")
+        return self
 
 
 # --- scenario --------------------------------------------------------------------------------

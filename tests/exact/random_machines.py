@@ -14,11 +14,13 @@ import numpy as np
 
 from sim import draws
 from sim.engine import FOREVER
+from sim.host import Touch
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import MachineSpec, UnmapSpec
+from sim.machine import MachineSpec, PressureSpec, UnmapSpec
+from sim.migration import Migration
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
 from sim.spe.filter import build_filter
@@ -238,7 +240,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         unmap=_unmap(r),
         irq_latency=tuple(grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))),
         driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
-        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(18))),
+        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(20))),
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
@@ -263,8 +265,35 @@ def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
         made |= {"halted": True, "wake_ticks": r.choice([0, 16, 640])}
     if r.random() < 0.3:
         made["irq_retract"] = r.choice([1, 64, 10_000])
+    made |= _host(r, machine)
     if r.random() < 0.3:
         made["policies"] = machine.policies.model_copy(update={"pmbsr_sync": "irq_only"})
+    return made
+
+
+_KINDS = (("scan", Touch.ZAP), ("move", Touch.MOVE), ("reclaim", Touch.SWAP_OUT))
+
+
+def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
+    """More pressure on memory, a live migration, fewer CPUs than vCPUs."""
+    made: dict[str, Any] = {"host_slice": r.choice([20_000, 50_000])}
+    made["pressures"] = tuple(
+        PressureSpec(
+            kind, touch, tuple(r.choice([320, 3200, 50_000]) for _ in range(4)),
+            sweeps=r.random() < 0.3, span=r.choice([1, 2]),
+        )
+        for kind, touch in _KINDS if r.random() < 0.15
+    )  # fmt: skip
+    if r.random() < 0.15:
+        made["memslot_changes"] = r.choice([20_000, 50_000])
+    if r.random() < 0.2:
+        times = (r.choice([0, 64, 3200, 20_000]) for _ in range(4))
+        start, length, log, down = times
+        made["migration"] = Migration(
+            start, r.choice([1, 3]), max(64, length), log, down, post_copy=r.random() < 0.4
+        )
+    if machine.vcpus > 1 and r.random() < 0.4:
+        made["physical_cpus"] = 1
     return made
 
 

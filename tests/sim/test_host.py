@@ -10,7 +10,7 @@ import pytest
 
 from sim import draws
 from sim.engine import Engine
-from sim.host import Host, Random, Sweep
+from sim.host import Host, Pressure, Random, Sweep, Touch
 from sim.linux.aux import Geometry
 from sim.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
@@ -30,16 +30,22 @@ class _Target:
     pages: int
     picky: bool = False
     zapped: list[tuple[int, int]] = field(default_factory=list)
+    how: list[Touch] = field(default_factory=list)
 
-    def zap(self, page: int) -> bool:
+    def touch(self, page: int, how: Touch) -> bool:
         self.zapped.append((self.engine.now, page))
+        self.how.append(how)
         return not (self.picky and page % 2)
 
+    def gone(self) -> int:
+        self.zapped.append((self.engine.now, -1))
+        return self.pages
 
-def _press(pressure: Sweep | Random, pages: int, until: int) -> _Target:
+
+def _press(pressure: Pressure, pages: int, until: int) -> _Target:
     engine = Engine()
     target = _Target(engine, pages)
-    Host(engine, per_window=False).add(0, target, pressure)
+    Host(engine, per_window=False).add(0, target, [pressure])
     engine.run(until)
     return target
 
@@ -102,7 +108,7 @@ def test_per_window_takes_the_window_when_it_is_enabled(per_window: bool) -> Non
     """Every page of the window, at that instant, and only if the host is told to."""
     engine = Engine()
     host, target = Host(engine, per_window), _Target(engine, 16)
-    host.add(5, target, None)
+    host.add(5, target, [])
     host.window_enabled(5, 3, 7)
     assert target.zapped == [(0, page) for page in range(3, 7) if per_window]
     assert host.zaps == 4 * per_window
@@ -112,7 +118,7 @@ def test_zaps_counts_only_pages_that_went() -> None:
     """A page that the design keeps is no zap."""
     engine = Engine()
     host, target = Host(engine, per_window=True), _Target(engine, 16, picky=True)
-    host.add(0, target, None)
+    host.add(0, target, [])
     host.window_enabled(0, 0, 16)
     assert (len(target.zapped), host.zaps) == (16, 8)
 

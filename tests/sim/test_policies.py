@@ -18,7 +18,7 @@ from sim.kvm.policies import (
 from sim.ledger import TimeCause
 from sim.scenario.model import DESIGNS, Policies
 
-COSTS = KvmCosts(*(10**k for k in range(18)))  # any sum of costs is readable digit by digit
+COSTS = KvmCosts(*(10**k for k in range(20)))  # any sum of costs is readable digit by digit
 V6 = DESIGNS["v6"][0]
 UNPINNED = DESIGNS["unpinned"][0]
 VIEW = View(

@@ -28,6 +28,9 @@ PUBLISHED = {
     "t_halt_poll": "500us",
     "t_wake_polling": "5us",
     "t_wake_halted": "15us",
+    "t_ksm_pass": "839s", "t_thp_collapse": "1250ms", "t_compaction": "10ms",
+    "t_reclaim": "7143us", "t_swap_in": "6us", "t_remote": "45us", "t_dirty_log_start": "1800us",
+    "t_downtime": "50ms", "t_host_slice": "3ms",
 }  # fmt: skip
 UNVERIFIED = {
     "t_driver_start",
@@ -42,6 +45,7 @@ UNVERIFIED = {
     "t_map_cold",
     "t_map_present",
     "t_copy",
+    "t_compaction",
 }  # fmt: skip
 
 

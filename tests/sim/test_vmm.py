@@ -32,14 +32,14 @@ RAISE, DOUBLE = _policies(), _policies(vmm_raise="double")
 @pytest.mark.parametrize(("excess", "limit"), [(1, 9), (PAGE, 9), (PAGE + 1, 10), (5 * PAGE, 13)])
 def test_by_excess_raises_by_whole_pages(excess: int, limit: int) -> None:
     """The soft limit grows by the excess read from kvm_run, rounded up to pages."""
-    reply = answer_exit(kvm_run_rlimit(excess), _Limit(8 * PAGE), RAISE)
+    reply = answer_exit(kvm_run_rlimit(excess), _Limit(8 * PAGE), RAISE, 8 * PAGE)
     assert reply == Reply(Answer.RETRY, limit * PAGE)
 
 
 @pytest.mark.parametrize(("excess", "limit"), [(PAGE, 16), (8 * PAGE, 16), (9 * PAGE, 17)])
 def test_double_raises_at_least_by_the_excess(excess: int, limit: int) -> None:
     """Doubling that would not suffice gives way to the excess."""
-    reply = answer_exit(kvm_run_rlimit(excess), _Limit(8 * PAGE), DOUBLE)
+    reply = answer_exit(kvm_run_rlimit(excess), _Limit(8 * PAGE), DOUBLE, 8 * PAGE)
     assert reply == Reply(Answer.RETRY, limit * PAGE)
 
 
@@ -73,7 +73,7 @@ def test_the_hard_limit_caps_and_then_kills() -> None:
 def test_refusing_answers_do_not_touch_the_limit(vmm: str, answer: Answer) -> None:
     """No setrlimit, neither at an exit nor for -ENOMEM; the latter has no second try."""
     policies = _policies(vmm=vmm)
-    assert answer_exit(kvm_run_rlimit(PAGE), _Limit(8 * PAGE), policies) == Reply(answer)
+    assert answer_exit(kvm_run_rlimit(PAGE), _Limit(8 * PAGE), policies, 8 * PAGE) == Reply(answer)
     assert answer_enomem(PAGE, _Limit(8 * PAGE), policies) == Reply(Answer.KILL)
 
 
@@ -83,7 +83,7 @@ def test_any_other_exit_is_a_defect(at: int, value: int) -> None:
     run = bytearray(kvm_run_rlimit(PAGE))
     run[at] = value
     with pytest.raises(AssertionError, match="cannot answer"):
-        answer_exit(bytes(run), _Limit(0), RAISE)
+        answer_exit(bytes(run), _Limit(0), RAISE, 0)
 
 
 @settings(deadline=None)
@@ -102,3 +102,15 @@ def test_retries_end(excess: int, soft: int, room: int, double: bool) -> None:
         if limit >= need:
             break
     assert limit >= need or (reply.answer is Answer.KILL and soft + room < need)
+
+
+def test_a_limit_that_another_thread_raised_is_worth_a_try() -> None:
+    """Raising to the hard limit: the second thread finds it there, and enters again once; if the
+    limit has not moved since its own exit, there is nothing left to do.
+    """
+    policies = RAISE.model_copy(update={"vmm_raise": "to_hard"})
+    limit = _Limit(64 * PAGE, 64 * PAGE)
+    assert answer_exit(kvm_run_rlimit(PAGE), limit, policies, 8 * PAGE) == Reply(Answer.RETRY)
+    assert answer_exit(kvm_run_rlimit(PAGE), limit, policies, 64 * PAGE) == Reply(Answer.KILL)
+    refusing = RAISE.model_copy(update={"vmm": "refuse_kill"})
+    assert answer_exit(kvm_run_rlimit(PAGE), limit, refusing, 8 * PAGE) == Reply(Answer.KILL)

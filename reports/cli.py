@@ -259,12 +259,27 @@ report.add_command(report_spe)
 @click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @figures_option
 def report_run(run_dir: Path, figures: bool) -> None:
-    """Build report.html and report.md of RUN_DIR again, from what the run left there."""
+    """Build the report of RUN_DIR again, from what the run or sweep left there."""
     with exits():
-        from reports import rebuilding
+        from reports import rebuilding, sweeping
 
-        for path in rebuilding.rebuild(run_dir, figures=figures):
+        sweep = (run_dir / sweeping.MANIFEST).is_file()
+        rebuild = sweeping.rebuild if sweep else rebuilding.rebuild
+        for path in rebuild(run_dir, figures=figures):
             click.echo(path)
+
+
+@report.command("index", epilog=table())
+@click.argument(
+    "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="runs"
+)
+def report_index(folder: Path) -> None:
+    """Write FOLDER/index.html: every run and sweep below FOLDER, with its numbers and a link."""
+    with exits():
+        from reports import rebuilding, runindex
+
+        rebuilding.replace(folder / runindex.INDEX, runindex.page(folder).encode())
+        click.echo(folder / runindex.INDEX)
 
 
 @main.command(epilog=table())

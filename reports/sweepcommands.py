@@ -44,6 +44,7 @@ SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
     show_default=True,
 )  # fmt: skip
+@click.option("--no-report", is_flag=True, help="Leave report.html out.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def sweep(
     scenario: str,
@@ -57,6 +58,7 @@ def sweep(
     resume: bool,
     scheduler: str | None,
     form: str,
+    no_report: bool,
     quiet: bool,
 ) -> None:
     """Run every cell of SCENARIO's matrix or cases.
@@ -78,9 +80,10 @@ def sweep(
         folder = output or rundir.default_path(f"{base.name}-sweep", loader.dump(base))
         with _owned(folder, base, resume=resume):
             sweeping.write_manifest(folder, base, asked, sys.argv[1:])
-            result = _run(folder, base, cells, asked, _workers(jobs, scheduler), quiet)
+            result = _run(folder, base, cells, asked, _workers(jobs, scheduler), quiet=quiet,
+                          report=not no_report)  # fmt: skip
     _say(result, form)
-    click.echo(str(folder / "result.json"), err=True)
+    click.echo(str(folder / ("result.json" if no_report else "report.html")), err=True)
     sys.exit(_exit_code(cells, result))
 
 
@@ -118,7 +121,9 @@ def _run(
     cells: Sequence[Planned],
     asked: Asked,
     workers: Workers,
+    *,
     quiet: bool,
+    report: bool,
 ) -> dict[str, Any]:
     """Run and put together; on Ctrl-C finished units stay and no process is left."""
     from reports import cli, sweeping
@@ -143,6 +148,8 @@ def _run(
     result = sweeping.document(base, rows)
     replace(folder / "cells.csv", sweeping.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
+    if report:
+        sweeping.rebuild(folder)
     return result
 
 

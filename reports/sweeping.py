@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports import lookup, rundir
-from reports.rebuilding import replace
+from reports.rebuilding import VersionError, replace
 from reports.rundir import RunDirError
 from sim.scenario import loader
 from sim.scenario.loader import ScenarioError
@@ -40,7 +40,7 @@ SWEEP_VERSION = 1
 MANIFEST = "sweep.json"
 LOCK = ".lock"
 CELLS = "cells"
-RESULTS = ("result.json", "cells.csv")
+RESULTS = ("result.json", "cells.csv", "report.html")
 _LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
 """Branches of an arm that stay in the cell's own result."""
 
@@ -330,6 +330,39 @@ def document(scenario: Scenario, rows: Sequence[dict[str, Any]]) -> dict[str, An
         "axes": axes,
         "cells": list(rows),
     }
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """result.json of a sweep that has ended; raises RunDirError, or VersionError."""
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RunDirError(f"{folder}: the sweep has not ended; `speskew sweep --resume` continues")
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        made = result["sweep_version"]
+    except OSError as error:
+        raise RunDirError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunDirError(f"{path} is no result of a sweep") from error
+    if made != SWEEP_VERSION:
+        raise VersionError(f"{path} has version {made}, not {SWEEP_VERSION}; sweep again")
+    return result
+
+
+def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
+    """Write report.html, and figures/*.{png,svg} if asked; returns their paths."""
+    from reports import sweeppage
+
+    result = read_result(folder)
+    files = {folder / "report.html": sweeppage.page(result).encode()}
+    if figures:
+        files |= {
+            folder / "figures" / name: data for name, data in sweeppage.figure_files(result).items()
+        }
+    for path, data in files.items():
+        path.parent.mkdir(exist_ok=True)
+        replace(path, data)
+    return list(files)
 
 
 def dumps(result: Mapping[str, Any]) -> str:

@@ -71,7 +71,7 @@ def test_what_it_says() -> None:
     assert lines[0].split("  ")[0] == "driver.aux"
     assert len(lines) == 1 + 4 * 3
     said = done.stderr.splitlines()
-    assert said[-1] == "out/result.json"
+    assert said[-1] == "out/report.html"
     assert said[1].startswith("1/4 cells, ")
     assert any("left: " in line for line in said)
     assert sum("/4 cells" in line for line in said) == 5

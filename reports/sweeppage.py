@@ -1,0 +1,197 @@
+"""report.html of a sweep: heat maps, response curves, which setting matters, every cell.
+
+Made from the sweep's result.json alone: equal bytes for equal input, no network, no script.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from analysis.sensitivity import Decomposition, decompose
+from reports import templating
+from reports.figures import maps
+from reports.figures.style import styled, to_file_svg, to_png, to_svg
+from reports.sweepgrid import Grid, Response, grid
+from reports.text import number, percent, with_interval
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A metric that the page draws."""
+
+    key: str
+    metric: str
+    title: str
+    words: str
+
+
+METRICS = (
+    Shown("loss", "loss.total", "Operations lost", "operations that no sample can stand for"),
+    Shown("time", "time_added", "Time added", "wall time above baremetal's"),
+    Shown("exits", "rlimit.exits_per_vcpu", "RLIMIT exits", "KVM_EXIT_RLIMIT per vCPU"),
+    Shown("skew", "profile.symbol.tvd_excess", "Skew",
+          "distance of the symbol profile from baremetal's, in excess of noise"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure with its file name and its reading."""
+
+    key: str
+    title: str
+    figure: Figure
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One metric: what is constant, and pictures of what is not."""
+
+    shown: Shown
+    constant: str
+    pictures: tuple[Picture, ...]
+    ranks: tuple[tuple[str, ...], ...]
+
+
+def sections(result: Result) -> list[Section]:
+    """A section for each metric that some cell has."""
+    whole = grid(result)
+    return [made for shown in METRICS if (made := _section(whole, shown)) is not None]
+
+
+def _section(whole: Grid, shown: Shown) -> Section | None:
+    every = {arm: whole.response(arm, shown.metric) for arm in whole.arms}
+    known = {arm: r for arm, r in every.items() if np.isfinite(r.mean).any()}
+    if not known:
+        return None
+    varied = {arm: r for arm, r in known.items() if np.nanmin(r.mean) < np.nanmax(r.mean)}
+    unit = whole.unit(shown.metric)
+    fraction = unit == "fraction"
+    same = ", ".join(
+        f"{arm}: {percent(v) if fraction else number(v)}"
+        for arm, r in known.items() if arm not in varied for v in [float(np.nanmax(r.mean))]
+    )  # fmt: skip
+    if not varied or not whole.axes:
+        return Section(shown, same, (), ())
+    label = f"{shown.title.lower()}, {'%' if fraction else unit}"
+    scale = 100.0 if fraction else 1.0
+    found = {
+        arm: d for arm, r in varied.items() if (d := decompose(r.mean, r.error)) is not None
+    }  # fmt: skip
+    made = list(_pictures(whole, shown, varied, found, label, scale))
+    return Section(shown, same, tuple(made), tuple(_ranks(whole, found)))
+
+
+def _pictures(
+    whole: Grid, shown: Shown, varied: dict[str, Response], found: dict[str, Decomposition],
+    label: str, scale: float,
+) -> Iterator[Picture]:  # fmt: skip
+    if len(whole.axes) > 1:
+        drawn = _drawn(whole, found)
+        rest = [axis.name for k, axis in enumerate(whole.axes) if k not in drawn]
+        held = len(rest) and len(maps.slices(whole.axes, drawn)) == 1
+        words = f" {', '.join(rest)}: at the middle level only." if held else ""
+        with styled(f"map-{shown.key}"):
+            figure = maps.heat(whole, drawn, varied, label, scale)
+        yield Picture(
+            f"map-{shown.key}", f"{shown.title}: map", figure,
+            f"{shown.words}, mean over replications. All panels share one scale of colours; cells "
+            f"are of equal size whatever the settings' distances; – was not run or failed.{words}",
+        )  # fmt: skip
+    with styled(f"curves-{shown.key}"):
+        figure = maps.curves(whole, varied, label, scale)
+    yield Picture(
+        f"curves-{shown.key}", f"{shown.title}: response curves", figure,
+        f"{shown.words}, with 95 % intervals over replications, one setting at a time. "
+        "Other settings are held at the level above each panel.",
+    )  # fmt: skip
+    if found and len(whole.axes) > 1:
+        with styled(f"matters-{shown.key}"):
+            figure = maps.importance(whole, found, shown.title.lower())
+        yield Picture(
+            f"matters-{shown.key}", f"{shown.title}: which setting matters", figure,
+            "Sobol' indices over the levels of this sweep, each equally likely; exact, since the "
+            "grid is complete. They rank these settings over these levels, not beyond them.",
+        )  # fmt: skip
+
+
+def _drawn(whole: Grid, found: dict[str, Decomposition]) -> tuple[int, int]:
+    """The two axes that a map draws, down and across: those that matter most."""
+
+    def weight(axis: int) -> float:
+        return sum(d.axes[axis].total for d in found.values())
+
+    ranked = sorted(range(len(whole.axes)), key=lambda a: (-weight(a), a))
+    first, second = sorted(ranked[:2])
+    return first, second
+
+
+def _ranks(whole: Grid, found: dict[str, Decomposition]) -> Iterator[tuple[str, ...]]:
+    """A line per arm and axis, the largest total first: arm, axis, alone, with others, noise."""
+    for arm, of in found.items():
+        pairs = sorted(zip(whole.axes, of.axes, strict=True), key=lambda p: -p[1].total)
+        noise = "unknown" if of.noise is None else percent(of.noise)
+        for axis, index in pairs:
+            yield arm, axis.name, percent(index.first), percent(index.total), noise
+
+
+def page(result: Result) -> str:
+    """The page of a sweep."""
+    made = sections(result)
+    drawn = {p.key: Markup(_svg(p)) for section in made for p in section.pictures}
+    failed = [row for row in result["cells"] if row["status"] == "failed"]
+    return templating.render(
+        "sweep.html.j2", result=result, sections=made, drawn=drawn, failed=failed,
+        head=[*result["axes"], "arm", *(shown.title for shown in METRICS)],
+        rows=list(_rows(result)),
+    )  # fmt: skip
+
+
+def _svg(picture: Picture) -> str:
+    with styled(picture.key):
+        return to_svg(picture.figure, picture.key, picture.title)
+
+
+def figure_files(result: Result) -> dict[str, bytes]:
+    """Every figure as PNG and SVG, by file name."""
+    files = {}
+    for picture in (p for section in sections(result) for p in section.pictures):
+        with styled(picture.key):
+            files[f"{picture.key}.png"] = to_png(picture.figure)
+            files[f"{picture.key}.svg"] = to_file_svg(picture.figure, picture.key)
+    return files
+
+
+def _rows(result: Result) -> Iterator[tuple[str, list[str]]]:
+    """Folder of the cell (empty if it failed) and its texts, a line per arm."""
+    for row in result["cells"]:
+        settings = [_text(row["settings"].get(axis, "–")) for axis in result["axes"]]
+        if row["status"] == "failed":
+            yield "", [*settings, "failed", *itertools.repeat("–", len(METRICS))]
+        for arm, numbers in row.get("arms", {}).items():
+            yield f"cells/{row['id']}", [
+                *settings, arm, *(_number(numbers.get(shown.metric)) for shown in METRICS)
+            ]  # fmt: skip
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _number(found: Any) -> str:
+    if found is None:
+        return "–"
+    if not isinstance(found, Mapping):
+        return number(found)
+    fraction = found["unit"] == "fraction"
+    return with_interval(dict(found), 100 if fraction else 1, "%" if fraction else "")

@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 SPESKEW := $(VENV)/bin/speskew
 PYTHON ?=
 PYTEST_ARGS ?=
+SECONDS ?= 10
 SCHEMA := scenarios/scenario.schema.json
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,10 +18,10 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two pips in one environment would race
-.PHONY: help demo test lint format bench streams check baselines docs schema clean distclean FORCE
+.PHONY: help demo test lint format bench bench-compare fuzz streams check baselines docs schema clean distclean FORCE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.run ## run the quickstart scenario; prints a summary and the path of its HTML report
 	$(SPESKEW) run quickstart -j 2 -o runs/quickstart --force
@@ -38,8 +39,14 @@ format: $(VENV)/.lint ## let ruff rewrite what it can
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-bench: $(VENV)/.test ## timings and ratios, printed; one at a time
-	$(PY) -m pytest tests/benchmarks -m bench -s $(PYTEST_ARGS)
+bench: $(VENV)/.test ## timings, also to runs/bench/; GROUP=frequent, targeted or simulation for a part
+	$(PY) -m pytest tests/benchmarks -m 'bench$(if $(GROUP), and $(GROUP))' -s $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.fuzz ## every parser for SECONDS=10 each; findings and new inputs in runs/fuzz/
+	$(PY) -m tests.fuzz.campaign $(SECONDS)
+
+bench-compare: $(VENV)/.test ## two files of make bench, A=… and B=…: fails if B is worse
+	$(PY) -m tests.benchmarks.compare $(A) $(B)
 
 streams: $(VENV)/.run ## record the shipped instruction streams again (needs qemu-user and an AArch64 compiler)
 	$(MAKE) -C scenarios/streams
@@ -69,7 +76,7 @@ clean: ## remove build products and caches; runs/ and .venv stay
 distclean: clean ## clean, and .venv too
 	rm -rf $(VENV)
 
-# The environment, in three steps, each with a stamp: nothing is installed twice.
+# The environment, in steps, each with a stamp: nothing is installed twice.
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
 	@echo "installing speskew and what it needs into $(VENV)"
@@ -79,6 +86,11 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing the test tools"
 	@$(PY) -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	@echo "installing the fuzzer"
+	@$(PY) -m pip install --quiet --group fuzz
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -80,6 +80,9 @@ def exits() -> Iterator[None]:
         fail(ExitCode.USAGE, str(error))
     except LawBrokenError as error:
         fail(ExitCode.MODEL, f"a law of the model is broken: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else "cannot write: "
+        fail(ExitCode.USAGE, f"{where}{error.strerror or error}")
     except KeyboardInterrupt:
         fail(ExitCode.INTERRUPTED, "interrupted; nothing was written")
 

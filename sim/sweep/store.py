@@ -76,10 +76,11 @@ class Store:
 
 
 def _decoded(data: bytes) -> RunResult | None:
+    """A compressed result; None for any other bytes."""
     try:
         plain = zlib.decompressobj().decompress(data, _MOST)
         result = _Unpickler(io.BytesIO(plain)).load()
-    except (zlib.error, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError):
+    except Exception:  # what pickle raises of bytes that are none has no common class
         return None
     return result if isinstance(result, RunResult) else None
 

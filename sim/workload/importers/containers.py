@@ -145,7 +145,7 @@ def _zip(
 
 
 def _member_names(path: Path, archive: zipfile.ZipFile, members: str | None) -> list[str]:
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    names = [name for name in archive.namelist() if name and not name.endswith("/")]
     numbered = [name for name in names if members and name.rpartition(".")[0] == members]
     if numbered:
         wrong = next((name for name in numbered if not name.rpartition(".")[2].isdecimal()), None)

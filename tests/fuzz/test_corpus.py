@@ -1,0 +1,96 @@
+"""Every kept input of the fuzz campaigns, and that what guards them works."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz import targets
+
+CORPUS = Path(__file__).with_name("corpus")
+KEPT = sorted(CORPUS.glob("*/*"))
+MOST_BYTES = 512 << 20
+MOST_SECONDS = 10
+
+
+@pytest.mark.parametrize("name", sorted(targets.TARGETS))
+def test_corpus(name: str, tmp_path: Path) -> None:
+    """No input crashes, hangs, swamps the memory or writes elsewhere; some are accepted."""
+    inputs = sorted((CORPUS / name).iterdir())
+    assert inputs, f"no corpus of {name}"
+    targets.run(name, inputs[0].read_bytes(), tmp_path)  # compiled before anything is counted
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    accepted = 0
+    for path in inputs:
+        began = time.perf_counter()
+        accepted += targets.run(name, path.read_bytes(), tmp_path)
+        assert time.perf_counter() - began < MOST_SECONDS, path
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert grown < MOST_BYTES
+    assert accepted, "nothing in the corpus is valid: it only tests the first check"
+
+
+def test_every_input_has_a_target() -> None:
+    """No folder of the corpus is forgotten."""
+    assert {path.parent.name for path in KEPT} == set(targets.TARGETS)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda folder: (folder.parent / "elsewhere").write_bytes(b"x"),
+        lambda folder: (folder / "input.unit").rename(folder.parent / "moved"),
+        lambda folder: (folder.parent / "made").mkdir(),
+        lambda folder: subprocess.run([sys.executable, "-c", ""], check=True),
+    ],
+    ids=["open", "rename", "mkdir", "process"],
+)
+def test_a_write_elsewhere_is_seen(
+    act: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: a parser that leaves its folder, or begins a process, does not get away with it."""
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    assert callable(act)
+    monkeypatch.setitem(targets.TARGETS, "bad", (lambda _file, _out: act(inside), ValueError))
+    with pytest.raises(targets.StrayError):
+        targets.run("bad", b"", inside)
+
+
+def test_other_errors_and_leftovers_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: an undocumented error comes through; a refusal that leaves a file is an error."""
+
+    def leaves(_file: Path, out: Path) -> None:
+        (out / "half").write_bytes(b"x")
+        raise ValueError("no")
+
+    monkeypatch.setitem(targets.TARGETS, "leaves", (leaves, ValueError))
+    with pytest.raises(AssertionError, match="left a file"):
+        targets.run("leaves", b"", tmp_path)
+    monkeypatch.setitem(targets.TARGETS, "raises", (leaves, KeyError))
+    with pytest.raises(ValueError, match="no"):
+        targets.run("raises", b"", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["baseline", "unit", "profile"])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_changed_inputs(name: str, tmp_path: Path, data: st.DataObject) -> None:
+    """Bytes of a kept input exchanged, cut out or doubled: refused or accepted, nothing else."""
+    raw = bytearray(data.draw(st.sampled_from(sorted((CORPUS / name).iterdir()))).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw)))
+        piece = data.draw(st.binary(max_size=4) | st.sampled_from([b"-1", b"null", b"[", b"1e999"]))
+        raw[at : at + data.draw(st.integers(0, 6))] = piece
+    targets.run(name, bytes(raw), tmp_path)

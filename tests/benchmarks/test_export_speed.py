@@ -11,8 +11,9 @@ import pytest
 from reports import perfexport, rerunning
 from sim import batch
 from sim.scenario import loader
+from tests.benchmarks.recording import line
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 
 
 def _found(repeat: int) -> rerunning.Rerun:
@@ -35,7 +36,7 @@ def test_a_million_records_a_second(tmp_path: Path) -> None:
     found = _found(112)
     _write(found, tmp_path / "warm.data")
     rate = found.total / _write(found, tmp_path / "perf.data")
-    print(f"\nexport perf: {found.total:,} records, {rate / 1e6:.2f} M/s (at least 1)")
+    line("targeted", "export perf: records", rate / 1e6, "M/s", ">= 1")
     assert found.total > 1_700_000
 
 
@@ -49,5 +50,12 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         _write(found, tmp_path / "perf.data")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    print(f"\nexport perf: peaks of {peaks[0] >> 20} and {peaks[1] >> 20} MiB (flat)")
+    for times, peak in zip((1, 10), peaks, strict=True):
+        line(
+            "targeted",
+            f"export perf: peak memory, {times}x records",
+            peak / (1 << 20),
+            "MiB",
+            "flat",
+        )
     assert peaks[1] < 1.2 * peaks[0]

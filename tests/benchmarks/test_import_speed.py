@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from sim.workload.importers import drmemtrace, execlog, tarmac
+from tests.benchmarks.recording import line
 from tests.sim import trace_writers as write
 from tests.sim.test_import_drmemtrace import shipped
 from tests.sim.trace_writers import Executed, executed, imported
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 
 
 def _report(
@@ -31,9 +32,12 @@ def _report(
         assert done.ops == truth.pc.size
         if attempt:
             best = min(best, time.perf_counter() - began)
-    print(
-        f"import {name}: {done.ops / best / 1e6:.1f} M ops/s, {len(data) / best / 1e6:.0f} MB/s, "
-        f"{len(data) / done.ops:.1f} B/op"
+    line("targeted", f"import {name}", done.ops / best / 1e6, "M ops/s")
+    line(
+        "targeted",
+        f"import {name}, {len(data) / done.ops:.1f} B/op",
+        len(data) / best / 1e6,
+        "MB/s",
     )
 
 

@@ -26,8 +26,9 @@ from sim.workload.arrays import Stream
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
+from tests.benchmarks.recording import line
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 PAGE = 4096
 _RUN = Run("bench", 20260101, 0)
 _MIX = str(files("scenarios") / "streams" / "mix.spestream")
@@ -88,8 +89,7 @@ def _ns_per_sample(
     return seconds / result.vcpus[0].ledgers.selections.selected * 1e9
 
 
-def _line(what: str, measured: str, target: str) -> None:
-    print(f"  {what:52} {measured:>24}   target {target}")
+_line = partial(line, "targeted")
 
 
 @pytest.mark.parametrize(("window", "target"), [(64 << 10, 200), (2 << 20, 1000)])
@@ -99,10 +99,10 @@ def test_fast_over_reference(window: int, target: int, design: str, unmap: str) 
     slow = _ns_per_sample(_synthetic(1_000_000), "reference", design, window, unmap, 2)
     quick = _ns_per_sample(_synthetic(1_000_000, repeat=300), "fast", design, window, unmap)
     goal = f">= {target}" if design == "baremetal" else "(own line)"
-    print()
-    _line(f"{design}, {window >> 10} KiB window: fast/reference", f"{slow / quick:.0f} x", goal)
-    _line("  fast", f"{quick:.1f} ns/sample", "")
-    _line("  reference", f"{1e3 / slow:.3f} M samples/s", ">= 0.12")
+    at = f"{design}, {window >> 10} KiB window"
+    _line(f"{at}: fast/reference", slow / quick, "x", goal)
+    _line(f"{at}: fast", quick, "ns/sample")
+    _line(f"{at}: reference", 1e3 / slow, "M samples/s", ">= 0.12")
     assert slow > 0 < quick
 
 
@@ -110,9 +110,8 @@ def test_always_cold() -> None:
     """A fault in every page: bound by state changes."""
     slow = _ns_per_sample(_synthetic(300_000), "reference", "unpinned", 64 << 10, "per_window", 2)
     quick = _ns_per_sample(_synthetic(3_000_000), "fast", "unpinned", 64 << 10, "per_window")
-    print()
-    _line("always cold, 64 KiB window: fast/reference", f"{slow / quick:.0f} x", "(own line)")
-    _line("  fast", f"{quick:.1f} ns/sample", "")
+    _line("always cold, 64 KiB window: fast/reference", slow / quick, "x", "(own line)")
+    _line("always cold, 64 KiB window: fast", quick, "ns/sample")
     assert slow > 0 < quick
 
 
@@ -134,10 +133,9 @@ def test_recorded_stream() -> None:
     quick = _ns_per_sample(
         _recorded(max(1, 4_000_000_000 // stream.ops)), "fast", "baremetal", 2 << 20
     )
-    print()
-    _line("recorded mix, 2 MiB window: fast/reference", f"{slow / quick:.0f} x", ">= 50")
-    _line("  fast", f"{quick:.1f} ns/sample", "")
-    _line("  index", f"{stream.ops / _index_seconds() / 1e6:.0f} M ops/s", "")
+    _line("recorded mix, 2 MiB window: fast/reference", slow / quick, "x", ">= 50")
+    _line("recorded mix, 2 MiB window: fast", quick, "ns/sample")
+    _line("recorded mix: index", stream.ops / _index_seconds() / 1e6, "M ops/s")
     assert slow > 0 < quick
 
 
@@ -163,17 +161,31 @@ def test_state_changes(design: str) -> None:
     seconds, result = _seconds(lambda: simulate(spec, (stream,), _RUN, "fast"))
     stops = result.vcpus[0].stops
     bare = _bare_simpy(100_000)
-    print()
-    per_stop = seconds / stops * 1e6
-    _line(f"{design}: a stop and its restart", f"{per_stop:.1f} µs", "")
-    _line("  engine events per stop", f"{result.engine_events / stops:.2f}", "")
-    _line("  bare SimPy event", f"{bare:.2f} µs", "")
+    events = result.engine_events / stops
+    _line(f"{design}: a stop and its restart", seconds / stops * 1e6, "µs")
+    _line(f"{design}: engine events per stop", events, "")
+    _line(f"{design}: the bare SimPy events of a stop", bare * events, "µs")
     assert stops > 0
+
+
+def test_a_fault_on_every_record() -> None:
+    """µs per fault, against the bare SimPy events that it needs."""
+    settings = _synthetic(300_000)
+    stream = stream_of(settings)
+    spec = replace(_spec(settings, stream, "unpinned", 2 << 20), unmap=UnmapSpec("per_record"))
+    quick, result = _seconds(lambda: simulate(spec, (stream,), _RUN, "fast"))
+    slow, same = _seconds(lambda: simulate(spec, (stream,), _RUN, "reference"), 1)
+    faults = result.vcpus[0].stops
+    events = result.engine_events / faults
+    _line("a fault on every record: fast/reference", slow / quick, "x", ">= 20")
+    _line("a fault on every record: a fault", quick / faults * 1e6, "µs")
+    _line("a fault on every record: engine events per fault", events, "")
+    _line("a fault on every record: its bare SimPy events", _bare_simpy(100_000) * events, "µs")
+    assert same.vcpus[0].stops == faults > 1000
 
 
 def test_cost_is_flat_in_ops() -> None:
     """1e8 to 1e12 ops at a fixed number of samples."""
-    print()
     for power in (8, 10, 12):
         repeat = 10 ** (power - 8)
         settings = _synthetic(1_000_000, repeat=repeat, interval=f"{1024 * repeat}ops")
@@ -181,8 +193,8 @@ def test_cost_is_flat_in_ops() -> None:
         spec = _spec(settings, stream, "baremetal", 64 << 10)
         seconds, result = _seconds(partial(simulate, spec, (stream,), _RUN, "fast"))
         selected = result.vcpus[0].ledgers.selections.selected
-        _line(f"1e{power} ops, {selected:,} samples", f"{seconds * 1e3:.1f} ms", "flat")
-        assert selected > 0
+        _line(f"1e{power} ops, about 95,000 samples", seconds * 1e3, "ms", "flat")
+        assert 80_000 < selected < 100_000
 
 
 def test_memory_is_flat() -> None:
@@ -197,6 +209,6 @@ def test_memory_is_flat() -> None:
         simulate(spec, (stream,), _RUN, "fast")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    print()
-    _line("peak memory, 1x and 100x run length", f"{peaks[0] >> 10} / {peaks[1] >> 10} KiB", "flat")
+    for times, peak in zip((1, 100), peaks, strict=True):
+        _line(f"peak memory, {times}x run length", peak / 1024, "KiB", "flat")
     assert peaks[1] < 2 * peaks[0]

@@ -1,0 +1,59 @@
+"""Whole machines: 64 vCPUs for one second of guest time under every preset."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from sim import resolve
+from sim.machine import Run, simulate
+from sim.scenario import loader
+from sim.scenario.model import DESIGNS
+from tests.benchmarks.recording import line
+
+pytestmark = [pytest.mark.bench, pytest.mark.simulation]
+TEXT = """\
+workload:
+  kind: synthetic
+  phases: [{{name: loop, length: 100, iterations: 450000, cpi_millis: 667}}]
+  repeat: 100
+spe: {{jitter: on}}
+vm: {{vcpus: 64}}
+host: {{memlock: 8GiB}}
+arms: [{{design: {design}}}]
+"""
+"""4.5e9 ops at 3 GHz and 0.667 cycles an op: a second. Exits and unmaps at their defaults."""
+
+
+@pytest.mark.parametrize("design", sorted(DESIGNS))
+def test_64_vcpus_for_a_second(design: str, tmp_path: Path) -> None:
+    """Wall seconds, what a state change costs, and the memory of Python's objects."""
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT.format(design=design))
+    arm = loader.load(path).arms[0]
+    stream = resolve.stream_of(arm.settings)
+    spec = resolve.machine_spec(arm, stream)
+    run = Run(design, 1, 0)
+    tracemalloc.start()
+    try:
+        simulate(spec, (stream,), Run(design, 1, 0, ends=(10_000_000,) * spec.vcpus), "fast")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    began = time.perf_counter()
+    result = simulate(spec, (stream,), run, "fast")
+    seconds = time.perf_counter() - began
+    samples = sum(v.ledgers.selections.selected for v in result.vcpus)
+    changes = sum(v.stops + v.traps + v.ordinary_exits for v in result.vcpus)
+    at = f"64 vCPUs x 1 s, {design}"
+    line("simulation", at, seconds, "s")
+    line("simulation", f"{at}: samples", samples / seconds / 1e6, "M samples/s")
+    line("simulation", f"{at}: stops, traps and exits", changes, "")
+    line("simulation", f"{at}: engine events", result.engine_events, "")
+    line("simulation", f"{at}: per state change", seconds / max(1, changes) * 1e6, "µs")
+    line("simulation", f"{at}: peak of Python's memory", peak / (1 << 20), "MiB")
+    assert samples > 0
+    assert min(v.ended_at_op for v in result.vcpus) > 0

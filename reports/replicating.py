@@ -121,7 +121,8 @@ def reached(until: Until, result: dict[str, Any]) -> bool:
         return True
     if node["ci95"] is None:
         return False
-    half = (node["ci95"][1] - node["ci95"][0]) / 2
+    low, high = node["ci95"]
+    half = max(high - node["mean"], node["mean"] - low)  # an end may be cut at a bound
     return bool(half <= _asked(until, node))
 
 

@@ -153,6 +153,8 @@ class Cpu:
             self._end()
             return
         yield from self._away()
+        if self.plan.visits > 1:
+            self.platform.migrated()
         self._begin_slice()
         yield from self.event.start()
 
@@ -473,6 +475,9 @@ class Baremetal:
     def pmbirq(self) -> Process:
         """The exception is taken; the handler runs."""
         return self._cpu.event.irq()
+
+    def migrated(self) -> None:
+        """One core is as good as another."""
 
     def paused(self, cause: TimeCause, until: int) -> Process:
         """Nobody stops a whole machine."""

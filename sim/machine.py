@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from itertools import product
 
 import numpy as np
 from simpy.events import AllOf
@@ -113,6 +115,8 @@ class MachineSpec:
     memslot_changes: int = 0
     """Ticks between two; 0 for none."""
     migration: Migration | None = None
+    visits: int = 1
+    """vCPUs that a task comes back on, in turn."""
     physical_cpus: int = 0
     """0: as many as vCPUs."""
     host_slice: int = 0
@@ -174,7 +178,7 @@ class _GuestBuffer:
         return True
 
     def _yields(self, page: int, how: Touch) -> bool:
-        pinned = bool(self.stage2.pins[page])
+        pinned = self.stage2.pinned(page)
         match how:
             case Touch.UNMAP:
                 return True
@@ -414,7 +418,7 @@ class Machine:
         end = min(stream.ops, ends[index]) if ends else stream.ops
         return Plan(
             start, end, spec.switch_ticks, spec.away_ticks, spec.wall_slices, spec.halted,
-            spec.wake_ticks, spec.per_task,
+            spec.wake_ticks, spec.per_task, spec.visits,
         )  # fmt: skip
 
     # --- configuration -------------------------------------------------------------------
@@ -430,9 +434,10 @@ class Machine:
             return
         if policies.accounting != "high_water_mark" or sizes.max_buffer >= FOREVER:
             return
-        for vcpu in self.vcpus:
-            index = vcpu.index
-            if not self._charged(lambda i=index: account.configure(i, sizes.max_buffer)):  # type: ignore[misc]
+        for vcpu, visit in product(self.vcpus, range(self.spec.visits)):
+            assert vcpu.hypervisor is not None
+            charge = partial(account.configure, vcpu.hypervisor.payer(visit), sizes.max_buffer)
+            if not self._charged(charge):
                 vcpu.event.refused = True
         account.forget_configuration()
 

@@ -49,6 +49,9 @@ class Platform(Protocol):
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit."""
 
+    def migrated(self) -> None:
+        """The task has moved to the next of the vCPUs that it visits."""
+
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread does not run until then."""
 
@@ -109,6 +112,8 @@ class Plan:
     """Halted vCPU only: from the wake-up interrupt to the guest running."""
     per_task: bool = True
     """The event belongs to the task: it is stopped while another one runs."""
+    visits: int = 1
+    """vCPUs that the task comes back on, in turn."""
 
 
 @dataclass(slots=True)

@@ -152,6 +152,7 @@ def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> 
         "away_ticks": away,
         "wall_slices": switch.clock == "guest_wall",
         "halted": switch.meanwhile == "halted",
+        "visits": switch.vcpus,
         "wake_ticks": _constant(parameters, wake, clock),
     }
 

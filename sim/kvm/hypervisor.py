@@ -28,7 +28,7 @@ from simpy.events import Event
 
 from sim import uapi
 from sim.cpu import Cpu
-from sim.engine import FOREVER, Kind, Process
+from sim.engine import FOREVER, MAX_VCPUS, Kind, Process
 from sim.kvm.locks import Locks
 from sim.kvm.memlock import Account
 from sim.kvm.policies import (
@@ -138,7 +138,8 @@ class Hypervisor:
         self.traps = 0
         self._window = stage2.window(0, 0)
         self._unpinned = self._window.pages  # what was unpinned last
-        self._enables = 0  # generation of the timer of `unpin: after`
+        self._enables = 0
+        self._last_enable: dict[int, int] = {}  # by vCPU visited: is a timer of `unpin: after` due?
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
         self._fault_page = 0
@@ -208,6 +209,14 @@ class Hypervisor:
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit; drains the SPU, looks at PMBSR if it is pending."""
         yield from self._exit(self._on_ordinary_exit)
+
+    def migrated(self) -> None:
+        """The task comes back on the next vCPU; its AUX ring and its stage 2 are the same."""
+        self.stage2.move_to((self.stage2.vcpu + 1) % self.cpu.plan.visits)
+
+    def payer(self, vcpu: int) -> int:
+        """The vCPU in the locked-memory account: of the task's `vcpu`-th."""
+        return self.cpu.index + vcpu * MAX_VCPUS
 
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread is kept from running until then."""
@@ -291,6 +300,7 @@ class Hypervisor:
     def _enable_edge(self) -> Process:
         self.vm.account.counts.enables += 1
         self._enables += 1
+        self._last_enable[self.stage2.vcpu] = self._enables
         granule = self.stage2.tables.granule
         if self.pmblimitr.discard:  # nothing is written: nothing to walk, pin or map
             return
@@ -310,16 +320,16 @@ class Hypervisor:
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
         yield from self._run_stages(on_disable(self.vm.policies, self.vm.costs, self._view()))
         if self.vm.sizes.unpin_after < FOREVER and self.stage2.pins.any():
-            generation = self._enables
+            generation, vcpu = self._enables, self.stage2.vcpu
             self._engine.call(
                 self.vm.sizes.unpin_after, Kind.STAGE, self.cpu.index,
-                lambda _: self._unpin_later(generation),
+                lambda _: self._unpin_later(generation, vcpu),
             )  # fmt: skip
 
-    def _unpin_later(self, generation: int) -> None:
+    def _unpin_later(self, generation: int, vcpu: int) -> None:
         """The timer of `unpin: after`: the host's work, on no vCPU's time."""
-        if generation == self._enables and not self.vm.killed:
-            self._unpin()
+        if generation == self._last_enable[vcpu] and not self.vm.killed:
+            self._unpin(vcpu)
             if self.vm.policies.unmap_on_unpin:
                 self._unmap_unpinned()
 
@@ -355,7 +365,8 @@ class Hypervisor:
         sampler.before_change()
         gone = self.stage2.unmap_all()
         sampler.on_change()
-        self.vm.account.hold(self.cpu.index, 0)
+        for vcpu in self._last_enable:
+            self.vm.account.hold(self.payer(vcpu), 0)
         self.cpu.log("PINNED_PAGES", 0)
         return gone
 
@@ -478,9 +489,9 @@ class Hypervisor:
             case Effect.MAP:
                 self._map(self._window.pages)
             case Effect.UNPIN:
-                self._unpin()
+                self._unpin(self.stage2.vcpu)
             case Effect.UNPIN_STALE:
-                self._unpin(keep=self._window.pages)
+                self._unpin(self.stage2.vcpu, keep=self._window.pages)
             case Effect.UNMAP:
                 self._unmap_unpinned()
             case Effect.MAP_FAULTING:
@@ -502,7 +513,7 @@ class Hypervisor:
         pins = self.stage2.pins
         held = int(np.count_nonzero(pins)) + int(np.count_nonzero(pins[self._window.pages] == 0))
         limit = account.limit
-        excess = account.pin(self.cpu.index, held * granule)
+        excess = account.pin(self.payer(self.stage2.vcpu), held * granule)
         if not excess:
             self._reentries = 0
             return Outcome.DONE
@@ -546,8 +557,8 @@ class Hypervisor:
         pins[pages] = 1
         self.cpu.log("PINNED_PAGES", int(np.count_nonzero(pins)))
 
-    def _unpin(self, keep: NDArray[np.int64] | None = None) -> None:
-        pins = self.stage2.pins
+    def _unpin(self, vcpu: int, keep: NDArray[np.int64] | None = None) -> None:
+        pins = self.stage2.pins_of(vcpu)
         going = pins.copy()
         if keep is not None:
             going[keep] = 0
@@ -555,7 +566,8 @@ class Hypervisor:
         pins[self._unpinned] = 0
         held = int(np.count_nonzero(pins))
         self.cpu.log("PINNED_PAGES", held)
-        self.vm.account.hold(self.cpu.index, held * self.stage2.tables.granule)
+        self.stage2.move_to(self.stage2.vcpu)
+        self.vm.account.hold(self.payer(vcpu), held * self.stage2.tables.granule)
 
     def _map(self, pages: NDArray[np.int64]) -> None:
         for page in self.stage2.unmapped(pages):

@@ -94,13 +94,19 @@ class Stage2:
     `translates` [buffer pages], uint8, is what the SPU sees: page and tables mapped.
     """
 
-    __slots__ = ("_windows", "absent", "mapped", "pins", "tables", "translates", "users")
+    __slots__ = (
+        "_pins", "_windows", "absent", "elsewhere", "mapped", "pins", "tables", "translates",
+        "users", "vcpu",
+    )  # fmt: skip
 
     def __init__(self, tables: Stage1Tables, warm: bool) -> None:
         self.tables = tables
         self._windows: dict[tuple[int, int], Window] = {}
         self.mapped = np.full(tables.total, 1 if warm else 0, np.uint8)
-        self.pins = np.zeros(tables.total, np.int32)
+        self.pins = np.zeros(tables.total, np.int32)  # of the vCPU that the task is on
+        self.vcpu = 0  # which of those that the task visits
+        self._pins = {0: self.pins}
+        self.elsewhere = np.zeros(tables.total, np.int32)  # pins of the other ones
         self.absent: dict[int, Absence] = {}  # pages that are not in the host's memory
         self.translates: NDArray[np.uint8] = np.full(tables.pages, int(warm), np.uint8)
         self.users: dict[int, tuple[int, int]] = {}
@@ -108,6 +114,20 @@ class Stage2:
             for table in walk:
                 first, _ = self.users.get(table, (page, page))
                 self.users[table] = (first, page + 1)
+
+    def move_to(self, vcpu: int) -> None:
+        """The task goes on on another vCPU, which pins for itself."""
+        self.vcpu = vcpu
+        self.pins = self.pins_of(vcpu)
+        self.elsewhere[:] = sum(p for k, p in self._pins.items() if k != vcpu)
+
+    def pins_of(self, vcpu: int) -> NDArray[np.int32]:
+        """What a vCPU that the task visits has pinned of its buffer."""
+        return self._pins.setdefault(vcpu, np.zeros(self.tables.total, np.int32))
+
+    def pinned(self, page: int) -> bool:
+        """Does any vCPU hold a pin on the page?"""
+        return bool(self.pins[page] or self.elsewhere[page])
 
     def window(self, first: int, last: int) -> Window:
         """Pages of a window; the driver programs the same few again and again."""
@@ -140,7 +160,8 @@ class Stage2:
         count = int(np.count_nonzero(self.mapped[: self.tables.pages]))
         self.mapped[:] = 0
         self.translates[:] = 0
-        self.pins[:] = 0
+        for pins in (*self._pins.values(), self.elsewhere):
+            pins[:] = 0
         return count
 
     def unmap(self, page: int) -> None:

@@ -561,6 +561,13 @@ class Switch(Strict):
     )
     every: Slice = Field(description="work, or wall time, between two switches")
     away: Time = Field(description="time off the CPU at each switch")
+    vcpus: int = Field(
+        default=1,
+        ge=1,
+        le=512,
+        description="vCPUs that the task comes back on in turn, with one AUX ring per thread: each "
+        "is charged for what it pins",
+    )
     meanwhile: Literal["other_task", "halted"] = Field(
         default="other_task",
         description="what the CPU does while the task is away: runs another one, or waits for an "

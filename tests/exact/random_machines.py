@@ -292,6 +292,7 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
         made["migration"] = Migration(
             start, r.choice([1, 3]), max(64, length), log, down, post_copy=r.random() < 0.4
         )
+    made["visits"] = r.choice([1, 1, 1, 2, 3])
     if machine.vcpus > 1 and r.random() < 0.4:
         made["physical_cpus"] = 1
     return made

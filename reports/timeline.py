@@ -192,6 +192,8 @@ class _Lanes:
             self.pinned.change(t, "pinned by this vCPU", value * self.granule)
         elif what == "KVM_EXIT_RLIMIT":
             self.done.append(Span("VMM", what, t, t, value))
+        elif what == "VOIDED":
+            self.done.append(Span("SPU", "records voided by DL = 1", t, t))
         else:  # FULL, FAULT
             self.done.append(Span("SPU", f"S = 1, {what.lower()}", t, t))
 

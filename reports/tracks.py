@@ -106,6 +106,8 @@ class _Reader:
             self.change(t, PMBIRQ, "at the core", flow=self.flow)
         elif what == "PINNED_PAGES":
             self.out.append(Event(t, PINNED, Kind.COUNT, value=value * self.granule))
+        elif what == "VOIDED":
+            self.out.append(Event(t, SPU, Kind.MARK, "records voided by DL = 1"))
         else:  # KVM_EXIT_RLIMIT
             self.out.append(Event(t, VMM, Kind.MARK, what, value))
 

@@ -33,6 +33,7 @@ from sim.migration import Migration, migrate, share_cpus
 from sim.ports import Plan
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.designs import Policies
+from sim.spe.buffer import DataLoss
 from sim.spe.fast import MacroSampler
 from sim.spe.filter import Filter
 from sim.spe.port import DirectRegisters
@@ -120,6 +121,7 @@ class MachineSpec:
     physical_cpus: int = 0
     """0: as many as vCPUs."""
     host_slice: int = 0
+    data_loss_per_mille: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,8 @@ class Machine:
                 cpu.log("PMBIRQ_LINE", int(level))
             gic.line(level)
 
-        spu = Spu(sampler, cpu.spu_stopped, line if run.keep_log else gic.line)
+        data_loss = DataLoss(self._key(index, "data_loss"), spec.data_loss_per_mille)
+        spu = Spu(sampler, cpu.spu_stopped, line if run.keep_log else gic.line, data_loss)
         sampler.stop = spu.stopped
         cpu.spu, cpu.gic = spu, gic
         ring = self._ring(cpu, ledgers)
@@ -301,9 +304,10 @@ class Machine:
 
     def _fault_costs(self) -> Costs:
         """A fault that KVM fixes by mapping the page; the guest never knows."""
-        policies, costs = self.spec.policies, self.spec.kvm
+        spec, policies, costs = self.spec, self.spec.policies, self.spec.kvm
         fixed = policies.stage2_fault == "fix_and_resume" and policies.interrupt == "forced_exit"
-        if not (policies.virtual and fixed) or policies.backing == "bounce_buffer":
+        rewinds = spec.data_loss_per_mille > 0
+        if not (policies.virtual and fixed) or policies.backing == "bounce_buffer" or rewinds:
             return {}
         if self._waits():
             return {}
@@ -393,6 +397,7 @@ class Machine:
             page_shift=spec.granule.bit_length() - 1,
             zap_after_write=self._zaps_records(),
             resync=spec.resync,
+            voidable=spec.policies.virtual and spec.data_loss_per_mille > 0,
             discard=spec.rules.discard,
         )
 

@@ -120,6 +120,7 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         host_slice=_constant(parameters, "t_host_slice", clock),
         **_pressures(settings, parameters),
         unpin_after=_unpin_after(arm),
+        data_loss_per_mille=spe.data_loss_per_mille,
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",

@@ -55,6 +55,8 @@ AUX_DT = np.dtype(
 
 ROWS_IN_MEMORY = 1 << 20
 """Records of a sink beyond these (24 MiB) go to a temporary file, so that memory stays flat."""
+ROW_BYTES = 24
+"""A sink's row: op, t_select and t_write as int64."""
 
 
 class RecordSink:
@@ -76,12 +78,28 @@ class RecordSink:
             if self._held >= ROWS_IN_MEMORY:
                 self._spill()
 
+    def drop(self, count: int) -> None:
+        """Forget the last `count` rows, if rows are kept."""
+        while self.keep and count and self._chunks:
+            last = self._chunks.pop()
+            gone = min(count, last.shape[0])
+            count -= gone
+            self._held -= gone
+            if gone < last.shape[0]:
+                self._chunks.append(last[:-gone])
+        if self._file is not None and count:
+            self._total -= count
+            self._file.seek(self._total * ROW_BYTES)
+            self._file.truncate()
+
     def written(self) -> NDArray[np.int64]:
         """All rows in the order of writing, shape [n, 3]; mapped from a file if there are many."""
         if self._file is None:
             return np.concatenate(self._chunks) if self._chunks else np.empty((0, 3), np.int64)
         self._spill()
         self._file.flush()
+        if self._total == 0:
+            return np.empty((0, 3), np.int64)
         return np.asarray(np.memmap(self._file, np.int64, "r", shape=(self._total, 3)))
 
     def _spill(self) -> None:

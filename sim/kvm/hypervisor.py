@@ -6,14 +6,15 @@ hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest 
 
 Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable edges,
 virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
-responses, KVM_EXIT_RLIMIT, both retries and the VMM's answers, a bounce buffer's copies and its own
-full. A fault that KVM fixes never waits for the guest. With `traps: none` accesses cost nothing,
-but KVM still keeps the guest's PMBSR in memory: it stands for a physical interrupt that stays
-masked until the guest clears S. With `pmbsr_sync: irq_only` a trap can overtake the maintenance
-interrupt and read a stale PMBSR; KVM drops an event whose buffer the guest has disabled by then (an
-assumption: injecting it would leave the guest with an interrupt that nobody clears). A window in
-discard mode pins nothing (assumption). Not modelled: huge pages. The host's handling of a PMBIRQ
-that it does not own is `t_host_irq`, UNVERIFIED.
+responses, PMBSR.DL (a fix then voids all records since the guest last wrote PMBPTR, at no cost of
+its own; an injected error passes it on), KVM_EXIT_RLIMIT, both retries and the VMM's answers, a
+bounce buffer's copies and its own full. A fault that KVM fixes never waits for the guest. With
+`traps: none` accesses cost nothing, but KVM still keeps the guest's PMBSR in memory: it stands for
+a physical interrupt that stays masked until the guest clears S. With `pmbsr_sync: irq_only` a trap
+can overtake the maintenance interrupt and read a stale PMBSR; KVM drops an event whose buffer the
+guest has disabled by then (an assumption: injecting it would leave the guest with an interrupt that
+nobody clears). A window in discard mode pins nothing (assumption). Not modelled: huge pages. The
+host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -140,10 +141,12 @@ class Hypervisor:
         self._unpinned = self._window.pages  # what was unpinned last
         self._enables = 0
         self._last_enable: dict[int, int] = {}  # by vCPU visited: is a timer of `unpin: after` due?
+        self._programmed = 0  # PMBPTR as the guest wrote it last
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
         self._fault_page = 0
         self._new_host = False
+        self._data_lost = False
         self._trapping = int(vm.policies.traps == "buffer_registers")
         if not vm.cpus:
             vm.running = self._engine.signal()
@@ -266,7 +269,8 @@ class Hypervisor:
         was = self._buffer_enabled()
         match reg, value:
             case Reg.PMBPTR, int():
-                self.pmbptr = self._copied = value
+                self.pmbptr = self._programmed = self._copied = value
+                self._spu.sampler.settle()
             case Reg.PMBLIMITR, Limit():
                 self.pmblimitr = value
             case Reg.PMBSR, Pmbsr():
@@ -409,13 +413,25 @@ class Hypervisor:
 
     def _stage2_fault(self, status: Pmbsr) -> Process:
         self._fault_page = self.pmbptr // self.stage2.tables.granule
+        self._data_lost = status.dl
         self.stage2.note_fault(self._fault_page)
         policies = self.vm.policies
         if policies.stage2_fault == "inject_error":
             yield from self._disable_for(status)
+        elif status.dl:
+            self._rewind()
         yield from self._run_stages(on_stage2_fault(policies, self.vm.costs, self._view()))
         if self._buffer_enabled() and not self.vm.killed:
             self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)
+
+    def _rewind(self) -> None:
+        """DL = 1: where the whole records end is unknown, so all since the guest last wrote PMBPTR
+        are void, and the SPU begins there again."""
+        voided = self._spu.void()
+        self.cpu.log("VOIDED", voided)
+        self.cpu.ledgers.delivery.voided_by_DL += voided
+        self.pmbptr = self._programmed
+        self._spu.write_pmbptr(self._programmed)
 
     def _disable_for(self, status: Pmbsr) -> Process:
         """S = 1 is a disable edge; the guest will see `status`."""
@@ -596,6 +612,6 @@ class Hypervisor:
             ec=EC_STAGE1_ABORT if abort else EC_IMP_DEF,
             mss=FSC_EXTERNAL_ABORT if abort else 0,
             ea=abort,
-            dl=policies.injected_dl,
+            dl=policies.injected_dl or self._data_lost,
         )
         self.cpu.virq = True

@@ -78,7 +78,7 @@ class SpeEvent:
         self.window_head = 0
         self._window_open = False
         self._pending_disable = False
-        self._written_before = 0
+        self._recorded_before = 0
         self.started = False
         self.refused = False
         self.disabled = False
@@ -151,14 +151,14 @@ class SpeEvent:
     def finish(self, *, killed: bool) -> None:
         """perf record reads what is left; a window that nobody has closed stays unread."""
         if self._window_open:
-            self._ring.abandon(self._spu.sampler.written() - self._written_before)
+            self._ring.abandon(self._spu.recorded - self._recorded_before)
         self._ring.finish(killed=killed)
 
     def reopened(self, head: int, written: int) -> None:
         """`sim.fused` has served interrupts: the window open now begins at offset `head`, with
         `written` records before it.
         """
-        self.window_head, self._written_before = head, written
+        self.window_head, self._recorded_before = head, written
 
     def _status_and_pointer(self) -> Generator[Event, Any, tuple[Pmbsr, int]]:
         status = yield from self._registers.read(Reg.PMBSR)
@@ -191,7 +191,7 @@ class SpeEvent:
         if window.truncated:
             return False
         self._window_open = True
-        self._written_before = self._spu.sampler.written()
+        self._recorded_before = self._spu.recorded
         return True
 
     def _no_handle(self) -> Process:

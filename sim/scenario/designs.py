@@ -155,7 +155,7 @@ DESIGNS: dict[str, Design] = {
         "Nothing is pinned: KVM maps the faulting page and resumes, the guest never knows. An "
         "idea, called not feasible in its thread; no series implements it.",
         "2022, option 2 in M. Zyngier's variant",
-        ("what becomes of the buffer when DL = 1: it would be void",),
+        ("how often DL = 1, which voids the buffer: spe.data_loss_per_mille",),
     ),
     "unpinned-error": Design(
         Policies(stage2_fault="inject_error"),

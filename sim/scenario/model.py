@@ -412,6 +412,13 @@ class Spe(Strict):
     min_interval: OpCount = Field(
         default=_text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
     )
+    data_loss_per_mille: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="how many of 1000 stage 2 faults say PMBSR.DL = 1, a record half written; "
+        "UNVERIFIED",
+    )
     filter: SpeFilter = SpeFilter()
 
 

@@ -2,15 +2,19 @@
 
 Fidelity note. Modelled: full iff PMBPTR > LIMIT - record size after a write, so nothing of the
 record just written is lost (Arm ARM D17.5, J1.1.1.74); an MMU fault on the page of the next record
-loses that record, DL = 0 because 64-byte records never straddle a page; the first event wins; COLL
-is sticky until software clears PMBSR. S drives PMBIRQ, a level. Not modelled: records that straddle
-pages (DL = 1), external aborts raised by hardware, FEAT_SPE_EXC.
+loses that record; the first event wins; COLL is sticky until software clears PMBSR. S drives
+PMBIRQ, a level. A fault says DL = 1 with the probability `spe.data_loss_per_mille` (UNVERIFIED): a
+64-byte record never straddles a page, but records need not be written in order. PMBPTR does not
+move past the last whole record then. Not modelled: DL at a full buffer, external aborts raised by
+hardware, FEAT_SPE_EXC.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 from typing import NamedTuple
+
+from sim import draws
 
 RECORD_BYTES = 64
 
@@ -67,14 +71,28 @@ class Pmbsr(NamedTuple):
             ea=bool(value >> 18 & 1),
         )
 
-    def with_event(self, ec: int, mss: int, *, coll: bool = False) -> Pmbsr:
+    def with_event(self, ec: int, mss: int, *, coll: bool = False, dl: bool = False) -> Pmbsr:
         """The first management event sets S; COLL, once seen, stays."""
         if self.s:
             return self._replace(coll=self.coll or coll)
-        return Pmbsr(s=True, ec=ec, mss=mss, coll=coll)
+        return Pmbsr(s=True, ec=ec, mss=mss, coll=coll, dl=dl)
 
 
 CLEAR = Pmbsr()
+
+
+class DataLoss(NamedTuple):
+    """How often a fault finds a record half written: the draw key, and faults per 1000."""
+
+    key: int = 0
+    per_mille: int = 0
+
+    def at(self, stop: int) -> bool:
+        """PMBSR.DL of a vCPU's `stop`-th stop."""
+        return bool(self.per_mille) and draws.below(self.key, stop, 1000) < self.per_mille
+
+
+NO_DATA_LOSS = DataLoss()
 
 
 def is_full(pointer: int, limit: int) -> bool:

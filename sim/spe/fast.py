@@ -83,6 +83,7 @@ class MacroSampler:
         self._places = np.empty(_ROWS, np.int64)
         self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
+        self._open: list[NDArray[np.int64]] = []  # places of the records that may be voided
         self._zappable = pages.copy() if config.zap_after_write else pages
         self._loaded = 0
         self._chunk = 1024
@@ -289,6 +290,8 @@ class MacroSampler:
         if begin == end:
             return
         k.count_places(self._places, begin, end, self._profile)
+        if self._settings.voidable:
+            self._open.append(self._places[begin:end].copy())
         if self._config[k.KEEP]:
             rows = self._rows[begin:end].copy()
             rows[:, k.ROW_SELECT :] += offset
@@ -303,6 +306,21 @@ class MacroSampler:
     def written(self) -> int:
         """Records written so far; committed like `collisions`."""
         return self._word[k.WRITTEN]
+
+    def settle(self) -> None:
+        """What has been written so far stays."""
+        self._open.clear()
+
+    def void(self) -> int:
+        """Take back the records written since `settle`; the state is committed by then."""
+        count = sum(places.size for places in self._open)
+        voided = np.zeros_like(self._profile)
+        for places in self._open:
+            k.count_places(places, 0, places.size, voided)
+        self._profile -= voided
+        self._sink.drop(count)
+        self._open.clear()
+        return count
 
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; samples still in flight are in flight at the end."""

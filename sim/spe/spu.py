@@ -31,7 +31,9 @@ from sim.spe.buffer import (
     EC_BUFFER,
     EC_STAGE2_ABORT,
     FSC_TRANSLATION,
+    NO_DATA_LOSS,
     RECORD_BYTES,
+    DataLoss,
     Pmbsr,
     Stop,
     is_full,
@@ -55,6 +57,8 @@ class SamplerConfig:
     page_shift: int
     zap_after_write: bool
     resync: bool
+    voidable: bool = False
+    """May records be voided after they were written?"""
     discard: bool = False
     """PMBLIMITR.FM = DISCARD: records are made and thrown away; nothing is translated or full."""
 
@@ -90,6 +94,12 @@ class Sampler(Protocol):
     def written(self) -> int:
         """Records written so far."""
 
+    def settle(self) -> None:
+        """What has been written so far cannot be voided any more."""
+
+    def void(self) -> int:
+        """Take back the records written since `settle`: they leave the profile; how many."""
+
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; returns the profile [static × LEVEL_STRIDE + level]."""
 
@@ -104,10 +114,12 @@ class Spu:
     sampler: Sampler
     on_stop: Callable[[Stop, int], None]
     line: Callable[[bool], None]
+    data_loss: DataLoss = NO_DATA_LOSS
     pmscr: bool = False
     limit_enable: bool = False
     pmbsr: Pmbsr = CLEAR
     stops: int = 0
+    voided: int = 0
     collisions_cleared: int = 0
 
     @property
@@ -141,6 +153,17 @@ class Spu:
         coll = self.coll
         return self.pmbsr if self.pmbsr.coll == coll else self.pmbsr._replace(coll=coll)
 
+    @property
+    def recorded(self) -> int:
+        """Records written and not voided."""
+        return self.sampler.written() - self.voided
+
+    def void(self) -> int:
+        """Void what was written since `sampler.settle`; returns how many records."""
+        count = self.sampler.void()
+        self.voided += count
+        return count
+
     def write_pmsicr(self, count: int, ecount: int = 0) -> None:
         """PMSICR_EL1: COUNT and ECOUNT."""
         self.sampler.counter.count, self.sampler.counter.ecount = count, ecount
@@ -162,7 +185,8 @@ class Spu:
             self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL)
         else:
             fsc = FSC_TRANSLATION + LEAF_LEVEL
-            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc)
+            dl = self.data_loss.at(self.stops)
+            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
         self.on_stop(stop, op)
         self.line(True)
 
@@ -207,6 +231,7 @@ class SampleTimer:
         self._pop_end = stream.size(POP)
         self._sequence: int | None = None  # resync: next point of the sequence
         self._ledger = SelectionsLedger()
+        self._open: list[int] = []  # profile indices of the records that may be voided
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._parked: simpy.Event | None = None
         self._process = engine.process(self.run())
@@ -364,6 +389,8 @@ class SampleTimer:
             return
         self._profile[index] += 1
         ledger.written += 1
+        if self._config.voidable:
+            self._open.append(index)
         self.pointer += RECORD_BYTES
         if self._sink.keep:
             wall = self._clock.offset
@@ -392,6 +419,19 @@ class SampleTimer:
     def written(self) -> int:
         """Records written so far."""
         return self._ledger.written
+
+    def settle(self) -> None:
+        """What has been written so far stays."""
+        self._open.clear()
+
+    def void(self) -> int:
+        """Take back the records written since `settle`."""
+        count = len(self._open)
+        for index in self._open:
+            self._profile[index] -= 1
+        self._sink.drop(count)
+        self._open.clear()
+        return count
 
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Counts into the ledger; samples still in flight are in flight at the end."""

@@ -57,6 +57,7 @@ class PerOpTimer:
         self.flight: list[Flying] = []
         self.counts = SelectionsLedger()
         self.profile = np.zeros(stream.statics * 8, np.int64)
+        self.unsettled: list[int] = []
         self.parked: simpy.Event | None = None
         self.process = engine.process(self.run())
 
@@ -155,6 +156,7 @@ class PerOpTimer:
             return
         self.counts.written += 1
         self.profile[sample.index] += 1
+        self.unsettled.append(sample.index)
         shift = self.clock.offset
         self.sink.add(np.array([[sample.op, sample.began + shift, work + shift]], np.int64))
         self.pointer += RECORD
@@ -208,6 +210,18 @@ class PerOpTimer:
     def written(self) -> int:
         """So far."""
         return self.counts.written
+
+    def settle(self) -> None:
+        """Records so far stay."""
+        self.unsettled = []
+
+    def void(self) -> int:
+        """Records since then go."""
+        gone = len(self.unsettled)
+        np.subtract.at(self.profile, self.unsettled, 1)
+        self.sink.drop(gone)
+        self.settle()
+        return gone
 
     def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
         """Hand the counts over."""

@@ -244,6 +244,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
+        data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
     )
     return replace(machine, **_guest(r, machine))
 

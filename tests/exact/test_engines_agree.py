@@ -49,6 +49,7 @@ def test_the_suite_reaches_every_mechanism() -> None:
             seen |= {"switched off and on"} if "ENABLE" in events else set()
             flags = int(np.bitwise_or.reduce(vcpu.aux["flags"])) if vcpu.aux.size else 0
             seen |= {"truncated"} if flags & AuxFlag.TRUNCATED else set()
+            seen |= {"partial"} if flags & AuxFlag.PARTIAL else set()
             seen |= {"collision"} if flags & AuxFlag.COLLISION else set()
         seen |= {"rlimit_exits"} if result.rlimit.exits else set()
         seen |= {"killed"} if "destroyed" in result.verdict else set()
@@ -61,5 +62,6 @@ def test_the_suite_reaches_every_mechanism() -> None:
         "ordinary_exit", "handler", "guest_kernel", "full", "disabled", "rlimit_exits",
         "killed", "overwritten", "discarded_by_mode", "reader", "idle",
         "no progress", "truncated", "collision", "switched off and on", "LATE_PMBIRQ",
+        "voided_by_DL", "partial",
     }  # fmt: skip
     assert wanted <= seen, wanted - seen

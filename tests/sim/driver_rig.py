@@ -56,6 +56,13 @@ class IdleSampler:
         """Nothing is ever written."""
         return 0
 
+    def settle(self) -> None:
+        pass
+
+    def void(self) -> int:
+        """Nothing was written."""
+        return 0
+
     def collisions(self) -> int:
         return 0
 

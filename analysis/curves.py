@@ -144,6 +144,8 @@ def _no_windows(arm: ArmResult) -> str:
     settings = arm.arm.settings
     if settings.switch is not None:
         return "context switches end windows before they are full"
+    if settings.records == "packed":
+        return "packed records have two lengths"
     others = [x for x in LOSS_LABELS if x is not OpLabel.IRQ_DELIVERY_FULL]
     if any(losses.lost_ops(run, label) for run in arm.runs for label in others):
         return "full buffers are not the only cause of loss"

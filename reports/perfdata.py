@@ -9,7 +9,8 @@ Fidelity note. Modelled: one AUX and one AUXTRACE record per transaction of the 
 with its offset, padding and flags; context switches of the task; one process per vCPU. Simplified:
 perf's reader copies each transaction by itself; timestamps are nanoseconds of a 1 GHz generic
 timer, taken at selection (Arm ARM J1.1.1.97 takes it at the start; the point is IMPLEMENTATION
-DEFINED). Not in the file: lost records of the data ring, other tasks' events.
+DEFINED); a record that a fault cut short is padding. Not in the file: lost records of the data
+ring, other tasks' events.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from reports import perfevents as ev
 from reports import perfheader as hd
 from reports.perfevents import Trailer
 from reports.programs import Program
-from reports.spepackets import RECORD_BYTES
 
 FORMATS = ("6.1", "6.12", "7.x")
 _V2_FORMATS = ("7.x",)
@@ -35,7 +35,8 @@ _ROUND = 1024
 
 class Chunk(NamedTuple):
     """One AUX transaction of `size` bytes at `offset`, and what perf copied of the ring with it:
-    `pad` zero bytes, then `records` records, which end where the transaction ends."""
+    `pad` zero bytes, then `bytes` with `records` records; what is left of a record that a fault has
+    cut short is zero too."""
 
     t: int
     cpu: int
@@ -45,6 +46,7 @@ class Chunk(NamedTuple):
     flags: int
     pad: int
     records: int
+    bytes: int
 
 
 class Switch(NamedTuple):
@@ -170,7 +172,7 @@ class Writer:
         at = Trailer(chunk.tid, chunk.t, chunk.cpu, self._spe.ids[chunk.cpu])
         put = self._file.write
         put(ev.aux(chunk.offset, chunk.size, chunk.flags, at))
-        copied = chunk.pad + RECORD_BYTES * chunk.records
+        copied = chunk.pad + chunk.bytes
         if copied == 0:
             return
         self._chunk_offsets.append(self._file.tell())
@@ -178,10 +180,12 @@ class Writer:
         begin = chunk.offset + chunk.size - copied
         put(ev.auxtrace(begin, copied + fill, chunk.cpu))
         put(bytes(chunk.pad))
+        left = chunk.bytes
         for block in self._payload(chunk.cpu, chunk.records):
             put(block)
-            written(block.nbytes // RECORD_BYTES)
-        put(bytes(fill))
+            left -= block.nbytes
+        put(bytes(left + fill))
+        written(chunk.records)
 
 
 def switches(

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from reports import perfdata, programs, spepackets
 from reports.perfcommand import perf_command, perf_event
 from reports.perfdata import BASE_NS, Capture, Chunk, Switch, Task
-from reports.perfheader import MachineText, SpeConfig
+from reports.perfheader import PA_ENABLE, MachineText, SpeConfig
 from reports.rerunning import Rerun
 from reports.spepackets import RECORD_BYTES
 from sim.ledger import LawBrokenError
+from sim.results import RECORD_DT
 
 if TYPE_CHECKING:
     from sim.scenario.model import Settings
 
-_TERMS = ("ts_enable=1", "pa_enable=1")
-"""What an export always holds: timestamps and physical addresses."""
+_TERMS = {"slot64": ("ts_enable=1", "pa_enable=1"), "packed": ("ts_enable=1",)}
+"""What an export holds by record layout: timestamps and, in slots, physical addresses."""
 _MIDR = {
     "neoverse-n1": 0x413F_D0C1,
     "neoverse-v1": 0x410F_D400,
@@ -32,7 +33,7 @@ _MIDR = {
     "kunpeng-920": 0x480F_D010,
 }
 """MIDR_EL1 (parts: Linux arch/arm64/include/asm/cputype.h); decides how perf reads data sources."""
-_TS, _PA, _JITTER = 1 << 0, 1 << 1, 1 << 16
+_TS, _JITTER = 1 << 0, 1 << 16
 _BRANCH, _LOAD, _STORE, _DISCARD = 1 << 32, 1 << 33, 1 << 34, 1 << 35
 
 
@@ -48,6 +49,7 @@ def write(
 
 def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
     settings, vcpus = found.arm.settings, range(len(found.run.vcpus))
+    terms = _TERMS[settings.records]
     name, used = programs.programs(found.arm, found.stream, program)
     return Capture(
         perf_format=perf_format,
@@ -57,7 +59,7 @@ def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
             program_version=metadata.version("speskew"),
             core=settings.cpu.core,
             midr=_MIDR.get(settings.cpu.core, 0),
-            command=tuple(shlex.split(perf_command(settings, shlex.quote(f"./{name}"), _TERMS))),
+            command=tuple(shlex.split(perf_command(settings, shlex.quote(f"./{name}"), terms))),
         ),
         min_interval=settings.spe.min_interval,
         comm=name,
@@ -71,13 +73,14 @@ def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
 def _spe_config(settings: Settings) -> SpeConfig:
     spe, chosen = settings.spe, settings.spe.filter
     wanted = (
+        (PA_ENABLE, settings.records == "slot64"),
         (_JITTER, spe.jitter != "off"), (_BRANCH, chosen.branch), (_LOAD, chosen.load),
         (_STORE, chosen.store), (_DISCARD, settings.driver.capture == "discard"),
     )  # fmt: skip
     return SpeConfig(
-        name=perf_event(settings, _TERMS),
+        name=perf_event(settings, _TERMS[settings.records]),
         period=spe.interval,
-        config=_TS | _PA | sum(bit for bit, on in wanted if on),
+        config=_TS | sum(bit for bit, on in wanted if on),
         event_filter=chosen.event_filter,
         min_latency=chosen.min_latency,
         user_only=spe.exclude_kernel,
@@ -113,8 +116,8 @@ def chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
     """AUX transactions; together they hold exactly the delivered records."""
     rows, delivered = found.run.vcpus[vcpu].aux, found.delivered(vcpu)
     sizes = rows["size"] - rows["pad"]
-    last = np.cumsum(sizes // RECORD_BYTES)
-    first = last - sizes // RECORD_BYTES
+    last = np.cumsum(rows["records"])
+    first = last - rows["records"]
     copied = np.clip(last, delivered.start, delivered.stop) - np.clip(
         first, delivered.start, delivered.stop
     )
@@ -125,33 +128,34 @@ def chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
         )
     whole = copied == last - first
     pads = np.where(whole, rows["pad"], 0)
+    taken = np.where(whole, sizes, RECORD_BYTES * copied)  # only rings of slots are overwritten
     columns = (
         perf_time(found, rows["t"]), np.full(rows.size, vcpu), rows["tid"],
-        rows["offset"] + rows["pad"], sizes, rows["flags"], pads, copied,
+        rows["offset"] + rows["pad"], sizes, rows["flags"], pads, copied, taken,
     )  # fmt: skip
     for row in zip(*columns, strict=True):
         yield Chunk(*(int(value) for value in row))
 
 
 class _Payload:
-    """A vCPU's delivered records as bytes, encoded in blocks, handed out in order."""
+    """A vCPU's delivered records as bytes, handed out in order."""
 
     def __init__(self, found: Rerun, vcpu: int) -> None:
         self._found, self._blocks = found, found.blocks(vcpu)
-        self._block = memoryview(b"")
+        self._block = np.empty(0, RECORD_DT)
 
     def take(self, records: int) -> Iterator[Any]:
         """The next `records` records, in one or more buffers."""
-        left = records * RECORD_BYTES
-        while left:
-            if not self._block:
-                self._block = self._encode(next(self._blocks))
-            piece, self._block = self._block[:left], self._block[left:]
-            left -= len(piece)
-            yield piece
+        while records:
+            if not self._block.size:
+                self._block = next(self._blocks)
+            piece, self._block = self._block[:records], self._block[records:]
+            records -= piece.size
+            yield self._encode(piece)
 
     def _encode(self, records: NDArray[np.void]) -> memoryview:
         found, stream, insn = self._found, self._found.stream, records["insn"]
+        encode = spepackets.pack if found.arm.settings.records == "packed" else spepackets.encode
         time = perf_time(found, records["t_select"]).astype(np.uint64)
-        slots = spepackets.encode(records, stream.static_pc[insn], stream.static_class[insn], time)
-        return memoryview(slots.view(np.uint8).data)
+        made = encode(records, stream.static_pc[insn], stream.static_class[insn], time)
+        return memoryview(made.view(np.uint8).data)

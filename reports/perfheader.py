@@ -100,6 +100,10 @@ class Event:
         return packed + bytes(ATTR_BYTES - len(packed))
 
 
+PA_ENABLE = 1 << 1
+"""Bit of attr.config of arm_spe_pmu."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeConfig:
     """What the SPE event asks for, in the driver's own config words."""
@@ -126,11 +130,12 @@ class MachineText:
 def events(spe: SpeConfig, cpus: int) -> tuple[Event, Event]:
     """The SPE event and the event that tracks tasks and mappings."""
     base = Sample.IP | Sample.TID | Sample.TIME | Sample.CPU | Sample.IDENTIFIER
+    physical = Sample.PHYS_ADDR if spe.config & PA_ENABLE else 0
     user = _USER_ONLY if spe.user_only else ()
     return (
         Event(
             spe.name, PMU_TYPE, spe.config, spe.period,
-            base | Sample.DATA_SRC | Sample.PHYS_ADDR,
+            base | Sample.DATA_SRC | physical,
             (*_COMMON, Flag.EXCLUDE_GUEST, *user), tuple(range(1, cpus + 1)),
             config1=spe.event_filter, config2=spe.min_latency,
         ),

@@ -1,8 +1,9 @@
-"""SPE records as the bytes that a Neoverse-class core writes: fixed slots of 64 bytes.
+"""SPE records as bytes: fixed slots of 64 bytes, or packed records of 44 and 32.
 
 Each slot holds one record; a packet that an op does not have leaves PAD (00) bytes in its place,
 and the timestamp packet ends it. Header and payload encodings: Arm ARM D17.4 and J1.1.1.78; the
-offsets within the slot are those of published Neoverse records.
+offsets within the slot are those of published Neoverse records. Packed records have the packets and
+the order of published Kunpeng ones: no context, data source or physical address.
 
 Fidelity note. Modelled: PC with exception level and NS, CONTEXTIDR_EL1 (the task), operation type,
 events, ISSUE, TOTAL and XLAT counters, data VA or branch target, data PA, data source of loads,
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim.spe.buffer import PACKED
 
 U64 = NDArray[np.uint64]
 
@@ -36,6 +39,22 @@ SLOT = np.dtype(
     ]
 )  # fmt: skip
 """One record. A header of 0 means that the packet is absent: PAD."""
+
+LONG = np.dtype(
+    [
+        ("pc_h", "u1"), ("pc", "<u8"),
+        ("issue_h", "u1"), ("issue", "<u2"),
+        ("total_h", "u1"), ("total", "<u2"),
+        ("events_h", "u1"), ("events", "<u2"),
+        ("op_h", "u1"), ("op", "u1"),
+        ("va_h", "u1"), ("va", "<u8"),
+        ("xlat_h", "u1"), ("xlat", "<u2"),
+        ("pad", "u1", 3),
+        ("time_h", "u1"), ("time", "<u8"),
+    ]
+)  # fmt: skip
+"""A packed record with an address; a short one lacks VA and XLAT."""
+_SHORT_LACKS = slice(20, 32)
 
 _PC, _TARGET, _VA, _PA = 0xB0, 0xB1, 0xB2, 0xB3
 _CONTEXT_EL1, _EVENTS, _SOURCE, _TIMESTAMP = 0x64, 0x52, 0x43, 0x71
@@ -71,3 +90,19 @@ def encode(
     slots["source_h"], slots["source"] = np.where(loads, _SOURCE, 0), records["source"]
     slots["time_h"], slots["time"] = _TIMESTAMP, time
     return slots
+
+
+def pack(
+    records: NDArray[np.void], pc: U64, op_class: NDArray[np.uint8], time: U64
+) -> NDArray[np.uint8]:
+    """Packed records, one after the other, of the records that `encode` puts into slots."""
+    slots = encode(records, pc, op_class, time)
+    long = np.zeros(records.size, LONG)
+    for name in LONG.names or ():
+        if name != "pad":
+            long[name] = slots[name]
+    rows = long.view(np.uint8).reshape(records.size, LONG.itemsize)
+    keep = np.ones(rows.shape, bool)
+    short = np.array(PACKED.bytes_of)[op_class] < LONG.itemsize
+    keep[short, _SHORT_LACKS] = False
+    return np.asarray(rows[keep])

@@ -74,6 +74,10 @@ _LOAD, _STORE, _ATOMIC, _BRANCH = 1, 2, 3, 4
 _ADDRESS = np.uint64((1 << 56) - 1)
 
 
+_NOT_PACKED = ("paddr", "data_source", "context")
+"""Columns of packets that packed records do not have."""
+
+
 def paths(prefix: Path) -> dict[str, Path]:
     """Where the tables go: PREFIX-ldst.parquet and so on, as spe-parser's -p."""
     return {name: prefix.with_name(f"{prefix.name}-{name}.parquet") for name in TABLES}
@@ -125,6 +129,8 @@ def tables(found: Rerun, records: Records) -> dict[str, Any]:
             "ts": time[chosen],
         }
         all_columns = shared | columns(part, op_class[chosen])
+        if found.arm.settings.records == "packed":
+            all_columns |= {k: [""] * part.size for k in _NOT_PACKED if k in all_columns}
         made[name] = pa.table(
             [pa.array(all_columns[field.name], field.type) for field in SCHEMAS[name]],
             schema=SCHEMAS[name],

@@ -63,6 +63,7 @@ AUX_COLUMNS = (
         "flags", "uint8", "bits", "PERF_AUX_FLAG_*: 1 truncated, 2 overwrite, 4 partial, 8 coll."
     ),
     Column("t", "int64", "ticks", "wall time of the event"),
+    Column("records", "int64", "records", "whole records of a transaction"),
 )
 """`sim.results.AUX_DT` without `vcpu` and `tid`."""
 

@@ -111,7 +111,8 @@ def _next_window(F: Any, K: Any) -> bool:
     written = state[k.POINTER] - v[WINDOW]
     head = v[HEAD] + written
     wakeup = wakeup_after(head, v[WAKEUP], v[WATERMARK])
-    geometry = Geometry(v[AUX_SIZE], v[AUX_PAGE], v[WATERMARK], K.config[k.RECORD])
+    record = K.config[k.RECORD]
+    geometry = Geometry(v[AUX_SIZE], v[AUX_PAGE], v[WATERMARK], record, record)
     window = next_window(geometry, head, head, wakeup + v[WATERMARK])
     if window.truncated:
         return False
@@ -247,7 +248,7 @@ def advance_fused(S: Any, K: Any, F: Any, candidates: Any) -> Any:
     left = candidates
     while True:
         status = k.advance(
-            S, K.config, K.passes, K.pages, state, K.places, K.rows, K.scratch, k.FOREVER, left
+            S, K.config, K.sizes, K.pages, state, K.places, K.rows, K.scratch, k.FOREVER, left
         )
         if status != k.FULL and status != k.FAULT:
             return status
@@ -350,8 +351,9 @@ class Fused:
         ring.transactions += v[FULLS]
         if ring.keep:
             for row in rows[rows[:, LENGTH] > 0].tolist():
+                records = (row[LENGTH] - row[PADDED]) // ring.geometry.record
                 closed = (row[CLOSED], row[LENGTH], row[PADDED], row[FLAGS], row[ENDED])
-                ring.keep_row(event.tid, *closed)
+                ring.keep_row(event.tid, *closed, records)
 
     def close(self) -> None:
         """Blackouts go to the CPU's, at the end of a run."""

@@ -33,7 +33,7 @@ from sim.migration import Migration, migrate, share_cpus
 from sim.ports import Plan
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.designs import Policies
-from sim.spe.buffer import DataLoss
+from sim.spe.buffer import SLOT64, DataLoss, RecordLayout
 from sim.spe.fast import MacroSampler
 from sim.spe.filter import Filter
 from sim.spe.port import DirectRegisters
@@ -122,6 +122,7 @@ class MachineSpec:
     """0: as many as vCPUs."""
     host_slice: int = 0
     data_loss_per_mille: int = 0
+    layout: RecordLayout = SLOT64
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,9 @@ class Machine:
         self.engine = Engine()
         self.host = Host(self.engine, self._zaps_windows())
         self.account = self._account()
-        sizes = VmSizes(spec.memory, spec.max_buffer, spec.bounce, spec.unpin_after)
+        sizes = VmSizes(
+            spec.memory, spec.max_buffer, spec.bounce, spec.unpin_after, spec.layout.max_size
+        )
         self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, sizes)
         self.vcpus = [
             self._vcpu(index, streams[index % len(streams)], factory) for index in range(spec.vcpus)
@@ -290,7 +293,8 @@ class Machine:
     def _fused(self, vcpu: Vcpu) -> Fused | None:
         """Stops that need no decision are served in the kernel, unless the log wants them all."""
         full, fault = self._full_costs(), self._fault_costs()
-        if self.run_spec.keep_log or not (full or fault):
+        packed = not self.spec.layout.fixed  # cut records need a decision
+        if self.run_spec.keep_log or packed or not (full or fault):
             return None
         parts = Parts(vcpu.cpu, vcpu.spu, vcpu.event, vcpu.ring, vcpu.stage2)
         return Fused(parts, self.spec.irq_latency, self._key(vcpu.index, "irq"), full, fault)
@@ -397,9 +401,15 @@ class Machine:
             page_shift=spec.granule.bit_length() - 1,
             zap_after_write=self._zaps_records(),
             resync=spec.resync,
-            voidable=spec.policies.virtual and spec.data_loss_per_mille > 0,
+            layout=spec.layout,
+            voidable=self._loses_data(),
             discard=spec.rules.discard,
         )
+
+    def _loses_data(self) -> bool:
+        """May a fault say DL = 1?"""
+        spec = self.spec
+        return spec.policies.virtual and (spec.data_loss_per_mille > 0 or not spec.layout.fixed)
 
     def _zaps_windows(self) -> bool:
         """unmap: per_window; under per_record a pin that only a fault makes needs a first one."""

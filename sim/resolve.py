@@ -35,6 +35,7 @@ from sim.scenario.model import (
     UniformTime,
 )
 from sim.scenario.parameters import resolve as resolve_parameters
+from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts
 from sim.spe.select import Jitter
@@ -91,6 +92,8 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
     clock = settings.cpu.clock
     parameters = resolve_parameters(settings)
     spe, driver, vm, host = settings.spe, settings.driver, settings.vm, settings.host
+    layout = LAYOUTS[settings.records]
+    watermark = driver.watermark or driver.aux // 2
     return MachineSpec(
         policies=arm.policies,
         vcpus=vm.vcpus,
@@ -101,7 +104,7 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         resync=spe.restart == "resync",
         in_flight=spe.in_flight,
         filter=build_filter(spe.filter, stream.static_class, core_facts(settings).level_events),
-        aux=Geometry(driver.aux, vm.page_bytes, driver.watermark or driver.aux // 2),
+        aux=Geometry(driver.aux, vm.page_bytes, watermark, layout.max_size, layout.align),
         aux_va=settings.buffer.va,
         granule=vm.page_bytes,
         warm=settings.buffer.initial_s2 == "warm",
@@ -121,6 +124,7 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         **_pressures(settings, parameters),
         unpin_after=_unpin_after(arm),
         data_loss_per_mille=spe.data_loss_per_mille,
+        layout=layout,
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",

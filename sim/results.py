@@ -48,6 +48,7 @@ AUX_DT = np.dtype(
         ("pad", "<i8"),
         ("flags", "u1"),
         ("t", "<i8"),
+        ("records", "<i8"),
     ]
 )
 """One AUX transaction (PERF_RECORD_AUX); offset and size in bytes of the endless AUX stream."""

@@ -60,6 +60,7 @@ from sim.spe.buffer import (
     FSC_EXTERNAL_ABORT,
     RECORD_BYTES,
     Pmbsr,
+    is_full,
 )
 from sim.spe.port import Limit, Reg, Value
 from sim.units import div_up
@@ -79,13 +80,14 @@ LIVELOCK_EXITS = 1000
 
 @dataclass(frozen=True, slots=True)
 class VmSizes:
-    """Bytes of guest memory, of a vCPU's largest window, of its bounce buffer; ticks of
-    `unpin: after` (FOREVER for other rules)."""
+    """Bytes of guest memory, of a vCPU's largest window, of its bounce buffer, of the largest
+    record; ticks of `unpin: after` (FOREVER for other rules)."""
 
     memory: int
     max_buffer: int
     bounce: int
     unpin_after: int = FOREVER
+    record: int = RECORD_BYTES
 
 
 @dataclass(slots=True)
@@ -402,7 +404,7 @@ class Hypervisor:
     def _is_bounce_full(self, status: Pmbsr) -> bool:
         """KVM's buffer is full and the guest's is not."""
         full = status.ec == EC_BUFFER and status.mss == BSC_FULL
-        room = self.pmblimitr.offset - self.pmbptr >= RECORD_BYTES
+        room = not is_full(self.pmbptr, self.pmblimitr.offset, self.vm.sizes.record)
         return self.vm.policies.backing == "bounce_buffer" and full and room
 
     def _refill(self) -> Process:

@@ -51,12 +51,14 @@ class Window(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Sizes in bytes: the AUX area (a power of two), a page, the watermark, a record."""
+    """Sizes in bytes: the AUX area (a power of two), a page, the watermark, the largest record, and
+    what records are aligned to."""
 
     size: int
     page: int
     watermark: int
     record: int = RECORD_BYTES
+    align: int = RECORD_BYTES
 
 
 @njit_inline
@@ -116,7 +118,7 @@ def next_window(geometry: Any, head: Any, tail: Any, wakeup: Any) -> Any:
     no_room = Window(size, (head + size) & (geometry.size - 1), 0, True)
     if size == 0:
         return no_room
-    pad = min(_up(start, geometry.record) - start, size)
+    pad = min(_up(start, geometry.align) - start, size)
     window = _limit(geometry, head + pad, size - pad, wakeup)
     if window == 0:
         return no_room
@@ -193,8 +195,9 @@ class AuxRing:
         self.pad = window.pad
         return window
 
-    def end(self, size: int, flags: int, tid: int, now: int) -> None:
-        """perf_aux_output_end: `size` bytes of records after the padding; `flags` of AuxFlag.
+    def end(self, size: int, flags: int, tid: int, now: int, records: int | None = None) -> None:
+        """perf_aux_output_end: `size` bytes after the padding with `records` whole records (as many
+        as fit, if they are of one length); `flags` of AuxFlag.
 
         A row's offset and size include the padding before the records; PERF_RECORD_AUX has
         offset + pad and size - pad.
@@ -205,17 +208,20 @@ class AuxRing:
             self.wake_due = True
         if self.overwrite:
             flags |= AuxFlag.OVERWRITE
-        self._hold(size // self.geometry.record)
+        held = size // self.geometry.record if records is None else records
+        self._hold(held)
         self._note_wakeup()
         if size or flags:
             self.transactions += 1
             if self.keep:
-                self.keep_row(tid, offset, size + self.pad, self.pad, flags, now)
+                self.keep_row(tid, offset, size + self.pad, self.pad, flags, now, held)
         self.pad = 0
 
-    def keep_row(self, tid: int, offset: int, size: int, pad: int, flags: int, now: int) -> None:
+    def keep_row(
+        self, tid: int, offset: int, size: int, pad: int, flags: int, now: int, records: int
+    ) -> None:
         """One row of AUX_DT."""
-        self._rows.append((self.vcpu, tid, offset, size, pad, flags, now))
+        self._rows.append((self.vcpu, tid, offset, size, pad, flags, now, records))
 
     def went_on(self, head: int, pad: int, wakeup: int, size: int) -> None:
         """`sim.fused` has ended and begun transactions of `size` bytes of records, all of them read

@@ -204,7 +204,8 @@ class SpeEvent:
         self._window_open = False
         if flags & TRUNCATED:
             self._pending_disable = True
-        self._ring.end(pointer - self.window_head, flags, self.tid, self._now())
+        records = self._spu.recorded - self._recorded_before
+        self._ring.end(pointer - self.window_head, flags, self.tid, self._now(), records)
 
     def _irq_work(self) -> Process:
         """perf_pending_event: disable the event if its output was truncated, then wake perf."""

@@ -412,6 +412,11 @@ class Spe(Strict):
     min_interval: OpCount = Field(
         default=_text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
     )
+    record: Literal["core", "slot64", "packed"] = Field(
+        default="core",
+        description="records as the core preset writes them; slots of 64 bytes; or packed: 44 "
+        "bytes with an address, 32 without, which straddle pages (Kunpeng)",
+    )
     data_loss_per_mille: int = Field(
         default=0,
         ge=0,
@@ -436,6 +441,8 @@ class Reader(Strict):
     )
 
 
+PACKED_CORES = frozenset({"kunpeng-920"})
+"""Cores that write records one after the other, in two lengths; the others fill slots."""
 AUX_DEFAULTS = {"default-privileged": "4MiB", "default-unprivileged": "128KiB"}
 """What perf record mmaps for arm_spe_0 without -m: privileged (or paranoid < 0), and not."""
 
@@ -686,6 +693,13 @@ class Settings(Strict):
         default_factory=dict, description="times of parameters.toml by name, overridden"
     )
 
+    @property
+    def records(self) -> Literal["slot64", "packed"]:
+        """Layout of the records: the core's, if `spe.record` leaves it to it."""
+        if self.spe.record != "core":
+            return self.spe.record
+        return "packed" if self.cpu.core in PACKED_CORES else "slot64"
+
     @model_validator(mode="after")
     def _coherent(self) -> Settings:
         found = tuple(_incoherences(self))
@@ -703,6 +717,11 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     yield from _buffer_problems(settings)
     yield from _spe_problems(settings.spe)
     yield from _driver_problems(settings.driver)
+    if settings.driver.capture == "snapshot" and settings.records == "packed":
+        yield (
+            ("spe.record", "driver.capture"),
+            "what a snapshot overwrites is counted in slots of 64 bytes; use record: slot64",
+        )
     if settings.driver.mode == "cpu" and settings.switch is not None:
         yield (
             ("driver.mode", "switch"),

@@ -1,22 +1,62 @@
 """Stage 5, the Profiling Buffer: PMBPTR, PMBLIMITR, PMBSR, and when the interrupt is raised.
 
-Fidelity note. Modelled: full iff PMBPTR > LIMIT - record size after a write, so nothing of the
-record just written is lost (Arm ARM D17.5, J1.1.1.74); an MMU fault on the page of the next record
+Fidelity note. Modelled: full iff PMBPTR > LIMIT - largest record after a write, so nothing of the
+record just written is lost (Arm ARM D17.5, J1.1.1.74); an MMU fault on a page of the next record
 loses that record; the first event wins; COLL is sticky until software clears PMBSR. S drives
-PMBIRQ, a level. A fault says DL = 1 with the probability `spe.data_loss_per_mille` (UNVERIFIED): a
-64-byte record never straddles a page, but records need not be written in order. PMBPTR does not
-move past the last whole record then. Not modelled: DL at a full buffer, external aborts raised by
-hardware, FEAT_SPE_EXC.
+PMBIRQ, a level. Records are slots of 64 bytes, or packed and then of two lengths; a packed one may
+straddle a page, and if the second page faults, DL = 1 and PMBPTR is that page, past the last whole
+record. Any other fault says DL = 1 with the probability `spe.data_loss_per_mille` (UNVERIFIED:
+records need not be written in order); PMBPTR stays at the last whole record. Not modelled: DL at a
+full buffer, external aborts raised by hardware, FEAT_SPE_EXC.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim import draws
+from sim.workload.arrays import LEVEL_STRIDE
 
 RECORD_BYTES = 64
+"""A record of a Neoverse-class core."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLayout:
+    """How records lie in the buffer: bytes by op class (other, load, store, atomic, branch), the
+    largest that PMSIDR.MaxSize announces, and PMBIDR.Align."""
+
+    bytes_of: tuple[int, int, int, int, int]
+    max_size: int
+    align: int
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest record that is written."""
+        return max(self.bytes_of)
+
+    @property
+    def fixed(self) -> bool:
+        """Is every record of one length?"""
+        return len(set(self.bytes_of)) == 1
+
+    def sizes(self, static_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Record bytes [static × LEVEL_STRIDE + level]."""
+        return np.repeat(np.array(self.bytes_of, np.uint8)[static_class], LEVEL_STRIDE)
+
+
+SLOT64 = RecordLayout((RECORD_BYTES,) * 5, RECORD_BYTES, RECORD_BYTES)
+"""Neoverse-class: slots of 64 bytes, which never straddle a page."""
+PACKED = RecordLayout((32, 44, 44, 44, 44), 128, 4)
+"""Kunpeng-class: 44 bytes with an address packet, 32 without, one after the other. Of loads,
+branches and others real records are public; stores and atomics need as many packets as loads.
+Sizes: Kunpeng D06 kernel log (128 B, 4 B)."""
+LAYOUTS = {"slot64": SLOT64, "packed": PACKED}
 
 EC_BUFFER = 0x00
 EC_STAGE1_ABORT = 0x24
@@ -95,6 +135,6 @@ class DataLoss(NamedTuple):
 NO_DATA_LOSS = DataLoss()
 
 
-def is_full(pointer: int, limit: int) -> bool:
-    """After a record: does another one not fit?"""
-    return pointer > limit - RECORD_BYTES
+def is_full(pointer: int, limit: int, max_size: int = RECORD_BYTES) -> bool:
+    """After a record: does one of the largest size not fit any more?"""
+    return pointer > limit - max_size

@@ -22,7 +22,7 @@ from sim.engine import FOREVER, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
 from sim.spe import kernel as k
-from sim.spe.buffer import RECORD_BYTES, Stop
+from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import SamplerConfig, _unconnected
 from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
@@ -44,7 +44,7 @@ class KernelArrays(NamedTuple):
     """
 
     config: NDArray[np.int64]
-    passes: NDArray[np.uint8]
+    sizes: NDArray[np.uint8]
     pages: NDArray[np.uint8]
     pages_before: NDArray[np.uint8]
     state: NDArray[np.int64]
@@ -93,13 +93,14 @@ class MacroSampler:
         self._started = False
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
+        sizes = config.filter.passes * config.layout.sizes(stream.static_class)
         scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
-            k.advance, stream.arrays, self._config, config.filter.passes, pages,
+            k.advance, stream.arrays, self._config, sizes, pages,
             self._state, self._places, self._rows, scratch,
         )  # fmt: skip
         self._arrays = KernelArrays(
-            self._config, config.filter.passes, pages, self._zappable, self._state, self._saved,
+            self._config, sizes, pages, self._zappable, self._state, self._saved,
             self._places, self._rows, scratch,
         )  # fmt: skip
 
@@ -113,12 +114,14 @@ class MacroSampler:
         vector[k.KEY_LATENCY] = _signed(config.latency_key)
         vector[k.IN_FLIGHT] = config.in_flight
         vector[k.MIN_LATENCY] = config.filter.min_latency
-        vector[k.RECORD] = RECORD_BYTES
+        vector[k.RECORD] = config.layout.longest
+        vector[k.MAX_SIZE] = config.layout.max_size
+        vector[k.VARIABLE] = int(not config.layout.fixed)
         vector[k.PAGE_SHIFT] = _ONE_PAGE if config.discard else config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)
         filtering = config.filter.min_latency > 0 or not config.filter.passes.all()
-        vector[k.FILTERING] = int(filtering)
+        vector[k.FILTERING] = int(filtering or not config.layout.fixed)
         vector[k.RESYNC] = int(config.resync)
         return vector
 
@@ -132,6 +135,11 @@ class MacroSampler:
     @pointer.setter
     def pointer(self, value: int) -> None:
         self._loaded = self._word[k.POINTER] = value
+
+    @property
+    def cut(self) -> int:
+        """Bytes of a record that the last fault cut short."""
+        return self._word[k.CUT]
 
     @property
     def limit(self) -> int:

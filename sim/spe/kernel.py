@@ -58,7 +58,7 @@ from sim.workload.arrays import (
 BLOCK = 512
 MIN_BLOCK = 4
 SCRATCH = (7, BLOCK + 1)
-"""Shape of the work arrays: candidates, ops, ticks, places, busy until, passes, base."""
+"""Shape of the work arrays: candidates, ops, ticks, places, busy until, bytes, base."""
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
 FEW = 8
@@ -85,10 +85,11 @@ MAX_IN_FLIGHT = 4
     STOP_OP,  # first op that begins at or after it
     ROWS,  # output rows of the last call
     HINT,  # index entry of the last look-up, a hint
-    FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, passes)
-) = range(20)
+    CUT,  # bytes of a record that the last fault cut short
+    FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, bytes if it passes)
+) = range(21)
 FLIGHT_FIELDS = 5
-BUSY, F_OP, F_SELECT, F_PLACE, F_PASS = range(FLIGHT_FIELDS)
+BUSY, F_OP, F_SELECT, F_PLACE, F_BYTES = range(FLIGHT_FIELDS)
 STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
 
 # Configuration vector (int64).
@@ -100,16 +101,18 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     KEY_LATENCY,
     IN_FLIGHT,
     MIN_LATENCY,
-    RECORD,
+    RECORD,  # bytes of the longest record
     PAGE_SHIFT,
     ZAP_AFTER_WRITE,
     LIMIT,
     POP_END,
     KEEP,  # are records kept?
-    FILTERING,  # may any sample be filtered?
+    FILTERING,  # may any sample be filtered, or its record have another length?
     RESYNC,  # restart: resync
-) = range(15)
-CONFIG_SIZE = 15
+    MAX_SIZE,  # 1 << PMSIDR.MaxSize: the buffer is full if not as much is left
+    VARIABLE,  # have records different lengths?
+) = range(17)
+CONFIG_SIZE = 17
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
 FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
@@ -352,18 +355,33 @@ def _histogram(place: Any) -> Any:
 
 
 @njit
-def _passing(passes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> Any:
-    """Which samples pass the filters; a filter that keeps everything costs nothing."""
+def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> Any:
+    """Bytes of each sample's record, 0 if it is filtered; how many pass.
+
+    A filter that keeps everything costs nothing.
+    """
     if config[FILTERING] == 0:
-        ok[:m] = 1
+        ok[:m] = config[RECORD]
         return m
     count = 0
     minimum = config[MIN_LATENCY]
     for j in range(m):
-        yes = passes[_histogram(place[j])] != 0 and busy[j] - tick[j] >= minimum
-        ok[j] = 1 if yes else 0
+        size = np.int64(sizes[_histogram(place[j])])
+        yes = size != 0 and busy[j] - tick[j] >= minimum
+        ok[j] = size if yes else 0
         count += 1 if yes else 0
     return count
+
+
+@njit
+def _bytes(config: Any, ok: Any, m: Any, passing: Any) -> Any:
+    """Bytes of the records of the first `m` samples, `passing` of which have one."""
+    if config[VARIABLE] == 0:
+        return passing * config[RECORD]
+    total = 0
+    for j in range(m):
+        total += ok[j]
+    return total
 
 
 @njit
@@ -401,15 +419,20 @@ def _complete(
     """One sample completes at work time `at`: filter, translate, write. HORIZON, FULL or FAULT."""
     base = FLIGHT + slot * FLIGHT_FIELDS
     op, selected = state[base + F_OP], state[base + F_SELECT]
-    place, passes = state[base + F_PLACE], state[base + F_PASS]
+    place, size = state[base + F_PLACE], state[base + F_BYTES]
     _take(state, slot)
     state[COMPLETED] += 1
-    if passes == 0:
+    if size == 0:
         state[FILTERED] += 1
         return HORIZON
     state[PASSED] += 1
     page = state[POINTER] >> config[PAGE_SHIFT]
-    if pages[page] == 0:
+    last = (state[POINTER] + size - 1) >> config[PAGE_SHIFT]
+    if pages[page] == 0 or pages[last] == 0:
+        state[CUT] = 0
+        if pages[page] != 0:
+            state[CUT] = (last << config[PAGE_SHIFT]) - state[POINTER]
+            state[POINTER] = last << config[PAGE_SHIFT]
         state[LOST] += 1
         state[STOP_WORK] = at
         return FAULT
@@ -418,11 +441,11 @@ def _complete(
     if config[KEEP] != 0:
         rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = op, selected, at
     state[ROWS] = r + 1
-    state[POINTER] += config[RECORD]
+    state[POINTER] += size
     state[WRITTEN] += 1
     if config[ZAP_AFTER_WRITE] != 0:
-        pages[page] = 0
-    if state[POINTER] > config[LIMIT] - config[RECORD]:
+        pages[page] = pages[last] = 0
+    if state[POINTER] > config[LIMIT] - config[MAX_SIZE]:
         state[STOP_WORK] = at
         return FULL
     return HORIZON
@@ -478,13 +501,13 @@ def _commit_block(
     state[FILTERED] += done - written
     state[PASSED] += written
     state[WRITTEN] += written
-    state[POINTER] += written * config[RECORD]
+    state[POINTER] += _bytes(config, ok, done, written)
     state[FLYING] = 1
     state[FLIGHT + BUSY] = busy[m - 1]
     state[FLIGHT + F_OP] = ops[m - 1]
     state[FLIGHT + F_SELECT] = tick[m - 1]
     state[FLIGHT + F_PLACE] = place[m - 1]
-    state[FLIGHT + F_PASS] = ok[m - 1]
+    state[FLIGHT + F_BYTES] = ok[m - 1]
     n1 = config[INTERVAL] + 1
     if config[JITTER] != 0:
         state[DRAWN] += m
@@ -511,12 +534,12 @@ def _block_size(state: Any, config: Any, pages: Any, want: Any) -> Any:
 
 
 @njit
-def _room(state: Any, config: Any, pages: Any, records: Any) -> Any:
-    """Can `records` be written without FULL and without a fault?"""
-    end = state[POINTER] + records * config[RECORD]
-    if end > config[LIMIT] - config[RECORD]:
+def _room(state: Any, config: Any, pages: Any, size: Any) -> Any:
+    """Can records of `size` bytes in all be written without FULL and without a fault?"""
+    end = state[POINTER] + size
+    if end > config[LIMIT] - config[MAX_SIZE]:
         return False
-    if records == 0:
+    if size == 0:
         return True
     for page in range(state[POINTER] >> config[PAGE_SHIFT], ((end - 1) >> config[PAGE_SHIFT]) + 1):
         if pages[page] == 0:
@@ -526,14 +549,14 @@ def _room(state: Any, config: Any, pages: Any, records: Any) -> Any:
 
 @njit
 def advance(
-    S: Any, config: Any, passes: Any, pages: Any, state: Any, places: Any, rows: Any,
+    S: Any, config: Any, sizes: Any, pages: Any, state: Any, places: Any, rows: Any,
     scratch: Any, horizon: Any, candidates: Any,
 ) -> Any:  # fmt: skip
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
     place of each record written, `rows` [same, 3] its op and times if they are kept, from
-    state[ROWS] on.
+    state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
     `pages[page]` tells whether the AUX page translates.
     """
     cand, ops, tick = scratch[0], scratch[1], scratch[2]
@@ -551,7 +574,7 @@ def advance(
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
         state[HINT] = _places(S, config[POP_END], base, state[HINT], cand, ops, tick, place, m + 1)
         _latencies(S.tables, config, ops, tick, place, busy, m)
-        passing = _passing(passes, config, place, tick, busy, ok, m)
+        passing = _passing(sizes, config, place, tick, busy, ok, m)
         whole = (
             m > 0
             and tick[m] < horizon
@@ -561,8 +584,8 @@ def advance(
             and _overlaps(busy, tick, m) == 0
         )
         if whole:
-            pending = state[FLIGHT + F_PASS] if state[FLYING] == 1 else np.int64(0)
-            whole = _room(state, config, pages, passing + pending)
+            pending = state[FLIGHT + F_BYTES] if state[FLYING] == 1 else np.int64(0)
+            whole = _room(state, config, pages, _bytes(config, ok, m, passing) + pending)
         if whole:
             if state[FLYING] == 1:
                 _complete(state, config, pages, places, rows, 0, state[FLIGHT + BUSY])
@@ -605,7 +628,7 @@ def advance(
                 state[f + F_OP] = ops[j]
                 state[f + F_SELECT] = at
                 state[f + F_PLACE] = place[j]
-                state[f + F_PASS] = ok[j]
+                state[f + F_BYTES] = ok[j]
                 state[FLYING] += 1
             _next_candidate(state, config)
             used += 1

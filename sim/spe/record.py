@@ -3,13 +3,14 @@
 A sampler emits (op, t_select, t_write). Everything else is a function of the op and the stream, so
 it is computed here, once, vectorised, for both engines, and only when records are kept.
 
-Fidelity note. Modelled: operation type payload, events by memory level and branch, latency
-counters saturating at CountSize, data source per core preset, address packets. A branch's target
-is where the stream went next at the same exception level, PC + 4 if it was not taken (as real N1
-and Kunpeng records show). An atomic is recorded as its load half. Not modelled: targets across a
-signal (the handler's first op stands for the target), TLB misses. ISSUE, XLAT and misprediction
-are functions of (op, key), the physical address one of the page: UNVERIFIED. Layout: fixed 64-byte
-slots of Neoverse-class cores (`reports.spepackets`).
+Fidelity note. Modelled: operation type payload, events by memory level and branch, latency counters
+saturating at CountSize, data source per core preset, address packets. A branch's target is where
+the stream went next at the same exception level, PC + 4 if it was not taken (as real N1 and Kunpeng
+records show). An atomic is recorded as its load half. Not modelled: targets across a signal (the
+handler's first op stands for the target), TLB misses. ISSUE, XLAT and misprediction are functions
+of (op, key), the physical address one of the page: UNVERIFIED. Layouts: fixed 64-byte slots of
+Neoverse-class cores, packed records of Kunpeng (`sim.spe.buffer` has their lengths,
+`reports.spepackets` their bytes).
 """
 
 from __future__ import annotations

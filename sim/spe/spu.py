@@ -32,9 +32,10 @@ from sim.spe.buffer import (
     EC_STAGE2_ABORT,
     FSC_TRANSLATION,
     NO_DATA_LOSS,
-    RECORD_BYTES,
+    SLOT64,
     DataLoss,
     Pmbsr,
+    RecordLayout,
     Stop,
     is_full,
 )
@@ -57,6 +58,7 @@ class SamplerConfig:
     page_shift: int
     zap_after_write: bool
     resync: bool
+    layout: RecordLayout = SLOT64
     voidable: bool = False
     """May records be voided after they were written?"""
     discard: bool = False
@@ -72,6 +74,10 @@ class Sampler(Protocol):
     kernel_calls: int
     truncations: int
     stop: Callable[[Stop, int], None]
+
+    @property
+    def cut(self) -> int:
+        """Bytes of a record that the last fault cut short, before PMBPTR."""
 
     def enable(self, op: int) -> None:
         """Profiling becomes enabled now."""
@@ -185,7 +191,7 @@ class Spu:
             self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL)
         else:
             fsc = FSC_TRANSLATION + LEAF_LEVEL
-            dl = self.data_loss.at(self.stops)
+            dl = self.sampler.cut > 0 or self.data_loss.at(self.stops)
             self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
         self.on_stop(stop, op)
         self.line(True)
@@ -219,8 +225,9 @@ class SampleTimer:
         self._latency = stream.latency().tolist()
         self._row = stream.rows().tolist()
         self._passes = config.filter.passes.tolist()
+        self._bytes = config.layout.sizes(stream.static_class).tolist()
         self.counter = IntervalCounter(config.interval)
-        self.pointer = self.limit = 0
+        self.pointer = self.limit = self.cut = 0
         self.kernel_calls = self.truncations = 0
         self.stop: Callable[[Stop, int], None] = _unconnected
         self._enabled = False
@@ -382,8 +389,7 @@ class SampleTimer:
         if self._config.discard:
             ledger.discarded_by_mode += 1
             return
-        page = self.pointer >> self._config.page_shift
-        if not self._pages[page]:
+        if not self._translates(self.pointer, self.pointer + self._bytes[index]):
             ledger.lost_at_fault += 1
             self._stopped(Stop.FAULT, work)
             return
@@ -391,15 +397,29 @@ class SampleTimer:
         ledger.written += 1
         if self._config.voidable:
             self._open.append(index)
-        self.pointer += RECORD_BYTES
+        first, self.pointer = self.pointer, self.pointer + self._bytes[index]
         if self._sink.keep:
             wall = self._clock.offset
             row = (sample.op, sample.t_select + wall, work + wall)
             self._sink.add(np.array([row], np.int64))
         if self._config.zap_after_write:
-            self._pages[page] = 0
-        if is_full(self.pointer, self.limit):
+            for byte in (first, self.pointer - 1):
+                self._pages[byte >> self._config.page_shift] = 0
+        if is_full(self.pointer, self.limit, self._config.layout.max_size):
             self._stopped(Stop.FULL, work)
+
+    def _translates(self, begin: int, end: int) -> bool:
+        """Can bytes [begin, end) be written? If only the first of them can, they are `cut`."""
+        shift = self._config.page_shift
+        self.cut = 0
+        if not self._pages[begin >> shift]:
+            return False
+        last = (end - 1) >> shift
+        if not self._pages[last]:
+            self.cut = (last << shift) - begin
+            self.pointer = last << shift
+            return False
+        return True
 
     def _stopped(self, stop: Stop, work: int) -> None:
         """S = 1: nothing completes any more."""

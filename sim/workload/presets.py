@@ -4,10 +4,11 @@ Fidelity note. A preset holds what a core's caches, costs and SPE records are; `
 says what is modelled with it. Only caches, costs, data sources and event bits act in a run. Clock,
 record size, counter width and minimum interval are facts to show: a scenario sets `cpu.clock`,
 `spe.counter_bits` and `spe.min_interval` itself, and the records of every core are written in the
-64-byte slot. Neoverse N1 rests on Arm's white paper and on published measurements of Graviton2. For
-the others few numbers were found: what is missing is N1's figure, marked UNVERIFIED. UNVERIFIED for
-all cores are waits, throughputs, everything about atomics, and the event bits of a level. Errata
-are not modelled (N1 1694299 shifts samples to branch targets; by how much is not published).
+64-byte slot, but Kunpeng's, which are packed (`spe.record`). Neoverse N1 rests on Arm's white paper
+and on published measurements of Graviton2. For the others few numbers were found: what is missing
+is N1's figure, marked UNVERIFIED. UNVERIFIED for all cores are waits, throughputs, everything about
+atomics, and the event bits of a level. Errata are not modelled (N1 1694299 shifts samples to branch
+targets; by how much is not published).
 """
 
 from __future__ import annotations
@@ -389,8 +390,7 @@ def _kunpeng_920() -> CorePreset:
             (
                 "record_bytes",
                 Source(
-                    "largest record, Kunpeng D06 mail (parameters §3.2); real ones are 32 or 44 B, "
-                    "which are not modelled"
+                    "largest record, Kunpeng D06 mail (parameters §3.2); real ones are 32 or 44 B"
                 ),
             ),
             ("counter_max", _COUNT_SIZE),

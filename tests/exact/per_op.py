@@ -23,8 +23,6 @@ from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import OP, Stream
 
-RECORD = 64
-
 
 @dataclass(slots=True)
 class Flying:
@@ -48,7 +46,7 @@ class PerOpTimer:
         self.engine, self.vcpu, self.clock, self.stream = engine, vcpu, clock, stream
         self.config, self.pages, self.sink = config, pages, sink
         self.counter = IntervalCounter(config.interval)  # used as two plain registers
-        self.pointer = self.limit = 0
+        self.pointer = self.limit = self.cut = 0
         self.kernel_calls = self.truncations = 0
         self.stop: Callable[[Stop, int], None]
         self.bytes_drawn = 0
@@ -149,9 +147,15 @@ class PerOpTimer:
         if self.config.discard:
             self.counts.discarded_by_mode += 1
             return
-        page = self.pointer >> self.config.page_shift
-        if self.pages[page] == 0:
+        length = self.config.layout.bytes_of[self.stream.static_class[sample.index // 8]]
+        shift, begin = self.config.page_shift, self.pointer
+        touched = {at >> shift for at in range(begin, begin + length)}
+        missing = [page for page in sorted(touched) if self.pages[page] == 0]
+        if missing:
             self.counts.lost_at_fault += 1
+            fault_at = max(begin, missing[0] << shift)
+            self.cut = fault_at - begin
+            self.pointer = fault_at
             self.set_s(Stop.FAULT)
             return
         self.counts.written += 1
@@ -159,10 +163,10 @@ class PerOpTimer:
         self.unsettled.append(sample.index)
         shift = self.clock.offset
         self.sink.add(np.array([[sample.op, sample.began + shift, work + shift]], np.int64))
-        self.pointer += RECORD
+        self.pointer += length
         if self.config.zap_after_write:
-            self.pages[page] = 0
-        if self.limit - self.pointer < RECORD:
+            self.pages[list(touched)] = 0
+        if self.limit - self.pointer < self.config.layout.max_size:
             self.set_s(Stop.FULL)
 
     def set_s(self, stop: Stop) -> None:

@@ -23,6 +23,7 @@ from sim.machine import MachineSpec, PressureSpec, UnmapSpec
 from sim.migration import Migration
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
+from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.filter import build_filter
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
@@ -244,9 +245,18 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
-        data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
     )
-    return replace(machine, **_guest(r, machine))
+    return _records(replace(machine, **_guest(r, machine)), of)
+
+
+def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
+    """Layout of the records and how often a fault is data loss; drawn apart."""
+    r = random.Random(f"{of.ops} {machine.interval} {machine.memlock} {machine.kvm}")
+    machine = replace(machine, data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]))
+    if machine.snapshot or r.random() < 0.7:
+        return machine
+    aux = machine.aux._replace(record=PACKED.max_size, align=PACKED.align)
+    return replace(machine, layout=PACKED, aux=aux)
 
 
 def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
@@ -328,6 +338,8 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         rules=replace(machine.rules, discard=False),
         reader=None,
         snapshot=False,
+        layout=SLOT64,
+        data_loss_per_mille=0,
     )
 
 

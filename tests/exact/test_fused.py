@@ -122,7 +122,7 @@ MUTANTS = [
     _m("collisions not flagged", FUSED, "_COLLISION if state[k.COLLIDED] > v[CLEARED] else 0", "0"),
     _m("COLL never cleared", FUSED, "v[CLEARED] = state[k.COLLIDED]"),
     _m("COLL of the next window", FUSED, "spu.collisions_cleared = v[CLEARED]"),
-    _m("AUX records without their window", FUSED, "ring.keep_row(event.tid, *closed)"),
+    _m("AUX records without their window", FUSED, "ring.keep_row(event.tid, *closed, records)"),
     _m("the driver keeps its old window", FUSED, "event.reopened(v[WINDOW], written)"),
 ]  # fmt: skip
 

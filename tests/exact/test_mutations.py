@@ -15,18 +15,21 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sim.machine
 from sim.ledger import LawBrokenError
-from sim.linux.aux import Geometry
+from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
 from sim.machine import Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
+from sim.spe.buffer import PACKED
+from sim.spe.filter import Filter
 from sim.spe.select import Jitter
-from sim.workload.arrays import Stream
+from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
 from tests.exact.mutants import Mutant, build
 from tests.exact.mutants import mutant as _m
@@ -53,7 +56,7 @@ MUTANTS = [
     _m("collision not counted", KERNEL, "state[COLLIDED] += 1"),
     _m("one sample too many in flight", KERNEL, "if state[FLYING] >= config[IN_FLIGHT]:",
        "if state[FLYING] > config[IN_FLIGHT]:"),
-    _m("full one record late", KERNEL, "if state[POINTER] > config[LIMIT] - config[RECORD]:",
+    _m("full one record late", KERNEL, "if state[POINTER] > config[LIMIT] - config[MAX_SIZE]:",
        "if state[POINTER] > config[LIMIT]:"),
     _m("loss at a fault not counted", KERNEL, "state[LOST] += 1"),
     _m("filtered not counted", KERNEL, "state[FILTERED] += 1"),
@@ -106,19 +109,19 @@ MUTANTS = [
     _m("a block counts nothing filtered", KERNEL, "state[FILTERED] += done - written"),
     _m("a block counts nothing passed", KERNEL, "state[PASSED] += written"),
     _m("a block counts nothing written", KERNEL, "state[WRITTEN] += written"),
-    _m("a block leaves PMBPTR", KERNEL, "state[POINTER] += written * config[RECORD]"),
-    _m("a record leaves PMBPTR", KERNEL, "state[POINTER] += config[RECORD]"),
+    _m("a block leaves PMBPTR", KERNEL, "state[POINTER] += _bytes(config, ok, done, written)"),
+    _m("a record leaves PMBPTR", KERNEL, "state[POINTER] += size"),
     _m("discards at a stop not counted", KERNEL,
        "                        state[DISCARDED] += state[FLYING]\n", ""),
     _m("discards at a freeze not counted", KERNEL,
        "        if outcome != HORIZON:\n            state[DISCARDED] += state[FLYING]\n",
        "        if outcome != HORIZON:\n"),
-    _m("a record unmaps nothing", KERNEL, "pages[page] = 0"),
+    _m("a record unmaps nothing", KERNEL, "pages[page] = pages[last] = 0"),
     _m("skipped not counted", KERNEL, "state[SKIPPED] += 1"),
     _m("an ERnd grid one op short", KERNEL, "state[PRIMARY] += config[INTERVAL] + 1",
        "state[PRIMARY] += config[INTERVAL]"),
     _m("blocks ignore missing pages and the limit", KERNEL,
-       "whole = _room(state, config, pages, passing + pending)", "pass"),
+       "whole = _room(state, config, pages, _bytes(config, ok, m, passing) + pending)", "pass"),
     _m("a block starts under a sample in flight", KERNEL,
        "and (state[FLYING] == 0 or state[FLIGHT + BUSY] <= tick[0])", ""),
     _m("ECOUNT one op early", FAST, "counter.ecount = candidate - pop + 1",
@@ -153,8 +156,7 @@ MUTANTS = [
     _m("unread records of a destroyed VM vanish", AUX,
        "self.delivery.unread_at_end += self._copying"),
     _m("a wake-up at the end of a transaction is lost", AUX,
-       "self._hold(size // self.geometry.record)\n        self._note_wakeup()",
-       "self._hold(size // self.geometry.record)"),
+       "self._hold(held)\n        self._note_wakeup()", "self._hold(held)"),
     _m("truncation wakes nobody", AUX, "if flags & TRUNCATED:", "if False:"),
     _m("the tail moves when the copy begins", AUX, "self._copied_to = self.head",
        "self._copied_to = self.tail = self.head"),
@@ -201,6 +203,22 @@ MUTANTS = [
     _m("a fault not resumed from", HYP,
        "if self._buffer_enabled() and not self.vm.killed:\n"
        "            self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)", "pass"),
+    _m("a straddling record looks at its first page only", KERNEL,
+       "if pages[page] == 0 or pages[last] == 0:", "if pages[page] == 0:"),
+    _m("a cut record leaves PMBPTR", KERNEL,
+       "state[POINTER] = last << config[PAGE_SHIFT]"),
+    _m("a whole record's fault looks cut", KERNEL, "state[CUT] = 0"),
+    _m("a straddling record unmaps its first page only", KERNEL, "pages[page] = pages[last] = 0",
+       "pages[page] = 0"),
+    _m("all records are of the longest", KERNEL, "ok[j] = size if yes else 0",
+       "ok[j] = config[RECORD] if yes else 0"),
+    _m("the largest record is the longest", FAST, "vector[k.MAX_SIZE] = config.layout.max_size",
+       "vector[k.MAX_SIZE] = config.layout.longest"),
+    _m("reference: a cut record is not noticed", SPU, "self.cut = (last << shift) - begin"),
+    _m("reference: the second page stays", SPU, "for byte in (first, self.pointer - 1):",
+       "for byte in (first,):"),
+    _m("records counted by the byte", DRIVER, "self._tid, self._now(), records)",
+       "self._tid, self._now())"),
     _m("a fix after data loss keeps the records", HYP,
        "elif status.dl:\n            self._rewind()", "else:\n            pass"),
     _m("data loss rewinds the guest's pointer only", HYP,
@@ -284,7 +302,7 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
     return [
         *_slowly_read(found), *_snapshots(found), *_destroyed_unread(found), _killed(found),
         *_often_zapped(found), *_small_windows(found), *_unmapped_by_records(found),
-        *_often_frozen(found), *found,
+        *_often_frozen(found), *_packed(), *found,
     ]  # fmt: skip
 
 
@@ -324,6 +342,36 @@ def _often_frozen(
         ))
         for seed, stream, spec in machines[:60]
     ]  # fmt: skip
+
+
+def _packed() -> list[tuple[int, Stream, MachineSpec]]:
+    """Records that straddle pages which come and go: voided by a fix, or an error for the guest."""
+    found = []
+    by_record, at_random = UnmapSpec("per_record"), UnmapSpec("poisson", (6400, 25_600))
+    for n, (design, pressure, first) in enumerate((
+        ("unpinned", by_record, 6008), ("unpinned-error", at_random, 6118),
+        ("unpinned", at_random, 6302), ("first-fault", at_random, 7101),
+        ("unpinned", by_record, 6624), ("unpinned-error", at_random, 6735),
+    )):  # fmt: skip
+        for seed in range(first, first + 100):
+            r = random.Random(seed)
+            stream = made.stream(r, dense=False)
+            spec = replace(
+                made.spec(r, stream, dense=False), policies=DESIGNS[design][0],
+                unmap=pressure,
+                layout=PACKED, aux=Geometry(16_384, 4096, 8192, PACKED.max_size, PACKED.align),
+                vcpus=1, in_flight=4, interval=1, period=1, jitter=Jitter.OFF, resync=False,
+                rules=DriverRules(), snapshot=False, data_loss_per_mille=0, exits=None,
+                filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
+                reader=ReaderSpec(False, 640, 64, 64) if n % 2 else None, switch_ticks=0,
+                max_buffer=1 << 62, memlock=1 << 40, cap_ipc_lock=False, random_start=False,
+            )  # fmt: skip
+            vcpu = simulate(spec, (stream,), Run("x", seed, 0, True)).vcpus[0]
+            cut = (vcpu.aux["flags"] & AuxFlag.PARTIAL).any()
+            if stream.ops < 4 * MAX_OPS and (cut or vcpu.ledgers.delivery.voided_by_DL):
+                found.append((seed, stream, spec))
+                break
+    return found
 
 
 def _often_zapped(

@@ -33,7 +33,7 @@ class Setup:
 
     stream: Stream
     config: NDArray[np.int64]
-    passes: NDArray[np.uint8]
+    sizes: NDArray[np.uint8]
     pages: NDArray[np.uint8]
     state: NDArray[np.int64]
 
@@ -65,16 +65,18 @@ def _setup(seed: int) -> Setup:
     interval = Interval(spec.interval, spec.jitter, draws.key(seed, 0, 0, "i"), spec.jitter_mask)
     config = SamplerConfig(
         interval, draws.key(seed, 0, 0, "l"), spec.in_flight, spec.filter, 12,
-        zap_after_write=r.random() < 0.2, resync=False,
+        zap_after_write=r.random() < 0.2, resync=False, layout=spec.layout,
     )  # fmt: skip
     missing = r.choice([0, 0.2])
     pages = np.array([int(r.random() >= missing) for _ in range(16)], np.uint8)
     sampler = fast.MacroSampler(Engine(), 0, WorkClock(), stream, config, pages, RecordSink(True))
     sampler.counter = _counter(r, interval)
     sampler._lay_out(r.randrange(max(1, stream.size(POP) // 2)))
-    sampler.pointer = 64 * r.randrange(15 * 64)
-    sampler.limit = max(sampler.pointer + 64, 4096 * r.randrange(1, 17))
-    return Setup(stream, sampler._config, spec.filter.passes, pages, sampler._state)
+    align, most = spec.layout.align, spec.layout.max_size
+    sampler.pointer = align * r.randrange(15 * 4096 // align)
+    sampler.limit = max(sampler.pointer + most, 4096 * r.randrange(1, 17))
+    sizes = spec.filter.passes * spec.layout.sizes(stream.static_class)
+    return Setup(stream, sampler._config, sizes, pages, sampler._state)
 
 
 def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
@@ -91,7 +93,7 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
         while status == k.EXHAUSTED:
             status = int(
                 k.advance(
-                    setup.stream.arrays, setup.config, setup.passes, pages, state, places, rows,
+                    setup.stream.arrays, setup.config, setup.sizes, pages, state, places, rows,
                     scratch, horizon, chunks[calls % len(chunks)],
                 )
             )  # fmt: skip

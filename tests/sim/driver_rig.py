@@ -34,7 +34,7 @@ class IdleSampler:
 
     def __init__(self) -> None:
         self.counter = IntervalCounter(Interval(4096, Jitter.OFF, 0))
-        self.pointer = self.limit = self.kernel_calls = self.truncations = self.loads = 0
+        self.pointer = self.limit = self.cut = self.kernel_calls = self.truncations = self.loads = 0
         self.stop: Callable[[Stop, int], None] = _never
 
     def enable(self, op: int) -> None:

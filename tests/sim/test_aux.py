@@ -60,7 +60,7 @@ def test_worked_windows(head: int, tail: int, wakeup: int, window: Window) -> No
 
 def test_a_head_too_close_to_the_end_pads_and_wraps_once() -> None:
     """(f) less than a record before the end: pad to it and take the window after the wrap."""
-    odd = Geometry(8 * PAGE, PAGE, 4 * PAGE, record=48)  # 32,768 = 682 × 48 + 32
+    odd = Geometry(8 * PAGE, PAGE, 4 * PAGE, record=48, align=48)  # 32,768 = 682 × 48 + 32
     head = 682 * 48
     assert next_window(odd, head, head, 12 * PAGE) == Window(32, 0, 4 * PAGE)
 
@@ -229,7 +229,7 @@ def test_a_ring_that_keeps_nothing_counts_everything() -> None:
 
 def test_padding_is_part_of_the_stream() -> None:
     """Records of a size that does not divide the ring: padding is in the transaction's size."""
-    ring = _ring(Geometry(8 * PAGE, PAGE, 4 * PAGE, record=48))
+    ring = _ring(Geometry(8 * PAGE, PAGE, 4 * PAGE, record=48, align=48))
     written = 0
     for turn in range(40):
         window = ring.begin()
@@ -302,7 +302,7 @@ def test_padding_that_reaches_a_wakeup_wakes_and_moves_on() -> None:
 )
 def test_no_wakeup_is_lost(steps: list[tuple[int, bool]], watermark: int, record: int) -> None:
     """Whatever the reader does, crossing a watermark, TRUNCATED or a full ring each wake it."""
-    ring = _ring(Geometry(8 * PAGE, PAGE, watermark, record))
+    ring = _ring(Geometry(8 * PAGE, PAGE, watermark, record, record))
     ring.keeps_up = False
     for turn, (take, moves) in enumerate(steps):
         ring.wake_due = False

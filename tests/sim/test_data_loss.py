@@ -38,7 +38,11 @@ NEVER_LEFT = STREAM.ops // 2
 
 
 def _spec(
-    design: str, per_mille: int, policies: dict[str, Any] | None = None, **changes: Any
+    design: str,
+    per_mille: int,
+    policies: dict[str, Any] | None = None,
+    stream: Stream = STREAM,
+    **changes: Any,
 ) -> MachineSpec:
     """A 16 KiB AUX area with windows of two pages, cold whenever one is enabled."""
     chosen = DESIGNS[design].policies.model_copy(update=policies or {})
@@ -50,7 +54,7 @@ def _spec(
         "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE), "exits": None, "irq_latency": (6400,),
         "max_buffer": UNLIMITED, "unmap": UnmapSpec("per_window"),
     }  # fmt: skip
-    return replace(machine_spec(arm, STREAM), **(usual | changes))
+    return replace(machine_spec(arm, stream), **(usual | changes))
 
 
 def _run(spec: MachineSpec) -> VcpuResult:
@@ -161,10 +165,12 @@ def test_a_destroyed_vm_leaves_no_voided_record_unread() -> None:
     late = _stream(_phase(300_000, el=1), _phase(100_000))
     policies = {"vmm": "refuse_kill", "notifiers": "honour_all"}
     spec = _spec(
-        "v6", 1000, policies, vcpus=2, memlock=37 * PAGE, memlock_hard=37 * PAGE,
+        "v6", 1000, policies, late, vcpus=2, memlock=37 * PAGE, memlock_hard=37 * PAGE,
         aux=Geometry(64 * PAGE, PAGE, 32 * PAGE), unmap=UnmapSpec("poisson", (64 * 10_000,)),
     )  # fmt: skip
-    run = simulate(spec, (_stream(_phase(400_000)), late), Run("arm", 7, 0, True, True))
+    run = simulate(
+        spec, (_stream(_phase(100), _phase(400_000)), late), Run("arm", 7, 0, True, True)
+    )
     ended = run.vcpus[0]
     assert "destroyed" in run.verdict
     assert ended.ledgers.delivery.voided_by_DL > 0

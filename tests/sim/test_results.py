@@ -103,7 +103,9 @@ def test_layouts_are_the_contract() -> None:
         "vcpu", "tid", "op", "insn", "el", "op_payload", "events", "issue", "total", "xlat",
         "va", "pa", "target", "source", "level", "t_select", "t_write",
     )  # fmt: skip
-    assert AUX_DT.names == ("vcpu", "tid", "offset", "size", "pad", "flags", "t")
+    assert AUX_DT.names == (
+        "vcpu", "tid", "offset", "size", "pad", "flags", "t", "records",
+    )  # fmt: skip
     for layout in (RECORD_DT, AUX_DT):
         sizes = [layout[name].itemsize for name in layout.names or ()]
         assert layout.itemsize == sum(sizes)

@@ -479,10 +479,21 @@ class Machine:
 
     def run(self) -> RunResult:
         """Run to the end of every vCPU; asserts the conservation laws."""
+        self.engine.run(self.start())
+        return self.finish()
+
+    def start(self) -> AllOf:
+        """Let every vCPU run; the event that all have ended."""
         for vcpu in self.vcpus:
             self.engine.process(vcpu.cpu.run())
-        done = AllOf(self.engine, [vcpu.cpu.done for vcpu in self.vcpus])
-        self.engine.run(done)
+        return AllOf(self.engine, [vcpu.cpu.done for vcpu in self.vcpus])
+
+    def finish(self) -> RunResult:
+        """The VM is destroyed; what the run has said."""
+        for vcpu in self.vcpus:
+            if vcpu.hypervisor:
+                vcpu.hypervisor.destroy()
+        self.account.release()
         return RunResult(
             arm=self.run_spec.arm,
             replication=self.run_spec.replication,

@@ -46,7 +46,7 @@ from sim.kvm.policies import (
     on_stage2_fault,
 )
 from sim.kvm.tables import Absence, Stage2
-from sim.ledger import TimeCause
+from sim.ledger import LawBrokenError, TimeCause
 from sim.ports import VmKilledError
 from sim.scenario.designs import Policies
 from sim.spe.buffer import (
@@ -143,6 +143,7 @@ class Hypervisor:
         self._unpinned = self._window.pages  # what was unpinned last
         self._enables = 0
         self._last_enable: dict[int, int] = {}  # by vCPU visited: is a timer of `unpin: after` due?
+        self._held = 0  # pages pinned and not unpinned again
         self._programmed = 0  # PMBPTR as the guest wrote it last
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
@@ -226,6 +227,12 @@ class Hypervisor:
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread is kept from running until then."""
         yield from self._exit(lambda: self._on_pause(cause, until))
+
+    def destroy(self) -> None:
+        """The VM ends: every pin that is left goes; raises LawBrokenError if one was forgotten."""
+        if (found := self.stage2.unpin_all()) != self._held:
+            raise LawBrokenError(f"pins: {found:,} pages are pinned, {self._held:,} by the books")
+        self._held = 0
 
     # --- Registers -----------------------------------------------------------------------
 
@@ -571,7 +578,9 @@ class Hypervisor:
 
     def _pin(self) -> None:
         pins, pages = self.stage2.pins, self._window.pages
-        self.vm.account.counts.pinned_pages += int(np.count_nonzero(pins[pages] == 0))
+        new = int(np.count_nonzero(pins[pages] == 0))
+        self.vm.account.counts.pinned_pages += new
+        self._held += new
         pins[pages] = 1
         self.cpu.log("PINNED_PAGES", int(np.count_nonzero(pins)))
 
@@ -582,6 +591,7 @@ class Hypervisor:
             going[keep] = 0
         self._unpinned = np.flatnonzero(going)
         pins[self._unpinned] = 0
+        self._held -= self._unpinned.size
         held = int(np.count_nonzero(pins))
         self.cpu.log("PINNED_PAGES", held)
         self.stage2.move_to(self.stage2.vcpu)
@@ -604,6 +614,7 @@ class Hypervisor:
         self._map(np.arange(self.stage2.tables.total))
         if self.vm.policies.backing == "whole_vm":
             self.stage2.pins[:] = 1
+            self._held = self.stage2.pins.size
 
     def _inject_error(self) -> None:
         """v5: a synthetic external abort, reported as a stage 1 abort; or an IMP DEF event."""

@@ -86,6 +86,12 @@ class Account:
         self._current[vcpu] = held
         self._note()
 
+    def release(self) -> None:
+        """The VM is destroyed: everything is uncharged. A run's trace ends before that."""
+        self._current.clear()
+        self._highest.clear()
+        self._vm_highest = self._reserved = 0
+
     def set_limit(self, limit: int) -> None:
         """The VMM called setrlimit; another thread of it may have read an older limit."""
         self.limit = min(limit, self.hard_limit)

@@ -125,6 +125,13 @@ class Stage2:
         """What a vCPU that the task visits has pinned of its buffer."""
         return self._pins.setdefault(vcpu, np.zeros(self.tables.total, np.int32))
 
+    def unpin_all(self) -> int:
+        """No vCPU holds a pin any more; returns how many pages they held, each its own."""
+        held = sum(int(np.count_nonzero(pins)) for pins in self._pins.values())
+        for pins in (*self._pins.values(), self.elsewhere):
+            pins[:] = 0
+        return held
+
     def pinned(self, page: int) -> bool:
         """Does any vCPU hold a pin on the page?"""
         return bool(self.pins[page] or self.elsewhere[page])
@@ -160,8 +167,7 @@ class Stage2:
         count = int(np.count_nonzero(self.mapped[: self.tables.pages]))
         self.mapped[:] = 0
         self.translates[:] = 0
-        for pins in (*self._pins.values(), self.elsewhere):
-            pins[:] = 0
+        self.unpin_all()
         return count
 
     def unmap(self, page: int) -> None:

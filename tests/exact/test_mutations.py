@@ -26,7 +26,7 @@ from sim.linux.reader import ReaderSpec
 from sim.machine import Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
-from sim.spe.buffer import PACKED
+from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.filter import Filter
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
@@ -217,8 +217,8 @@ MUTANTS = [
     _m("reference: a cut record is not noticed", SPU, "self.cut = (last << shift) - begin"),
     _m("reference: the second page stays", SPU, "for byte in (first, self.pointer - 1):",
        "for byte in (first,):"),
-    _m("records counted by the byte", DRIVER, "self._tid, self._now(), records)",
-       "self._tid, self._now())"),
+    _m("records counted by the byte", DRIVER, "self.tid, self._now(), records)",
+       "self.tid, self._now())"),
     _m("a fix after data loss keeps the records", HYP,
        "elif status.dl:\n            self._rewind()", "else:\n            pass"),
     _m("data loss rewinds the guest's pointer only", HYP,
@@ -238,7 +238,9 @@ MUTANTS = [
     _m("enables not counted", HYP, "self.vm.account.counts.enables += 1"),
     _m("RLIMIT exits not counted", HYP, "account.counts.exits += 1"),
     _m("pinned pages not counted", HYP,
-       "self.vm.account.counts.pinned_pages += int(np.count_nonzero(pins[pages] == 0))"),
+       "self.vm.account.counts.pinned_pages += new"),
+    _m("a pin of its own not remembered", HYP, "self._held += new"),
+    _m("an unpin of its own not remembered", HYP, "self._held -= self._unpinned.size"),
     _m("pages that records unmapped stay so", HYP, "self.stage2.note_zaps(first, last)"),
     _m("a window beyond the maximum", HYP, "(last - first) * granule > self.vm.sizes.max_buffer",
        "False"),
@@ -311,7 +313,16 @@ def _small_windows(
 ) -> list[tuple[int, Stream, MachineSpec]]:
     """A full buffer every four records."""
     return [
-        (seed, stream, replace(spec, aux=Geometry(8192, 256, 256)))
+        (
+            seed,
+            stream,
+            replace(
+                spec,
+                aux=Geometry(8192, 256, 256),
+                layout=SLOT64,
+                data_loss_per_mille=0,
+            ),
+        )
         for seed, stream, spec in machines[:60]
     ]
 

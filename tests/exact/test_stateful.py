@@ -1,0 +1,323 @@
+"""Invariants under any order of events: of the locked-memory account, and of whole machines whose
+host and VMM interfere at random instants. Each invariant has a mutant that it catches.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+import sim.machine
+from sim.kvm.memlock import Account
+from sim.ledger import LawBrokenError
+from sim.linux.aux import Geometry
+from sim.linux.driver import DriverRules
+from sim.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec
+from sim.scenario.designs import DESIGNS
+from sim.spe.buffer import SLOT64
+from sim.spe.filter import Filter
+from sim.spe.select import Jitter
+from sim.workload.arrays import LEVEL_STRIDE, Stream
+from tests.exact import random_machines as made
+from tests.exact.mutants import Mutant, build, mutant
+
+PAGE = made.PAGE
+VCPUS = 3
+QUICK = settings(
+    max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None,
+    phases=(Phase.generate,),
+)  # fmt: skip
+BRIEF = settings(QUICK, max_examples=30, stateful_step_count=12)
+
+vcpus = st.integers(0, VCPUS - 1)
+pages = st.integers(0, 12)
+
+
+class AccountRules(RuleBasedStateMachine):
+    """Any number of vCPUs pin, unpin and are refused; somebody moves the limit."""
+
+    account_class: Callable[..., Any] = Account
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account: Any = None
+        self.mark = 0
+        self.held: dict[int, int] = {}
+
+    @initialize(limit=st.integers(0, 30), high_water=st.booleans(), per_vm=st.booleans())
+    def opened(self, limit: int, high_water: bool, per_vm: bool) -> None:
+        """A new VM."""
+        self.account = self.account_class(
+            limit=limit * PAGE, hard_limit=1 << 62, cap_ipc_lock=False, high_water=high_water,
+            per_vm=per_vm, enforced=True, now=lambda: 0,
+        )  # fmt: skip
+
+    @rule(vcpu=vcpus, need=pages)
+    def pin(self, vcpu: int, need: int) -> None:
+        """A charge succeeds, or changes nothing and says by how much the limit is too low."""
+        account, before = self.account, self.account.locked
+        excess = account.pin(vcpu, need * PAGE)
+        if excess == 0:
+            assert account.locked in (before, *range(account.limit + 1)), "over the limit"
+            self.held[vcpu] = need
+            return
+        assert excess > 0
+        assert account.locked == before, "a failed charge was kept"
+        self._others_are_untouched(vcpu)
+        account.set_limit(account.limit + excess)
+        assert account.pin(vcpu, need * PAGE) == 0, "raised by the excess, it fails again"
+        self.held[vcpu] = need
+
+    def _others_are_untouched(self, refused: int) -> None:
+        """What another vCPU has pinned can be charged again without growing."""
+        for vcpu, need in self.held.items():
+            if vcpu != refused:
+                before = self.account.locked
+                assert self.account.pin(vcpu, need * PAGE) == 0, "another vCPU was refused"
+                assert self.account.locked == before, "another vCPU's charge was forgotten"
+
+    @rule(vcpu=vcpus)
+    def unpin(self, vcpu: int) -> None:
+        """A disable edge."""
+        self.account.hold(vcpu, 0)
+        self.held[vcpu] = 0
+
+    @rule(limit=st.integers(0, 60))
+    def setrlimit(self, limit: int) -> None:
+        """Upwards or downwards; what is charged stays. Never under it, so that pinning the same
+        again is no growth for `per_pin` either."""
+        self.account.set_limit(max(limit * PAGE, self.account.locked))
+
+    @invariant()
+    def the_mark_never_falls(self) -> None:
+        """VmLck of a high-water mark only rises; per pin it is what is pinned."""
+        if self.account is None:
+            return
+        if self.account.high_water:
+            assert self.account.locked >= self.mark, "VmLck fell"
+            assert self.account.locked >= PAGE * max(self.held.values(), default=0)
+            self.mark = self.account.locked
+        else:
+            assert self.account.locked == PAGE * sum(self.held.values())
+
+    def teardown(self) -> None:
+        """The VM ends: nothing is charged any more."""
+        if self.account is not None:
+            self.account.release()
+            assert self.account.locked == 0, "still charged after the VM"
+
+
+@cache
+def _streams() -> list[tuple[Stream, MachineSpec]]:
+    """Short streams with a machine each, whose designs and limits the rules replace."""
+    found = []
+    for seed in range(70_000, 70_200):
+        r = random.Random(seed)
+        stream = made.stream(r, dense=False)
+        if 1000 <= stream.ops <= 6000:
+            found.append((stream, made.spec(r, stream, dense=True)))
+    return found[:24]
+
+
+OFTEN = [
+    "unpinned", "v6", "first-fault", "v6-lazy-unpin", "unpinned", "v6", "v5-memslot-lock",
+    "bounce-buffer", "v7-guest-memfd", "baremetal", "unpinned-error",
+]  # fmt: skip
+"""Designs to choose from; those whose pins and faults interact more than once."""
+
+
+class MachineRules(RuleBasedStateMachine):
+    """Two engines run the same machine; the same hand interferes with both at the same instants."""
+
+    engines: ClassVar = dict(ENGINES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machines: list[Machine] = []
+        self.now = 0
+        self.mark = 0
+        self.at_stop: dict[tuple[int, int], int] = {}
+
+    @initialize(
+        which=st.integers(0, 23), design=st.sampled_from(OFTEN),
+        unpin=st.sampled_from(["on_disable", "on_next_enable", "never"]),
+        notifiers=st.sampled_from(["honour_all", "unmap_only"]),
+        vmm=st.sampled_from(["raise", "raise", "run_unpinned", "error_state", "refuse_kill"]),
+        accounting=st.sampled_from(["high_water_mark", "per_pin"]),
+        limit=st.sampled_from([1 << 20, 4, 12]),
+    )  # fmt: skip
+    def booted(
+        self, which: int, design: str, unpin: str, notifiers: str, vmm: str, accounting: str,
+        limit: int,
+    ) -> None:  # fmt: skip
+        """A random machine of a design, two vCPUs if it is a VM."""
+        stream, spec = _streams()[which]
+        policies = DESIGNS[design].policies
+        if policies.virtual:
+            changed = {"vmm": vmm, "notifiers": notifiers}
+            if policies.backing in ("on_enable", "on_first_fault"):
+                changed |= {"unpin": unpin, "accounting": accounting}
+            policies = policies.model_copy(update=changed)
+        spec = replace(
+            spec, policies=policies, vcpus=2 if policies.virtual else 1, memlock=limit * PAGE,
+            memlock_hard=1 << 62, cap_ipc_lock=False, max_buffer=1 << 62, unmap=UnmapSpec("never"),
+            interval=2, period=2, jitter=Jitter.OFF, resync=False, data_loss_per_mille=1000,
+            in_flight=4, aux=Geometry(8 * PAGE, PAGE, 2 * PAGE), layout=SLOT64, reader=None,
+            rules=DriverRules(), snapshot=False, random_start=False, irq_latency=(160, 640),
+            filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
+        )  # fmt: skip
+        run = Run("x", 11, 0, keep_records=True, keep_log=True)
+        self.machines = [
+            Machine(spec, (stream,), run, factory) for factory in self.engines.values()
+        ]
+        self.done = [machine.start() for machine in self.machines]
+
+    @rule(ticks=st.sampled_from([16, 1600, 16_000, 50_000, 100_000]))
+    def time_passes(self, ticks: int) -> None:
+        """Everything up to an instant happens."""
+        self.now += ticks
+        for machine, done in zip(self.machines, self.done, strict=True):
+            if not done.triggered:
+                machine.engine.run(until=self.now)
+
+    @rule(first=st.integers(0, 7))
+    def host_invalidates(self, first: int) -> None:
+        """A notifier for each page from `first` on; the design may refuse, then a pin must hold."""
+        for machine in self.machines:
+            policies = machine.spec.policies
+            for vcpu in machine.vcpus:
+                if vcpu.stage2 is None or vcpu.cpu.ended_at >= 0:
+                    continue
+                stage2, target = vcpu.stage2, machine.host._targets[vcpu.index]
+                safe = np.flatnonzero(stage2.pins & stage2.mapped)
+                for page in range(first, stage2.tables.pages):
+                    machine.host._zap(target, page)
+                if policies.notifiers == "unmap_only":
+                    assert stage2.mapped[safe].all(), "a pinned page was unmapped"
+
+    @rule(pages_more=st.integers(-4, 8))
+    def vmm_sets_its_limit(self, pages_more: int) -> None:
+        """Another thread of the VMM, or an administrator."""
+        for machine in self.machines:
+            account = machine.account
+            account.set_limit(max(account.locked, account.limit + pages_more * PAGE))
+
+    @invariant()
+    def nothing_is_recorded_while_s_is_set(self) -> None:
+        """With S = 1 the SPU writes nothing, however long that lasts."""
+        for spu in (vcpu.spu for machine in self.machines for vcpu in machine.vcpus):
+            if spu.pmbsr.s:
+                written = spu.sampler.written()
+                assert self.at_stop.setdefault((id(spu), spu.stops), written) == written
+
+    @invariant()
+    def the_mark_never_falls(self) -> None:
+        """VmLck of a high-water mark only rises."""
+        for machine in self.machines[:1]:
+            if machine.spec.policies.accounting == "high_water_mark":
+                assert machine.account.locked >= self.mark, "VmLck fell"
+                self.mark = machine.account.locked
+
+    def teardown(self) -> None:
+        """To the end: ledgers balance (asserted by the run), nothing is pinned or charged, and the
+        engines say the same."""
+        if not self.machines:
+            return
+        said = []
+        for machine, done in zip(self.machines, self.done, strict=True):
+            if not done.triggered:
+                machine.engine.run(done)
+            self._charged_is_pinned(machine)
+            said.append(made.everything(machine.finish()))
+            assert machine.account.locked == 0, "still charged after the VM"
+            for vcpu in machine.vcpus:
+                assert vcpu.stage2 is None or not vcpu.stage2.pins.any(), "a pin was leaked"
+        assert not [name for name, value in said[0].items() if said[1][name] != value]
+
+    def _charged_is_pinned(self, machine: Machine) -> None:
+        """Per pin, with no charge on its way: the account is what is pinned."""
+        policies = machine.spec.policies
+        pinning = policies.backing in ("on_enable", "on_first_fault") and not machine.vm.killed
+        if pinning and policies.accounting == "per_pin":
+            pinned = sum(int(np.count_nonzero(v.stage2.pins)) for v in machine.vcpus if v.stage2)
+            assert machine.account.locked == PAGE * pinned, "charged is not what is pinned"
+
+
+def test_the_account_in_any_order() -> None:
+    """The laws of locked memory hold for every sequence of charges, refusals and limits."""
+    run_state_machine_as_test(AccountRules, settings=QUICK)
+
+
+def test_machines_under_any_interference() -> None:
+    """Random designs, host invalidations and limits, at random instants."""
+    run_state_machine_as_test(MachineRules, settings=BRIEF)
+
+
+# --- controls --------------------------------------------------------------------------------
+
+MEMLOCK, HYP, FAST, SPU = "sim.kvm.memlock", "sim.kvm.hypervisor", "sim.spe.fast", "sim.spe.spu"
+ACCOUNT_MUTANTS = [
+    mutant("a mark that falls", MEMLOCK, "max(self._highest.get(vcpu, 0), size)", "size"),
+    mutant("a failed charge is kept", MEMLOCK, "self._current[vcpu] = before"),
+    mutant("a failed charge raises the mark", MEMLOCK, "self._current[vcpu] = before",
+           "self._raise_to(vcpu, need)"),
+    mutant("a refusal forgets the other vCPUs", MEMLOCK, "self._current[vcpu] = before",
+           "self._current.clear()"),
+    mutant("the excess is a page short", MEMLOCK, "max(0, wanted - self.limit)",
+           "max(0, wanted - self.limit - 4096)"),
+    mutant("a success has an excess", MEMLOCK, "max(0, wanted - self.limit)",
+           "wanted - self.limit"),
+    mutant("a mark outlives its VM", MEMLOCK, "self._highest.clear()\n        self._vm_highest ="
+           " self._reserved = 0", "pass"),
+    mutant("a pin outlives its VM", MEMLOCK, "self._current.clear()\n        self._highest.clear()",
+           "self._highest.clear()"),
+]  # fmt: skip
+MACHINE_MUTANTS = [
+    mutant("a pin is leaked", HYP, "pins[self._unpinned] = 0"),
+    mutant("pins outlive the VM", HYP, "pins[:] = self._held = 0"),
+    mutant("an unpin is not uncharged", HYP,
+           "self.vm.account.hold(self.cpu.index, held * self.stage2.tables.granule)"),
+    mutant("the SPU goes on with S = 1", SPU,
+           "self._enabled = False\n        self.stop(stop, op)", "self.stop(stop, op)"),
+    mutant("the engines part", FAST, "self._state[:] = self._saved"),
+    mutant("voided records stay delivered", HYP,
+           "self.cpu.ledgers.delivery.voided_by_DL += voided"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("one", ACCOUNT_MUTANTS, ids=lambda one: one.name)
+def test_the_account_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken account breaks an invariant."""
+    broken = build(one.module, one.old, one.new)
+    monkeypatch.setattr(AccountRules, "account_class", broken.__dict__["Account"])
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(AccountRules, settings=QUICK)
+
+
+@pytest.mark.parametrize("one", MACHINE_MUTANTS, ids=lambda one: one.name)
+def test_the_machine_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken part breaks an invariant, a law or the engines' agreement."""
+    broken = build(one.module, one.old, one.new).__dict__
+    if one.module == HYP:
+        monkeypatch.setattr(sim.machine, "Hypervisor", broken["Hypervisor"])
+    else:
+        names = {FAST: ("fast", "MacroSampler"), SPU: ("reference", "SampleTimer")}
+        engine, part = names[one.module]
+        monkeypatch.setattr(MachineRules, "engines", ENGINES | {engine: broken[part]})
+    with pytest.raises((AssertionError, LawBrokenError, RuntimeError, IndexError)):
+        run_state_machine_as_test(MachineRules, settings=BRIEF)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import inspect
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -12,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from reports.cli import main
+from sim.kvm import policies
+from sim.scenario import designs
 from sim.workload.spestream import read_header
 from tests.needs import need
 from tests.pages import DOCS, ROOT, blocks, in_checkout, shell
@@ -91,11 +95,21 @@ def predicted_well(folder: Path) -> None:
     assert (folder / "runs" / "prog" / "report.html").is_file()
 
 
+def designed_well(folder: Path) -> None:
+    """The new design loses what v6 does, locks more and unpins nothing."""
+    arms = json.loads((folder / "runs" / "idea" / "result.json").read_text())["arms"]
+    v6, mine = arms["v6"], arms["keep-pins"]
+    assert mine["ledger"]["selections"] == v6["ledger"]["selections"]
+    assert mine["rlimit"]["locked_bytes_peak"] > v6["rlimit"]["locked_bytes_peak"]
+    assert mine["ledger"]["time"]["unpin"] == 0 < v6["ledger"]["time"]["unpin"]
+
+
 RUNS = ("walk", "tight")
 AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": recorded_well,
     "how-to/predict-your-workload.md": predicted_well,
     "tutorial.md": compared_well,
+    "how-to/add-a-design.md": designed_well,
 }
 """What must hold afterwards, by page."""
 
@@ -180,3 +194,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), target
         headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M) if heading else []
         assert not heading or heading in map(anchor, headings), target
+
+
+def test_the_printed_preset_is_one() -> None:
+    """The entry of the how-to is valid where it is said to go, and differs from every preset."""
+    entry, rule = blocks(DOCS / "how-to" / "add-a-design.md", "python")
+    made = eval(f"{{{entry}}}", vars(designs))
+    assert list(made) == ["v6-keep-pins"]
+    design = made["v6-keep-pins"]
+    assert isinstance(design, designs.Design)
+    assert design.policies not in [other.policies for other in designs.DESIGNS.values()]
+    assert rule.splitlines()[1].strip() in inspect.getsource(policies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -88,6 +89,34 @@ def test_no_two_presets_are_the_same_machine() -> None:
         print_of = repr((ledgers, run.rlimit.locked_bytes_peak, run.vcpus[0].traps))
         twin = seen.setdefault(print_of, name)
         assert twin == name or {twin, name} == {"v3-mlock", "v5-memslot-lock"}
+
+
+def test_every_preset_has_an_effect_where_it_should() -> None:
+    """What each is for, over all of them, on one stream under one pressure: who locks memory, who
+    copies, who populates, who unpins, whose event is disabled, whose records a fault costs."""
+    runs = {name: _run(name) for name in DESIGNS}
+    one = {name: run.vcpus[0] for name, run in runs.items()}
+
+    def those(holds: Callable[[str], object]) -> set[str]:
+        return {name for name in DESIGNS if holds(name)}
+
+    whole, v7 = {"v3-mlock", "v5-memslot-lock"}, {"v7-guest-memfd", "v7-guest-memfd-untrapped"}
+    pins = {"v6", "v6-lazy-unpin", "first-fault"}
+    tells, metal = {"unpinned-error"} | whole, {"baremetal"}
+    copies, untrapped = {"bounce-buffer"}, {"v7-guest-memfd-untrapped"}
+    assert those(lambda n: runs[n].rlimit.locked_bytes_peak) == whole | pins
+    assert those(lambda n: runs[n].rlimit.locked_bytes_peak == MEMORY) == whole
+    assert those(lambda n: _time(one[n], TimeCause.COPY)) == copies
+    assert those(lambda n: _time(one[n], TimeCause.PREFAULT)) == whole | v7
+    assert those(lambda n: _time(one[n], TimeCause.PIN)) == pins
+    assert those(lambda n: _time(one[n], TimeCause.UNPIN)) == pins
+    assert those(lambda n: _time(one[n], TimeCause.TRAP)) == set(DESIGNS) - metal - untrapped
+    assert those(lambda n: _lost(one[n], OpLabel.EVENT_DISABLED)) == tells
+    faults = tells | {"unpinned", "first-fault"}
+    assert those(lambda n: one[n].ledgers.selections.lost_at_fault) == faults
+    assert those(lambda n: _lost(one[n], OpLabel.IRQ_DELIVERY_FAULT)) == faults
+    eager, lazy = (runs[name].rlimit.pinned_pages for name in ("v6", "v6-lazy-unpin"))
+    assert lazy < eager
 
 
 # --- whole memory ----------------------------------------------------------------------------

@@ -248,8 +248,9 @@ def advance_fused(S: Any, K: Any, F: Any, candidates: Any) -> Any:
     left = candidates
     while True:
         status = k.advance(
-            S, K.config, K.sizes, K.pages, state, K.places, K.rows, K.scratch, k.FOREVER, left
-        )
+            S, K.config, K.sizes, K.distance, K.pages, state, K.places, K.rows, K.scratch,
+            k.FOREVER, left,
+        )  # fmt: skip
         if status != k.FULL and status != k.FAULT:
             return status
         if v[FULLS] + v[FAULTS] == F.rounds.shape[0]:

@@ -37,7 +37,7 @@ from sim.spe.buffer import SLOT64, DataLoss, RecordLayout
 from sim.spe.fast import MacroSampler
 from sim.spe.filter import Filter
 from sim.spe.port import DirectRegisters
-from sim.spe.select import Interval, Jitter
+from sim.spe.select import Interval, Jitter, TargetBias, target_distances
 from sim.spe.spu import Sampler, SamplerConfig, SampleTimer, Spu
 from sim.vmm import answer_enomem
 from sim.workload.arrays import Stream
@@ -123,6 +123,8 @@ class MachineSpec:
     host_slice: int = 0
     data_loss_per_mille: int = 0
     layout: RecordLayout = SLOT64
+    target_bias_per_mille: int = 0
+    target_bias_reach: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ class Machine:
             pages = stage2.translates
         sink = RecordSink(run.keep_records)
         sampler = factory(
-            self.engine, index, clock, stream, self._sampler_config(index), pages, sink
+            self.engine, index, clock, stream, self._sampler_config(index, stream), pages, sink
         )
         gic = Gic(
             self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived,
@@ -388,7 +390,7 @@ class Machine:
         if 0 < spec.physical_cpus < len(cpus):
             self.engine.process(share_cpus(self.engine, cpus, spec.physical_cpus, spec.host_slice))
 
-    def _sampler_config(self, index: int) -> SamplerConfig:
+    def _sampler_config(self, index: int, stream: Stream) -> SamplerConfig:
         spec = self.spec
         interval = Interval(
             spec.interval, spec.jitter, self._key(index, "interval"), spec.jitter_mask
@@ -402,9 +404,18 @@ class Machine:
             zap_after_write=self._zaps_records(),
             resync=spec.resync,
             layout=spec.layout,
+            bias=self._bias(index, stream),
             voidable=self._loses_data(),
             discard=spec.rules.discard,
         )
+
+    def _bias(self, index: int, stream: Stream) -> TargetBias | None:
+        """Erratum 1694299, if it is wanted."""
+        share = self.spec.target_bias_per_mille
+        if share == 0:
+            return None
+        distance = target_distances(stream, self.spec.target_bias_reach)
+        return TargetBias(self._key(index, "target_bias"), share, distance)
 
     def _loses_data(self) -> bool:
         """May a fault say DL = 1?"""

@@ -125,6 +125,8 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         unpin_after=_unpin_after(arm),
         data_loss_per_mille=spe.data_loss_per_mille,
         layout=layout,
+        target_bias_per_mille=spe.target_bias_per_mille,
+        target_bias_reach=spe.target_bias_reach,
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",

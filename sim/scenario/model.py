@@ -417,6 +417,16 @@ class Spe(Strict):
         description="records as the core preset writes them; slots of 64 bytes; or packed: 44 "
         "bytes with an address, 32 without, which straddle pages (Kunpeng)",
     )
+    target_bias_per_mille: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Neoverse N1 erratum 1694299: of 1000 selections closely after a branch "
+        "target, how many sample the target instead; UNVERIFIED",
+    )
+    target_bias_reach: int = Field(
+        default=4, ge=1, le=64, description="ops that are closely after it; UNVERIFIED"
+    )
     data_loss_per_mille: int = Field(
         default=0,
         ge=0,

@@ -45,6 +45,7 @@ class KernelArrays(NamedTuple):
 
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
     pages: NDArray[np.uint8]
     pages_before: NDArray[np.uint8]
     state: NDArray[np.int64]
@@ -93,14 +94,15 @@ class MacroSampler:
         self._started = False
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
+        distance = config.bias.distance if config.bias else np.zeros(1, np.uint8)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
         scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
-            k.advance, stream.arrays, self._config, sizes, pages,
+            k.advance, stream.arrays, self._config, sizes, distance, pages,
             self._state, self._places, self._rows, scratch,
         )  # fmt: skip
         self._arrays = KernelArrays(
-            self._config, sizes, pages, self._zappable, self._state, self._saved,
+            self._config, sizes, distance, pages, self._zappable, self._state, self._saved,
             self._places, self._rows, scratch,
         )  # fmt: skip
 
@@ -117,6 +119,9 @@ class MacroSampler:
         vector[k.RECORD] = config.layout.longest
         vector[k.MAX_SIZE] = config.layout.max_size
         vector[k.VARIABLE] = int(not config.layout.fixed)
+        if config.bias:
+            vector[k.SLIPPING] = config.bias.per_mille
+            vector[k.KEY_SLIP] = _signed(config.bias.key)
         vector[k.PAGE_SHIFT] = _ONE_PAGE if config.discard else config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)

@@ -21,9 +21,7 @@ import numpy as np
 from sim.draws import mix64, njit, njit_inline
 from sim.spe.collect import latency_ticks
 from sim.workload.arrays import (
-    BLOCK as BLOCK_TABLE,
-)
-from sim.workload.arrays import (
+    AXES,
     BLOCK_STATIC,
     BODY,
     BODY_INFO,
@@ -53,6 +51,10 @@ from sim.workload.arrays import (
     index_of,
     last_at_most,
     op_at,
+    seek_from,
+)
+from sim.workload.arrays import (
+    BLOCK as BLOCK_TABLE,
 )
 
 BLOCK = 512
@@ -111,8 +113,10 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     RESYNC,  # restart: resync
     MAX_SIZE,  # 1 << PMSIDR.MaxSize: the buffer is full if not as much is left
     VARIABLE,  # have records different lengths?
-) = range(17)
-CONFIG_SIZE = 17
+    SLIPPING,  # of 1000 selections after a branch target, how many sample it (`TargetBias`)
+    KEY_SLIP,
+) = range(19)
+CONFIG_SIZE = 19
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
 FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
@@ -339,6 +343,27 @@ def _places_weighted(
 
 
 @njit
+def _slip(S: Any, config: Any, distance: Any, ops: Any, place: Any, m: Any) -> None:
+    """`TargetBias`: selections closely after a branch target become samples of the target."""
+    T = S.tables
+    key = np.uint64(config[KEY_SLIP])
+    at = np.empty(AXES, np.int64)
+    entry = np.int64(-1)
+    for j in range(m):
+        static = (place[j] & PLACE_MASK) >> 8
+        back = np.int64(distance[static])
+        if back == 0 or back > ops[j]:
+            continue
+        if np.int64(mix64(key, np.uint64(ops[j])) >> np.uint64(1)) % 1000 >= config[SLIPPING]:
+            continue
+        target, level, _, entry = seek_from(S, OP, ops[j] - back, entry, at)
+        if target == static - back:
+            ops[j] -= back
+            row = T[T[STATIC] + 4 * target + ROW] + level
+            place[j] = (row << ROW_SHIFT) | (target << 8) | level
+
+
+@njit
 def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: Any) -> None:
     """When each sample would complete."""
     key = np.uint64(config[KEY_LATENCY])
@@ -549,7 +574,7 @@ def _room(state: Any, config: Any, pages: Any, size: Any) -> Any:
 
 @njit
 def advance(
-    S: Any, config: Any, sizes: Any, pages: Any, state: Any, places: Any, rows: Any,
+    S: Any, config: Any, sizes: Any, distance: Any, pages: Any, state: Any, places: Any, rows: Any,
     scratch: Any, horizon: Any, candidates: Any,
 ) -> Any:  # fmt: skip
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
@@ -557,6 +582,7 @@ def advance(
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
     place of each record written, `rows` [same, 3] its op and times if they are kept, from
     state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
+    `distance[static]` is `TargetBias.distance` where that is on;
     `pages[page]` tells whether the AUX page translates.
     """
     cand, ops, tick = scratch[0], scratch[1], scratch[2]
@@ -573,6 +599,8 @@ def advance(
         else:
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
         state[HINT] = _places(S, config[POP_END], base, state[HINT], cand, ops, tick, place, m + 1)
+        if config[SLIPPING] != 0:
+            _slip(S, config, distance, ops, place, m)
         _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(sizes, config, place, tick, busy, ok, m)
         whole = (

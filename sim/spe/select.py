@@ -7,6 +7,11 @@ ordinal. At disabled → enabled an all-zero PMSICR is initialised from PMSIRR, 
 a stop that found the counter at 0 is one op shorter. Not modelled: the IMPLEMENTATION DEFINED point
 in an op's life at which it is chosen; wrong-path ops. A change of exception level inside the stream
 holds the counter and is not a re-initialisation. No parameter calibrates this stage.
+
+`TargetBias` is Neoverse N1 erratum 1694299 (fixed in r4p1): too many samples on branch targets, too
+few closely after. That much is published, and no magnitude: its share and its reach are UNVERIFIED,
+and it is off by default. A block's first op counts as a target, jumped to or fallen into; the
+sample keeps the time of its selection. Dependence on code alignment is not modelled.
 """
 
 from __future__ import annotations
@@ -14,7 +19,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim import draws
+from sim.workload.arrays import (
+    BLOCK,
+    BLOCK_STATIC,
+    BODY_INFO,
+    BODY_SIZE,
+    FIRST_FLAT,
+    FLAT_OP,
+    OP,
+    PLACE_MASK,
+    STATIC,
+    Stream,
+)
 
 
 class Jitter(IntEnum):
@@ -41,6 +61,38 @@ class Interval:
     def byte(self, ordinal: int) -> int:
         """The `ordinal`-th random byte."""
         return draws.splitmix64(self.key, ordinal) & self.mask
+
+
+@dataclass(frozen=True, slots=True)
+class TargetBias:
+    """Which selected ops are sampled as the branch target before them."""
+
+    key: int
+    per_mille: int
+    distance: NDArray[np.uint8]
+    """[statics] ops back to the branch target, 0 if none is closely before."""
+
+    def slips(self, op: int) -> bool:
+        """Does a selection of this op slip?"""
+        return (draws.splitmix64(self.key, op) >> 1) % 1000 < self.per_mille
+
+
+def target_distances(stream: Stream, reach: int) -> NDArray[np.uint8]:
+    """`TargetBias.distance` for targets up to `reach` ops before, in one block or loop body."""
+    T = stream.arrays.tables
+    found = np.zeros(stream.statics, np.uint8)
+    bodies = (int(T[BODY_INFO]) - int(T[BODY_SIZE])) // 4
+    runs = [
+        (int(T[T[FLAT_OP] + first] & PLACE_MASK) >> 8, int(T[T[BODY_SIZE] + 4 * b + OP]))
+        for b in range(bodies)
+        if (first := int(T[T[BODY_INFO] + 4 * b + FIRST_FLAT])) >= 0
+    ]
+    for row in range(int(T[BLOCK]), int(T[STATIC]), 4):
+        runs.append((int(T[row + BLOCK_STATIC]), int(T[row + OP])))
+    for first, ops in runs:
+        after = np.arange(1, min(ops, reach + 1), dtype=np.uint8)
+        found[first + after.astype(np.int64)] = after
+    return found
 
 
 @dataclass(slots=True)

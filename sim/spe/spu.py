@@ -41,8 +41,8 @@ from sim.spe.buffer import (
 )
 from sim.spe.collect import latency_of
 from sim.spe.filter import Filter
-from sim.spe.select import Interval, IntervalCounter
-from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
+from sim.spe.select import Interval, IntervalCounter, TargetBias
+from sim.workload.arrays import LEVEL_STRIDE, OP, POP, Place, Stream
 
 LEAF_LEVEL = 3
 
@@ -59,6 +59,7 @@ class SamplerConfig:
     zap_after_write: bool
     resync: bool
     layout: RecordLayout = SLOT64
+    bias: TargetBias | None = None
     voidable: bool = False
     """May records be voided after they were written?"""
     discard: bool = False
@@ -353,12 +354,11 @@ class SampleTimer:
         if len(self._flight) >= self._config.in_flight:
             self._ledger.collided += 1
         else:
-            row_level = self._row[place.static] + place.level
-            latency = latency_of(self._latency, row_level, self._config.latency_key, place.op)
+            seen = self._sampled(place)
+            row_level = self._row[seen.static] + seen.level
+            latency = latency_of(self._latency, row_level, self._config.latency_key, seen.op)
             self._fly(
-                _Sample(
-                    place.tick + latency, place.op, place.tick, place.static, place.level, latency
-                )
+                _Sample(place.tick + latency, seen.op, place.tick, seen.static, seen.level, latency)
             )
         if self._config.resync:
             self._candidate += self._sequence_gap()
@@ -368,6 +368,17 @@ class SampleTimer:
             self._anchor = self._candidate + 1
             self._candidate = self._anchor + self.counter.until_selection() - 1
         self._locate()
+
+    def _sampled(self, place: Place) -> Place:
+        """The op whose record a selection makes: itself, or by erratum the branch target before."""
+        bias = self._config.bias
+        if bias is None:
+            return place
+        back = int(bias.distance[place.static])
+        if back == 0 or back > place.op or not bias.slips(place.op):
+            return place
+        target = self._stream.seek(OP, place.op - back)
+        return target if target.static == place.static - back else place
 
     def _fly(self, sample: _Sample) -> None:
         """Keep the flight in order of completion; ties by order of selection."""

@@ -7,8 +7,8 @@ record size, counter width and minimum interval are facts to show: a scenario se
 64-byte slot, but Kunpeng's, which are packed (`spe.record`). Neoverse N1 rests on Arm's white paper
 and on published measurements of Graviton2. For the others few numbers were found: what is missing
 is N1's figure, marked UNVERIFIED. UNVERIFIED for all cores are waits, throughputs, everything about
-atomics, and the event bits of a level. Errata are not modelled (N1 1694299 shifts samples to branch
-targets; by how much is not published).
+atomics, and the event bits of a level. No erratum comes with a preset: N1 1694299 shifts samples to
+branch targets, by how much is not published (`spe.target_bias_per_mille`).
 """
 
 from __future__ import annotations

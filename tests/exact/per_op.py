@@ -21,7 +21,7 @@ from sim.results import RecordSink
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import SamplerConfig
-from sim.workload.arrays import OP, Stream
+from sim.workload.arrays import OP, Place, Stream
 
 
 @dataclass(slots=True)
@@ -125,13 +125,27 @@ class PerOpTimer:
             if len(self.flight) >= self.config.in_flight:
                 self.counts.collided += 1
                 continue
-            row = int(self.stream.rows()[place.static]) + place.level
-            which = draws.splitmix64(self.config.latency_key, self.op) & 255
+            seen = self.recorded_as(place)
+            row = int(self.stream.rows()[seen.static]) + seen.level
+            which = draws.splitmix64(self.config.latency_key, seen.op) & 255
             latency = int(self.stream.latency()[row * 256 + which])
-            index = place.static * 8 + place.level
-            self.flight.append(Flying(place.tick + latency, self.op, place.tick, index, latency))
+            index = seen.static * 8 + seen.level
+            self.flight.append(Flying(place.tick + latency, seen.op, place.tick, index, latency))
             self.flight.sort(key=lambda sample: sample.done_at)
         self.op += 1
+
+    def recorded_as(self, place: Place) -> Place:
+        """The erratum: walk back over ops that follow each other in the code."""
+        bias = self.config.bias
+        back = int(bias.distance[place.static]) if bias else 0
+        if bias is None or back == 0 or not bias.slips(place.op):
+            return place
+        at = place
+        for step in range(1, back + 1):
+            if place.op - step < 0:
+                return place
+            at = self.stream.seek(OP, place.op - step)
+        return at if at.static == place.static - back else place
 
     # --- completion ----------------------------------------------------------------------
 

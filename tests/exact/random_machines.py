@@ -250,9 +250,14 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
 
 
 def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
-    """Layout of the records and how often a fault is data loss; drawn apart."""
+    """Layout of the records, data loss at faults, slipping samples; drawn apart."""
     r = random.Random(f"{of.ops} {machine.interval} {machine.memlock} {machine.kvm}")
-    machine = replace(machine, data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]))
+    machine = replace(
+        machine,
+        data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
+        target_bias_per_mille=r.choice([0, 0, 0, 300, 1000]),
+        target_bias_reach=r.choice([1, 4, 64]),
+    )
     if machine.snapshot or r.random() < 0.7:
         return machine
     aux = machine.aux._replace(record=PACKED.max_size, align=PACKED.align)

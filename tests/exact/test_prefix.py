@@ -18,7 +18,7 @@ from sim.engine import Engine, WorkClock
 from sim.results import RecordSink
 from sim.spe import fast
 from sim.spe import kernel as k
-from sim.spe.select import Interval, IntervalCounter, Jitter
+from sim.spe.select import Interval, IntervalCounter, Jitter, TargetBias, target_distances
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream
 from tests.exact import random_machines as made
@@ -34,6 +34,7 @@ class Setup:
     stream: Stream
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
     pages: NDArray[np.uint8]
     state: NDArray[np.int64]
 
@@ -63,9 +64,12 @@ def _setup(seed: int) -> Setup:
     stream = made.stream(r, dense=r.random() < 0.5)
     spec = made.spec(r, stream, dense=r.random() < 0.5)
     interval = Interval(spec.interval, spec.jitter, draws.key(seed, 0, 0, "i"), spec.jitter_mask)
+    distance = target_distances(stream, spec.target_bias_reach)
+    bias = TargetBias(draws.key(seed, 0, 0, "b"), spec.target_bias_per_mille, distance)
     config = SamplerConfig(
         interval, draws.key(seed, 0, 0, "l"), spec.in_flight, spec.filter, 12,
         zap_after_write=r.random() < 0.2, resync=False, layout=spec.layout,
+        bias=bias,
     )  # fmt: skip
     missing = r.choice([0, 0.2])
     pages = np.array([int(r.random() >= missing) for _ in range(16)], np.uint8)
@@ -76,7 +80,7 @@ def _setup(seed: int) -> Setup:
     sampler.pointer = align * r.randrange(15 * 4096 // align)
     sampler.limit = max(sampler.pointer + most, 4096 * r.randrange(1, 17))
     sizes = spec.filter.passes * spec.layout.sizes(stream.static_class)
-    return Setup(stream, sampler._config, sizes, pages, sampler._state)
+    return Setup(stream, sampler._config, sizes, bias.distance, pages, sampler._state)
 
 
 def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
@@ -93,8 +97,8 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
         while status == k.EXHAUSTED:
             status = int(
                 k.advance(
-                    setup.stream.arrays, setup.config, setup.sizes, pages, state, places, rows,
-                    scratch, horizon, chunks[calls % len(chunks)],
+                    setup.stream.arrays, setup.config, setup.sizes, setup.distance, pages, state,
+                    places, rows, scratch, horizon, chunks[calls % len(chunks)],
                 )
             )  # fmt: skip
             calls += 1

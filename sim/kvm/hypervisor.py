@@ -377,6 +377,7 @@ class Hypervisor:
         sampler = self._spu.sampler
         sampler.before_change()
         gone = self.stage2.unmap_all()
+        self._held = 0
         sampler.on_change()
         for vcpu in self._last_enable:
             self.vm.account.hold(self.payer(vcpu), 0)

@@ -43,7 +43,7 @@ QUICK = settings(
     max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None,
     phases=(Phase.generate,),
 )  # fmt: skip
-BRIEF = settings(QUICK, max_examples=30, stateful_step_count=10)
+BRIEF = settings(QUICK, max_examples=20, stateful_step_count=8)
 
 vcpus = st.integers(0, VCPUS - 1)
 pages = st.integers(0, 12)
@@ -174,7 +174,8 @@ class MachineRules(RuleBasedStateMachine):
             spec, policies=policies, vcpus=2 if policies.virtual else 1, memlock=limit * PAGE,
             memlock_hard=1 << 62, cap_ipc_lock=False, max_buffer=1 << 62, unmap=UnmapSpec("never"),
             interval=2, period=2, jitter=Jitter.OFF, resync=False, data_loss_per_mille=1000,
-            exits=None, in_flight=4, aux=Geometry(8 * PAGE, PAGE, 2 * PAGE), layout=SLOT64, reader=None,
+            exits=None, in_flight=4, layout=SLOT64, reader=None,
+            aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
             rules=DriverRules(), snapshot=False, random_start=False, irq_latency=(160, 640),
             filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
         )  # fmt: skip
@@ -275,7 +276,9 @@ def test_machines_under_any_interference() -> None:
 
 # --- controls --------------------------------------------------------------------------------
 
+TABLES = "sim.kvm.tables"
 MEMLOCK, HYP, FAST, SPU = "sim.kvm.memlock", "sim.kvm.hypervisor", "sim.spe.fast", "sim.spe.spu"
+SHARED = {HYP: "Hypervisor", TABLES: "Stage2"}
 ACCOUNT_MUTANTS = [
     mutant("a mark that falls", MEMLOCK, "max(self._highest.get(vcpu, 0), size)", "size"),
     mutant("a failed charge is kept", MEMLOCK, "self._current[vcpu] = before"),
@@ -296,9 +299,11 @@ MACHINE_MUTANTS = [
     mutant("a pin is leaked", HYP, "pins[self._unpinned] = 0"),
     mutant("an unmap leaves pins in the books", HYP,
            "self._held = 0\n        sampler.on_change()", "sampler.on_change()"),
-    mutant("pins outlive the VM", HYP, "pins[:] = self._held = 0"),
+    mutant("pins outlive the VM", TABLES,
+           "self._pins.values(), self.elsewhere):\n            pins[:] = 0",
+           "self._pins.values(), self.elsewhere):\n            pass"),
     mutant("an unpin is not uncharged", HYP,
-           "self.vm.account.hold(self.cpu.index, held * self.stage2.tables.granule)"),
+           "self.vm.account.hold(self.payer(vcpu), held * self.stage2.tables.granule)"),
     mutant("the SPU goes on with S = 1", SPU,
            "self._enabled = False\n        self.stop(stop, op)", "self.stop(stop, op)"),
     mutant("the engines part", FAST, "self._state[:] = self._saved"),
@@ -320,8 +325,9 @@ def test_the_account_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -
 def test_the_machine_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken part breaks an invariant, a law or the engines' agreement."""
     broken = build(one.module, one.old, one.new).__dict__
-    if one.module == HYP:
-        monkeypatch.setattr(sim.machine, "Hypervisor", broken["Hypervisor"])
+    if one.module in SHARED:
+        part = SHARED[one.module]
+        monkeypatch.setattr(sim.machine, part, broken[part])
     else:
         names = {FAST: ("fast", "MacroSampler"), SPU: ("reference", "SampleTimer")}
         engine, part = names[one.module]

@@ -43,7 +43,7 @@ QUICK = settings(
     max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None,
     phases=(Phase.generate,),
 )  # fmt: skip
-BRIEF = settings(QUICK, max_examples=20, stateful_step_count=8)
+BRIEF = settings(QUICK, max_examples=80, stateful_step_count=10)
 
 vcpus = st.integers(0, VCPUS - 1)
 pages = st.integers(0, 12)
@@ -174,8 +174,9 @@ class MachineRules(RuleBasedStateMachine):
             spec, policies=policies, vcpus=2 if policies.virtual else 1, memlock=limit * PAGE,
             memlock_hard=1 << 62, cap_ipc_lock=False, max_buffer=1 << 62, unmap=UnmapSpec("never"),
             interval=2, period=2, jitter=Jitter.OFF, resync=False, data_loss_per_mille=1000,
-            exits=None, in_flight=4, layout=SLOT64, reader=None,
-            aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
+            pressures=(), migration=None, memslot_changes=0, physical_cpus=0,
+            switch_ticks=40_000 if spec.switch_ticks else 0, exits=None, in_flight=4,
+            layout=SLOT64, reader=None, aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
             rules=DriverRules(), snapshot=False, random_start=False, irq_latency=(160, 640),
             filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
         )  # fmt: skip
@@ -208,10 +209,10 @@ class MachineRules(RuleBasedStateMachine):
                 if policies.notifiers == "unmap_only":
                     assert stage2.mapped[safe].all(), "a pinned page was unmapped"
 
-    @rule(chance=st.integers(0, 3))
-    def host_unmaps(self, chance: int) -> None:
+    @rule(now=st.booleans())
+    def host_unmaps(self, now: bool) -> None:
         """A real unmap, or another memslot: no pin survives it. Now and then."""
-        for vcpu in (v for machine in self.machines for v in machine.vcpus if chance == 0):
+        for vcpu in (v for machine in self.machines for v in machine.vcpus if now):
             if vcpu.stage2 is not None and vcpu.cpu.ended_at < 0:
                 vcpu.hypervisor.drop_stage2()  # type: ignore[union-attr]
                 assert not vcpu.stage2.pins.any()

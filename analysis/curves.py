@@ -1,193 +1,107 @@
-"""Closed forms as curves, and beside what the arms of a run did.
+"""Closed forms as curves, and what the arms of a run did as points on them.
 
-`df_theory_*` are curves to draw under simulated points: row, quantity, x, theory. `df_theory` sets
-every arm against the forms that apply to it; where one does not, the row says why and has no
-number. Standard errors are between replications, so z is missing where they do not differ. The
-forms are for long runs: an end effect of one gap per phase change or one window per run stays, and
-with many replications z shows it.
+`df_theory` has a row for each arm and form: where the form's condition holds a point with its
+interval, else the condition that fails and no number. `df_theory_curves` has the curves that stand
+under these points. z is the distance of a point from its curve, beyond what the end of a run may
+add, in standard errors between replications; infinite where they do not differ but theory does.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from analysis import losses, profiles, theory
-from analysis.stats import F64
+from analysis.stats import F64, no_variance, t_interval
+from analysis.theory_points import FORMS, Form, Points
 from sim.columns import THEORY_TABLE
-from sim.ledger import LOSS_LABELS, OpLabel
-from sim.linux.driver import sanitise_period
-from sim.spe.buffer import RECORD_BYTES
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult
 
-CURVE_COLUMNS = ("row", "quantity", "x", "theory")
-Expected = tuple[F64, F64]
-"""Theory and simulated value of each replication."""
-
-
-def _curve(row: str, quantity: str, x: ArrayLike, f: Callable[[float], float]) -> pd.DataFrame:
-    points = np.asarray(x, np.float64).ravel()
-    rows = [(row, quantity, float(v), f(float(v))) for v in points]
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
-
-
-def df_theory_collisions(
-    periods: Sequence[int], lifetimes: ArrayLike, *, jitter: bool
-) -> pd.DataFrame:
-    """Row 4: fraction of selections that collide, by period (ops); lifetimes [n] in ops."""
-
-    def collided(period: float) -> float:
-        return theory.collision_fraction(theory.renewals(int(period), lifetimes, jitter=jitter))
-
-    return _curve("4", "collided fraction by period (ops)", periods, collided)
-
-
-def df_theory_full(windows: Sequence[int], gap: float, down: float) -> pd.DataFrame:
-    """Row 5: fraction of ops lost to full buffers, by window (bytes); `down` ops a blackout."""
-
-    def lost(window: float) -> float:
-        up = theory.buffer_up_ops(int(window), RECORD_BYTES, gap)
-        return 1 - theory.live_fraction(up, down)
-
-    return _curve("5", "loss by window (bytes)", windows, lost)
-
-
-def df_theory_cold(pages: Sequence[int], gap: float, down: float) -> pd.DataFrame:
-    """Row 5b: fraction of ops lost if every page is cold again, by page size (bytes)."""
-
-    def lost(page: float) -> float:
-        return theory.cold_page_loss(theory.cold_page_up_ops(int(page) // RECORD_BYTES, gap), down)
-
-    return _curve("5b", "loss by page (bytes)", pages, lost)
-
-
-def df_theory_dispersion(periods: Sequence[int]) -> pd.DataFrame:
-    """Row 7: variance over mean of a count with jitter, by period (ops)."""
-
-    def dispersion(period: float) -> float:
-        mean = float(theory.gaps(int(period), jitter=True).mean())
-        return theory.count_dispersion(mean, theory.jitter_variance())
-
-    return _curve("7", "dispersion of counts by period (ops)", periods, dispersion)
+CURVE_COLUMNS = ("row", "abscissa", "quantity", "x", "theory")
+STEPS = 60
+"""Points of a curve."""
+ROUNDING = 1e-12
+"""Differences below this are rounding."""
+MARGIN = 2.0
+"""A curve goes on for this factor beyond the points at its ends."""
 
 
 def df_theory(arms: Sequence[ArmResult]) -> pd.DataFrame:
-    """arm, row, quantity, theory, simulated, z, n, condition: each form against each arm."""
-    rows = [row for arm in arms for row in _rows(arm)]
+    """arm, row, abscissa, quantity, x, theory, simulated, low, high, z, n, condition."""
+    rows = [
+        (arm.arm.name, form.row, form.abscissa, form.quantity, *_point(form, arm))
+        for arm in arms
+        for form in FORMS
+        if form.about(arm)
+    ]
     return pd.DataFrame(rows, columns=list(THEORY_TABLE))
 
 
-def _rows(arm: ArmResult) -> Iterator[tuple[Any, ...]]:
-    for row, quantity, why_not, values in (
-        ("7", "selections", _no_counts, _counts),
-        ("5", "loss to full buffers", _no_windows, _windows),
-        ("12", "share of the most biased symbol", _no_bias, _biased_share),
-    ):
-        condition = why_not(arm)
-        if condition:
-            yield arm.arm.name, row, quantity, math.nan, math.nan, math.nan, 0, condition
-            continue
-        expected, found = values(arm)
-        off = found - expected
-        error = float(off.std(ddof=1)) / math.sqrt(off.size) if off.size > 1 else 0.0
-        z = float(off.mean()) / error if error > 0 else math.nan
-        yield (
-            arm.arm.name,
-            row,
-            quantity,
-            *map(float, (expected.mean(), found.mean())),
-            z,
-            off.size,
-            "",
-        )
+def _point(form: Form, arm: ArmResult) -> tuple[Any, ...]:
+    condition = form.why_not(arm)
+    if condition:
+        return (*[math.nan] * 6, 0, condition)
+    found = form.points(arm)
+    low, high = _interval(form, found.found)
+    z = _variance_z(found) if form.spread else _mean_z(found)
+    centre = map(float, (found.x.mean(), found.theory.mean(), found.found.mean()))
+    return (*centre, low, high, z, found.x.size, "")
 
 
-def mean_gap(arm: ArmResult) -> float:
-    """Mean effective gap of an arm's sampler, ops."""
-    spe = arm.arm.settings.spe
-    period = sanitise_period(spe.interval, spe.min_interval)
-    return float(theory.gaps(period, jitter=spe.jitter == "on").mean())
+def _interval(form: Form, found: F64) -> tuple[float, float]:
+    """95 % interval of the mean; the value twice if it is exact, NaN with one replication."""
+    mean, n = float(found.mean()), found.size
+    if n < 2:
+        return math.nan, math.nan
+    if form.spread:
+        from scipy.special import chdtri
+
+        low, high = (mean * (n - 1) / float(chdtri(n - 1, p)) for p in (0.025, 0.975))
+        return low, high
+    return (mean, mean) if no_variance(found) else t_interval(found)
 
 
-def _profiled(arm: ArmResult) -> F64:
-    ops = [[v.ledgers.ops.by_label[OpLabel.PROFILED] for v in run.vcpus] for run in arm.runs]
-    return np.asarray(np.array(ops, np.float64).sum(axis=1))
+def _mean_z(found: Points) -> float:
+    """Beyond what the end of a run may add; infinite where nothing else varies, NaN if n < 2."""
+    off = found.found - found.theory
+    if off.size < 2:
+        return math.nan
+    error = 0.0 if no_variance(found.found) else float(off.std(ddof=1)) / math.sqrt(off.size)
+    mean = float(off.mean())
+    beyond = max(0.0, abs(mean) - found.end - ROUNDING)
+    return math.copysign(beyond / error if error else math.inf if beyond else 0.0, mean)
 
 
-def _no_counts(arm: ArmResult) -> str:
-    if arm.arm.settings.spe.population != "instructions":
-        return "the population is micro-ops, and labels count ops"
-    if arm.arm.settings.spe.restart != "hold":
-        return "resync passes points over"
-    if float(_profiled(arm).min()) < theory.LONG * mean_gap(arm):
-        return f"fewer than {theory.LONG} mean gaps were profiled"
-    return ""
+def _variance_z(found: Points) -> float:
+    expected = float(found.theory.mean())
+    error = expected * math.sqrt(2 / (found.found.size - 1))
+    return (float(found.found.mean()) - expected) / error
 
 
-def _counts(arm: ArmResult) -> Expected:
-    """Selections against profiled ops over the mean gap; the last gap of a vCPU is half done."""
-    found = [[v.ledgers.selections.selected for v in run.vcpus] for run in arm.runs]
-    gap = mean_gap(arm)
-    unfinished = len(arm.runs[0].vcpus) / 2
-    expected = np.array([theory.count_mean(p, gap) - unfinished for p in _profiled(arm)])
-    return expected, np.array(found, np.float64).sum(axis=1)
+def df_theory_curves(points: pd.DataFrame) -> pd.DataFrame:
+    """row, abscissa, quantity, x, theory: the curve under each form's points of `df_theory`."""
+    rows = [row for form in FORMS for row in _curve(form, points)]
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
 
 
-def _no_windows(arm: ArmResult) -> str:
-    settings = arm.arm.settings
-    if settings.switch is not None:
-        return "context switches end windows before they are full"
-    if settings.records == "packed":
-        return "packed records have two lengths"
-    others = [x for x in LOSS_LABELS if x is not OpLabel.IRQ_DELIVERY_FULL]
-    if any(losses.lost_ops(run, label) for run in arm.runs for label in others):
-        return "full buffers are not the only cause of loss"
-    counted = [v.blackouts.get("full") for run in arm.runs for v in run.vcpus]
-    if any(b is None or b.count < theory.LONG for b in counted):
-        return f"fewer than {theory.LONG} full buffers on a vCPU"
-    return ""
+def _curve(form: Form, points: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    mine = (points["row"] == form.row) & (points["quantity"] == form.quantity)
+    x = points.loc[mine & (points["condition"] == ""), "x"].to_numpy(np.float64)
+    for at in _abscissas(x):
+        yield form.row, form.abscissa, form.quantity, at, form.curve(at)
 
 
-def _windows(arm: ArmResult) -> Expected:
-    """Loss against that of the complete cycles U + D in the profiled ops, D the mean blackout."""
-    driver = arm.arm.settings.driver
-    window, gap = driver.watermark or driver.aux // 2, mean_gap(arm)
-    expected, found = [], []
-    for run in arm.runs:
-        lost = 0.0
-        for v in run.vcpus:
-            s, full = v.ledgers.selections, v.blackouts["full"]
-            up = theory.buffer_up_ops(window, RECORD_BYTES, gap, s.written / s.selected)
-            lost += v.ledgers.ops.by_label[OpLabel.PROFILED] // up * full.ops / full.count
-        profiled = sum(v.ledgers.ops.by_label[OpLabel.PROFILED] for v in run.vcpus)
-        expected.append(1 - theory.live_fraction(profiled, lost))
-        gone = losses.lost_ops(run, OpLabel.IRQ_DELIVERY_FULL)
-        found.append(1 - theory.live_fraction(profiled, gone))
-    return np.array(expected), np.array(found)
-
-
-def _no_bias(arm: ArmResult) -> str:
-    if arm.arm.settings.spe.restart != "hold":
-        return "resync: a blackout begins at a selection and passes over fewer points than its ops"
-    if not losses.explained(arm):
-        return "a filter depends on the single op, so loss has no symbol"
-    if not losses.loss_by_symbol(arm):
-        return "nothing was executed"
-    if not profiles.sampled(arm, "symbol").sum(axis=1).all():
-        return "a replication without samples"
-    return ""
-
-
-def _biased_share(arm: ArmResult) -> Expected:
-    """Share of the symbol whose loss biases it most, against its truth plus that bias."""
-    worst = losses.loss_by_symbol(arm)[0]
-    index = profiles.names(arm, "symbol").index(worst.label)
-    found = profiles.shares(profiles.sampled(arm, "symbol"))[:, index]
-    return np.full(found.size, worst.share + worst.bias), found
+def _abscissas(x: F64) -> list[float]:
+    """Where a curve is drawn: around the points, evenly on a log axis if they are positive."""
+    if not x.size or not x.any():
+        return []
+    positive = x[x > 0]
+    if positive.size == x.size:
+        return [float(v) for v in np.geomspace(x.min() / MARGIN, x.max() * MARGIN, STEPS)]
+    reach = float(np.abs(x).max()) * MARGIN
+    return [float(v) for v in np.linspace(-reach if x.min() < 0 else 0.0, reach, STEPS)]

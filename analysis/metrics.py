@@ -102,6 +102,11 @@ _WORDS = {
 }
 
 
+def distances() -> list[tuple[str, str, str]]:
+    """Short name, words and unit of each distance."""
+    return [(name, _WORDS[name], unit) for name, (_, _, unit) in DISTANCES.items()]
+
+
 def _distance(name: str, unit: str) -> Iterator[Column]:
     words, at = _WORDS[name], f"profile.<view>.{name}"
     yield _m(f"{at}_vs_truth", unit, f"{words} from the exact profile of the executed ops")

@@ -30,11 +30,6 @@ class Column:
     type: type[str] | type[int] | type[float] | type[bool]
 
 
-def columns(**types: type[str] | type[int] | type[float] | type[bool]) -> tuple[Column, ...]:
-    """Columns in order."""
-    return tuple(Column(name, kind) for name, kind in types.items())
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows under named columns."""

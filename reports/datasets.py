@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import frames, losses, profiles
+from analysis import curves, frames, losses, profiles
 from analysis.perturbation import TOTAL
 from analysis.stats import metric
 from reports import parameters, timeline
-from reports.csvdata import Cell, Table, columns
+from reports.csvdata import Cell, Column, Table
 from reports.perfcommand import perf_command
 from reports.summary import time_by_cause
+from sim.columns import COLUMNS, DATA_TABLES, THEORY_TABLE
 from sim.results import log_linear_edge
 from sim.scenario.model import UNLIMITED
 
@@ -34,30 +35,21 @@ MAX_STEPS = 1500
 Result = Mapping[str, Any]
 Rows = list[tuple[Cell, ...]]
 
-SHAPES = {
-    "ledgers": columns(arm=str, ledger=str, entry=str, unit=str, amount=int, share_percent=float),
-    "symbols": columns(
-        arm=str, symbol=str, truth_percent=float, lost_percent=float, moved_by_loss_pp=float,
-        error_pp=float, error_low_pp=float, error_high_pp=float, replications=int,
-    ),
-    "distances": columns(
-        arm=str, view=str, metric=str, mean=float, low=float, high=float, exact=bool,
-    ),
-    "blackouts": columns(
-        arm=str, cause=str, at_least_ops=int, count=int, cumulative_fraction=float,
-    ),
-    "timeline": columns(
-        arm=str, replication=int, vcpu=int, lane=str, state=str, begin_us=float, end_us=float,
-        bytes=int,
-    ),
-    "perturbation": columns(
-        arm=str, cause=str, added_ms=float, low_ms=float, high_ms=float, wall_ms=float,
-    ),
-    "locked": columns(arm=str, t_us=float, locked_bytes=int, limit_bytes=int),
-    "parameters": parameters.SHAPE,
-    "commands": columns(arm=str, design=str, command=str),
+_TYPES: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
+    "string": str, "double": float, "bool": bool,
 }  # fmt: skip
-"""Columns of each table; an empty `limit_bytes` is no limit."""
+
+
+def _shape(names: Sequence[str]) -> tuple[Column, ...]:
+    """Columns by the dictionary; integers of any width are int."""
+    return tuple(Column(name, _TYPES.get(COLUMNS[name].dtype, int)) for name in names)
+
+
+SHAPES = {
+    file.removeprefix("data/").removesuffix(".csv"): _shape(names)
+    for file, names in DATA_TABLES.items()
+}
+"""Columns of each table."""
 
 
 def collect(
@@ -73,6 +65,7 @@ def collect(
         "timeline": [r for a in arms if a.arm.name in timelines for r in _timeline(a, timelines)],
         "perturbation": _perturbation(result),
         "locked": [row for arm in arms for row in _locked(arm)],
+        "theory": _theory(arms),
         "parameters": parameters.rows(scenario),
         "commands": [(arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms],
     }
@@ -204,3 +197,15 @@ def _thinned(points: Sequence[LockedPoint]) -> list[LockedPoint]:
         return list(points)
     chunks = (points[k : k + stride] for k in range(0, len(points), stride))
     return [max(chunk, key=lambda p: p.locked_bytes) for chunk in chunks]
+
+
+def _theory(arms: Sequence[ArmResult]) -> Rows:
+    """A point or a condition for each arm and form; then the curves, whose arm is empty."""
+    points = curves.df_theory(arms)
+    drawn = curves.df_theory_curves(points).assign(arm="", n=0, condition="")
+    rows = (
+        tuple(row.get(name) for name in THEORY_TABLE)
+        for frame in (points, drawn)
+        for row in frame.to_dict("records")
+    )
+    return [tuple(None if cell != cell else cell for cell in row) for row in rows]

@@ -72,11 +72,14 @@ def _ledgers() -> Iterator[Entry]:
 
 
 def _columns() -> Iterator[Entry]:
-    from sim.columns import COLUMNS, TABLES
+    from sim.columns import AXES, COLUMNS, DATA_TABLES, TABLES
 
     for c in COLUMNS.values():
-        where = tuple(name for name, columns in TABLES.items() if c.name in columns)
+        every = {**TABLES, **DATA_TABLES}.items()
+        where = tuple(name for name, columns in every if c.name in columns)
         yield Entry(c.name, "column", c.meaning, c.unit, c.dtype, c.values, c.label, where)
+    for c in AXES:
+        yield Entry(c.name, "axis of a figure", c.meaning, c.unit, label=c.label)
 
 
 def _parameters() -> Iterator[Entry]:

@@ -8,7 +8,7 @@ only markup that is let through is our own CSS and the SVG of `figures`. The pag
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from analysis.metrics import distances
 from reports import figures, parameters, summary, verdict
 from reports.csvdata import Table, dumps
 from reports.text import number, percent, printable, with_interval
@@ -69,6 +70,7 @@ def render(source: Source) -> str:
         arms=[_arm(name, result, tables) for name in result["arm_order"]],
         ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
         distances=_distances(result),
+        agreement=_agreement(result),
         parameters=_parameters(tables["parameters"]),
         unverified=sum(bool(r["unverified"]) for r in tables["parameters"].records()),
         numbers=len(tables["parameters"].rows),
@@ -94,7 +96,10 @@ def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
     for title, group in groupby(drawn, lambda d: d.title):
         found = list(group)
         key, table = found[0].key.partition("-")[0], found[0].table
-        shown = [{"key": d.key, "svg": Markup(d.svg), "reading": d.reading} for d in found]
+        shown = [
+            {"key": d.key, "svg": Markup(d.svg), "reading": d.reading, "notes": d.notes}
+            for d in found
+        ]
         out.append(
             {"key": key, "title": title, "table": table, "first": table not in offered,
              "figures": shown}
@@ -138,18 +143,46 @@ def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, 
     return {"title": title, "unit": unit, "rows": [row for row in rows if any(row[1])]}
 
 
-def _distances(result: Result) -> list[tuple[str, ...]]:
-    rows = []
+_AGAINST = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor")
+AGREEMENT = (
+    "overlap_vs_truth", "overlap_vs_baremetal", "top10_vs_truth", "top10_vs_baremetal",
+    "top10_baremetal_pair", "hottest_vs_truth", "hottest_vs_baremetal", "hottest_baremetal_pair",
+)  # fmt: skip
+"""Columns of the table of agreement; a pair of baremetal runs is the noise floor of its rank."""
+
+
+def _profiles_of(result: Result) -> Iterator[tuple[str, str, Result]]:
     for name in result["arm_order"]:
         for view, found in result["arms"][name]["profile"].items():
-            means = (
-                found[k]["mean"]
-                for k in ("tvd_vs_truth", "tvd_truth_floor", "tvd_vs_baremetal", "tvd_noise_floor")
-            )
-            shown = ("–" if m is None else number(m) for m in means)
-            excess = with_interval(found["tvd_excess"])
-            rows.append((printable(name, 40), view, *shown, excess))
-    return rows
+            yield printable(name, 40), view, found
+
+
+def _mean(found: Result) -> str:
+    return "–" if found["mean"] is None else number(found["mean"])
+
+
+def _distances(result: Result) -> list[dict[str, Any]]:
+    """A table for each distance: from the truth and from baremetal, each beside its floor."""
+    return [
+        {
+            "title": words,
+            "unit": unit,
+            "rows": [
+                (arm, view, *(_mean(found[f"{name}_{k}"]) for k in _AGAINST),
+                 with_interval(found[f"{name}_excess"]))
+                for arm, view, found in _profiles_of(result)
+            ],
+        }
+        for name, words, unit in distances()
+    ]  # fmt: skip
+
+
+def _agreement(result: Result) -> list[tuple[str, ...]]:
+    """Overlap and rank agreement, 1 where profiles agree."""
+    return [
+        (arm, view, *(_mean(found[name]) for name in AGREEMENT))
+        for arm, view, found in _profiles_of(result)
+    ]
 
 
 def _parameters(table: Table) -> list[dict[str, Any]]:

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from reports.csvdata import Cell, columns
+from reports.csvdata import Cell
 
 if TYPE_CHECKING:
     from sim.scenario.model import Scenario, Settings
 
-SHAPE = columns(
-    group=str, name=str, value=str, overrides=str, range=str, unverified=bool, confidence=str,
-    meaning=str, source=str,
-)  # fmt: skip
 TIMES, SETTINGS, OVERLAY = "times", "settings", "kernel overlay"
 UNVERIFIED = "UNVERIFIED"
 
 
 def rows(scenario: Scenario) -> list[tuple[Cell, ...]]:
-    """Columns SHAPE: times, sourced settings, kernel overlay, core presets in use."""
+    """Rows of data/parameters.csv: times, sourced settings, kernel overlay, core presets in use."""
     return [*_times(scenario), *_facts(scenario), *_overlay(scenario), *_cores(scenario)]
 
 

@@ -149,13 +149,13 @@ def perturbation(tables: Tables) -> str:
         f"{printable(most['arm'], 40)} adds most, {percent(share(most, 'added_ms'))} of "
         "baremetal's time"
     )
-    banded = [r for r in rows if r["high_ms"] is not None and r["high_ms"] > r["low_ms"]]
+    banded = [r for r in rows if r["highest_ms"] is not None and r["highest_ms"] > r["lowest_ms"]]
     if not banded:
         return text + "."
-    wide = max(banded, key=lambda r: share(r, "high_ms") - share(r, "low_ms"))
+    wide = max(banded, key=lambda r: share(r, "highest_ms") - share(r, "lowest_ms"))
     return (
         f"{text}; over the UNVERIFIED times {printable(wide['arm'], 40)} lies anywhere from "
-        f"{percent(share(wide, 'low_ms'))} to {percent(share(wide, 'high_ms'))}."
+        f"{percent(share(wide, 'lowest_ms'))} to {percent(share(wide, 'highest_ms'))}."
     )
 
 

@@ -18,7 +18,7 @@ from analysis.metrics import METRICS
 from reports.captures import write_atomically
 from reports.cli import main as speskew
 from reports.exitcodes import MEANING
-from sim.columns import COLUMNS, ENTRIES, TABLES, Column
+from sim.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES, Column
 from sim.ledger import LOSS_LABELS
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.parameters import FACTS, PARAMETERS, Parameter
@@ -223,8 +223,19 @@ def columns() -> Lines:
         ("file", "columns"),
         ((code(name), ", ".join(map(code, found))) for name, found in TABLES.items()),
     )
+    yield from paragraph(
+        "The figures of the report are drawn from these CSV files. An empty cell is no value, an "
+        "empty `limit_bytes` no limit; rows of the theory without an `arm` are its curves."
+    )
+    yield from table(
+        ("file", "columns"),
+        ((code(name), ", ".join(map(code, found))) for name, found in DATA_TABLES.items()),
+    )
     yield from paragraph("## Columns")
     yield from _columns(COLUMNS.values())
+    yield from paragraph("## Axes")
+    yield from paragraph("What figures draw besides: functions of columns, or named by `quantity`.")
+    yield from _columns(AXES)
 
 
 def _columns(found: Iterable[Column]) -> Lines:

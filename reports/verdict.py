@@ -109,8 +109,8 @@ def _cost(arm: Arm, whole: Mapping[str, Any] | None) -> str:
     else:
         text = f"It adds {with_interval(arm['time_added'], 100, '%')} of time"
         base = whole["wall_ms"] - whole["added_ms"]
-        if whole["high_ms"] is not None and whole["high_ms"] > whole["low_ms"]:
-            low, high = (percent(whole[k] / base) for k in ("low_ms", "high_ms"))
+        if whole["highest_ms"] is not None and whole["highest_ms"] > whole["lowest_ms"]:
+            low, high = (percent(whole[k] / base) for k in ("lowest_ms", "highest_ms"))
             text += f" ({low} to {high} over UNVERIFIED times)"
     return f"{text}, {_memory(arm)}."
 

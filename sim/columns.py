@@ -16,7 +16,8 @@ class Column:
     """One column, ledger entry or metric.
 
     `dtype` is an Arrow type's name, or `metric` (mean, interval, n, unit). `unit` is empty where a
-    value has none. `values` are all that may occur; empty: any.
+    value has none. `values` are all that may occur; empty: any. `axis` says what stands at an axis
+    if that is not the name in words.
     """
 
     name: str
@@ -24,12 +25,18 @@ class Column:
     unit: str
     meaning: str
     values: tuple[str, ...] = ()
+    axis: str = ""
 
     @property
     def label(self) -> str:
         """For an axis: the name in words, with the unit."""
-        words = self.name.rsplit(".", 1)[-1].replace("_", " ")
-        return f"{words} ({self.unit})" if self.unit else words
+        return self.label_with("")
+
+    def label_with(self, note: str) -> str:
+        """The label with a note on how it is drawn, such as `log`."""
+        words = self.axis or self.name.rsplit(".", 1)[-1].replace("_", " ")
+        inside = ", ".join(part for part in (self.unit, note) if part)
+        return f"{words} ({inside})" if inside else words
 
 
 RECORD_COLUMNS = (
@@ -113,13 +120,115 @@ TABLE_COLUMNS = (
     Column("restart", "string", "", "what the counter does at a restart", ("hold", "resync")),
     Column("unit", "string", "", "unit of a row's numbers"),
     Column("row", "string", "", "row of the theory page"),
-    Column("x", "double", "", "abscissa of a theory curve; its unit is in `quantity`"),
+    Column("abscissa", "string", "", "name of the quantity that a theory curve goes over"),
+    Column("x", "double", "", "value of the abscissa, in its unit"),
     Column("theory", "double", "", "value of the closed form"),
     Column("simulated", "double", "", "mean over replications of the simulated value"),
-    Column("z", "double", "", "simulated minus theory, in standard errors"),
+    Column(
+        "z", "double", "",
+        "simulated minus theory in standard errors, beyond what the end of a run may add",
+    ),
     Column("condition", "string", "", "empty, or why the closed form does not apply"),
 )  # fmt: skip
 """Columns of the tables that are not columns of records."""
+
+DATA_COLUMNS = (
+    Column("share_percent", "double", "%", "amount over that of the whole ledger"),
+    Column("symbol", "string", "", "name of a symbol"),
+    Column(
+        "truth_percent", "double", "%", "share of the executed ops", axis="share of executed ops"
+    ),
+    Column(
+        "lost_percent", "double", "%", "ops lost of the symbol's own", axis="symbol's ops lost"
+    ),
+    Column("moved_by_loss_pp", "double", "pp", "change of the share if only the loss acted"),
+    Column(
+        "error_pp", "double", "pp", "share in the profile minus truth, mean of replications",
+        axis="share in the profile minus truth",
+    ),
+    Column("error_low_pp", "double", "pp", "lower end of its 95 % interval"),
+    Column("error_high_pp", "double", "pp", "upper end of its 95 % interval"),
+    Column("replications", "int64", "", "replications that have a value"),
+    Column("view", "string", "", "what samples are grouped by: see profile.<view>"),
+    Column("metric", "string", "", "which number: see profile.<view>.<metric>"),
+    Column("exact", "bool", "", "replications do not differ"),
+    Column(
+        "at_least_ops", "int64", "ops", "lower edge of a bin of blackouts, 6.3 % wide",
+        axis="ops executed unsampled in a blackout",
+    ),
+    Column(
+        "cumulative_fraction", "double", "", "blackouts of at most this length, of all",
+        axis="fraction of blackouts",
+    ),
+    Column("lane", "string", "", "lane of the timeline"),
+    Column("state", "string", "", "state of a lane"),
+    Column("begin_us", "double", "µs", "wall time at which a state begins", axis="wall time"),
+    Column("end_us", "double", "µs", "wall time at which a state ends"),
+    Column("bytes", "int64", "bytes", "memory of the VM, or excess of an exit"),
+    Column(
+        "added_ms", "double", "ms", "wall time above baremetal's, per vCPU and replication",
+        axis="time added per vCPU and replication",
+    ),
+    Column("lowest_ms", "double", "ms", "least that it may be over the UNVERIFIED times"),
+    Column("highest_ms", "double", "ms", "most that it may be over the UNVERIFIED times"),
+    Column("wall_ms", "double", "ms", "wall time per vCPU and replication"),
+    Column(
+        "t_us", "double", "µs", "wall time of the first replication",
+        axis="wall time of the first replication",
+    ),
+    Column("name", "string", "", "name of a parameter"),
+    Column("value", "string", "", "value in this run"),
+    Column("overrides", "string", "", "arms that have another value"),
+    Column("range", "string", "", "plausible range"),
+    Column("unverified", "bool", "", "there is no published source"),
+    Column("confidence", "string", "", "confidence in the source: H, M or L"),
+    Column("meaning", "string", "", "what a parameter is"),
+    Column("origin", "string", "", "where a value comes from"),
+    Column("design", "string", "", "design of the arm"),
+    Column("command", "string", "", "the `perf record` that an arm stands for"),
+)  # fmt: skip
+"""Columns of data/*.csv that no other table has."""
+
+AXES = (
+    Column("loss_percent", "double", "%", "population ops that no sample can stand for",
+           axis="population ops lost"),
+    Column("share_of_loss_percent", "double", "%", "ops lost to one cause, of all that are lost",
+           axis="share of lost ops"),
+    Column("stopped_ms", "double", "ms", "time in which the program stood still, by cause",
+           axis="time standing still per vCPU and replication"),
+    Column("added_percent", "double", "%", "wall time above baremetal's",
+           axis="time added, of baremetal's"),
+    Column("window_ms", "double", "ms", "wall time since the beginning of a run",
+           axis="wall time"),
+    Column("close_up_us", "double", "µs", "wall time since the beginning of a close-up",
+           axis="time"),
+    Column("tvd_by_symbol", "double", "fraction", "total variation distance of symbol profiles",
+           axis="TVD by symbol"),
+    Column("tvd_by_pc", "double", "fraction", "total variation distance of instruction profiles",
+           axis="TVD by instruction"),
+    Column("interval_ops", "double", "ops", "programmed interval, PMSIRR.INTERVAL × 256",
+           axis="programmed interval"),
+    Column("gap_beyond_ops", "double", "ops",
+           "profiled ops per selection, less the programmed interval",
+           axis="mean gap beyond the interval"),
+    Column("count_dispersion", "double", "",
+           "variance over mean of the number of selections in equal stretches of profiled ops",
+           axis="variance of counts over their mean"),
+    Column("renewals", "double", "", "mean number of selections while a sample is in flight",
+           axis="selections per time in flight"),
+    Column("collided_fraction", "double", "", "collided over selected",
+           axis="fraction of selections that collide"),
+    Column("lost_per_profiled", "double", "", "ops lost for each profiled op, from complete cycles",
+           axis="ops lost per profiled op, expected"),
+    Column("lost_fraction", "double", "", "ops lost over population ops",
+           axis="fraction of ops lost"),
+    Column("bias_pp", "double", "pp", "change of the share that the loss biases most, expected",
+           axis="change of a share by the loss, expected"),
+    Column("biased_share_error_pp", "double", "pp",
+           "share in the profile minus truth of the symbol that the loss biases most",
+           axis="share in the profile minus truth"),
+)  # fmt: skip
+"""What figures draw that is no column: a function of one, or named by `quantity`."""
 
 OPS_ENTRIES = (
     Column("executed", "int64", "ops", "ops executed; the sum of all labels"),
@@ -189,7 +298,7 @@ ENTRIES = {
 }
 """Ledger entries by ledger, in the ledgers' own order."""
 
-COLUMNS = {c.name: c for c in (*RECORD_COLUMNS, *AUX_COLUMNS, *TABLE_COLUMNS)}
+COLUMNS = {c.name: c for c in (*RECORD_COLUMNS, *AUX_COLUMNS, *TABLE_COLUMNS, *DATA_COLUMNS)}
 """Every column of every table by name."""
 
 LEDGER_TABLE = ("arm", "replication", "vcpu", "ledger", "entry", "amount")
@@ -200,7 +309,10 @@ LOSS_TABLE = ("arm", "by", "group", "truth_share", "truth_ops", "lost_ops", "los
 ERROR_TABLE = (
     "arm", "by", "group", "truth_share", "against", "error", "low", "high", "n", "differs",
 )  # fmt: skip
-THEORY_TABLE = ("arm", "row", "quantity", "theory", "simulated", "z", "n", "condition")
+THEORY_TABLE = (
+    "arm", "row", "abscissa", "quantity", "x", "theory", "simulated", "low", "high", "z", "n",
+    "condition",
+)  # fmt: skip
 TABLES = {
     "profile.parquet": PROFILE_TABLE,
     "ledger.parquet": LEDGER_TABLE,
@@ -218,3 +330,25 @@ TABLES = {
     ),
 }  # fmt: skip
 """Files of a run directory and their columns, in order; the last two only if records are kept."""
+DATA_TABLES = {
+    "data/ledgers.csv": ("arm", "ledger", "entry", "unit", "amount", "share_percent"),
+    "data/symbols.csv": (
+        "arm", "symbol", "truth_percent", "lost_percent", "moved_by_loss_pp", "error_pp",
+        "error_low_pp", "error_high_pp", "replications",
+    ),
+    "data/distances.csv": ("arm", "view", "metric", "mean", "low", "high", "exact"),
+    "data/blackouts.csv": ("arm", "cause", "at_least_ops", "count", "cumulative_fraction"),
+    "data/timeline.csv": (
+        "arm", "replication", "vcpu", "lane", "state", "begin_us", "end_us", "bytes"
+    ),
+    "data/perturbation.csv": ("arm", "cause", "added_ms", "lowest_ms", "highest_ms", "wall_ms"),
+    "data/locked.csv": ("arm", "t_us", "locked_bytes", "limit_bytes"),
+    "data/theory.csv": THEORY_TABLE,
+    "data/parameters.csv": (
+        "group", "name", "value", "overrides", "range", "unverified", "confidence", "meaning",
+        "origin",
+    ),
+    "data/commands.csv": ("arm", "design", "command"),
+}  # fmt: skip
+"""What the report is drawn from, as CSV: an empty cell is no value, an empty `limit_bytes` no
+limit, an empty `arm` of the theory a curve."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports import readings
+from reports import readings, theory_readings
 from reports.csvdata import Table
 from reports.figures import (
     blackouts,
@@ -22,6 +22,7 @@ from reports.figures import (
     losses,
     perturbation,
     symbols,
+    theory,
     timelines,
 )
 from reports.figures.style import styled, to_png, to_svg
@@ -47,6 +48,8 @@ class Drawing:
     table: str
     make: Make
     reading: str
+    notes: tuple[str, ...] = ()
+    """What the figure leaves out, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Drawn:
     table: str
     svg: str
     reading: str
+    notes: tuple[str, ...] = ()
 
 
 def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
@@ -98,6 +102,11 @@ def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
         "locked", "Locked memory against the limit", "locked",
         lambda: locked.figure(result, tables), readings.locked(result),
     )  # fmt: skip
+    yield Drawing(
+        "theory", "Does the model agree with theory?", "theory",
+        lambda: theory.figure(result, tables), theory_readings.theory(tables),
+        theory_readings.conditions(tables),
+    )  # fmt: skip
 
 
 def draw(result: Result, tables: Tables) -> list[Drawn]:
@@ -107,5 +116,5 @@ def draw(result: Result, tables: Tables) -> list[Drawn]:
         with styled(d.key):
             figure = d.make()
             svg = "" if figure is None else to_svg(figure, d.key, d.title)
-        drawn.append(Drawn(d.key, d.title, d.table, svg, d.reading))
+        drawn.append(Drawn(d.key, d.title, d.table, svg, d.reading, d.notes))
     return drawn

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import LINES, blank, legend_above, log_axis, named
+from reports.figures.style import LINES, axis_label, blank, legend_above, log_axis, named
 
 MAX_CURVES = 7
 
@@ -38,7 +38,7 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     log_axis(ax)
     ax.grid()
     ax.set_ylim(0, 1.02)
-    ax.set_xlabel("ops executed unsampled in a blackout (log; 0 drawn at 1; 6 % resolution)")
-    ax.set_ylabel("fraction of blackouts")
+    ax.set_xlabel(axis_label("at_least_ops", "log, 0 drawn at 1"))
+    ax.set_ylabel(axis_label("cumulative_fraction"))
     legend_above(ax)
     return made

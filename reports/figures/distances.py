@@ -9,9 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import BLUE, VERMILION, blank, legend_above, log_axis, rows, x_grid
+from reports.figures.style import (
+    BLUE,
+    VERMILION,
+    axis_label,
+    blank,
+    legend_above,
+    log_axis,
+    rows,
+    x_grid,
+)
 
-VIEWS = (("symbol", "by symbol"), ("pc", "by instruction"))
+VIEWS = (("symbol", "tvd_by_symbol"), ("pc", "tvd_by_pc"))
 PAIRS = (
     ("tvd_vs_baremetal", "tvd_noise_floor", "from baremetal", BLUE, "o", -0.17),
     ("tvd_vs_truth", "tvd_truth_floor", "from the truth", VERMILION, "D", 0.17),
@@ -45,7 +54,7 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
         log_axis(ax)
         rows(ax, names, labelled=ax is axes[0])
         x_grid(ax)
-        ax.set_xlabel(f"TVD {title} (log)")
+        ax.set_xlabel(axis_label(title, "log"))
     legend_above(axes[0], columns=2)
     return made
 

@@ -13,6 +13,7 @@ from reports.csvdata import Table
 from reports.figures.style import (
     COLOURS,
     LINES,
+    axis_label,
     blank,
     legend_above,
     log_axis,
@@ -35,12 +36,12 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
     _totals(left, names, result)
     _stacked(right, names, _cause_shares(result, tables["ledgers"]), "causes of the loss")
     rows(right, names, labelled=False)
-    right.set_xlabel("share of lost ops, %")
+    right.set_xlabel(axis_label("share_of_loss_percent"))
     right.set_xlim(0, 100)
     ax = bottom.subplots()
     _stacked(ax, names, _stopped(result), "time in which the program stood still")
     rows(ax, names)
-    ax.set_xlabel("ms per vCPU and replication")
+    ax.set_xlabel(axis_label("stopped_ms"))
     return made
 
 
@@ -65,7 +66,7 @@ def _totals(ax: Axes, names: Sequence[str], result: Result) -> None:
     rows(ax, names)
     ax.grid(axis="x")
     ax.set_title("ops lost")
-    ax.set_xlabel("% of population ops (log)")
+    ax.set_xlabel(axis_label("loss_percent", "log"))
 
 
 def _cause_shares(result: Result, table: Table) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import INK, LINES, blank, log_axis, named
+from reports.figures.style import INK, LINES, axis_label, blank, log_axis, named
 from reports.text import size
 
 MAX_ROWS = 12
@@ -30,7 +30,7 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     log_axis(axes[-1])
     for ax in axes:
         ax.minorticks_off()
-    axes[-1].set_xlabel("wall time of the first replication, µs (log; 0 drawn at 0.1)")
+    axes[-1].set_xlabel(axis_label("t_us", "log, 0 drawn at 0.1"))
     return made
 
 

@@ -15,7 +15,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import BLUE, INK, VERMILION, blank, legend_above, named, rows, x_grid
+from reports.figures.style import (
+    BLUE,
+    INK,
+    VERMILION,
+    axis_label,
+    blank,
+    legend_above,
+    named,
+    rows,
+    x_grid,
+)
 from reports.figures.symbols import half_widths
 
 MAX_ARMS = 3
@@ -39,8 +49,8 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
         _errors(right, of)
         x_grid(left)
         x_grid(right)
-    grid[-1][0].set_xlabel("ops lost, % of the symbol's")
-    grid[-1][1].set_xlabel("share in the profile minus truth, pp")
+    grid[-1][0].set_xlabel(axis_label("lost_percent"))
+    grid[-1][1].set_xlabel(axis_label("error_pp"))
     legend_above(grid[0][1], columns=1)
     return made
 

@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import COLOURS, INK, blank, legend_above, log_axis, rows, x_grid
+from reports.figures.style import (
+    COLOURS,
+    INK,
+    axis_label,
+    blank,
+    legend_above,
+    log_axis,
+    rows,
+    x_grid,
+)
 from reports.text import percent
 
 SMALLEST = 1e-4
@@ -49,7 +58,7 @@ def _causes(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
         left = {n: x + w for (n, x), w in zip(left.items(), widths, strict=True)}
     rows(ax, list(found))
     x_grid(ax)
-    ax.set_xlabel("added, ms per vCPU and replication")
+    ax.set_xlabel(axis_label("added_ms"))
     legend_above(ax, columns=4)
 
 
@@ -60,8 +69,8 @@ def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
         whole = of[-1]
         base = whole["wall_ms"] - whole["added_ms"]
         here = 100 * whole["added_ms"] / base
-        ends = (here if whole[k] is None else 100 * whole[k] / base for k in ("low_ms", "high_ms"))
-        low, high = ends
+        ends = (whole["lowest_ms"], whole["highest_ms"])
+        low, high = (here if x is None else 100 * x / base for x in ends)
         low, high, at = (max(x, SMALLEST) for x in (low, high, here))
         if high > low * 1.001:
             ax.plot([low, high], [row, row], color=INK, linewidth=4, alpha=0.35,
@@ -76,5 +85,5 @@ def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
     log_axis(ax)
     rows(ax, list(found), labelled=False)
     x_grid(ax)
-    ax.set_xlabel("added, % of baremetal's (log)")
+    ax.set_xlabel(axis_label("added_percent", "log"))
     ax.set_title("all causes; bar: UNVERIFIED times")

@@ -15,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from analysis.metrics import METRICS
 from reports.text import number, printable
+from sim.columns import AXES, COLUMNS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
 """Okabe and Ito (2008) with grey for black, the text's; yellow is last, for areas only."""
@@ -102,6 +104,13 @@ def blank(height: float) -> Figure:
     return Figure(figsize=(WIDTH_IN, height), layout="constrained")
 
 
+def axis_label(name: str, note: str = "") -> str:
+    """What stands at an axis, as the column dictionary has it; `note`: how it is drawn."""
+    found = next((c for c in (*COLUMNS.values(), *AXES) if c.name == name), None)
+    column = found or METRICS[name]
+    return column.label_with(note)
+
+
 def named(text: str) -> str:
     """A name that fits a figure."""
     return printable(text, NAME_CHARS)
@@ -121,6 +130,13 @@ def log_axis(ax: Axes) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(_shown))
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, _position: ""))
+
+
+def log_y(ax: Axes) -> None:
+    """A logarithmic y axis with plain numbers at decades."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(_shown))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _position: ""))
 
 
 def rows(ax: Axes, names: Sequence[str], *, labelled: bool = True) -> None:

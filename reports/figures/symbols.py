@@ -15,6 +15,7 @@ from reports.figures.style import (
     INK,
     LINES,
     MARKERS,
+    axis_label,
     blank,
     legend_above,
     named,
@@ -43,13 +44,13 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     left, right = made.subplots(1, 2, width_ratios=(1, 1.5))
     left.barh(range(len(names)), [r["truth_percent"] for r in first], 0.6, color=GREY)
     rows(left, names)
-    left.set_xlabel("share of executed ops, %")
+    left.set_xlabel(axis_label("truth_percent"))
     left.set_title("truth")
     for k, (arm, of) in enumerate(chosen.items()):
         _deviations(right, arm, of, k, len(chosen))
     right.axvline(0, color=INK, linewidth=0.8)
     rows(right, names, labelled=False)
-    right.set_xlabel("share in the profile minus truth, pp")
+    right.set_xlabel(axis_label("error_pp"))
     legend_above(right)
     x_grid(left)
     x_grid(right)

@@ -28,6 +28,7 @@ from reports.figures.style import (
     SKY,
     VERMILION,
     YELLOW,
+    axis_label,
     blank,
     named,
 )
@@ -109,7 +110,7 @@ def _window(part: Any, lanes: list[str], of: tuple[Row, list[Row], list[Row], li
     _letters(axes[0], close, window)
     if memory:
         _memory(axes[1], memory)
-    axes[-1].set_xlabel("wall time, ms")
+    axes[-1].set_xlabel(axis_label("window_ms"))
 
 
 def _close_up(ax: Axes, lanes: list[str], spans: Sequence[Row], close: Row, letter: str) -> None:
@@ -120,7 +121,7 @@ def _close_up(ax: Axes, lanes: list[str], spans: Sequence[Row], close: Row, lett
     ]
     _lanes(ax, lanes, moved, 0, end - begin, 1.0)
     ax.set_title(f"{letter}: {close['state']}")
-    ax.set_xlabel("µs")
+    ax.set_xlabel(axis_label("close_up_us"))
 
 
 def _lanes(

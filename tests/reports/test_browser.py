@@ -63,7 +63,7 @@ def test_page_is_silent_and_whole(
     found = browser.evaluate(TEXTS)
     assert [f["figure"].removeprefix("figure-") for f in found] == [
         "ledgers", "losses", "symbols", "distances", "blackouts", "timeline-1", "timeline-2",
-        "timeline-3", "timeline-4", "perturbation", "locked",
+        "timeline-3", "timeline-4", "perturbation", "locked", "theory",
     ]  # fmt: skip
     for figure in found:
         box = figure["box"]

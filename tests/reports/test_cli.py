@@ -295,7 +295,7 @@ def test_time_added_lies_in_its_band() -> None:
     whole = [r for r in loads("perturbation", SHAPES["perturbation"], text).records()
              if r["cause"] == "all"]  # fmt: skip
     assert [r["arm"] for r in whole] == ["v6", "cold"]
-    assert all(r["low_ms"] < r["added_ms"] < r["high_ms"] for r in whole)
+    assert all(r["lowest_ms"] < r["added_ms"] < r["highest_ms"] for r in whole)
 
 
 def test_timelines_show_what_matters() -> None:

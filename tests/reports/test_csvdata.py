@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.csvdata import FORMULA_STARTS, Table, TableError, columns, dumps, guarded, loads
+from reports.csvdata import FORMULA_STARTS, Column, Table, TableError, dumps, guarded, loads
 
-SHAPE = columns(arm=str, count=int, share=float, unverified=bool)
+SHAPE = (
+    Column("arm", str), Column("count", int), Column("share", float), Column("unverified", bool),
+)  # fmt: skip
 TEXT = st.text(st.characters(exclude_categories=[]))
 ROW = st.tuples(
     TEXT,

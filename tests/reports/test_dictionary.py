@@ -15,7 +15,7 @@ from analysis import curves, errors, frames, losses, metrics, paired, perturbati
 from analysis.metrics import METRICS
 from reports import result, tables
 from sim import batch
-from sim.columns import COLUMNS, TABLES
+from sim.columns import AXES, COLUMNS, TABLES
 from sim.scenario import loader
 from tests.analysis.fakes import Plan, arm
 from tests.reports.samples import PLANS, described
@@ -124,15 +124,16 @@ def test_every_frame_has_known_columns(df: Callable[..., pd.DataFrame]) -> None:
 
 
 def test_curves_have_known_columns() -> None:
-    """The theory curves' columns too."""
-    parts = [
-        curves.df_theory_collisions([256, 1024], [600.0], jitter=True),
-        curves.df_theory_full([8192], 1152.5, 1500), curves.df_theory_cold([4096], 1025, 2250),
-        curves.df_theory_dispersion([1024, 4096]),
-    ]  # fmt: skip
-    for frame in parts:
-        assert list(frame.columns) == list(curves.CURVE_COLUMNS)
-        assert set(frame.columns) <= set(COLUMNS)
-        assert frame["theory"].between(0, 1).all()
-    assert parts[0]["theory"].is_monotonic_decreasing
-    assert parts[2]["theory"][0] == pytest.approx(0.03267, abs=1e-5)
+    """The theory curves' columns too, one curve under each form that has points."""
+    points = curves.df_theory([arm(Plan()), arm(Plan(name="v6", design="v6", lost=9, seed=3))])
+    frame = curves.df_theory_curves(points)
+    assert list(frame.columns) == list(curves.CURVE_COLUMNS)
+    assert set(frame.columns) <= set(COLUMNS)
+    known = {c.name for c in AXES}
+    assert set(points["abscissa"]) | set(points["quantity"]) <= known
+    having = points[points["condition"] == ""]
+    assert len(having)
+    for row, quantity in set(zip(frame["row"], frame["quantity"], strict=True)):
+        mine = frame[(frame["row"] == row) & (frame["quantity"] == quantity)]["x"]
+        x = having[(having["row"] == row) & (having["quantity"] == quantity)]["x"]
+        assert mine.min() < x.min() <= x.max() < mine.max()

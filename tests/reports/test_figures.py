@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from analysis.metrics import METRICS
 from reports import datasets, figures
 from reports.figures import style, symbols
+from sim.columns import AXES, COLUMNS
 from sim.results import LockedPoint
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, described, tables
@@ -28,6 +30,7 @@ def drawn() -> dict[str, figures.Drawn]:
 KEYS = [
     "ledgers", "losses", "symbols", "distances", "blackouts", "timeline-1", "timeline-2",
     "timeline-3", "timeline-4", "perturbation", "locked",
+    "theory",
 ]  # fmt: skip
 
 
@@ -116,6 +119,34 @@ def test_long_locked_histories_are_thinned_to_their_peaks() -> None:
     assert len(thin) <= datasets.MAX_STEPS
     assert max(p.locked_bytes for p in thin) == max(p.locked_bytes for p in points)
     assert [p.t for p in thin] == sorted(p.t for p in thin)
+
+
+def labels() -> list[str]:
+    """Every axis label of every figure of the made-up run."""
+    found = []
+    for drawing in figures.drawings(described(), tables()):
+        with style.styled(drawing.key):
+            figure = drawing.make()
+        assert figure is not None
+        found += [t for ax in figure.axes for t in (ax.get_xlabel(), ax.get_ylabel()) if t]
+    return found
+
+
+def test_axis_labels_are_the_dictionary_s() -> None:
+    """Words and unit of every axis are those of a dictionary entry, but for a note on the scale."""
+    known = [*COLUMNS.values(), *AXES, *METRICS.values()]
+    notes = ("", "log", "log, 0 drawn at 1", "log, 0 drawn at 0.1")
+    allowed = {c.label_with(note) for c in known for note in notes}
+    found = labels()
+    assert len(found) > 20
+    assert set(found) <= allowed
+    assert "fraction of ops" not in allowed  # control
+
+
+def test_a_label_that_the_dictionary_lacks_is_refused() -> None:
+    """Control: a name without an entry is an error, not a label."""
+    with pytest.raises(KeyError):
+        style.axis_label("loss_in_words")
 
 
 def texts(figure: Figure) -> list[tuple[str, Bbox]]:

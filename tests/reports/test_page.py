@@ -155,3 +155,17 @@ def test_kernel_overlay_is_badged() -> None:
     for name in ("tick_ops", "svc_ops", "masked_prefix", "cpi_millis"):
         assert re.search(rf"<code>{name}</code> <span class=\"badge\">UNVERIFIED", text), name
     assert not re.search(r"<code>tick_every</code> <span class=\"badge\">", text)
+
+
+def test_every_distance_and_agreement_is_shown(html: str) -> None:
+    """All three distances with floors, overlap and ranks, a row an arm and view."""
+    result = described()
+    for words in ("Total variation distance", "Jensen-Shannon divergence", "Hellinger distance"):
+        assert f"<summary>{words}" in html
+    found = page._agreement(result)
+    assert len(found) == sum(len(result["arms"][n]["profile"]) for n in result["arm_order"])
+    first = result["arms"]["baremetal"]["profile"]["symbol"]
+    assert found[0][2:] == tuple(page._mean(first[k]) for k in page.AGREEMENT)
+    assert set(page.AGREEMENT) < set(first)
+    for cell in found[0][2:]:
+        assert f'<td class="n">{cell}</td>' in html

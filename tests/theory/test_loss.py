@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import curves, losses, profiles, theory
+from analysis import curves, losses, profiles, theory, theory_points
 from analysis.stats import F64
 from sim import batch
 from sim.batch import ArmResult
@@ -71,16 +71,45 @@ def test_live_fraction_of_full_buffers(aux: int, tmp_path: Path) -> None:
 
 
 def test_curves_run_through_the_simulated_points(tmp_path: Path) -> None:
-    """df_theory: each row that applies lies within Z standard errors; the others say why not."""
+    """df_theory: each form that applies lies within Z standard errors of its own curve."""
     arm = ran(tmp_path, LOOP, aux=16)
-    frame = curves.df_theory([arm]).set_index("row")
-    assert set(frame.index) == {"5", "7", "12"}
-    assert (frame["condition"] == "").all()
-    assert (frame["z"].dropna().abs() < Z).all()
-    assert frame["n"].tolist() == [REPLICATIONS] * 3
-    assert math.isfinite(float(frame.loc["7", "z"]))  # type: ignore[arg-type]
-    curve = curves.df_theory_full([8 << 10], 1152.5, DELIVERY)
-    assert curve["theory"][0] == pytest.approx(frame.loc["5", "simulated"], rel=0.01)
+    frame = curves.df_theory([arm])
+    assert frame["row"].tolist() == ["7", "7", "4", "5", "5b", "12"]
+    assert frame["condition"].astype(bool).tolist() == [r in ("5b", "12") for r in frame["row"]]
+    points = frame[frame["condition"] == ""]
+    assert (points["z"].abs() < Z).all()
+    assert points["n"].tolist() == [REPLICATIONS] * 4
+    for form in theory_points.FORMS:
+        mine = points[(points["row"] == form.row) & (points["quantity"] == form.quantity)]
+        assert [form.curve(x) for x in mine["x"]] == pytest.approx(mine["theory"].tolist())
+
+
+@pytest.mark.parametrize(("wrong", "flagged"), [(1.0, False), (1.05, True)])
+def test_cold_pages_and_collisions_lie_on_their_curves(
+    wrong: float, flagged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 4 and 5b of an always-cold arm, 40 replications; controls: forms 5 % off."""
+    slow = LOOP.replace("{kind: constant, value: 16cycles}", "{kind: exponential, mean: 600cycles}")
+    text = TEXT.format(phases=slow, aux=64, jitter="on", repeat=1)
+    text = text.replace("design: baremetal", "design: unpinned") + "host: {unmap: per_window}\n"
+    (tmp_path / "cold.yaml").write_text(text)
+    for name in ("renewals", "cold_page_up_ops"):
+        right = getattr(theory, name)
+        monkeypatch.setattr(theory, name, lambda *a, _right=right, **k: wrong * _right(*a, **k))
+    frame = curves.df_theory(batch.run(loader.load(tmp_path / "cold.yaml")))
+    found = frame[frame["row"].isin(["4", "5b"])]
+    assert found["condition"].tolist() == ["", ""]
+    assert (found["simulated"] > 0.01).all()
+    assert (found["z"].abs() > Z).tolist() == [flagged] * 2
+
+
+def test_a_wrong_gap_lies_off_the_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: with the reload op forgotten, the mean gap is many standard errors off."""
+    arm = ran(tmp_path, LOOP, aux=16)
+    right = theory_points.mean_gap
+    monkeypatch.setattr(theory_points, "mean_gap", lambda a: right(a) - 1)
+    frame = curves.df_theory([arm])
+    assert abs(float(frame[frame["quantity"] == "gap_beyond_ops"]["z"].iloc[0])) > Z
 
 
 def loss_is_skew(arm: ArmResult) -> tuple[F64, float, float]:

@@ -1,0 +1,120 @@
+"""Closed forms as curves, and under which conditions hold the arms as points on them.
+
+A panel a quantity. Arms with the same abscissa are drawn side by side, so a point stands a little
+left or right of its place; the table has the place itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.csvdata import Table
+from reports.figures.style import (
+    INK,
+    LINES,
+    MARKERS,
+    axis_label,
+    blank,
+    log_axis,
+    log_y,
+    named,
+)
+
+Row = dict[str, Any]
+MAX_ARMS = 14
+COLUMNS = 2
+SIDE = 0.025
+"""Distance of neighbours, as a part of the axis."""
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """The quantities of which some arm has a point; the first arms if there are many."""
+    rows = list(tables["theory"].records())
+    points = [r for r in rows if r["arm"] and not r["condition"]]
+    if not points:
+        return None
+    names = [n for n in result["arm_order"] if any(r["arm"] == n for r in points)][:MAX_ARMS]
+    return panels(points, [r for r in rows if not r["arm"]], names)
+
+
+def panels(points: Sequence[Row], curves: Sequence[Row], names: Sequence[str]) -> Figure:
+    """Points of the arms `names` above their curves, a panel a quantity."""
+    quantities = list(dict.fromkeys(r["quantity"] for r in points))
+    rows = math.ceil(len(quantities) / COLUMNS)
+    legend = 0.2 * math.ceil(len(names) / 4) + 0.25
+    made = blank(2.6 * rows + legend)
+    halves: Any = made.subfigures(2, 1, height_ratios=[legend, 2.6 * rows])
+    top, bottom = halves
+    axes = np.ravel(bottom.subplots(rows, COLUMNS, squeeze=False))
+    for ax in axes[len(quantities) :]:
+        ax.set_axis_off()
+    for ax, quantity in zip(axes, quantities, strict=False):
+        mine = [r for r in points if r["quantity"] == quantity]
+        _panel(ax, mine, [r for r in curves if r["quantity"] == quantity], names)
+    _legend(top.subplots(), names)
+    return made
+
+
+def _panel(ax: Axes, points: list[Row], curves: list[Row], names: Sequence[str]) -> None:
+    for _, curve in groupby(curves, lambda r: r["row"]):
+        of = list(curve)
+        ax.plot([r["x"] for r in of], [r["theory"] for r in of], color=INK, linewidth=1)
+    if all(r["x"] > 0 for r in points):
+        log_axis(ax)
+        if _decades(points) > 1 and points[0]["abscissa"] != "interval_ops":
+            log_y(ax)
+    for row, shift in _side_by_side(points, names):
+        k = list(names).index(row["arm"])
+        low = row["simulated"] if row["low"] is None else row["low"]
+        high = row["simulated"] if row["high"] is None else row["high"]
+        ax.errorbar(
+            [_shifted(ax, row["x"], shift)], [row["simulated"]],
+            yerr=[[max(0.0, row["simulated"] - low)], [max(0.0, high - row["simulated"])]],
+            fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=4.5, linewidth=1.3,
+            fillstyle="full" if k < 7 else "none",
+        )  # fmt: skip
+    ax.set_xlabel(axis_label(points[0]["abscissa"]))
+    ax.set_ylabel(axis_label(points[0]["quantity"]))
+    ax.grid()
+    ax.set_axisbelow(True)
+
+
+def _decades(points: list[Row]) -> float:
+    """Decades that the points and their intervals span; 0 if one reaches zero."""
+    lowest = min(r["simulated"] if r["low"] is None else r["low"] for r in points)
+    return math.log10(max(r["simulated"] for r in points) / lowest) if lowest > 0 else 0.0
+
+
+def _side_by_side(points: list[Row], names: Sequence[str]) -> list[tuple[Row, float]]:
+    """Rows of the arms that are drawn, each with its shift among those of about the same place."""
+    drawn = [r for r in points if r["arm"] in names]
+    out = []
+    for row in drawn:
+        near = [r for r in drawn if math.isclose(r["x"], row["x"], rel_tol=0.02, abs_tol=1e-12)]
+        out.append((row, SIDE * (near.index(row) - (len(near) - 1) / 2)))
+    return out
+
+
+def _shifted(ax: Axes, x: float, shift: float) -> float:
+    low, high = ax.get_xlim()
+    if ax.get_xscale() == "log":
+        return float(x * (high / low) ** shift)
+    return float(x + (high - low) * shift)
+
+
+def _legend(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_axis_off()
+    ax.plot([], [], color=INK, linewidth=1, label="closed form")
+    for k, name in enumerate(names):
+        ax.errorbar(
+            [], [], yerr=[], fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=4.5,
+            fillstyle="full" if k < 7 else "none", label=named(name),
+        )  # fmt: skip
+    ax.legend(loc="center left", ncols=4, handlelength=1.5, columnspacing=1, borderaxespad=0)

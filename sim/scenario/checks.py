@@ -45,9 +45,9 @@ Name = Annotated[str, Field(max_length=80, pattern=r"^[A-Za-z0-9._ -]*$")]
 class Equivalence(Strict):
     """The mean is within ± a margin of a target: two one-sided t-tests."""
 
-    test: Literal["equivalence"]
-    name: Name = ""
-    metric: Metric
+    test: Literal["equivalence"] = Field(description="is the mean within a margin of a target?")
+    name: Name = Field(default="", description="names the check in reports; unique")
+    metric: Metric = Field(description="path of a number of result.json, e.g. arms.v6.loss.total")
     within: Amount = Field(description="margin, e.g. 0.5%")
     around: Amount = Field(default="0", description="what the metric should be near")
 
@@ -55,11 +55,11 @@ class Equivalence(Strict):
 class Bound(Strict):
     """The mean is on the right side of a bound: a one-sided t-test."""
 
-    test: Literal["bound"]
-    name: Name = ""
-    metric: Metric
-    at_most: Amount | None = None
-    at_least: Amount | None = None
+    test: Literal["bound"] = Field(description="is the mean on the right side of a bound?")
+    name: Name = Field(default="", description="names the check in reports; unique")
+    metric: Metric = Field(description="path of a number of result.json")
+    at_most: Amount | None = Field(default=None, description="upper bound")
+    at_least: Amount | None = Field(default=None, description="lower bound")
 
     @model_validator(mode="after")
     def _one(self) -> Bound:
@@ -71,12 +71,14 @@ class Bound(Strict):
 class NoWorseThan(Strict):
     """The mean is no worse than the baseline's by more than a margin: Welch's one-sided t-test."""
 
-    test: Literal["no_worse_than"]
-    name: Name = ""
-    metric: Metric
+    test: Literal["no_worse_than"] = Field(description="is the mean no worse than the baseline's?")
+    name: Name = Field(default="", description="names the check in reports; unique")
+    metric: Metric = Field(description="path of a number of result.json")
     within: Amount | None = Field(default=None, description="margin in the metric's unit")
     relative: Amount | None = Field(default=None, description="margin as a part of the baseline")
-    worse: Literal["higher", "lower"] = "higher"
+    worse: Literal["higher", "lower"] = Field(
+        default="higher", description="which direction is worse"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> NoWorseThan:
@@ -88,25 +90,28 @@ class NoWorseThan(Strict):
 class Exact(Strict):
     """Counters, without statistics: as in the baseline, or as said here."""
 
-    test: Literal["exact"]
-    name: Name = ""
+    test: Literal["exact"] = Field(description="are counters exactly as they should be?")
+    name: Name = Field(default="", description="names the check in reports; unique")
     metric: Metric = Field(default="arms", description="one number, or everything below a name")
-    equals: Amount | None = None
-    at_most: Amount | None = None
-    at_least: Amount | None = None
+    equals: Amount | None = Field(default=None, description="the value")
+    at_most: Amount | None = Field(default=None, description="upper bound")
+    at_least: Amount | None = Field(default=None, description="lower bound")
 
 
 class Distribution(Strict):
     """Gaps or latencies of an arm are distributed like another arm's, noise set off."""
 
-    test: Literal["distribution"]
-    name: Name = ""
-    arm: str = Field(min_length=1, max_length=60)
+    test: Literal["distribution"] = Field(description="is a distribution that of another arm?")
+    name: Name = Field(default="", description="names the check in reports; unique")
+    arm: str = Field(min_length=1, max_length=60, description="the arm in question")
     against: str = Field(default="", max_length=60, description="default: the baremetal arm")
     of: Literal["gaps", "latencies"] = Field(
         description="gaps: ops between neighbouring records; latencies: cycles in flight"
     )
-    distance: Literal["ks", "wasserstein"] = "ks"
+    distance: Literal["ks", "wasserstein"] = Field(
+        default="ks",
+        description="ks: largest difference of the distribution functions; wasserstein: mean shift",
+    )
     within: Amount = Field(description="margin, e.g. 1% for ks, 5ops or 5cycles for wasserstein")
 
 
@@ -118,7 +123,7 @@ Check = Annotated[
 class Until(Strict):
     """Replicate further, batch by batch, until an interval is narrow enough."""
 
-    metric: Metric
+    metric: Metric = Field(description="path of a number of result.json")
     half_width: Amount = Field(description="of the 95 % interval; in % of the mean unless a share")
     batch: int = Field(default=10, ge=1, le=10_000, description="replications between two looks")
     max: int = Field(default=200, ge=2, le=100_000, description="replications at most")

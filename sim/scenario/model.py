@@ -197,16 +197,16 @@ SizeOrUnlimited = Annotated[
 class ConstantTime(Strict):
     """Always the same time."""
 
-    kind: Literal["constant"] = "constant"
-    value: Time
+    kind: Literal["constant"] = Field(default="constant", description="always the same")
+    value: Time = Field(description="the time")
 
 
 class UniformTime(Strict):
     """Uniform between two times."""
 
-    kind: Literal["uniform"]
-    low: Time
-    high: Time
+    kind: Literal["uniform"] = Field(description="between two times")
+    low: Time = Field(description="shortest time")
+    high: Time = Field(description="longest time")
 
     @model_validator(mode="after")
     def _ordered(self) -> UniformTime:
@@ -218,8 +218,8 @@ class UniformTime(Strict):
 class ExponentialTime(Strict):
     """Exponential with a mean."""
 
-    kind: Literal["exponential"]
-    mean: Time
+    kind: Literal["exponential"] = Field(description="exponential")
+    mean: Time = Field(description="mean time")
 
 
 def _constant(value: object) -> object:
@@ -236,21 +236,23 @@ TimeDistribution = Annotated[
 class ConstantLatency(Strict):
     """Every op of the class is in flight for the same time."""
 
-    kind: Literal["constant"]
-    value: Cycles
+    kind: Literal["constant"] = Field(description="always the same")
+    value: Cycles = Field(description="cycles in flight")
 
 
 class ExponentialLatency(Strict):
     """Time in flight is exponential."""
 
-    kind: Literal["exponential"]
-    mean: Cycles
+    kind: Literal["exponential"] = Field(description="exponential")
+    mean: Cycles = Field(description="mean cycles in flight")
 
 
 class CoreLatency(Strict):
     """Time in flight as the core preset has it for the op's class and memory level."""
 
-    kind: Literal["core"] = "core"
+    kind: Literal["core"] = Field(
+        default="core", description="by op class and memory level, as the core preset has it"
+    )
 
 
 Latency = Annotated[ConstantLatency | ExponentialLatency | CoreLatency, Field(discriminator="kind")]
@@ -262,12 +264,14 @@ Latency = Annotated[ConstantLatency | ExponentialLatency | CoreLatency, Field(di
 class OpMix(Strict):
     """Relative frequencies of op classes in a synthetic loop."""
 
-    other: int = Field(default=10, ge=0, le=1_000_000)
-    load: int = Field(default=5, ge=0, le=1_000_000)
-    store: int = Field(default=2, ge=0, le=1_000_000)
-    branch: int = Field(default=3, ge=0, le=1_000_000)
-    atomic: int = Field(default=0, ge=0, le=1_000_000)
-    fp_simd: int = Field(default=0, ge=0, le=1_000_000)
+    other: int = Field(default=10, ge=0, le=1_000_000, description="integer ops, parts")
+    load: int = Field(default=5, ge=0, le=1_000_000, description="loads, parts")
+    store: int = Field(default=2, ge=0, le=1_000_000, description="stores, parts")
+    branch: int = Field(default=3, ge=0, le=1_000_000, description="branches, parts")
+    atomic: int = Field(default=0, ge=0, le=1_000_000, description="atomic accesses, parts")
+    fp_simd: int = Field(
+        default=0, ge=0, le=1_000_000, description="floating-point and SIMD ops, parts"
+    )
 
     @model_validator(mode="after")
     def _some(self) -> OpMix:
@@ -279,10 +283,12 @@ class OpMix(Strict):
 class LevelMix(Strict):
     """Relative frequencies of memory levels among a loop's accesses."""
 
-    l1: int = Field(default=90, ge=0, le=1_000_000)
-    l2: int = Field(default=7, ge=0, le=1_000_000)
-    slc: int = Field(default=2, ge=0, le=1_000_000)
-    dram: int = Field(default=1, ge=0, le=1_000_000)
+    l1: int = Field(default=90, ge=0, le=1_000_000, description="hits in L1, parts")
+    l2: int = Field(default=7, ge=0, le=1_000_000, description="hits in L2, parts")
+    slc: int = Field(
+        default=2, ge=0, le=1_000_000, description="hits in the system-level cache, parts"
+    )
+    dram: int = Field(default=1, ge=0, le=1_000_000, description="accesses of memory, parts")
 
     @model_validator(mode="after")
     def _some(self) -> LevelMix:
@@ -294,15 +300,15 @@ class LevelMix(Strict):
 class Phase(Strict):
     """A synthetic loop: `length` static ops, run `iterations` times."""
 
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=80, description="name of the loop's symbol")
     length: int = Field(ge=1, le=1 << 20, description="ops of one iteration")
-    iterations: int = Field(ge=1, le=MAX_OPS)
+    iterations: int = Field(ge=1, le=MAX_OPS, description="how often the loop runs in a row")
     cpi_millis: int = Field(default=667, ge=16, le=1_000_000, description="cycles per 1000 ops")
-    mix: OpMix = OpMix()
-    levels: LevelMix = LevelMix()
-    latency: Latency = CoreLatency()
-    el: Literal[0, 1] = 0
-    irq_masked: bool = False
+    mix: OpMix = Field(default=OpMix(), description="op classes of the loop")
+    levels: LevelMix = Field(default=LevelMix(), description="memory levels of its accesses")
+    latency: Latency = Field(default=CoreLatency(), description="time in flight of its ops")
+    el: Literal[0, 1] = Field(default=0, description="exception level: 0 user, 1 kernel")
+    irq_masked: bool = Field(default=False, description="PSTATE.I is set in the loop; el: 1")
 
 
 class KernelOverlay(Strict):
@@ -333,19 +339,21 @@ class KernelOverlay(Strict):
 class Recorded(Strict):
     """A recorded instruction stream."""
 
-    kind: Literal["recorded"]
+    kind: Literal["recorded"] = Field(description="a stream recorded or imported by speskew")
     path: str = Field(
         min_length=1, description="a .spestream, relative to the scenario file or to the stock"
     )
     repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
-    kernel: KernelOverlay | None = None
+    kernel: KernelOverlay | None = Field(default=None, description="EL1 code to insert; null: none")
 
 
 class Synthetic(Strict):
     """Loops in turn."""
 
-    kind: Literal["synthetic"]
-    phases: tuple[Phase, ...] = Field(min_length=1, max_length=10_000, strict=False)
+    kind: Literal["synthetic"] = Field(description="loops in turn")
+    phases: tuple[Phase, ...] = Field(
+        min_length=1, max_length=10_000, strict=False, description="the loops, in order"
+    )
     repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
 
     @model_validator(mode="after")
@@ -362,7 +370,7 @@ class Synthetic(Strict):
 class Profiled(Strict):
     """Operations in the proportions of a real SPE capture (`speskew import spe`)."""
 
-    kind: Literal["profile"]
+    kind: Literal["profile"] = Field(description="operations in the proportions of a capture")
     path: str = Field(
         min_length=1, description="a profile, relative to the scenario file or to the stock"
     )
@@ -378,9 +386,9 @@ Workload = Annotated[Recorded | Synthetic | Profiled, Field(discriminator="kind"
 class SpeFilter(Strict):
     """PMSFCR and friends; a record is kept if it passes every filter that is set."""
 
-    load: bool = False
-    store: bool = False
-    branch: bool = False
+    load: bool = Field(default=False, description="PMSFCR.LD: keep loads")
+    store: bool = Field(default=False, description="PMSFCR.ST: keep stores")
+    branch: bool = Field(default=False, description="PMSFCR.B: keep branches")
     min_latency: int = Field(default=0, ge=0, le=4095, description="cycles, PMSLATFR.MINLAT")
     event_filter: int = Field(
         default=0, ge=0, lt=1 << 64, description="PMSEVFR: all these event bits must be set"
@@ -406,9 +414,15 @@ class Spe(Strict):
     in_flight: int = Field(
         default=1, ge=1, le=4, description="sampled ops the SPU can track at once"
     )
-    population: Literal["instructions", "micro_ops"] = "instructions"
-    exclude_kernel: bool = True
-    counter_bits: Literal[12, 16] = 12
+    population: Literal["instructions", "micro_ops"] = Field(
+        default="instructions", description="what the interval counter counts"
+    )
+    exclude_kernel: bool = Field(
+        default=True, description="attr.exclude_kernel: EL1 is not profiled"
+    )
+    counter_bits: Literal[12, 16] = Field(
+        default=12, description="PMSIDR.CountSize: latencies saturate at this width"
+    )
     min_interval: OpCount = Field(
         default=_text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
     )
@@ -434,7 +448,7 @@ class Spe(Strict):
         description="how many of 1000 stage 2 faults say PMBSR.DL = 1, a record half written; "
         "UNVERIFIED",
     )
-    filter: SpeFilter = SpeFilter()
+    filter: SpeFilter = Field(default=SpeFilter(), description="which records are kept")
 
 
 class Reader(Strict):
@@ -487,7 +501,10 @@ class Driver(Strict):
         "default-unprivileged (128 KiB)",
     )
     watermark: Size = Field(default=0, description="attr.aux_watermark; 0 means half of the AUX")
-    mode: Literal["task", "cpu"] = "task"
+    mode: Literal["task", "cpu"] = Field(
+        default="task",
+        description="task: the event follows the task, as with perf record; cpu: as with -C",
+    )
     capture: Literal["full", "snapshot", "discard"] = Field(
         default="full",
         description="full: every record goes to perf; snapshot: the ring is overwritten and read "
@@ -497,13 +514,16 @@ class Driver(Strict):
         default="6.1",
         description="Linux version of arm_spe_pmu; they differ when perf_aux_output_begin fails",
     )
-    reader: Reader = Reader()
+    reader: Reader = Field(default=Reader(), description="perf record's side of the ring")
 
 
 class Buffer(Strict):
     """State of the profiling buffer when the event starts."""
 
-    initial_s2: Literal["warm", "cold"] = "warm"
+    initial_s2: Literal["warm", "cold"] = Field(
+        default="warm",
+        description="are its pages mapped at stage 2 at first: warm, as perf leaves them, or cold",
+    )
     va: int = Field(
         default=0xFFFF_8000_8000_0000, ge=0, lt=1 << 64, description="guest VA of the AUX area"
     )
@@ -518,7 +538,7 @@ class Cpu(Strict):
     core: Literal["neoverse-n1", "neoverse-v1", "neoverse-v2", "kunpeng-920"] = Field(
         default="neoverse-n1", description="core preset: caches, costs, event bits; not the clock"
     )
-    clock: Frequency = Field(default=_text_default("3GHz"))
+    clock: Frequency = Field(default=_text_default("3GHz"), description="core clock, constant")
 
 
 EXIT_RATES = {
@@ -545,9 +565,19 @@ ExitRate = Annotated[
 class Vm(Strict):
     """The virtual machine; baremetal arms use `vcpus` as CPUs and ignore the rest."""
 
-    vcpus: int = Field(default=1, ge=1, le=512)
-    granule: Literal["4KiB", "16KiB", "64KiB"] = "4KiB"
-    memory: Size = Field(default=_text_default("16GiB"))
+    vcpus: int = Field(
+        default=1,
+        ge=1,
+        le=512,
+        description="vCPUs, or CPUs on baremetal, each with its own copy of the workload",
+    )
+    granule: Literal["4KiB", "16KiB", "64KiB"] = Field(
+        default="4KiB", description="page size of guest and host"
+    )
+    memory: Size = Field(
+        default=_text_default("16GiB"),
+        description="guest memory; what v3 to v5 and guest_memfd lock or populate",
+    )
     physical_cpus: int = Field(
         default=0,
         ge=0,
@@ -630,14 +660,14 @@ class Scan(Strict):
 class MemslotChange(Strict):
     """The VMM replaces the memslot that holds the buffer: a real unmap."""
 
-    kind: Literal["memslot_change"]
+    kind: Literal["memslot_change"] = Field(description="the memslot is replaced")
     every: Slice = Field(description="time between two changes")
 
 
 class LiveMigration(Strict):
     """The VM moves to another host while it is profiled."""
 
-    kind: Literal["live_migration"]
+    kind: Literal["live_migration"] = Field(description="the VM moves to another host")
     start: Time = Field(description="when the dirty log is started, wall time since the vCPUs run")
     rounds: int = Field(
         default=3, ge=1, le=1000, description="pre-copy rounds; each write-protects all pages again"
@@ -657,8 +687,12 @@ class Host(Strict):
     memlock: SizeOrUnlimited = Field(
         default=_text_default("8MiB"), description="RLIMIT_MEMLOCK of the VMM, soft"
     )
-    memlock_hard: SizeOrUnlimited = Field(default=_text_default("unlimited"))
-    cap_ipc_lock: bool = False
+    memlock_hard: SizeOrUnlimited = Field(
+        default=_text_default("unlimited"), description="RLIMIT_MEMLOCK of the VMM, hard"
+    )
+    cap_ipc_lock: bool = Field(
+        default=False, description="the VMM has CAP_IPC_LOCK: no limit holds for it"
+    )
     cap_sys_resource: bool = Field(
         default=False, description="may the VMM raise its limit above the hard one"
     )
@@ -691,14 +725,14 @@ class Host(Strict):
 class Settings(Strict):
     """Everything an arm can override."""
 
-    workload: Workload
-    cpu: Cpu = Cpu()
-    spe: Spe = Spe()
-    driver: Driver = Driver()
-    buffer: Buffer = Buffer()
-    vm: Vm = Vm()
-    switch: Switch | None = None
-    host: Host = Host()
+    workload: Workload = Field(description="what runs")
+    cpu: Cpu = Field(default=Cpu(), description="the core")
+    spe: Spe = Field(default=Spe(), description="how the SPU samples")
+    driver: Driver = Field(default=Driver(), description="the guest's perf event")
+    buffer: Buffer = Field(default=Buffer(), description="the profiling buffer at the start")
+    vm: Vm = Field(default=Vm(), description="the virtual machine")
+    switch: Switch | None = Field(default=None, description="context switches; null: none")
+    host: Host = Field(default=Host(), description="limits, and what the host does to guest memory")
     parameters: dict[str, TimeDistribution] = Field(
         default_factory=dict, description="times of parameters.toml by name, overridden"
     )
@@ -810,20 +844,32 @@ def _spe_problems(spe: Spe) -> Iterator[Incoherence]:
 class Arm(Strict):
     """One way to run the workload."""
 
-    name: str = Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    design: str
-    policies: Policies
-    settings: Settings
+    name: str = Field(
+        min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="unique"
+    )
+    design: str = Field(description="the design that it is, or is closest to")
+    policies: Policies = Field(description="what the design is made of")
+    settings: Settings = Field(description="the scenario's settings with the arm's overrides")
 
 
 class Scenario(Strict):
     """A resolved scenario: each arm with the settings that it really runs."""
 
-    schema_version: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=200)
-    question: str = Field(default="", max_length=1000)
-    seed: int = Field(default=20260101, ge=0, lt=1 << 64)
-    replications: int = Field(default=10, ge=1, le=100_000)
+    schema_version: Literal[1] = Field(default=1, description="version of this format")
+    name: str = Field(
+        min_length=1, max_length=200, description="names the run directory and the baseline"
+    )
+    question: str = Field(
+        default="",
+        max_length=1000,
+        description="what the scenario answers; the report opens with it",
+    )
+    seed: int = Field(
+        default=20260101, ge=0, lt=1 << 64, description="every random value follows from it"
+    )
+    replications: int = Field(
+        default=10, ge=1, le=100_000, description="independent runs of each arm"
+    )
     until: Until | None = Field(
         default=None, description="replicate further until an interval is narrow enough"
     )

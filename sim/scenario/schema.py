@@ -62,7 +62,12 @@ def _own() -> Schema:
     """The keys of a file that are no settings."""
     whole = Scenario.model_json_schema(ref_template=_TEMPLATE)
     fields = dict(whole["properties"])
-    arms = {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/Arm"}}
+    arms = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"$ref": "#/definitions/Arm"},
+        "description": "what is compared; the first baremetal arm is the baseline",
+    }
     fields |= {
         "extends": {"type": "string", "description": "a scenario file to merge over"},
         "arms": arms,
@@ -80,8 +85,14 @@ def _arm() -> Schema:
     properties = {
         "name": name | {"description": "unique; the design's name unless given"},
         "design": design,
-        "policies": {"$ref": "#/definitions/Policies"},
-        "overrides": {"$ref": "#/definitions/Overrides"},
+        "policies": {
+            "$ref": "#/definitions/Policies",
+            "description": "policies put in the design's place",
+        },
+        "overrides": {
+            "$ref": "#/definitions/Overrides",
+            "description": "settings put in the scenario's place",
+        },
     }
     whole = {
         "type": "object",
@@ -98,16 +109,32 @@ def _overrides(settings: Schema, policies: Schema, definitions: Schema) -> Schem
     for key, inner in [*_dotted(settings, "", definitions), *_dotted(policies, "policies.", {})]:
         dotted.setdefault(key, [])
         dotted[key] += [] if inner in dotted[key] else [inner]
-    properties = {
-        k: found[0] if len(found) == 1 else {"anyOf": found} for k, found in dotted.items()
+    properties = {k: _either(found) for k, found in dotted.items()}
+    nested = {
+        key: {
+            "anyOf": [{"type": "object"}, properties[key]],
+            "description": settings[key]["description"],
+        }
+        for key in settings
     }
-    nested = {key: {"anyOf": [{"type": "object"}, properties[key]]} for key in settings}
+    policies_key = {
+        "$ref": "#/definitions/Policies",
+        "description": "policies put in the design's place",
+    }
     return {
         "type": "object",
         "description": "any setting of this arm, nested or dotted, e.g. host.unmap: per_window",
         "additionalProperties": False,
-        "properties": properties | nested | {"policies": {"$ref": "#/definitions/Policies"}},
+        "properties": properties | nested | {"policies": policies_key},
     }
+
+
+def _either(found: list[Schema]) -> Schema:
+    """One of several forms of a key; what they mean, each once."""
+    if len(found) == 1:
+        return found[0]
+    meanings = dict.fromkeys(form["description"] for form in found)
+    return {"anyOf": found, "description": "; or ".join(meanings)}
 
 
 def _dotted(properties: Schema, prefix: str, definitions: Schema) -> Iterator[tuple[str, Schema]]:
@@ -117,8 +144,9 @@ def _dotted(properties: Schema, prefix: str, definitions: Schema) -> Iterator[tu
             fields = definitions.get(target, {}).get("properties", {})
             yield from _dotted(fields, f"{prefix}{name}.", definitions)
         if name == "parameters":
-            for parameter in PARAMETERS:
-                yield f"{prefix}{name}.{parameter}", inner["additionalProperties"]
+            for parameter in PARAMETERS.values():
+                described = inner["additionalProperties"] | {"description": parameter.meaning}
+                yield f"{prefix}{name}.{parameter.name}", described
 
 
 def _targets(inner: Schema) -> Iterator[str]:

@@ -161,3 +161,27 @@ def test_what_is_refused_is_invalid(rest: str, tmp_path: Path) -> None:
 def test_a_file_that_extends_may_be_incomplete() -> None:
     """Its workload and arms are in the other file."""
     assert valid(_plain("extends: base.yaml\nseed: 3\n"), SCHEMA)
+
+
+def undescribed(rules: dict[str, Any]) -> list[str]:
+    """Keys of mappings, alternatives included, that say nothing about themselves."""
+    mappings = {"": rules, **rules["definitions"]}
+    branches = [(n, b) for n, m in mappings.items() for b in (m, *m.get("anyOf", []))]
+    return [
+        f"{name}.{key}"
+        for name, branch in branches
+        for key, rule in branch.get("properties", {}).items()
+        if not rule.get("description", "").strip()
+    ]
+
+
+def test_every_key_is_described() -> None:
+    """An editor has something to show for each key, dotted overrides included."""
+    assert undescribed(SCHEMA) == []
+
+
+def test_a_key_without_description_is_noticed() -> None:
+    """Control: one is taken away."""
+    rules = json.loads(json.dumps(SCHEMA))
+    del rules["definitions"]["Spe"]["properties"]["jitter"]["description"]
+    assert undescribed(rules) == ["Spe.jitter"]

@@ -51,8 +51,9 @@ bench-compare: $(VENV)/.test ## two files of make bench, A=… and B=…: fails 
 streams: $(VENV)/.run ## record the shipped instruction streams again (needs qemu-user and an AArch64 compiler)
 	$(MAKE) -C scenarios/streams
 
-docs: $(VENV)/.run ## write the reference pages of docs/ from the code
+docs: $(VENV)/.run ## write the reference pages of docs/ from the code, and the figures of its validation
 	$(PY) -m reports.reference docs/reference
+	$(PY) -m reports.validation docs/figures
 
 check: $(VENV)/.run ## every stock scenario against its baseline: has a simulated number changed?
 	@for file in scenarios/baselines/*.json; do \

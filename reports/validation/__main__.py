@@ -1,0 +1,25 @@
+"""`python -m reports.validation DIR`: the table and the figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from reports.figures import validation
+from reports.rebuilding import replace
+from reports.validation.rows import digest, dumps
+from reports.validation.table import table
+
+
+def write(folder: Path) -> None:
+    """The table as CSV, and every figure drawn from it."""
+    rows = table()
+    text = dumps(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / "validation.csv", text.encode())
+    for name, svg in validation.draw(rows, digest(text)):
+        replace(folder / f"validation-{name}.svg", svg)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

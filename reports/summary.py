@@ -292,6 +292,19 @@ def memory_lines(arm: Arm) -> Iterator[str]:
     yield f"{size(peak)} locked for SPE at the peak; {against}"
 
 
+EXACT_NOTE = (
+    "limits.parquet counts the exits at each limit; with one vCPU, a VMM that raises by the excess "
+    "and whole charges they are exact: a run with that limit has as many"
+)
+FEWEST_NOTE = (
+    "limits.parquet counts the exits at each limit, the fewest there can be: vCPUs that are over "
+    "the limit at once are told one excess and set one limit, so one fits and the others exit "
+    "again. Who is over it at once depends on when each charge falls, and every exit delays the "
+    "next one of its vCPU; so the exact number is that of a run with that limit"
+)
+"""Why a trace of the account bounds the exits of several vCPUs, and does not give them."""
+
+
 def exit_lines(arm: Arm) -> Iterator[str]:
     """RLIMIT exits and refused configurations."""
     if not arm["setup"]["virtual"]:
@@ -303,6 +316,13 @@ def exit_lines(arm: Arm) -> Iterator[str]:
     )
     if r["exits"]:
         yield f"excess at most {size(r['excess_bytes_max'])}. {EXIT_NUMBER_NOTE}"
+    first, last = r["first_exit_limit"]["mean"], r["last_exit_limit"]["mean"]
+    if first is not None and last is not None:
+        yield (
+            f"at another limit: from {size(round(last))} on none; below it at least one; below "
+            f"{size(round(first))} already at the first charge"
+        )
+        yield FEWEST_NOTE if arm["setup"]["vcpus"] > 1 else EXACT_NOTE
 
 
 def record_lines(arm: Arm) -> Iterator[str]:

@@ -12,6 +12,8 @@ PACKAGES = {
     "aarch64-linux-gnu-as": "gcc-aarch64-linux-gnu",
     "aarch64-linux-gnu-objcopy": "gcc-aarch64-linux-gnu",
     "gcc": "gcc libc6-dev",
+    "git": "git",
+    "jq": "jq",
     "perf": "linux-perf",
     "qemu-aarch64": "qemu-user",
 }

@@ -17,16 +17,32 @@ in_checkout = pytest.mark.skipif(
 )
 
 
+NOT_RUN = "not-run: "
+"""What a fence says behind its language if nobody can run it here; the reason follows."""
+
+
+def fences(page: Path) -> list[tuple[str, str, str]]:
+    """(language, note, text) of every fenced block of a page."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(language, note, block) for language, note, block in found]
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a page in a language."""
-    text = page.read_text(encoding="utf-8")
-    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [block for name, block in fences if name == language]
+    return [block for name, _, block in fences(page) if name == language]
+
+
+def session(block: str) -> tuple[str, list[str]]:
+    """Commands behind `$`, as a script, and the lines that they print."""
+    lines = block.splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return "\n".join(commands), [line for line in lines if not line.startswith("$ ")]
 
 
 def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
-    (folder / "bin").mkdir()
+    (folder / "bin").mkdir(exist_ok=True)
     command = folder / "bin" / "speskew"
     code = "from reports.cli import main\nif __name__ == '__main__':\n    main()\n"  # -j spawns
     command.write_text(f"#!{sys.executable}\n{code}")

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from sim.kvm import policies
 from sim.scenario import designs
 from sim.workload.spestream import read_header
 from tests.needs import need
-from tests.pages import DOCS, ROOT, blocks, in_checkout, shell
+from tests.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, session, shell
 from tests.sim import perf_file
 from tests.sim import trace_writers as write
 from tests.sim.spe_bytes import load, variable
@@ -131,6 +132,88 @@ def test_commands_run(page: str, tmp_path: Path) -> None:
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stderr
     AFTER.get(page, nothing)(tmp_path)
+
+
+def history(folder: Path) -> None:
+    """A repository in which the third of four commits changes what the scenario simulates."""
+    good = (
+        "name: my\nreplications: 2\narms: [baremetal]\nspe: {jitter: on}\n"
+        "workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 10000}]}\n"
+        "checks: [{name: counters, test: exact}]\n"
+    )
+    done = shell(
+        "git init -q . && git config user.name me && git config user.email me@here", folder
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / ".gitignore").write_text("bin\nruns\n")
+    for number, text in enumerate((good, good, good.replace("jitter: on", "jitter: off"))):
+        (folder / "my.yaml").write_text(text + f"question: version {number}\n")
+        update = "speskew baseline update my.yaml -q" if number == 0 else "true"
+        script = f"{update} && git add . && git commit -qm {number} && git tag {TAGS[number]}"
+        done = shell(script, folder)
+        assert done.returncode == 0, done.stderr
+
+
+TAGS = ("GOOD", "middle", "BAD")
+
+
+@dataclass(frozen=True)
+class Console:
+    """What other people's tools need before a block: programs, and a folder's contents."""
+
+    tools: tuple[str, ...]
+    before: Callable[[Path], None] = nothing
+
+
+CONSOLES = {
+    ("how-to/check-fidelity.md", 0): Console(("git",), history),
+    ("how-to/size-rlimit-memlock.md", 0): Console(("jq",)),
+}
+"""By page and number of the block among those that run."""
+
+
+def consoles() -> list[tuple[str, int, str]]:
+    """Every block of other people's tools that does not say why it is not run."""
+    return [
+        (str(page.relative_to(DOCS)), k, block)
+        for page in PAGES[1:]
+        for k, block in enumerate(
+            text for language, note, text in fences(page) if language == "console" and not note
+        )
+    ]
+
+
+@pytest.mark.parametrize(("page", "number", "block"), consoles())
+def test_consoles_run_and_print_what_they_show(
+    page: str, number: int, block: str, tmp_path: Path
+) -> None:
+    """Each in a folder of its own; every printed line is in the output."""
+    console = CONSOLES[page, number]
+    need(*console.tools)
+    script, expected = session(block)
+    assert script
+    console.before(tmp_path)
+    done = shell(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in expected if line not in done.stdout.splitlines()] == []
+
+
+def test_notes_of_fences_are_reasons() -> None:
+    """What is not run says why; nothing else stands behind a language, and no `sh` block has it."""
+    notes = [(language, note) for page in PAGES for language, note, _ in fences(page) if note]
+    assert len(notes) >= 4
+    for language, note in notes:
+        assert language == "console"
+        assert note.startswith(NOT_RUN)
+        assert len(note.removeprefix(NOT_RUN).split()) >= 4
+    assert "make demo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_a_line_that_is_not_printed_is_noticed(tmp_path: Path) -> None:
+    """Control: a session whose output differs."""
+    script, expected = session("$ echo one\ntwo\n")
+    assert (script, expected) == ("echo one", ["two"])
+    assert expected[0] not in shell(script, tmp_path).stdout.splitlines()
 
 
 def test_other_pages_are_run_elsewhere() -> None:

@@ -198,12 +198,23 @@ def test_consoles_run_and_print_what_they_show(
     assert [line for line in expected if line not in done.stdout.splitlines()] == []
 
 
+RUN = ("sh", "console")
+DATA = ("", "ini", "xml", "yaml")
+"""Languages of blocks that hold no commands."""
+TESTED = {("add-a-design.md", "python"): "test_the_printed_preset_is_one"}
+"""Blocks that a test of their own evaluates."""
+
+
 def test_notes_of_fences_are_reasons() -> None:
-    """What is not run says why; nothing else stands behind a language, and no `sh` block has it."""
+    """What is not run says why; `sh` and `console` run without one, data needs none."""
+    for page in PAGES:
+        for language, note, _ in fences(page):
+            assert bool(note) != (language in RUN or language in DATA) or language == "console", (
+                page
+            )
     notes = [(language, note) for page in PAGES for language, note, _ in fences(page) if note]
     assert len(notes) >= 4
-    for language, note in notes:
-        assert language == "console"
+    for _, note in notes:
         assert note.startswith(NOT_RUN)
         assert len(note.removeprefix(NOT_RUN).split()) >= 4
     assert "make demo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -288,3 +299,14 @@ def test_the_printed_preset_is_one() -> None:
     assert isinstance(design, designs.Design)
     assert design.policies not in [other.policies for other in designs.DESIGNS.values()]
     assert rule.splitlines()[1].strip() in inspect.getsource(policies)
+
+
+def test_the_readme_is_read_in_two_minutes() -> None:
+    """At most 450 words of prose, a figure, and what to type first."""
+    text = PAGES[0].read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$|^\|.*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(prose.split()) <= 450
+    assert re.search(r"!\[[^\]]+\]\(docs/figures/[\w-]+\.png\)", text)
+    assert [line.split()[:2] for line in blocks(PAGES[0], "sh")[0].splitlines()] == [
+        ["make", "demo"], ["make", "test"],
+    ]  # fmt: skip

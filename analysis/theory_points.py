@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sim.batch import ArmResult
     from sim.results import VcpuResult
 
+FEWEST_GAPS = 1000
+"""Mean gaps from which the first and the last one do not matter."""
 FEWEST_COUNTS = 8
 """Replications from which a variance of counts is worth a point."""
 
@@ -99,8 +101,8 @@ def no_counts(arm: ArmResult) -> str:
         return "the population is micro-ops, and labels count ops"
     if arm.arm.settings.spe.restart != "hold":
         return "resync passes points over"
-    if float(_profiled(arm).min()) < theory.LONG * mean_gap(arm):
-        return f"fewer than {theory.LONG} mean gaps were profiled"
+    if float(_profiled(arm).min()) < FEWEST_GAPS * mean_gap(arm):
+        return f"fewer than {FEWEST_GAPS:,} mean gaps were profiled"
     return ""
 
 

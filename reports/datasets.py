@@ -7,16 +7,19 @@ page take tables and `result.json` only, so a page can be built again from a run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import curves, frames, losses, profiles
+from analysis import curves, frames, losses, profiles, rlimit
+from analysis.pareto import Offer, front
 from analysis.perturbation import TOTAL
 from analysis.stats import metric
 from reports import parameters, timeline
 from reports.csvdata import Cell, Column, Table
+from reports.design_readings import several
 from reports.perfcommand import perf_command
 from reports.summary import time_by_cause
 from sim.columns import COLUMNS, DATA_TABLES, THEORY_TABLE
@@ -66,6 +69,8 @@ def collect(
         "perturbation": _perturbation(result),
         "locked": [row for arm in arms for row in _locked(arm)],
         "theory": _theory(arms),
+        "designs": _designs(result),
+        "limits": _limits(arms, result),
         "parameters": parameters.rows(scenario),
         "commands": [(arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms],
     }
@@ -197,6 +202,62 @@ def _thinned(points: Sequence[LockedPoint]) -> list[LockedPoint]:
         return list(points)
     chunks = (points[k : k + stride] for k in range(0, len(points), stride))
     return [max(chunk, key=lambda p: p.locked_bytes) for chunk in chunks]
+
+
+def _designs(result: Result) -> Rows:
+    """Virtual arms that ran through, if there are several designs: loss, memory, time, fronts."""
+    if not several(result):
+        return []
+    found = [
+        (name, arm)
+        for name in result["arm_order"]
+        if (arm := result["arms"][name])["setup"]["virtual"]
+        and arm["ended_at_op"] >= arm["setup"]["stream_ops"]
+        and arm["loss"]["total"]["mean"] is not None
+    ]
+    rows = [_design(name, arm) for name, arm in found]
+    memory, time = (
+        front([Offer(r[k] if r[k] is not None else math.inf, r[3], r[4]) for r in rows])
+        for k in (5, 6)
+    )
+    return [
+        (*row, memory[k], time[k] and row[6] is not None, *_exit_limits(arm))
+        for k, (row, (_, arm)) in enumerate(zip(rows, found, strict=True))
+    ]
+
+
+def _design(name: str, arm: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Columns up to the fronts; without an interval the mean stands for its ends."""
+    total, band = arm["loss"]["total"], arm["time_band"].get(TOTAL)
+    low, high = _ends(total)
+    ends: tuple[float | None, float | None] = (None, None)
+    added = arm["time_added"]["mean"]
+    if band is not None and added and band["here_ms"]:
+        per_ms = added / band["here_ms"]
+        ends = tuple(None if e is None else 100 * per_ms * e for e in _ends_of(band))  # type: ignore[assignment]
+    mean = total["mean"]
+    return (
+        name, arm["design"], 100 * mean, 100 * (mean if low is None else low),
+        100 * (mean if high is None else high), arm["rlimit"]["locked_bytes_peak"],
+        None if added is None else 100 * added, *ends,
+    )  # fmt: skip
+
+
+def _exit_limits(arm: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return arm["rlimit"]["first_exit_limit"]["mean"], arm["rlimit"]["last_exit_limit"]["mean"]
+
+
+def _limits(arms: Sequence[ArmResult], result: Result) -> Rows:
+    """Exits of the first replication at and above each limit, of the arms that can exit."""
+    if not several(result):
+        return []
+    frame = rlimit.df_exit_limits(arms)
+    first = {arm.arm.name: arm.runs[0].replication for arm in arms}
+    return [
+        (r["arm"], int(r["limit_bytes"]), int(r["exits"]))
+        for r in frame.to_dict("records")
+        if r["replication"] == first[r["arm"]]
+    ]
 
 
 def _theory(arms: Sequence[ArmResult]) -> Rows:

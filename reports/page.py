@@ -152,9 +152,17 @@ AGREEMENT = (
 
 
 def _profiles_of(result: Result) -> Iterator[tuple[str, str, Result]]:
-    for name in result["arm_order"]:
-        for view, found in result["arms"][name]["profile"].items():
-            yield printable(name, 40), view, found
+    """Arms and views; a view that no arm has, such as latencies without records, is left out."""
+    profiles = {name: result["arms"][name]["profile"] for name in result["arm_order"]}
+    had = {
+        view
+        for of in profiles.values()
+        for view, found in of.items()
+        if any(m["mean"] is not None for m in found.values())
+    }
+    for name, of in profiles.items():
+        for view in (v for v in of if v in had):
+            yield printable(name, 40), view, of[view]
 
 
 def _mean(found: Result) -> str:

@@ -125,13 +125,14 @@ def timeline(arm: str, result: Result, tables: Tables) -> str:
     ]
     lost = {r["state"] for r in of if r["lane"] == "SPU"} & LOST
     text = f"{printable(arm, 40)}, {number(length)} ms: "
-    text += f"close-ups of {_joined(close)}" if close else "nothing interrupts the profile"
+    text += f"close-ups of {joined(close)}" if close else "nothing interrupts the profile"
     if lost:
-        text += f"; operations are executed unsampled for {_joined(sorted(lost))}"
+        text += f"; operations are executed unsampled for {joined(sorted(lost))}"
     return text + "."
 
 
-def _joined(parts: list[str]) -> str:
+def joined(parts: list[str]) -> str:
+    """Parts with commas and an `and`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

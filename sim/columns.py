@@ -109,9 +109,17 @@ TABLE_COLUMNS = (
     Column("axis", "string", "", "what a length is measured in", ("ops", "ticks")),
     Column("length", "int64", "", "lower edge of a log-linear bin, at most 6.3 % below the value"),
     Column("count", "int64", "", "how many"),
-    Column("locked_bytes", "int64", "bytes", "memory locked for SPE after a change"),
-    Column("limit_bytes", "int64", "bytes", "RLIMIT_MEMLOCK at that time"),
-    Column("exits", "int64", "", "KVM_EXIT_RLIMIT that fire, the fewest there can be"),
+    Column(
+        "locked_bytes", "int64", "bytes", "memory locked for SPE after a change",
+        axis="locked memory",
+    ),
+    Column(
+        "limit_bytes", "int64", "bytes", "RLIMIT_MEMLOCK at that time", axis="RLIMIT_MEMLOCK"
+    ),
+    Column(
+        "exits", "int64", "", "KVM_EXIT_RLIMIT that fire, the fewest there can be",
+        axis="KVM_EXIT_RLIMIT",
+    ),
     Column("low_ms", "double", "ms", "time added with every UNVERIFIED time at its low end"),
     Column("here_ms", "double", "ms", "time added with the times of the scenario"),
     Column("high_ms", "double", "ms", "time added with every UNVERIFIED time at its high end"),
@@ -186,18 +194,27 @@ DATA_COLUMNS = (
     Column("origin", "string", "", "where a value comes from"),
     Column("design", "string", "", "design of the arm"),
     Column("command", "string", "", "the `perf record` that an arm stands for"),
+    Column("loss_percent", "double", "%", "population ops that no sample can stand for",
+           axis="population ops lost"),
+    Column("loss_low_percent", "double", "%", "lower end of its 95 % interval"),
+    Column("loss_high_percent", "double", "%", "upper end of its 95 % interval"),
+    Column("added_percent", "double", "%", "wall time above baremetal's",
+           axis="time added, of baremetal's"),
+    Column("added_low_percent", "double", "%", "least that it may be over the UNVERIFIED times"),
+    Column("added_high_percent", "double", "%", "most that it may be over the UNVERIFIED times"),
+    Column("on_front_memory", "bool", "",
+           "no other arm is charged less memory without clearly more loss"),
+    Column("on_front_time", "bool", "", "no other arm adds less time without clearly more loss"),
+    Column("first_exit_bytes", "double", "bytes", "rlimit.first_exit_limit, mean"),
+    Column("last_exit_bytes", "double", "bytes", "rlimit.last_exit_limit, mean"),
 )  # fmt: skip
 """Columns of data/*.csv that no other table has."""
 
 AXES = (
-    Column("loss_percent", "double", "%", "population ops that no sample can stand for",
-           axis="population ops lost"),
     Column("share_of_loss_percent", "double", "%", "ops lost to one cause, of all that are lost",
            axis="share of lost ops"),
     Column("stopped_ms", "double", "ms", "time in which the program stood still, by cause",
            axis="time standing still per vCPU and replication"),
-    Column("added_percent", "double", "%", "wall time above baremetal's",
-           axis="time added, of baremetal's"),
     Column("window_ms", "double", "ms", "wall time since the beginning of a run",
            axis="wall time"),
     Column("close_up_us", "double", "µs", "wall time since the beginning of a close-up",
@@ -360,6 +377,12 @@ DATA_TABLES = {
     "data/perturbation.csv": ("arm", "cause", "added_ms", "lowest_ms", "highest_ms", "wall_ms"),
     "data/locked.csv": ("arm", "t_us", "locked_bytes", "limit_bytes"),
     "data/theory.csv": THEORY_TABLE,
+    "data/designs.csv": (
+        "arm", "design", "loss_percent", "loss_low_percent", "loss_high_percent", "locked_bytes",
+        "added_percent", "added_low_percent", "added_high_percent", "on_front_memory",
+        "on_front_time", "first_exit_bytes", "last_exit_bytes",
+    ),
+    "data/limits.csv": ("arm", "limit_bytes", "exits"),
     "data/parameters.csv": (
         "group", "name", "value", "overrides", "range", "unverified", "confidence", "meaning",
         "origin",

@@ -12,10 +12,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports import readings, theory_readings
+from reports import design_readings, readings, theory_readings
 from reports.csvdata import Table
 from reports.figures import (
     blackouts,
+    designs,
     distances,
     ledgers,
     locked,
@@ -102,6 +103,11 @@ def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
         "locked", "Locked memory against the limit", "locked",
         lambda: locked.figure(result, tables), readings.locked(result),
     )  # fmt: skip
+    if design_readings.several(result):
+        yield Drawing(
+            "designs", "Designs side by side", "designs",
+            lambda: designs.figure(result, tables), design_readings.designs(result, tables),
+        )  # fmt: skip
     yield Drawing(
         "theory", "Does the model agree with theory?", "theory",
         lambda: theory.figure(result, tables), theory_readings.theory(tables),

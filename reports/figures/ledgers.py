@@ -15,6 +15,7 @@ from reports.figures.style import (
     LINES,
     axis_label,
     blank,
+    cut_far,
     legend_above,
     log_axis,
     rows,
@@ -34,12 +35,16 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
     top, bottom = halves
     left, right = top.subplots(1, 2, width_ratios=(1, 1.2))
     _totals(left, names, result)
-    _stacked(right, names, _cause_shares(result, tables["ledgers"]), "causes of the loss")
+    _stacked(
+        right, names, _cause_shares(result, tables["ledgers"]), "causes of the loss", columns=2
+    )
     rows(right, names, labelled=False)
     right.set_xlabel(axis_label("share_of_loss_percent"))
     right.set_xlim(0, 100)
     ax = bottom.subplots()
-    _stacked(ax, names, _stopped(result), "time in which the program stood still")
+    stopped = _stopped(result)
+    _stacked(ax, names, stopped, "time in which the program stood still", columns=4)
+    cut_far(ax, [sum(v) for v in zip(*stopped.values(), strict=True)], "ms")
     rows(ax, names)
     ax.set_xlabel(axis_label("stopped_ms"))
     return made
@@ -90,13 +95,15 @@ def _stopped(result: Result) -> dict[str, list[float]]:
     return kept | ({"other causes": [sum(v) for v in zip(*rest, strict=True)]} if rest else {})
 
 
-def _stacked(ax: Axes, names: Sequence[str], table: dict[str, list[float]], title: str) -> None:
+def _stacked(
+    ax: Axes, names: Sequence[str], table: dict[str, list[float]], title: str, *, columns: int
+) -> None:
     left = np.zeros(len(names))
     for k, (cause, values) in enumerate(table.items()):
         ax.barh(range(len(names)), values, 0.6, left=left, color=COLOURS[k % 8], label=cause)
         left += np.array(values)
     x_grid(ax)
     if table:
-        legend_above(ax, title, columns=3)
+        legend_above(ax, title, columns=columns)
     else:
         ax.set_title(f"{title}: none")

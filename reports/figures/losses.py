@@ -7,7 +7,7 @@ without a diamond is noise or another mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ TOP = 8
 
 def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
     """The arms whose loss would move most of the profile, one row each."""
-    found = {n: _moved(tables["symbols"].of(n)) for n in chosen(result)}
-    found = {n: r for n, r in found.items() if r}
+    every = {n: _moved(tables["symbols"].of(n)) for n in result["arm_order"]}
+    found = {n: every[n] for n in chosen(result, [n for n in every if every[n]])}
     if not found:
         return None
     sizes = [len(r) for r in found.values()]
@@ -55,10 +55,10 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     return made
 
 
-def chosen(result: Mapping[str, Any]) -> list[str]:
-    """Arms whose loss moves most of the profile, in the scenario's order."""
-    moved = {n: result["arms"][n]["loss_skew"]["mean"] or 0.0 for n in result["arm_order"]}
-    names = [n for n in result["arm_order"] if moved[n] > 0]
+def chosen(result: Mapping[str, Any], having: Sequence[str]) -> list[str]:
+    """Of the arms that have samples, those whose loss moves most of the profile, in order."""
+    moved = {n: result["arms"][n]["loss_skew"]["mean"] or 0.0 for n in having}
+    names = [n for n in having if moved[n] > 0]
     rank = sorted(names, key=lambda n: (-moved[n], names.index(n)))[:MAX_ARMS]
     return [n for n in names if n in rank]
 

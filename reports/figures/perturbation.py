@@ -14,6 +14,7 @@ from reports.figures.style import (
     INK,
     axis_label,
     blank,
+    cut_far,
     legend_above,
     log_axis,
     rows,
@@ -58,6 +59,7 @@ def _causes(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
         left = {n: x + w for (n, x), w in zip(left.items(), widths, strict=True)}
     rows(ax, list(found))
     x_grid(ax)
+    cut_far(ax, list(left.values()), "ms")
     ax.set_xlabel(axis_label("added_ms"))
     legend_above(ax, columns=4)
 

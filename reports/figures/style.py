@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -156,6 +157,30 @@ def legend_above(ax: Axes, title: str | None = None, columns: int = 2) -> None:
             handlelength=1.5, columnspacing=1, borderaxespad=0, borderpad=0, title=title,
             alignment="left", title_fontsize=9,
         )  # fmt: skip
+
+
+FAR = 8.0
+"""A bar so many times longer than the next one is cut off."""
+
+
+def cut_far(ax: Axes, totals: Sequence[float], unit: str) -> None:
+    """Ends the axis short of bars that would leave no room for the others; their numbers stay."""
+    ranked = sorted(t for t in totals if t > 0)
+    far = [b for a, b in pairwise(ranked) if b > FAR * a and a > WORTH]
+    if not far:
+        return
+    end = 1.15 * max(t for t in ranked if t < far[-1])
+    ax.set_xlim(0, end)
+    for row, total in enumerate(totals):
+        if total > end:
+            ax.text(
+                0.985, row, f"{number(total)} {unit} →", ha="right", va="center", fontsize=8,
+                transform=ax.get_yaxis_transform(),
+            )  # fmt: skip
+
+
+WORTH = 0.1
+"""Bars shorter than this, in units of the axis, are not worth the room."""
 
 
 def x_grid(ax: Axes) -> None:

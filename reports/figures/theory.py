@@ -1,6 +1,6 @@
 """Closed forms as curves, and under which conditions hold the arms as points on them.
 
-A panel a quantity. Arms with the same abscissa are drawn side by side, so a point stands a little
+A panel a quantity. Arms with the same interval are drawn side by side, so a point stands a little
 left or right of its place; the table has the place itself.
 """
 
@@ -97,7 +97,9 @@ def _side_by_side(points: list[Row], names: Sequence[str]) -> list[tuple[Row, fl
     drawn = [r for r in points if r["arm"] in names]
     out = []
     for row in drawn:
-        near = [r for r in drawn if math.isclose(r["x"], row["x"], rel_tol=0.02, abs_tol=1e-12)]
+        near = (
+            [r for r in drawn if r["x"] == row["x"]] if row["abscissa"] == "interval_ops" else [row]
+        )
         out.append((row, SIDE * (near.index(row) - (len(near) - 1) / 2)))
     return out
 

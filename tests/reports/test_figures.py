@@ -103,6 +103,33 @@ def test_many_arms_are_narrowed_to_those_that_differ() -> None:
     assert len(re.findall(r">arm\d<", svg)) == symbols.MAX_ARMS - 1
 
 
+DESIGNS = (
+    Plan(lost=100),
+    Plan(name="v6", design="v6", lost=100, pin_ticks=10**6, exits=2),
+    Plan(name="unpinned", design="unpinned", lost=50_000),
+    Plan(name="first-fault", design="first-fault", lost=200, pin_ticks=10**4),
+    Plan(name="v3-mlock", design="v3-mlock", lost=100, pin_ticks=10**5),
+)
+
+
+def test_several_designs_are_set_side_by_side() -> None:
+    """From four designs on: loss, memory, time, fronts, exits; with fewer no section."""
+    of = tables(DESIGNS)
+    found = {d.key: d for d in figures.draw(described(DESIGNS), of)}
+    ElementTree.fromstring(found["designs"].svg)
+    rows = {r["arm"]: r for r in of["designs"].records()}
+    assert list(rows) == [p.name for p in DESIGNS[1:]]
+    assert rows["unpinned"]["locked_bytes"] == 0
+    assert rows["unpinned"]["on_front_memory"]
+    assert not rows["first-fault"]["on_front_memory"]  # as much memory as v6, clearly more loss
+    assert {r["arm"] for r in of["limits"].records()} >= {"v6", "first-fault"}
+    assert all(r["loss_low_percent"] <= r["loss_percent"] for r in rows.values())
+    assert "v3-mlock keeps all guest memory resident" in found["designs"].reading
+    few = tables(DESIGNS[:4])
+    assert few["designs"].rows == few["limits"].rows == ()
+    assert "designs" not in {d.key for d in figures.drawings(described(DESIGNS[:4]), few)}
+
+
 def test_many_timelines_are_narrowed() -> None:
     """Ten virtual arms: eight timelines are drawn, all ten are in the table."""
     plans = [Plan(name=f"arm{k}", design="v6", seed=k) for k in range(10)]
@@ -193,8 +220,8 @@ MANY = tuple(
 
 @pytest.mark.parametrize(
     "plans",
-    [PLANS, (Plan(), *MANY), (Plan(lost=5),)],
-    ids=["made-up", "many", "alone"],
+    [PLANS, (Plan(), *MANY), (Plan(lost=5),), DESIGNS],
+    ids=["made-up", "many", "alone", "designs"],
 )
 def test_labels_do_not_overlap(plans: tuple[Plan, ...]) -> None:
     """In no figure does a text lie on another one or leave the picture."""

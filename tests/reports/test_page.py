@@ -104,7 +104,7 @@ def test_every_table_can_be_taken_home(html: str) -> None:
     """One link a table, whose bytes are the CSV that the figures are drawn from."""
     links = re.findall(r'download="([a-z]+)\.csv" href="data:[^,]+,([^"]*)"', html)
     tables = source().tables
-    assert sorted(name for name, _ in links) == sorted(tables)
+    assert sorted(name for name, _ in links) == sorted(n for n, t in tables.items() if t.rows)
     for name, data in links:
         assert base64.b64decode(data).decode() == dumps(tables[name])
 
@@ -163,7 +163,7 @@ def test_every_distance_and_agreement_is_shown(html: str) -> None:
     for words in ("Total variation distance", "Jensen-Shannon divergence", "Hellinger distance"):
         assert f"<summary>{words}" in html
     found = page._agreement(result)
-    assert len(found) == sum(len(result["arms"][n]["profile"]) for n in result["arm_order"])
+    assert len(found) == 4 * len(result["arm_order"])  # no records were kept, so no latencies
     first = result["arms"]["baremetal"]["profile"]["symbol"]
     assert found[0][2:] == tuple(page._mean(first[k]) for k in page.AGREEMENT)
     assert set(page.AGREEMENT) < set(first)

@@ -1,0 +1,113 @@
+"""Designs side by side: what is lost against memory and against time, and when RLIMIT exits fire.
+
+Ringed points are on the front: no other design has less memory, or adds less time, without clearly
+more loss. Grey bars are the band over UNVERIFIED times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.csvdata import Table
+from reports.figures.style import (
+    GREY,
+    INK,
+    LINES,
+    MARKERS,
+    axis_label,
+    blank,
+    log_axis,
+    log_y,
+    named,
+)
+from reports.text import size
+
+Row = dict[str, Any]
+MAX_ARMS = 14
+SIZES = {"0": 4096, "1 MiB": 1 << 20, "64 MiB": 1 << 26, "4 GiB": 1 << 32}
+"""Marks of the axis of memory."""
+LEAST_LOSS, LEAST_TIME, NOTHING = 1e-5, 1e-3, 4096
+"""Percent of ops, percent of time, bytes: where less is drawn on a logarithmic axis."""
+
+
+def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+    """Two panels of designs, and a third if some arm can exit."""
+    rows = list(tables["designs"].records())[:MAX_ARMS]
+    if not rows:
+        return None
+    steps = {r["arm"]: of for r in rows if (of := tables["limits"].of(r["arm"]))}
+    legend = 0.2 * -(-len(rows) // 4) + 0.3
+    made = blank(3.2 + legend)
+    halves: Any = made.subfigures(2, 1, height_ratios=[legend, 3.2])
+    top, bottom = halves
+    axes = bottom.subplots(1, 3 if steps else 2, squeeze=False)[0]
+    _panel(axes[0], rows, "locked_bytes", "on_front_memory", NOTHING)
+    axes[0].set_xticks(list(SIZES.values()), list(SIZES), minor=False)
+    axes[0].minorticks_off()
+    _panel(axes[1], rows, "added_percent", "on_front_time", LEAST_TIME)
+    axes[0].set_ylabel(axis_label("loss_percent", "log"))
+    if steps:
+        _exits(axes[2], rows, steps)
+    _legend(top.subplots(), rows)
+    return made
+
+
+def _panel(ax: Axes, rows: Sequence[Row], price: str, front: str, least: float) -> None:
+    for k, row in enumerate(rows):
+        if row[price] is None:
+            continue
+        x = max(row[price], least)
+        y, low, high = (
+            max(row[c], LEAST_LOSS)
+            for c in ("loss_percent", "loss_low_percent", "loss_high_percent")
+        )
+        if price == "added_percent" and row["added_low_percent"] is not None:
+            ends = [max(row[c], least) for c in ("added_low_percent", "added_high_percent")]
+            ax.plot(ends, [y, y], color=GREY, linewidth=4, alpha=0.5, solid_capstyle="butt")
+        ax.errorbar(
+            [x], [y], yerr=[[y - low], [high - y]], fmt=MARKERS[k % 7], color=LINES[k % 7],
+            markersize=5, linewidth=1.2, fillstyle="full" if k < 7 else "none",
+        )  # fmt: skip
+        if row[front]:
+            ax.plot([x], [y], "o", color=INK, markersize=10, fillstyle="none", markeredgewidth=0.9)
+    log_axis(ax)
+    log_y(ax)
+    ax.set_xlabel(axis_label(price, "log"))
+    ax.grid()
+    ax.set_axisbelow(True)
+
+
+def _exits(ax: Axes, rows: Sequence[Row], steps: Mapping[str, Sequence[Row]]) -> None:
+    """Exits of the first replication at and above each limit."""
+    for k, row in enumerate(rows):
+        if row["arm"] not in steps:
+            continue
+        of = steps[row["arm"]]
+        end = 1.3 * max(r["limit_bytes"] for r in of)
+        x = [r["limit_bytes"] for r in of]
+        y = [r["exits"] for r in of]
+        ax.step([*x, end], [*y, y[-1]], where="post", color=LINES[k % 7], linewidth=1.3)
+        ax.plot(x[1:2], y[:1], MARKERS[k % 7], color=LINES[k % 7], markersize=4)
+        ax.plot(x[-1:], y[-1:], "o", color=LINES[k % 7], markersize=6, fillstyle="none")
+    marks = [0, max(of[-1]["limit_bytes"] for of in steps.values())]
+    ax.set_xticks(marks, [size(m) for m in marks])
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(axis_label("limit_bytes"))
+    ax.set_ylabel(axis_label("exits"))
+    ax.grid()
+
+
+def _legend(ax: Axes, rows: Sequence[Row]) -> None:
+    ax.set_axis_off()
+    for k, row in enumerate(rows):
+        ax.errorbar(
+            [], [], yerr=[], fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=5,
+            fillstyle="full" if k < 7 else "none", label=named(row["arm"]),
+        )  # fmt: skip
+    ax.plot([], [], "o", color=INK, markersize=10, fillstyle="none", label="on the front")
+    ax.legend(loc="center left", ncols=4, handlelength=1.2, columnspacing=1, borderaxespad=0)

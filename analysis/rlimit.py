@@ -12,11 +12,11 @@ Between the two the exits are counted by `df_exit_limits`: one for each new maxi
 Conditions: the VMM raises the limit by the excess and charges are whole (`vmm: raise`,
 `vmm_raise: excess`, `charge: whole`, a hard limit that allows it), and no two vCPUs are over it at
 the same time. With several vCPUs the count is the fewest there can be: those that are over the
-limit at once are told one excess and set one limit, so one fits and the others exit again (k at the
-same instant: k + (k - 1) + … + 1). Which of them are is not in the trace: an exit takes time, and
-so moves the vCPU's later charges against the others'. The exact number is that of a run with that
-limit. Other answers change the number of exits, never the last-exit limit. None where no
-limit matters: nothing charged, CAP_IPC_LOCK, a configuration charge that covers every enable; and
+limit at once are told one excess and set one limit, so one fits and the others exit again (k of
+them up to k + (k - 1) + … + 1 times). Which of them are is not in the trace: an exit takes time,
+and so moves the vCPU's later charges against the others'. The exact number is that of a run with
+that limit. Other answers change the number of exits, never the last-exit limit. None where no limit
+matters: nothing charged, CAP_IPC_LOCK, a configuration charge that covers every enable; and
 where the VMM refused, because what it would have needed later was never asked for.
 """
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
+from analysis.stats import t_cdf
 from reports.csvdata import Table
 from reports.text import number, printable
 
-FAR = 4.0
-"""Standard errors beyond which a point does not lie on its curve."""
+CHANCE = 0.01
+"""Probability that chance alone calls a point of a whole report off its curve."""
 WORDS = {
     "gap_beyond_ops": "mean gap",
     "count_dispersion": "dispersion of counts",
@@ -21,7 +23,7 @@ WORDS = {
 
 
 def theory(tables: Mapping[str, Table]) -> str:
-    """How many points lie on their curve, and which lies farthest off."""
+    """How many points there are, which lies farthest off, and whether chance does that."""
     points = [r for r in tables["theory"].records() if r["arm"] and not r["condition"]]
     if not points:
         return "No closed form holds for an arm of this run: see why below."
@@ -29,20 +31,24 @@ def theory(tables: Mapping[str, Table]) -> str:
     text = f"{len(points)} points on closed forms, none of them fitted"
     if not judged:
         return f"{text}; one replication has no standard error to judge them by."
-    worst = max(judged, key=lambda r: abs(r["z"]))
+    worst = min(judged, key=_chance)
     where = f"{WORDS[worst['quantity']]} of {printable(worst['arm'], 40)}"
-    if math.isinf(worst["z"]):
-        off = "outside it without any variance"
-    else:
-        off = f"{number(abs(worst['z']))} standard errors off"
-    near = sum(abs(r["z"]) <= FAR for r in judged)
-    if near == len(judged):
-        return f"{text}: the farthest is {off} ({where})."
+    exact = math.isinf(worst["z"])
+    off = "off without any variance" if exact else f"{number(abs(worst['z']))} standard errors off"
+    if _chance(worst) * len(judged) >= CHANCE:
+        return (
+            f"{text}: the farthest is {off} ({where}), no more than chance does to one of so many."
+        )
     gap = 100 * abs(worst["simulated"] - worst["theory"]) / (abs(worst["theory"]) or 1)
     return (
-        f"{text}: {near} of {len(judged)} lie within {number(FAR)} standard errors; the farthest "
-        f"is {off}, by {number(gap)} % of the form ({where})."
+        f"{text}: one is {off} ({where}), by {number(gap)} % of the form, more than chance does to "
+        "one of so many."
     )
+
+
+def _chance(row: Mapping[str, Any]) -> float:
+    """Probability that a point on its curve lies as far off, by Student's t over replications."""
+    return 2 * (1 - t_cdf(abs(row["z"]), row["n"] - 1))
 
 
 def conditions(tables: Mapping[str, Table]) -> tuple[str, ...]:

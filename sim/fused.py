@@ -222,12 +222,18 @@ def _round(S: Any, K: Any, F: Any, status: Any) -> bool:
 
 @njit
 def _settle(K: Any, first: Any, offset: Any) -> Any:
-    """The records since the last restart are final; their times become wall time."""
+    """The records since the last restart are final; returns how many rows are in use.
+
+    Rows that are kept get wall times; others are counted here, and their places used again.
+    """
     rows = K.state[k.ROWS]
     if K.config[k.KEEP] != 0:
         for r in range(first, rows):
             K.rows[r, k.ROW_SELECT] += offset
             K.rows[r, k.ROW_WRITE] += offset
+    else:
+        k.count_places(K.places, 0, rows, K.profile)
+        K.state[k.ROWS] = rows = 0
     if K.config[k.ZAP_AFTER_WRITE] != 0:
         shift = K.config[k.PAGE_SHIFT]
         for page in range(K.saved[k.POINTER] >> shift, (K.state[k.POINTER] >> shift) + 1):
@@ -260,7 +266,8 @@ def advance_fused(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             return status
         settled = _settle(K, settled, offset)
         v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]
-        left = candidates - (state[k.SELECTED] - begun)
+        if K.config[k.KEEP] != 0:
+            left = candidates - (state[k.SELECTED] - begun)
 
 
 @dataclass(frozen=True, slots=True)

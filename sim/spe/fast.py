@@ -52,6 +52,7 @@ class KernelArrays(NamedTuple):
     saved: NDArray[np.int64]
     places: NDArray[np.int64]
     rows: NDArray[np.int64]
+    profile: NDArray[np.int64]
     scratch: NDArray[np.int64]
 
 
@@ -103,7 +104,7 @@ class MacroSampler:
         )  # fmt: skip
         self._arrays = KernelArrays(
             self._config, sizes, distance, pages, self._zappable, self._state, self._saved,
-            self._places, self._rows, scratch,
+            self._places, self._rows, self._profile, scratch,
         )  # fmt: skip
 
     @staticmethod

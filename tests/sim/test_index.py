@@ -15,7 +15,7 @@ from sim.draws import njit
 from sim.machine import Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.scenario.model import DESIGNS, Arm, KernelOverlay, Settings
-from sim.spe import kernel
+from sim.workload import places
 from sim.workload.arrays import OP, PLACE_MASK, POP, SLOT, TICK, Stream, index_of, read_only
 from sim.workload.build import index_rows
 from sim.workload.index import index_key, load_index, recorded_stream
@@ -30,7 +30,7 @@ OVERLAY = KernelOverlay.model_validate({"tick_every": "200us", "svc_ops": "900op
 
 @njit
 def _divide(x: Any, n: Any) -> Any:
-    return kernel.divide(x, n)
+    return places.divide(x, n)
 
 
 def _stream(
@@ -93,10 +93,10 @@ def test_kernel_places_are_the_streams(gap: int, micro_ops: bool) -> None:
     cand = np.cumsum([start, *(r.randrange(1, 2 * gap) for _ in range(255))])
     ops, tick, place = (np.zeros(cand.size, np.int64) for _ in range(3))
     base = np.zeros(4, np.int64)
-    kernel._places(stream.arrays, stream.size(POP), base, -1, cand, ops, tick, place, cand.size)
+    places.places_of(stream.arrays, stream.size(POP), base, -1, cand, ops, tick, place, cand.size)
     for j, rank in enumerate(cand.tolist()):
         if rank >= stream.size(POP):
-            assert (ops[j], tick[j], place[j]) == (-1, kernel.FOREVER, 0)
+            assert (ops[j], tick[j], place[j]) == (-1, places.FOREVER, 0)
             continue
         expected = stream.seek(POP, rank)
         found = (int(place[j] & PLACE_MASK) >> 8, int(place[j]) & 255)

@@ -24,7 +24,7 @@ from reports.perfcommand import perf_command
 from reports.summary import time_by_cause
 from sim.columns import COLUMNS, DATA_TABLES, THEORY_TABLE
 from sim.results import log_linear_edge
-from sim.scenario.model import UNLIMITED
+from sim.scenario.quantities import UNLIMITED
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult

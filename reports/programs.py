@@ -78,7 +78,7 @@ class Code(NamedTuple):
 def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Program, ...]]:
     """The task's name, and the files that its user code came from."""
     from sim.scenario.loader import stock_folder
-    from sim.scenario.model import Recorded
+    from sim.scenario.workloads import Recorded
     from sim.workload.spestream import read_header, read_spestream
 
     user = stream.static_pc < _KERNEL

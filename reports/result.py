@@ -15,7 +15,7 @@ from analysis import errors, frames, losses, paired, perturbation, profiles, rli
 from analysis.distances import distances
 from analysis.stats import metric
 from sim.ledger import LOSS_LABELS
-from sim.scenario.model import UNLIMITED
+from sim.scenario.quantities import UNLIMITED
 
 if TYPE_CHECKING:
     from sim.batch import ArmResult

@@ -15,7 +15,7 @@ from itertools import pairwise
 from sim.ledger import OpLabel, TimeCause
 from sim.ports import Reason
 from sim.results import LockedPoint, RunResult
-from sim.scenario.model import UNLIMITED
+from sim.scenario.quantities import UNLIMITED
 
 Entry = tuple[int, str, int]
 WINDOW_MS = 4

@@ -21,10 +21,11 @@ from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.fused import Costs, Fused, Parts
 from sim.gic import Gic
 from sim.host import Host, MemslotChange, Pressure, Random, Sweep, Touch
-from sim.kvm.hypervisor import Hypervisor, Vm, VmSizes
+from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.memlock import Account
 from sim.kvm.policies import KvmCosts, keeps_window, on_invalidate
 from sim.kvm.tables import Absence, Stage2, stage1_tables
+from sim.kvm.vm import Vm, VmSizes
 from sim.ledger import Ledgers, TimeCause
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent

@@ -18,23 +18,18 @@ from sim.linux.reader import ReaderSpec
 from sim.machine import MachineSpec, PressureSpec, UnmapSpec
 from sim.migration import Migration
 from sim.scenario.designs import unpin_after
+from sim.scenario.hosts import LiveMigration, MemslotChange, PoissonUnmap, Scan
 from sim.scenario.loader import stock_folder
-from sim.scenario.model import (
+from sim.scenario.model import Arm, Settings
+from sim.scenario.parameters import resolve as resolve_parameters
+from sim.scenario.quantities import (
     UNLIMITED,
-    Arm,
     ConstantTime,
     ExponentialTime,
-    LiveMigration,
-    MemslotChange,
-    PoissonUnmap,
-    Profiled,
-    Recorded,
-    Scan,
-    Settings,
     TimeDistribution,
     UniformTime,
 )
-from sim.scenario.parameters import resolve as resolve_parameters
+from sim.scenario.workloads import Profiled, Recorded
 from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts

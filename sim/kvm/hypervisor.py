@@ -20,8 +20,7 @@ host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +29,8 @@ from simpy.events import Event
 from sim import uapi
 from sim.cpu import Cpu
 from sim.engine import FOREVER, MAX_VCPUS, Kind, Process
-from sim.kvm.locks import Locks
-from sim.kvm.memlock import Account
 from sim.kvm.policies import (
     Effect,
-    KvmCosts,
     Outcome,
     Stages,
     View,
@@ -46,9 +42,9 @@ from sim.kvm.policies import (
     on_stage2_fault,
 )
 from sim.kvm.tables import Absence, Stage2
+from sim.kvm.vm import Vm
 from sim.ledger import LawBrokenError, TimeCause
 from sim.ports import VmKilledError
-from sim.scenario.designs import Policies
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -58,7 +54,6 @@ from sim.spe.buffer import (
     EC_STAGE1_ABORT,
     EC_STAGE2_ABORT,
     FSC_EXTERNAL_ABORT,
-    RECORD_BYTES,
     Pmbsr,
     is_full,
 )
@@ -66,64 +61,8 @@ from sim.spe.port import Limit, Reg, Value
 from sim.units import div_up
 from sim.vmm import Answer, Reply, answer_exit
 
-
-class HostView(Protocol):
-    """What the host does to guest memory, as far as KVM triggers it."""
-
-    def window_enabled(self, vcpu: int, first: int, last: int) -> None:
-        """A window of buffer pages has been enabled (unmap: per_window)."""
-
-
 LIVELOCK_EXITS = 1000
 """KVM_EXIT_RLIMIT in a row, nothing changed in between: the run is ended with a verdict."""
-
-
-@dataclass(frozen=True, slots=True)
-class VmSizes:
-    """Bytes of guest memory, of a vCPU's largest window, of its bounce buffer, of the largest
-    record; ticks of `unpin: after` (FOREVER for other rules)."""
-
-    memory: int
-    max_buffer: int
-    bounce: int
-    unpin_after: int = FOREVER
-    record: int = RECORD_BYTES
-
-
-@dataclass(slots=True)
-class Vm:
-    """What the vCPUs of a VM share."""
-
-    policies: Policies
-    costs: KvmCosts
-    account: Account
-    host: HostView
-    sizes: VmSizes
-    cpus: list[Cpu] = field(default_factory=list)
-    hypervisors: list[Hypervisor] = field(default_factory=list)
-    locks: Locks = field(default_factory=Locks)
-    running: Event = field(init=False)
-    dirty_logging: bool = False
-    booting: int = 0
-    killed: bool = False
-    verdict: str = ""
-
-    def kill(self, why: str) -> None:
-        """The VMM destroys the VM: every vCPU ends where it is."""
-        self.killed = True
-        self.verdict = self.verdict or why
-        for cpu in self.cpus:
-            cpu.kill()
-
-    def pause(self, ticks: int) -> None:
-        """Live migration stops every vCPU for so long."""
-        for cpu in self.cpus:
-            cpu.pause(TimeCause.DOWNTIME, cpu.engine.now + ticks)
-
-    def arrive(self, *, remote: bool) -> None:
-        """The VM goes on on another host: stage 2 is built anew there."""
-        for hypervisor in self.hypervisors:
-            hypervisor.arrive(remote=remote)
 
 
 class Hypervisor:

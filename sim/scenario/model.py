@@ -10,17 +10,12 @@ a measured or estimated quantity are explained with their source in `parameters.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -31,354 +26,28 @@ from sim.scenario import matrix as expansion
 from sim.scenario.checks import Check, Until
 from sim.scenario.designs import DESIGNS as DESIGNS
 from sim.scenario.designs import Policies as Policies
+from sim.scenario.hosts import Host
 from sim.scenario.matrix import Cases, Matrix
-from sim.scenario.strict import Strict as Strict
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """How an int field is written again: unit names with their size, largest first."""
-
-    sizes: tuple[tuple[str, int], ...]
-
-
-_TIMES = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
-_SIZES = Unit((("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)))
-_HERTZ = Unit((("GHz", 10**9), ("MHz", 10**6), ("kHz", 10**3), ("Hz", 1)))
-RATE = Unit((("/s", 1),))
-"""The one unit whose value is the reciprocal of what is written."""
-
-
-UNLIMITED = 1 << 62
-"""Bytes that stand for no limit."""
-MAX_OPS = 10**13
-"""Most ops of a workload or a count."""
-MAX_REPEAT = 10**6
-MAX_STATIC_OPS = 1 << 22
-MAX_AUX = 4 << 30
-"""Largest AUX area, bytes."""
-MIN_INTERVALS = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
-"""What PMSIDR_EL1.Interval can say, ops."""
-MAX_INTERVAL = (1 << 32) - 256
-"""Largest sample period, ops."""
-_LEAST_GAP, _MOST_GAP = 10**5, 10**15
-_MAX_TEXT = 40
-_MAX_DIGITS = 20
-_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
-
-
-def _reader(parse: Callable[[str], int], kind: str, example: str, limits: str) -> BeforeValidator:
-    """Reads text with a unit into an int; 0 passes, other bare numbers do not.
-
-    `limits` is ``LEAST to MOST``, each as a user would write it.
-    """
-    least, most = map(parse, limits.split(" to "))
-
-    def read(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and value == 0:
-            number = 0
-        elif isinstance(value, str):
-            number = parse(_readable(value, kind, example))
-        else:
-            raise units.UnitError(
-                f"needs a {kind} with its unit, e.g. {example!r}; got {_shown(value)}"
-            )
-        if not least <= number <= most:
-            raise units.UnitError(f"{_shown(value)} is out of range: a {kind} is {limits}")
-        return number
-
-    return BeforeValidator(read)
-
-
-def _readable(text: str, kind: str, example: str) -> str:
-    """The text itself; raises UnitError if it has more digits than exact arithmetic keeps."""
-    digits = sum(char.isdigit() for char in text)
-    if len(text) > _MAX_TEXT or digits > _MAX_DIGITS or _EXPONENT.search(text):
-        raise units.UnitError(
-            f"{_shown(text)} is too long for a {kind}; write it like {example!r}, "
-            f"with at most {_MAX_DIGITS} digits"
-        )
-    return text
-
-
-def _gap(text: str) -> int:
-    """A rate as the mean gap, picoseconds; a rate so high that its gap is 0 is refused."""
-    gap = units.parse_rate(text)
-    never = gap == 0 and not text.strip(" 0._/s")
-    if not never and not _LEAST_GAP <= gap <= _MOST_GAP:
-        raise units.UnitError(
-            f"{_shown(text)} is out of range: a rate is 0/s, or 0.001/s to 10000000/s"
-        )
-    return gap
-
-
-def _text(pattern: str, example: str) -> WithJsonSchema:
-    """Schema of text with a unit; also a bare 0."""
-    kinds = ["string", "integer"]
-    zero = {"minimum": 0, "maximum": 0}
-    return WithJsonSchema({"type": kinds, "pattern": pattern, **zero, "examples": [example]})
-
-
-_NUMBER = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE]\+?[0-9]+)?\s*"
-_SIZE_TEXT = _NUMBER + r"(B|KiB|MiB|GiB|TiB)\s*$"
-Time = Annotated[
-    int,
-    _reader(units.parse_time, "time", "4ms", "0s to 1000000s"),
-    _TIMES,
-    _text(_NUMBER + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
-]
-"""Picoseconds."""
-Slice = Annotated[
-    int,
-    _reader(units.parse_time, "time slice", "4ms", "1us to 1000000s"),
-    _TIMES,
-    _text(_NUMBER + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
-]
-"""Picoseconds, long enough for a scheduler."""
-Size = Annotated[
-    int,
-    _reader(units.parse_size, "size", "4MiB", "0B to 4194304TiB"),
-    _SIZES,
-    _text(_SIZE_TEXT, "4MiB"),
-]
-"""Bytes."""
-OpCount = Annotated[
-    int,
-    _reader(units.parse_ops, "number of ops", "1024ops", "0ops to 10_000_000_000_000ops"),
-    Unit((("ops", 1),)),
-    _text(_NUMBER + r"ops\s*$", "1024ops"),
-]
-Cycles = Annotated[
-    int,
-    _reader(units.parse_cycles, "number of cycles", "600cycles", "0cycles to 1_000_000cycles"),
-    Unit((("cycles", 1),)),
-    _text(_NUMBER + r"cycles\s*$", "600cycles"),
-]
-Frequency = Annotated[
-    int,
-    _reader(units.parse_frequency, "core frequency", "3GHz", "1MHz to 100GHz"),
-    _HERTZ,
-    _text(_NUMBER + r"(Hz|kHz|MHz|GHz)\s*$", "3GHz"),
-]
-"""Hertz."""
-Rate = Annotated[
-    int,
-    _reader(_gap, "rate", "1000/s", "0/s to 0.001/s"),
-    RATE,
-    _text(_NUMBER + r"/s\s*$", "1000/s"),
-]
-"""A rate is held as the mean time between events, picoseconds; 0 means never."""
-
-
-def _text_default(text: str) -> Any:
-    """A default written as a user would write it; it is validated like input."""
-    return text
-
-
-def _or_unlimited(value: object) -> object:
-    return f"{UNLIMITED}B" if value == "unlimited" else value
-
-
-SizeOrUnlimited = Annotated[
+from sim.scenario.quantities import (
+    MAX_AUX,
+    MAX_INTERVAL,
+    MIN_INTERVALS,
+    NUMBER_TEXT,
+    SIZE_TEXT,
+    Frequency,
+    OpCount,
+    Rate,
     Size,
-    BeforeValidator(_or_unlimited),
-    _text(rf"{_SIZE_TEXT}|^unlimited$", "unlimited"),
-]
-
-
-# --- distributions ---------------------------------------------------------------------------
-
-
-class ConstantTime(Strict):
-    """Always the same time."""
-
-    kind: Literal["constant"] = Field(default="constant", description="always the same")
-    value: Time = Field(description="the time")
-
-
-class UniformTime(Strict):
-    """Uniform between two times."""
-
-    kind: Literal["uniform"] = Field(description="between two times")
-    low: Time = Field(description="shortest time")
-    high: Time = Field(description="longest time")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> UniformTime:
-        if self.low > self.high:
-            raise ValueError("low is above high; exchange them")
-        return self
-
-
-class ExponentialTime(Strict):
-    """Exponential with a mean."""
-
-    kind: Literal["exponential"] = Field(description="exponential")
-    mean: Time = Field(description="mean time")
-
-
-def _constant(value: object) -> object:
-    return {"kind": "constant", "value": value} if isinstance(value, (str, int)) else value
-
-
-TimeDistribution = Annotated[
-    ConstantTime | UniformTime | ExponentialTime,
-    Field(discriminator="kind"),
-    BeforeValidator(_constant),
-]
-
-
-class ConstantLatency(Strict):
-    """Every op of the class is in flight for the same time."""
-
-    kind: Literal["constant"] = Field(description="always the same")
-    value: Cycles = Field(description="cycles in flight")
-
-
-class ExponentialLatency(Strict):
-    """Time in flight is exponential."""
-
-    kind: Literal["exponential"] = Field(description="exponential")
-    mean: Cycles = Field(description="mean cycles in flight")
-
-
-class CoreLatency(Strict):
-    """Time in flight as the core preset has it for the op's class and memory level."""
-
-    kind: Literal["core"] = Field(
-        default="core", description="by op class and memory level, as the core preset has it"
-    )
-
-
-Latency = Annotated[ConstantLatency | ExponentialLatency | CoreLatency, Field(discriminator="kind")]
-
-
-# --- workload --------------------------------------------------------------------------------
-
-
-class OpMix(Strict):
-    """Relative frequencies of op classes in a synthetic loop."""
-
-    other: int = Field(default=10, ge=0, le=1_000_000, description="integer ops, parts")
-    load: int = Field(default=5, ge=0, le=1_000_000, description="loads, parts")
-    store: int = Field(default=2, ge=0, le=1_000_000, description="stores, parts")
-    branch: int = Field(default=3, ge=0, le=1_000_000, description="branches, parts")
-    atomic: int = Field(default=0, ge=0, le=1_000_000, description="atomic accesses, parts")
-    fp_simd: int = Field(
-        default=0, ge=0, le=1_000_000, description="floating-point and SIMD ops, parts"
-    )
-
-    @model_validator(mode="after")
-    def _some(self) -> OpMix:
-        if not any(self.model_dump().values()):
-            raise ValueError("all frequencies are 0; give at least one class, e.g. other: 1")
-        return self
-
-
-class LevelMix(Strict):
-    """Relative frequencies of memory levels among a loop's accesses."""
-
-    l1: int = Field(default=90, ge=0, le=1_000_000, description="hits in L1, parts")
-    l2: int = Field(default=7, ge=0, le=1_000_000, description="hits in L2, parts")
-    slc: int = Field(
-        default=2, ge=0, le=1_000_000, description="hits in the system-level cache, parts"
-    )
-    dram: int = Field(default=1, ge=0, le=1_000_000, description="accesses of memory, parts")
-
-    @model_validator(mode="after")
-    def _some(self) -> LevelMix:
-        if not any(self.model_dump().values()):
-            raise ValueError("all frequencies are 0; give at least one level, e.g. l1: 1")
-        return self
-
-
-class Phase(Strict):
-    """A synthetic loop: `length` static ops, run `iterations` times."""
-
-    name: str = Field(min_length=1, max_length=80, description="name of the loop's symbol")
-    length: int = Field(ge=1, le=1 << 20, description="ops of one iteration")
-    iterations: int = Field(ge=1, le=MAX_OPS, description="how often the loop runs in a row")
-    cpi_millis: int = Field(default=667, ge=16, le=1_000_000, description="cycles per 1000 ops")
-    mix: OpMix = Field(default=OpMix(), description="op classes of the loop")
-    levels: LevelMix = Field(default=LevelMix(), description="memory levels of its accesses")
-    latency: Latency = Field(default=CoreLatency(), description="time in flight of its ops")
-    el: Literal[0, 1] = Field(default=0, description="exception level: 0 user, 1 kernel")
-    irq_masked: bool = Field(default=False, description="PSTATE.I is set in the loop; el: 1")
-
-
-class KernelOverlay(Strict):
-    """EL1 code inserted into a recorded EL0 stream: synthetic, counted, part of it IRQ-masked."""
-
-    tick_every: Time = Field(
-        default=_text_default("4ms"), description="period of the guest's timer tick, work time"
-    )
-    tick_ops: OpCount = Field(
-        default=_text_default("6000ops"), description="EL1 ops of one tick; UNVERIFIED"
-    )
-    svc_ops: OpCount = Field(
-        default=_text_default("1500ops"), description="EL1 ops of one system call; UNVERIFIED"
-    )
-    fault_ops: OpCount = Field(
-        default=_text_default("1500ops"),
-        description="EL1 ops of one page fault, at the first access to a page; UNVERIFIED",
-    )
-    masked_prefix: OpCount = Field(
-        default=_text_default("400ops"),
-        description="ops at the start of each entry with PSTATE.I set; UNVERIFIED",
-    )
-    cpi_millis: int = Field(
-        default=1500, ge=16, le=1_000_000, description="cycles per 1000 EL1 ops; UNVERIFIED"
-    )
-
-
-class Recorded(Strict):
-    """A recorded instruction stream."""
-
-    kind: Literal["recorded"] = Field(description="a stream recorded or imported by speskew")
-    path: str = Field(
-        min_length=1, description="a .spestream, relative to the scenario file or to the stock"
-    )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
-    kernel: KernelOverlay | None = Field(default=None, description="EL1 code to insert; null: none")
-
-
-class Synthetic(Strict):
-    """Loops in turn."""
-
-    kind: Literal["synthetic"] = Field(description="loops in turn")
-    phases: tuple[Phase, ...] = Field(
-        min_length=1, max_length=10_000, strict=False, description="the loops, in order"
-    )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Synthetic:
-        ops = self.repeat * sum(phase.length * phase.iterations for phase in self.phases)
-        if ops > MAX_OPS:
-            raise ValueError(f"{ops:,} ops in all; at most {MAX_OPS:,}: lower repeat or iterations")
-        static = sum(phase.length for phase in self.phases)
-        if static > MAX_STATIC_OPS:
-            raise ValueError(f"loops of {static:,} ops in all; at most {MAX_STATIC_OPS:,}")
-        return self
-
-
-class Profiled(Strict):
-    """Operations in the proportions of a real SPE capture (`speskew import spe`)."""
-
-    kind: Literal["profile"] = Field(description="operations in the proportions of a capture")
-    path: str = Field(
-        min_length=1, description="a profile, relative to the scenario file or to the stock"
-    )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
-
-
-Workload = Annotated[Recorded | Synthetic | Profiled, Field(discriminator="kind")]
-
+    SizeOrUnlimited,
+    Slice,
+    Time,
+    TimeDistribution,
+    _shown,
+    text_default,
+    text_schema,
+)
+from sim.scenario.strict import Strict as Strict
+from sim.scenario.workloads import Workload
 
 # --- SPE, driver, buffer ---------------------------------------------------------------------
 
@@ -399,7 +68,7 @@ class Spe(Strict):
     """The SPU as the driver programs it."""
 
     interval: OpCount = Field(
-        default=_text_default("1024ops"), description="attr.sample_period before rounding"
+        default=text_default("1024ops"), description="attr.sample_period before rounding"
     )
     jitter: Literal["off", "on", "ernd"] = Field(
         default="off",
@@ -424,7 +93,7 @@ class Spe(Strict):
         default=12, description="PMSIDR.CountSize: latencies saturate at this width"
     )
     min_interval: OpCount = Field(
-        default=_text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
+        default=text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
     )
     record: Literal["core", "slot64", "packed"] = Field(
         default="core",
@@ -488,7 +157,7 @@ def _named_aux(value: object) -> object:
 AuxSize = Annotated[
     Size,
     BeforeValidator(_named_aux),
-    _text(rf"{_SIZE_TEXT}|^({'|'.join(AUX_DEFAULTS)})$", "default-unprivileged"),
+    text_schema(rf"{SIZE_TEXT}|^({'|'.join(AUX_DEFAULTS)})$", "default-unprivileged"),
 ]
 
 
@@ -496,7 +165,7 @@ class Driver(Strict):
     """The guest's perf event."""
 
     aux: AuxSize = Field(
-        default=_text_default("4MiB"),
+        default=text_default("4MiB"),
         description="AUX mmap, a power of two; or default-privileged (4 MiB), "
         "default-unprivileged (128 KiB)",
     )
@@ -538,7 +207,7 @@ class Cpu(Strict):
     core: Literal["neoverse-n1", "neoverse-v1", "neoverse-v2", "kunpeng-920"] = Field(
         default="neoverse-n1", description="core preset: caches, costs, event bits; not the clock"
     )
-    clock: Frequency = Field(default=_text_default("3GHz"), description="core clock, constant")
+    clock: Frequency = Field(default=text_default("3GHz"), description="core clock, constant")
 
 
 EXIT_RATES = {
@@ -558,7 +227,7 @@ def _named_rate(value: object) -> object:
 ExitRate = Annotated[
     Rate,
     BeforeValidator(_named_rate),
-    _text(rf"{_NUMBER}/s\s*$|^({'|'.join(EXIT_RATES)})$", "light"),
+    text_schema(rf"{NUMBER_TEXT}/s\s*$|^({'|'.join(EXIT_RATES)})$", "light"),
 ]
 
 
@@ -575,7 +244,7 @@ class Vm(Strict):
         default="4KiB", description="page size of guest and host"
     )
     memory: Size = Field(
-        default=_text_default("16GiB"),
+        default=text_default("16GiB"),
         description="guest memory; what v3 to v5 and guest_memfd lock or populate",
     )
     physical_cpus: int = Field(
@@ -586,15 +255,15 @@ class Vm(Strict):
         "there are fewer; 0: one each",
     )
     max_buffer: SizeOrUnlimited = Field(
-        default=_text_default("4MiB"),
+        default=text_default("4MiB"),
         description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU, which PMBIDR_EL1 would advertise "
         "(DEN0154); today's driver does not look: a larger window gets a buffer size event",
     )
     bounce: Size = Field(
-        default=_text_default("2MiB"), description="KVM's own buffer per vCPU (bounce_buffer)"
+        default=text_default("2MiB"), description="KVM's own buffer per vCPU (bounce_buffer)"
     )
     exits: ExitRate = Field(
-        default=_text_default("1000/s"),
+        default=text_default("1000/s"),
         description="ordinary exits per vCPU (timer, IPI, MMIO); or a published rate by name: "
         "none, quiet (100/s), light (1000/s), heavy (15000/s, hackbench), busiest (20000/s)",
     )
@@ -627,96 +296,6 @@ class Switch(Strict):
         description="what the CPU does while the task is away: runs another one, or waits for an "
         "interrupt (a vCPU then exits to the host)",
     )
-
-
-class PoissonUnmap(Strict):
-    """Pages of the AUX buffer unmapped at random."""
-
-    poisson: Rate = Field(description="pages per second and vCPU")
-
-
-def _unmap_form(value: object) -> str:
-    return "rate" if isinstance(value, (dict, PoissonUnmap)) else "word"
-
-
-Unmap = Annotated[
-    Annotated[Literal["never", "published", "per_window", "per_record"], Tag("word")]
-    | Annotated[PoissonUnmap, Tag("rate")],
-    Discriminator(_unmap_form),
-]
-
-
-class Scan(Strict):
-    """Pages touched at a published rate."""
-
-    kind: Literal["numa_balancing", "ksm", "khugepaged", "compaction", "reclaim"] = Field(
-        description="numa_balancing: PROT_NONE, pinned or not (t_numa_sweep); ksm: merging, an "
-        "upper bound (t_ksm_pass); khugepaged: collapse of 2 MiB (t_thp_collapse); compaction: "
-        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim). All "
-        "but numa_balancing pass over pinned pages",
-    )
-
-
-class MemslotChange(Strict):
-    """The VMM replaces the memslot that holds the buffer: a real unmap."""
-
-    kind: Literal["memslot_change"] = Field(description="the memslot is replaced")
-    every: Slice = Field(description="time between two changes")
-
-
-class LiveMigration(Strict):
-    """The VM moves to another host while it is profiled."""
-
-    kind: Literal["live_migration"] = Field(description="the VM moves to another host")
-    start: Time = Field(description="when the dirty log is started, wall time since the vCPUs run")
-    rounds: int = Field(
-        default=3, ge=1, le=1000, description="pre-copy rounds; each write-protects all pages again"
-    )
-    round: Slice = Field(description="length of a round: dirty memory over bandwidth")
-    post_copy: bool = Field(
-        default=False, description="switch over after one round; pages follow at t_remote each"
-    )
-
-
-Pressure = Annotated[Scan | MemslotChange | LiveMigration, Field(discriminator="kind")]
-
-
-class Host(Strict):
-    """The host's limits and what it does to guest memory."""
-
-    memlock: SizeOrUnlimited = Field(
-        default=_text_default("8MiB"), description="RLIMIT_MEMLOCK of the VMM, soft"
-    )
-    memlock_hard: SizeOrUnlimited = Field(
-        default=_text_default("unlimited"), description="RLIMIT_MEMLOCK of the VMM, hard"
-    )
-    cap_ipc_lock: bool = Field(
-        default=False, description="the VMM has CAP_IPC_LOCK: no limit holds for it"
-    )
-    cap_sys_resource: bool = Field(
-        default=False, description="may the VMM raise its limit above the hard one"
-    )
-    unmap: Unmap = Field(
-        default="never",
-        description="published: NUMA balancing at its published rate; per_window: every page, each "
-        "time a window is enabled (upper bound); per_record: after every record; "
-        "{poisson: RATE}: pages at random",
-    )
-    pressure: tuple[Pressure, ...] = Field(
-        default=(),
-        max_length=16,
-        strict=False,
-        description="more that the host does to guest memory, any number of kinds, each at most "
-        "once; ballooning takes free guest pages only, never a buffer's: there is no kind for it",
-    )
-
-    @model_validator(mode="after")
-    def _each_kind_once(self) -> Host:
-        kinds = [p.kind for p in self.pressure]
-        twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
-        if twice:
-            raise ValueError(f"pressure: {twice} is there twice; keep one of them")
-        return self
 
 
 # --- scenario --------------------------------------------------------------------------------

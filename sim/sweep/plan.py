@@ -20,7 +20,8 @@ import sim
 from sim import counterparts
 from sim.batch import Unit
 from sim.scenario.loader import stock_folder
-from sim.scenario.model import Arm, Profiled, Recorded, Scenario, Settings, Synthetic
+from sim.scenario.model import Arm, Scenario, Settings
+from sim.scenario.workloads import Profiled, Recorded, Synthetic
 from sim.workload.spestream import read_header
 
 LEAST_NANOSECONDS = 50_000_000

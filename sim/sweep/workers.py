@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from sim import batch, resolve
 from sim.results import RunResult
-from sim.scenario.model import Recorded
+from sim.scenario.workloads import Recorded
 from sim.sweep.plan import Task, key
 from sim.workers import processes, submit
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.draws import njit
-from sim.scenario.model import KernelOverlay
+from sim.scenario.workloads import KernelOverlay
 from sim.units import TICKS_PER_CYCLE, ticks
 from sim.workload.a64 import Flag
 from sim.workload.arrays import (

@@ -17,7 +17,8 @@ from sim.linux.aux import AuxFlag, Geometry
 from sim.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, OpMix, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import OpMix, Phase, Synthetic
 from sim.spe.buffer import LAYOUTS, PACKED, SLOT64
 from sim.workload.capture import container
 from sim.workload.capture.source import Reading

@@ -13,8 +13,8 @@ from sim import batch, counterparts, draws, truth
 from sim.batch import ArmResult
 from sim.resolve import core_facts, machine_spec, stream_of
 from sim.scenario import loader
-from sim.scenario.model import ConstantTime
 from sim.scenario.parameters import PARAMETERS, span
+from sim.scenario.quantities import ConstantTime
 from sim.spe.record import total_cycles
 
 BASE = """\

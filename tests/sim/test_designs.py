@@ -16,7 +16,8 @@ from sim.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Arm, Phase, Settings, Synthetic
+from sim.scenario.model import Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 

@@ -21,7 +21,8 @@ from sim.linux.driver import (
 from sim.machine import MachineSpec, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,

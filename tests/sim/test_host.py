@@ -15,7 +15,8 @@ from sim.linux.aux import Geometry
 from sim.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 
 PAGE = 4096

@@ -16,7 +16,8 @@ from sim.linux.aux import Geometry
 from sim.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Phase, Policies, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Policies, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 

@@ -14,7 +14,8 @@ import pytest
 from sim.draws import njit
 from sim.machine import Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
-from sim.scenario.model import DESIGNS, Arm, KernelOverlay, Settings
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import KernelOverlay
 from sim.workload import places
 from sim.workload.arrays import OP, PLACE_MASK, POP, SLOT, TICK, Stream, index_of, read_only
 from sim.workload.build import index_rows

@@ -14,7 +14,9 @@ from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, Geometry
 from sim.machine import ENGINES, Machine, MachineSpec, Run, Vcpu
 from sim.resolve import machine_spec
-from sim.scenario.model import DESIGNS, Arm, ConstantLatency, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.quantities import ConstantLatency
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 
 PAGE = 4096

@@ -16,7 +16,9 @@ from sim.linux.aux import Geometry
 from sim.machine import MachineSpec, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, UNLIMITED, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.quantities import UNLIMITED
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 
 PAGE = 4096

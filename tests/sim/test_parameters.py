@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 
 from sim import units
-from sim.scenario.model import (
-    ConstantTime,
-    ExponentialTime,
-    Settings,
-    TimeDistribution,
-    UniformTime,
-)
+from sim.scenario.model import Settings
 from sim.scenario.parameters import (
     DISTRIBUTED,
     FACTS,
@@ -23,6 +17,7 @@ from sim.scenario.parameters import (
     problem_with,
     resolve,
 )
+from sim.scenario.quantities import ConstantTime, ExponentialTime, TimeDistribution, UniformTime
 
 TABLE = tomllib.loads(files("sim.scenario").joinpath("parameters.toml").read_text("utf-8"))
 NAMES = sorted(PARAMETERS)

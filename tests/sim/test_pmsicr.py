@@ -19,7 +19,8 @@ from sim.linux.reader import ReaderSpec
 from sim.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import EC_STAGE1_ABORT, Pmbsr
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream

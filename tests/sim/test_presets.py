@@ -13,17 +13,9 @@ from sim.machine import Run, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult
 from sim.scenario.loader import stock_folder
-from sim.scenario.model import (
-    DESIGNS,
-    Arm,
-    ConstantLatency,
-    Cpu,
-    LevelMix,
-    OpMix,
-    Phase,
-    Settings,
-    Synthetic,
-)
+from sim.scenario.model import DESIGNS, Arm, Cpu, Settings
+from sim.scenario.quantities import ConstantLatency
+from sim.scenario.workloads import LevelMix, OpMix, Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import index_key

@@ -21,7 +21,8 @@ from sim.migration import Migration, share_cpus
 from sim.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.loader import load
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 
 PAGE = 4096

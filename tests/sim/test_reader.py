@@ -16,7 +16,8 @@ from sim.linux.reader import Reader, ReaderSpec
 from sim.machine import ENGINES, MachineSpec, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 
 PAGE = 4096

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sim.scenario.document import MAX_BYTES
 from sim.scenario.loader import ScenarioError, dump, load, stock_folder
-from sim.scenario.model import UNLIMITED
 from sim.scenario.parameters import PARAMETERS
+from sim.scenario.quantities import UNLIMITED
 from sim.scenario.schema import schema
 from sim.workload.spestream import read_header
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sim.scenario.document import MAX_BYTES, MAX_DEPTH, MAX_ITEMS
+from sim.scenario.hosts import PoissonUnmap
 from sim.scenario.loader import ScenarioError, find, load, origins, stock_folder
-from sim.scenario.model import UNLIMITED, ConstantTime, PoissonUnmap
+from sim.scenario.quantities import UNLIMITED, ConstantTime
 
 GOOD = """\
 workload:

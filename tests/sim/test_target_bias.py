@@ -14,7 +14,8 @@ from sim.machine import ENGINES, Run, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.loader import stock_folder
-from sim.scenario.model import DESIGNS, Arm, Phase, Settings, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.select import TargetBias, target_distances
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import recorded_stream

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.scenario.model import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
+from sim.scenario.quantities import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
 
 FORMAT = "speskew-profile"
 VERSION = 1

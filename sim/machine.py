@@ -23,8 +23,9 @@ from sim.gic import Gic
 from sim.host import Host, MemslotChange, Pressure, Random, Sweep, Touch
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.memlock import Account
-from sim.kvm.policies import KvmCosts, keeps_window, on_invalidate
-from sim.kvm.tables import Absence, Stage2, stage1_tables
+from sim.kvm.notifiers import GuestBuffer
+from sim.kvm.policies import KvmCosts, keeps_window
+from sim.kvm.tables import Stage2, stage1_tables
 from sim.kvm.vm import Vm, VmSizes
 from sim.ledger import Ledgers, TimeCause
 from sim.linux.aux import AuxRing, Geometry
@@ -157,47 +158,6 @@ class Vcpu:
     hypervisor: Hypervisor | None = None
     stage2: Stage2 | None = None
     fused: Fused | None = None
-
-
-@dataclass(slots=True)
-class _GuestBuffer:
-    """The host's view of a vCPU's AUX buffer; a zap passes the design's notifier policy."""
-
-    policies: Policies
-    stage2: Stage2
-    sampler: Sampler
-    hypervisor: Hypervisor
-    pages: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pages = self.stage2.tables.pages
-
-    def touch(self, page: int, how: Touch) -> bool:
-        """Take a page's stage 2 entry away unless the design or a pin prevents it."""
-        if not self.stage2.mapped[page] or not self._yields(page, how):
-            return False
-        self.sampler.before_change()
-        self.stage2.unmap(page)
-        self.sampler.on_change()
-        if how is Touch.SWAP_OUT:
-            self.stage2.absent[page] = Absence.SWAPPED
-        return True
-
-    def _yields(self, page: int, how: Touch) -> bool:
-        pinned = self.stage2.pinned(page)
-        match how:
-            case Touch.UNMAP:
-                return True
-            case Touch.WRITE_PROTECT:
-                return self.policies.backing != "guest_memfd"
-            case Touch.ZAP:
-                return on_invalidate(self.policies, pinned=pinned)
-            case Touch.MOVE | Touch.SWAP_OUT:
-                return not pinned and on_invalidate(self.policies, pinned=False)
-
-    def gone(self) -> int:
-        """A memslot change, which every design honours."""
-        return self.hypervisor.drop_stage2()
 
 
 MAX_LOG = 1_000_000
@@ -359,7 +319,7 @@ class Machine:
         self.engine.process(hypervisor.run())
         self.host.add(
             vcpu.index,
-            _GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler, hypervisor),
+            GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler, hypervisor),
             self._pressures(vcpu.index),
         )
         if self.spec.exits is not None:

@@ -1,0 +1,60 @@
+"""MMU notifiers: what the host does to a page passes through the design before stage 2 changes.
+
+Fidelity note. Modelled: the policies `honour_all`, `unmap_only` and `ignore` (`on_invalidate`);
+pins, which keep a page from being moved, merged or swapped but not its stage 2 entry from being
+zapped; dirty logging, which asks no notifier; a memslot change, which every design honours. Source:
+kvm_unmap_gfn_range and its callers; the notifier patches of RFC v5 and v6. Not modelled: the time
+that KVM spends in a notifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sim.host import Touch
+from sim.kvm.hypervisor import Hypervisor
+from sim.kvm.policies import on_invalidate
+from sim.kvm.tables import Absence, Stage2
+from sim.scenario.designs import Policies
+from sim.spe.spu import Sampler
+
+
+@dataclass(slots=True)
+class GuestBuffer:
+    """The host's view of a vCPU's AUX buffer; a zap passes the design's notifier policy."""
+
+    policies: Policies
+    stage2: Stage2
+    sampler: Sampler
+    hypervisor: Hypervisor
+    pages: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pages = self.stage2.tables.pages
+
+    def touch(self, page: int, how: Touch) -> bool:
+        """Take a page's stage 2 entry away unless the design or a pin prevents it."""
+        if not self.stage2.mapped[page] or not self._yields(page, how):
+            return False
+        self.sampler.before_change()
+        self.stage2.unmap(page)
+        self.sampler.on_change()
+        if how is Touch.SWAP_OUT:
+            self.stage2.absent[page] = Absence.SWAPPED
+        return True
+
+    def _yields(self, page: int, how: Touch) -> bool:
+        pinned = self.stage2.pinned(page)
+        match how:
+            case Touch.UNMAP:
+                return True
+            case Touch.WRITE_PROTECT:
+                return self.policies.backing != "guest_memfd"
+            case Touch.ZAP:
+                return on_invalidate(self.policies, pinned=pinned)
+            case Touch.MOVE | Touch.SWAP_OUT:
+                return not pinned and on_invalidate(self.policies, pinned=False)
+
+    def gone(self) -> int:
+        """A memslot change, which every design honours."""
+        return self.hypervisor.drop_stage2()

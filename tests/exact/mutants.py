@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,6 +15,8 @@ import numpy as np
 
 from sim import draws
 
+MACHINE_SECONDS = 20
+"""Time for one small machine, hundreds of times what it needs."""
 MEETING_POINTS = {"sim.host": ("Sweep", "Random")}
 """Classes by which a module and its users recognise each other: a copy must share them."""
 
@@ -51,3 +56,19 @@ def build(module: str, old: str = "", new: str = "") -> ModuleType:
     for name in MEETING_POINTS.get(module, ()):
         made_module.__dict__[name] = getattr(import_module(module), name)
     return made_module
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """A mutant may never end: TimeoutError then, which tells it apart as well as anything."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"still running after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -17,7 +17,7 @@ from sim.results import RunResult
 from sim.spe import fast
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import Mutant, build
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build
 from tests.exact.mutants import mutant as _m
 
 SEEDS_PER_TEST = 75
@@ -153,7 +153,8 @@ def _differs(module: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
         stream, spec = _machine(seed)
         run = Run("x", seed, 0, keep_records=True)
         try:
-            said = made.everything(Machine(spec, (stream,), run, fast.MacroSampler).run())
+            with at_most(MACHINE_SECONDS):
+                said = made.everything(Machine(spec, (stream,), run, fast.MacroSampler).run())
         except Exception:  # a mutant may break in any way; the control shows that a copy does not
             return True
         if said != expected:

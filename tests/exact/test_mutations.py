@@ -31,7 +31,7 @@ from sim.spe.filter import Filter
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import Mutant, build
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build
 from tests.exact.mutants import mutant as _m
 
 MAX_OPS = 2500
@@ -499,7 +499,8 @@ def _differs(factory: Any, other: str) -> bool:
     for index, (seed, stream, spec) in enumerate(_machines()):
         run = Run("x", seed, 0, True, True)
         try:
-            said = made.everything(Machine(spec, (stream,), run, factory).run())
+            with at_most(MACHINE_SECONDS):
+                said = made.everything(Machine(spec, (stream,), run, factory).run())
         except Exception:  # a mutant may break in any way; the control shows that the copy does not
             return True
         if said != _expected(index, other):
@@ -570,7 +571,8 @@ def test_a_forgotten_increment_breaks_a_law(
 
 def _breaks_a_law(factory: Any, seed: int, stream: Stream, spec: MachineSpec) -> bool:
     try:
-        Machine(spec, (stream,), Run("x", seed, 0), factory).run()
+        with at_most(MACHINE_SECONDS):
+            Machine(spec, (stream,), Run("x", seed, 0), factory).run()
     except LawBrokenError:
         return True
     return False

@@ -44,8 +44,6 @@ class Touch(Enum):
     """As MOVE, and the page has to be read back."""
     WRITE_PROTECT = "write_protect"
     """Dirty logging: no notifier; the next write faults, pinned or not."""
-    UNMAP = "unmap"
-    """A real unmap: every design honours it, and a pin ends."""
 
 
 class Target(Protocol):

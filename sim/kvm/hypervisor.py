@@ -79,7 +79,7 @@ class Hypervisor:
         self.pmbsr: Pmbsr = CLEAR
         self.traps = 0
         self._window = stage2.window(0, 0)
-        self._unpinned = self._window.pages  # what was unpinned last
+        self._unpinned = self._window.pages  # what was unpinned last, and nobody else pins
         self._enables = 0
         self._last_enable: dict[int, int] = {}  # by vCPU visited: is a timer of `unpin: after` due?
         self._held = 0  # pages pinned and not unpinned again
@@ -283,7 +283,9 @@ class Hypervisor:
         if generation == self._last_enable[vcpu] and not self.vm.killed:
             self._unpin(vcpu)
             if self.vm.policies.unmap_on_unpin:
+                self._spu.sampler.before_change()
                 self._unmap_unpinned()
+                self._spu.sampler.on_change()
 
     def _on_ordinary_exit(self) -> Process:
         yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
@@ -529,12 +531,13 @@ class Hypervisor:
         going = pins.copy()
         if keep is not None:
             going[keep] = 0
-        self._unpinned = np.flatnonzero(going)
-        pins[self._unpinned] = 0
-        self._held -= self._unpinned.size
+        gone = np.flatnonzero(going)
+        pins[gone] = 0
+        self._held -= gone.size
         held = int(np.count_nonzero(pins))
         self.cpu.log("PINNED_PAGES", held)
         self.stage2.move_to(self.stage2.vcpu)
+        self._unpinned = gone[~self.stage2.pinned(gone)]
         self.vm.account.hold(self.payer(vcpu), held * self.stage2.tables.granule)
 
     def _map(self, pages: NDArray[np.int64]) -> None:

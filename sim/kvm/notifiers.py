@@ -44,10 +44,8 @@ class GuestBuffer:
         return True
 
     def _yields(self, page: int, how: Touch) -> bool:
-        pinned = self.stage2.pinned(page)
+        pinned = bool(self.stage2.pins[page] or self.stage2.elsewhere[page])
         match how:
-            case Touch.UNMAP:
-                return True
             case Touch.WRITE_PROTECT:
                 return self.policies.backing != "guest_memfd"
             case Touch.ZAP:

@@ -132,9 +132,10 @@ class Stage2:
             pins[:] = 0
         return held
 
-    def pinned(self, page: int) -> bool:
-        """Does any vCPU hold a pin on the page?"""
-        return bool(self.pins[page] or self.elsewhere[page])
+    def pinned(self, pages: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which pages any vCPU holds a pin on."""
+        held: NDArray[np.bool_] = (self.pins[pages] + self.elsewhere[pages]) > 0
+        return held
 
     def window(self, first: int, last: int) -> Window:
         """Pages of a window; the driver programs the same few again and again."""

@@ -314,6 +314,13 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
     return made
 
 
+CALM: dict[str, Any] = {
+    "pressures": (), "memslot_changes": 0, "migration": None, "visits": 1, "physical_cpus": 0,
+    "data_loss_per_mille": 0, "layout": SLOT64,
+}  # fmt: skip
+"""A host that leaves the VM alone, and records of 64 bytes, for tests of something else."""
+
+
 def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     """A random machine whose stops need no decision, most of the time: what `sim.fused` serves."""
     machine = spec(r, of, dense)

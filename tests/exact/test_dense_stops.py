@@ -125,7 +125,7 @@ def test_an_enable_maps_what_the_records_unmapped() -> None:
         spec = replace(
             spec, policies=policies, unmap=UnmapSpec("per_record"), vcpus=1, memlock=1 << 40,
             max_buffer=1 << 62, switch_ticks=0, exits=None, warm=True,
-            rules=DriverRules(), reader=None, snapshot=False,
+            rules=DriverRules(), reader=None, snapshot=False, **made.CALM,
         )  # fmt: skip
         result = Machine(spec, (stream,), Run("x", seed, 0, True, True), fast.MacroSampler).run()
         found, log = result.vcpus[0].ledgers.selections, result.vcpus[0].log

@@ -90,7 +90,7 @@ def test_a_log_sees_every_stop() -> None:
 
 MUTANTS = [
     _m("a stop more than there was", FUSED, "spu.stops += n", "spu.stops += n + 1"),
-    _m("ends with the next event", FUSED, "if ended >= v[UNTIL]:", "if ended > v[UNTIL] + 64:"),
+    _m("ends with the next event", FUSED, "if ended >= v[UNTIL]:", "if ended >= v[UNTIL] + 5000:"),
     _m("masking ignored", FUSED, "if v[MASKLESS] == 0 and", "if False and"),
     _m("a latency drawn twice", FUSED, "_latency(F, v[ORDINAL] + 1)", "_latency(F, v[ORDINAL])"),
     _m("latencies forgotten", FUSED, "cpu.gic.ordinal = v[ORDINAL]"),

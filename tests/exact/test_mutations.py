@@ -440,6 +440,7 @@ def _slowly_read(
             vcpus=1, interval=1, period=1, jitter=Jitter.OFF, resync=False, in_flight=4,
             aux=Geometry(8192, 256, 256), irq_latency=(0, 64, 640, 1280), exits=None,
             max_buffer=1 << 62, memlock=1 << 40, cap_ipc_lock=False, unmap=UnmapSpec("never"),
+            **made.CALM,
         )))  # fmt: skip
     return made_of
 

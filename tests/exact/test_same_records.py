@@ -45,7 +45,7 @@ def _calm(seed: int, stream: Stream, dense: bool) -> MachineSpec:
         spec, policies=DESIGNS["baremetal"][0], vcpus=1, exits=None, warm=True,
         unmap=UnmapSpec("never"), switch_ticks=0, max_buffer=1 << 62, memlock=1 << 40,
         memlock_hard=1 << 62, aux=SMALL_WINDOWS, rules=DriverRules(), reader=None, snapshot=False,
-        wall_slices=False, halted=False,
+        wall_slices=False, halted=False, **made.CALM,
     )  # fmt: skip
 
 

@@ -172,11 +172,17 @@ def test_other_edits_keep_the_compiled_code(copy: Path) -> None:
     assert _digest(copy) != before
 
 
+def _source_of(module: str, name: str) -> str:
+    """The module that a name comes from; `from sim.spe import kernel` imports one."""
+    inner = PACKAGE.parent / module.replace(".", "/") / f"{name}.py"
+    return f"{module}.{name}" if inner.exists() else module
+
+
 def _frozen_imports(path: Path) -> set[tuple[str, str]]:
     """(module, name) of what compiled functions of a source take from other modules of `sim`."""
     tree = ast.parse(path.read_text())
     origin = {
-        alias.asname or alias.name: (node.module, alias.name)
+        alias.asname or alias.name: (_source_of(str(node.module), alias.name), alias.name)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sim")
         for alias in node.names

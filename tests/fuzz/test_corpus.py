@@ -27,14 +27,12 @@ def peak_bytes() -> int:
 
 
 def test_memory_is_seen() -> None:
-    """Control: what was taken and given back counts, once."""
+    """Control: what was taken and given back counts."""
     peak_bytes()
     before = peak_bytes()
-    size = len(b"x" * (100 << 20))  # in an `assert` it would be kept until the next one
-    taken, kept = peak_bytes() - before, peak_bytes() - before
+    size = len(b"x" * (100 << 20))
+    assert peak_bytes() - before > 90 << 20
     assert size == 100 << 20
-    assert taken > 90 << 20
-    assert kept < 90 << 20
 
 
 @pytest.mark.parametrize("name", sorted(targets.TARGETS))

@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 
 import sim.machine
+from sim.host import Touch
+from sim.kvm.policies import KvmCosts
 from sim.ledger import LawBrokenError
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import Machine, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine import Machine, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.migration import Migration
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
 from sim.spe.buffer import PACKED, SLOT64
@@ -43,12 +46,13 @@ READER = "sim.linux.reader"
 CPU, GIC, ENGINE, HOST = "sim.cpu", "sim.gic", "sim.engine", "sim.host"
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
+NOTIFIERS, MIGRATION = "sim.kvm.notifiers", "sim.migration"
 SHARED = {
-    CPU: "Cpu", GIC: "Gic", ENGINE: "Engine", HOST: "Host", AUX: "AuxRing", DRIVER: "SpeEvent",
-    READER: "Reader",
-    HYP: "Hypervisor", MEMLOCK: "Account", TABLES: "Stage2",
+    CPU: ("Cpu",), GIC: ("Gic",), ENGINE: ("Engine",), HOST: ("Host",), AUX: ("AuxRing",),
+    DRIVER: ("SpeEvent",), READER: ("Reader",), HYP: ("Hypervisor",), MEMLOCK: ("Account",),
+    TABLES: ("Stage2",), NOTIFIERS: ("GuestBuffer",), MIGRATION: ("migrate", "share_cpus"),
 }  # fmt: skip
-"""Modules that both engines run, and the class of each that the machine is built from."""
+"""Modules that both engines run, and what of each the machine is built from."""
 MUTANTS = [
     _m("write after selection on a tie", KERNEL, "if due <= at:", "if due < at:"),
     _m("horizon inclusive for writes", KERNEL, "if due >= horizon:", "if due > horizon:"),
@@ -256,6 +260,40 @@ MUTANTS = [
        "wanted if wanted > self.limit else 0"),
     _m("an unmapped table still translates", TABLES,
        "self.mapped[page] = 0\n        self._refresh(page)", "self.mapped[page] = 0"),
+    _m("nobody waits for a lock", HYP, "wait + stage.ticks", "stage.ticks"),
+    _m("pages that are away are there at once", HYP,
+       "return sum(ticks[absent[page]] for page in pages if page in absent) if absent else 0",
+       "return 0"),
+    _m("the destination has the source's stage 2", HYP,
+       "self._new_host = True\n        self.drop_stage2()", "self._new_host = True"),
+    _m("the destination pins nothing", HYP,
+       "if enabled:\n                yield from self._edges(was=False)", "pass"),
+    _m("post-copy memory is there already", HYP, "if remote:", "if False:"),
+    _m("v7 does not exit under the dirty log", HYP,
+       "self.vm.dirty_logging and self.vm.policies.backing", "False and self.vm.policies.backing"),
+    _m("dropped pins stay charged", HYP, "self.vm.account.hold(self.payer(vcpu), 0)"),
+    _m("a task that moves has one payer", HYP, "return self.cpu.index + vcpu * MAX_VCPUS",
+       "return self.cpu.index"),
+    _m("a vCPU kept from running takes no time", HYP,
+       "yield from self._spend(cause, until - self._engine.now)"),
+    _m("a task stays on its vCPU", CPU, "self.platform.migrated()"),
+    _m("pins stay behind with their vCPU", TABLES,
+       "self.elsewhere[:] = sum(p for k, p in self._pins.items() if k != vcpu)"),
+    _m("a page read back is read again", TABLES, "self.absent.pop(page, None)"),
+    _m("pinned pages move", NOTIFIERS,
+       "not pinned and on_invalidate(self.policies, pinned=False)",
+       "on_invalidate(self.policies, pinned=False)"),
+    _m("the dirty log spares pinned pages", NOTIFIERS,
+       'return self.policies.backing != "guest_memfd"', "return not pinned"),
+    _m("reclaimed pages stay in memory", NOTIFIERS, "if how is Touch.SWAP_OUT:", "if False:"),
+    _m("a huge page is one page", HOST, "min(first + pressure.span, target.pages)", "first + 1"),
+    _m("a memslot change is not counted", HOST, "self.zaps += target.gone()", "target.gone()"),
+    _m("one round of dirty logging", MIGRATION, "1 if plan.post_copy else plan.rounds", "1"),
+    _m("the dirty log starts at once", MIGRATION, "vm.pause(plan.log_start)"),
+    _m("no downtime", MIGRATION, "vm.pause(plan.downtime)"),
+    _m("the dirty log stays on", MIGRATION, "vm.dirty_logging = False"),
+    _m("the host's turns do not move on", MIGRATION, "turn += 1"),
+    _m("a turn missed is one slice", MIGRATION, "out += 1", "return 1"),
 ]  # fmt: skip
 
 
@@ -310,8 +348,37 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
     return [
         *_slowly_read(found), *_snapshots(found), *_destroyed_unread(found), _killed(found),
         *_often_zapped(found), *_small_windows(found), *_unmapped_by_records(found),
-        *_often_frozen(found), *_packed(), *found,
+        *_often_frozen(found), *_packed(), *_pressed(found), *found,
     ]  # fmt: skip
+
+
+def _pressed(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """All that a host does, to four designs: scans, a memslot change, a live migration, fewer CPUs
+    than vCPUs, tasks that move between vCPUs."""
+    log = Migration(3200, 3, 6400, 640, 6400, post_copy=False)
+    scans = (
+        PressureSpec("move", Touch.MOVE, (3200, 6400), span=2),
+        PressureSpec("reclaim", Touch.SWAP_OUT, (6400, 9600)),
+    )
+    pressed = []
+    for n, (seed, stream, spec) in enumerate(machines[:40]):
+        policies = DESIGNS[("v6", "unpinned", "v7-guest-memfd", "v6-lazy-unpin")[n % 4]][0]
+        pressed.append((seed, stream, replace(
+            spec, policies=policies.model_copy(update={"unmap_on_unpin": n % 3 == 0}),
+            pressures=scans if n % 5 < 3 else (), memslot_changes=20_000 if n % 5 == 3 else 0,
+            migration=replace(log, post_copy=n % 8 > 4) if n % 5 != 3 else None,
+            vcpus=3 if n % 2 else 2, physical_cpus=1 if n % 3 else 0, host_slice=8000,
+            visits=1 + n % 3, switch_ticks=4800, away_ticks=64, wall_slices=False, halted=False,
+            aux=Geometry(16_384, 4096, 4096), granule=4096, memory=16 * 4096, layout=SLOT64,
+            kvm=KvmCosts(*(640 for _ in range(20))), random_start=False, max_buffer=1 << 62,
+            memlock=1 << 40, cap_ipc_lock=False, data_loss_per_mille=0, interval=8, period=8,
+            jitter=Jitter.OFF, resync=False, snapshot=False, rules=DriverRules(), reader=None,
+            per_task=True, exits=None, unmap=UnmapSpec("never"), warm=True,
+            irq_latency=(64,),
+        )))  # fmt: skip
+    return pressed
 
 
 def _small_windows(
@@ -549,8 +616,14 @@ def _is_told_apart(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatc
         return _differs(*_sampler(name, module))
     for index in range(len(_machines())):
         _expected(index, "fast")  # before the shared module is replaced
-    monkeypatch.setattr(sim.machine, SHARED[name], module.__dict__[SHARED[name]])
+    _replace(name, module, monkeypatch)
     return _differs(spu.SampleTimer, "fast")
+
+
+def _replace(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is built from this copy of a shared module."""
+    for part in SHARED[name]:
+        monkeypatch.setattr(sim.machine, part, module.__dict__[part])
 
 
 @pytest.mark.parametrize("module", [KERNEL, FAST, SPU, *SHARED])
@@ -567,7 +640,7 @@ def test_a_forgotten_increment_breaks_a_law(
     module = build(name, increment, "pass")
     factory: Any = spu.SampleTimer
     if name in SHARED:
-        monkeypatch.setattr(sim.machine, SHARED[name], module.__dict__[SHARED[name]])
+        _replace(name, module, monkeypatch)
     else:
         factory, _ = _sampler(name, module)
     assert any(_breaks_a_law(factory, *machine) for machine in _machines())

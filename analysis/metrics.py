@@ -79,6 +79,7 @@ _RLIMIT = (
     _i("rlimit.enables", "", "times that the guest enabled the buffer"),
     _i("rlimit.pinned_pages", "pages", "pages pinned at enable edges, each time they are"),
     _i("rlimit.config_enomem", "", "-ENOMEM at configuration"),
+    _i("rlimit.oversize_windows", "", "enables with a window over vm.max_buffer: an event each"),
     _i("rlimit.excess_bytes_max", "bytes", "largest excess that an exit reported"),
     _i("rlimit.locked_bytes_peak", "bytes", "most memory locked for SPE"),
     _m("rlimit.exits_per_enable", "exits/enable", "exits per enable edge"),

@@ -204,6 +204,7 @@ def _rlimit(runs: Sequence[RunResult]) -> dict[str, int]:
         "enables": sum(r.rlimit.enables for r in runs),
         "pinned_pages": sum(r.rlimit.pinned_pages for r in runs),
         "config_enomem": sum(r.rlimit.config_enomem for r in runs),
+        "oversize_windows": sum(r.rlimit.oversize_windows for r in runs),
         "excess_bytes_max": max(r.rlimit.excess_bytes_max for r in runs),
         "locked_bytes_peak": max(r.rlimit.locked_bytes_peak for r in runs),
     }

@@ -316,6 +316,12 @@ def exit_lines(arm: Arm) -> Iterator[str]:
     )
     if r["exits"]:
         yield f"excess at most {size(r['excess_bytes_max'])}. {EXIT_NUMBER_NOTE}"
+    if r["oversize_windows"]:
+        yield (
+            f"{r['oversize_windows']:,} of these enables had a window larger than vm.max_buffer, "
+            "which today's driver does not look up in PMBIDR; the buffer size event is fatal to it "
+            "(raise vm.max_buffer, or take a smaller driver.aux or driver.watermark)"
+        )
     first, last = r["first_exit_limit"]["mean"], r["last_exit_limit"]["mean"]
     if first is not None and last is not None:
         yield (

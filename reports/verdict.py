@@ -52,11 +52,18 @@ def _loss(name: str, arm: Arm, base: Arm | None) -> str:
     share = "all of it" if len(causes) == 1 else f"{percent(part)} of it"
     text = (
         f"{bound}{name} loses {with_interval(total, 100, '%')} of the operations that it should "
-        f"sample, {share} {CAUSES[main]}"
+        f"sample, {share} {CAUSES[main]}{_why(main, arm)}"
     )
     if base is None or arm is base or base["loss"]["total"]["mean"] is None:
         return text + "."
     return f"{text}; baremetal loses {percent(base['loss']['total']['mean'])}."
+
+
+def _why(cause: str, arm: Arm) -> str:
+    """What disabled the event, if windows were too large."""
+    if cause != "event_disabled" or not arm["rlimit"]["oversize_windows"]:
+        return ""
+    return " by a buffer size event (its windows are larger than vm.max_buffer)"
 
 
 def _skew(arm: Arm, base: Arm | None) -> str:

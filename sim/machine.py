@@ -178,9 +178,8 @@ class Machine:
         self.engine = Engine()
         self.host = Host(self.engine, self._zaps_windows())
         self.account = self._account()
-        sizes = VmSizes(
-            spec.memory, spec.max_buffer, spec.bounce, spec.unpin_after, spec.layout.max_size
-        )
+        limit = spec.max_buffer if spec.policies.window_limit == "max_buffer" else FOREVER
+        sizes = VmSizes(spec.memory, limit, spec.bounce, spec.unpin_after, spec.layout.max_size)
         self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, sizes)
         self.vcpus = [
             self._vcpu(index, streams[index % len(streams)], factory) for index in range(spec.vcpus)

@@ -190,6 +190,8 @@ class RlimitCounts:
     pinned_pages: int = 0
     """Pages pinned at enable edges, each time they are."""
     config_enomem: int = 0
+    oversize_windows: int = 0
+    """Enables with a window over the maximum buffer size: a buffer size event each."""
     excess_bytes_max: int = 0
     locked_bytes_peak: int = 0
 

@@ -260,6 +260,7 @@ class Hypervisor:
         self._window = self.stage2.window(first, last)
         self.stage2.note_zaps(first, last)
         if (last - first) * granule > self.vm.sizes.max_buffer:
+            self.vm.account.counts.oversize_windows += 1
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return
         yield from self._run_stages(on_enable(self.vm.policies, self.vm.costs, self._view()))

@@ -103,6 +103,11 @@ class Policies(Strict):
     accounting_scope: Literal["vm", "vcpu"] = Field(
         default="vcpu", description="whose high-water mark it is"
     )
+    window_limit: Literal["max_buffer", "none"] = Field(
+        default="none",
+        description="is there a largest window: vm.max_buffer, charged at configuration and "
+        "enforced with a buffer size event (v6), or none",
+    )
     charge: Literal["whole", "incremental"] = Field(
         default="whole", description="all that is needed at once, or page by page until the limit"
     )
@@ -129,11 +134,18 @@ class Design(NamedTuple):
     questions: tuple[str, ...] = ()
 
 
-_V6 = Policies(backing="on_enable", notifiers="unmap_only", accounting="high_water_mark")
+_V6 = Policies(
+    backing="on_enable",
+    notifiers="unmap_only",
+    accounting="high_water_mark",
+    window_limit="max_buffer",
+)
 _V6_SILENT = (
     "response to a stage 2 fault: stage2_fault",
     "the moment of unpinning: unpin (indirect evidence for on_disable)",
     "the notifier rule in code: notifiers",
+    "what a window beyond vm.max_buffer gets: a buffer size event here, fatal to today's driver, "
+    "which does not read PMBIDR.MaxBuffSize: window_limit",
     "batching, and whether unpinning unmaps: t_pin, t_map_cold, t_map_present, unmap_on_unpin",
     "what happens when the VMM refuses: vmm; where the vCPU goes on after the exit: retry",
 )
@@ -170,10 +182,15 @@ DESIGNS: dict[str, Design] = {
             unpin="on_next_enable",
             notifiers="unmap_only",
             accounting="high_water_mark",
+            window_limit="max_buffer",
         ),
         "The whole window is pinned when its first record faults; a warm buffer never is.",
         "2022, option 4 (O. Upton)",
-        ("accounting: only that ulimit must be respected", "unpin: with the next pin is inferred"),
+        (
+            "accounting: only that ulimit must be respected",
+            "unpin: with the next pin is inferred",
+            "whether a window has a largest size, as in v6: window_limit",
+        ),
     ),
     "v3-mlock": Design(
         Policies(

@@ -257,7 +257,8 @@ class Vm(Strict):
     max_buffer: SizeOrUnlimited = Field(
         default=text_default("4MiB"),
         description="KVM_ARM_VCPU_MAX_BUFFER_SIZE per vCPU, which PMBIDR_EL1 would advertise "
-        "(DEN0154); today's driver does not look: a larger window gets a buffer size event",
+        "(DEN0154); today's driver does not look: a larger window gets a buffer size event, if "
+        "the design has a maximum (window_limit)",
     )
     bounce: Size = Field(
         default=text_default("2MiB"), description="KVM's own buffer per vCPU (bounce_buffer)"

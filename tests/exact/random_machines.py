@@ -163,7 +163,7 @@ def _indexed(
 
 def _policies(r: random.Random) -> Policies:
     design = r.choice(["baremetal", "v6", "unpinned"] * 3 + list(DESIGNS))
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {"window_limit": "max_buffer"}  # none is what 1 << 62 does
     for chance, key, values in (
         (0.3, "interrupt", ("forced_exit", "next_exit")),
         (0.3, "notifiers", ("honour_all", "unmap_only")),

@@ -73,6 +73,15 @@ def test_exits_name_the_number_41() -> None:
     assert "8 MiB" in lines("v6")["predicted memory"]
 
 
+def test_too_large_windows_are_told() -> None:
+    """How many, why the event ended, and what to change; nothing if there were none."""
+    arm = described()["arms"]["v6"]
+    assert "vm.max_buffer" not in " ".join(summary.exit_lines(arm))
+    arm["rlimit"]["oversize_windows"] = 3
+    said = " ".join(summary.exit_lines(arm))
+    assert "3 of these enables had a window larger than vm.max_buffer" in said
+
+
 def test_unmapping_stands_beside_the_published_rate() -> None:
     """1,024 pages in 6.4 s to 60 s; 68,000/s is 425 times the fastest."""
     found = lines("unpinned-cold")["predicted unmapping"]

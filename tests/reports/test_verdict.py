@@ -64,6 +64,18 @@ def test_arms_without_a_profile() -> None:
     assert "not compared" in said("refused")[2]
 
 
+def test_too_large_windows_are_the_reason() -> None:
+    """An event that a buffer size event disabled: said so, and only then."""
+    plans = (Plan(), Plan(name="v6", design="v6", lost=1000))
+    result = described(plans)
+    ops = result["arms"]["v6"]["ledger"]["ops"]
+    ops["event_disabled"], ops["irq_delivery_full"] = ops["irq_delivery_full"], 0
+    assert "buffer size event" not in verdict.sentences("v6", result, tables(plans))[0]
+    result["arms"]["v6"]["rlimit"]["oversize_windows"] = 3
+    loss = verdict.sentences("v6", result, tables(plans))[0]
+    assert "after the event was disabled by a buffer size event (its windows are larger" in loss
+
+
 def test_noise_is_not_skew() -> None:
     """An arm that samples like baremetal, with other draws: none detected, with the floor."""
     plans = (Plan(), Plan(name="v6", design="v6", seed=3))

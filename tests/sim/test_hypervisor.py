@@ -321,9 +321,30 @@ def test_an_oversize_window_is_a_buffer_event_and_no_exit() -> None:
     vcpu = run.vcpus[0]
     assert watched.calls == [("start", 2), ("irq", 4), ("stop", 1)]
     assert (run.rlimit.exits, run.rlimit.enables, run.rlimit.pinned_pages) == (0, 1, 0)
+    assert run.rlimit.oversize_windows == 1
     assert vcpu.stops == len(vcpu.written) == 0
     assert _ops(vcpu)[OpLabel.PROFILED] == 0
     assert vcpu.ledgers.time.stopped[TimeCause.INJECT] == spec.kvm.inject
+
+
+@pytest.mark.parametrize(
+    "design", ["unpinned", "v3-mlock", "v5-memslot-lock", "bounce-buffer", "v7-guest-memfd"]
+)
+def test_only_v6_has_a_largest_window(design: str) -> None:
+    """No other series has the attribute: vm.max_buffer changes nothing there, and everything once
+    the design has a limit."""
+    large: dict[str, Any] = {
+        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE), "memory": 64 * PAGE, "memlock": 1 << 40,
+        "max_buffer": PAGE,
+    }  # fmt: skip
+    run = _run(_spec(design, **large))
+    assert run.rlimit.oversize_windows == 0
+    assert len(run.vcpus[0].written) > 0
+    free = _run(_spec(design, **large | {"max_buffer": 1 << 62}))
+    assert run.vcpus[0].ledgers == free.vcpus[0].ledgers
+    limited = _run(_spec(design, policies={"window_limit": "max_buffer"}, **large))
+    assert limited.rlimit.oversize_windows > 0
+    assert len(limited.vcpus[0].written) == 0
 
 
 @pytest.mark.parametrize(("retry", "walks"), [("reexecute", 6), ("pending_on_entry", 1)])

@@ -49,7 +49,7 @@ def cluster(workers: int) -> Iterator[tuple[str, list[Process]]]:
         )
     ]  # fmt: skip
     try:
-        wait_for(file.is_file, processes[0])
+        wait_for(lambda: complete(file), processes[0])
         address = str(json.loads(file.read_text())["address"])
         for number in range(workers):
             processes.append(
@@ -72,6 +72,14 @@ def wait_for(condition: Callable[[], bool], process: Process) -> None:
         assert process.poll() is None, "".join(p.read_text() for p in Path().glob("*.log"))
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def complete(file: Path) -> bool:
+    """True when a scheduler's file is there and whole: Dask writes it in place."""
+    try:
+        return "address" in json.loads(file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
 
 
 def finished(count: int) -> Callable[[], bool]:

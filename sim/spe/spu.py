@@ -22,7 +22,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from sim.engine import Engine, Kind, Process, WorkClock
+from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
 from sim.spe.buffer import (
@@ -234,7 +234,8 @@ class SampleTimer:
         self._enabled = False
         self._flight: list[_Sample] = []
         self._candidate = 0  # POP rank of the next selected op
-        self._place = stream.seek(POP, 0) if stream.size(POP) else None
+        self._place: Place  # of the candidate
+        self._selection = FOREVER  # its tick
         self._anchor = 0  # POP rank up to which the counter has counted
         self._pop_end = stream.size(POP)
         self._sequence: int | None = None  # resync: next point of the sequence
@@ -250,28 +251,21 @@ class SampleTimer:
         """PROCESS sample timer."""
         while True:
             try:
-                if not self._enabled or self._idle():
+                selection = self._selection
+                completion = self._flight[0].busy if self._flight else FOREVER
+                if not self._enabled or selection == completion == FOREVER:
                     self._parked = self._engine.signal()
                     yield self._parked
-                elif self._flight and self._completion_first():
-                    yield self._wait(self._flight[0].busy, Kind.RECORD_WRITE)
+                elif completion <= selection:  # a write comes before a selection of its instant
+                    yield self._wait(completion, Kind.RECORD_WRITE)
                     self._complete(self._clock.work(self._engine.now))
                 else:
-                    yield self._wait(self._place.tick, Kind.SELECTION)  # type: ignore[union-attr]
+                    yield self._wait(selection, Kind.SELECTION)
                     self._select()
             except simpy.Interrupt:
                 continue
             finally:
                 self._parked = None
-
-    def _idle(self) -> bool:
-        return not self._flight and self._candidate >= self._pop_end
-
-    def _completion_first(self) -> bool:
-        """A write comes before a selection of the same instant."""
-        if self._candidate >= self._pop_end or self._place is None:
-            return True
-        return self._flight[0].busy <= self._place.tick
 
     def _wait(self, work: int, kind: Kind) -> simpy.Event:
         return self._engine.at(work - self._clock.work(self._engine.now), kind, self._vcpu)
@@ -345,16 +339,18 @@ class SampleTimer:
     def _locate(self) -> None:
         if self._candidate < self._pop_end:
             self._place = self._stream.seek(POP, self._candidate)
+            self._selection = self._place.tick
+        else:
+            self._selection = FOREVER
 
     def _select(self) -> None:
         """The counter selects the op at `_place`; it is sampled unless the SPU is busy."""
         place = self._place
-        assert place is not None
         self._ledger.selected += 1
         if len(self._flight) >= self._config.in_flight:
             self._ledger.collided += 1
         else:
-            seen = self._sampled(place)
+            seen = place if self._config.bias is None else self._sampled(place, self._config.bias)
             row_level = self._row[seen.static] + seen.level
             latency = latency_of(self._latency, row_level, self._config.latency_key, seen.op)
             self._fly(
@@ -369,11 +365,8 @@ class SampleTimer:
             self._candidate = self._anchor + self.counter.until_selection() - 1
         self._locate()
 
-    def _sampled(self, place: Place) -> Place:
+    def _sampled(self, place: Place, bias: TargetBias) -> Place:
         """The op whose record a selection makes: itself, or by erratum the branch target before."""
-        bias = self._config.bias
-        if bias is None:
-            return place
         back = int(bias.distance[place.static])
         if back == 0 or back > place.op or not bias.slips(place.op):
             return place

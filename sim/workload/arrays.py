@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import njit, njit_inline
 
 I64 = NDArray[np.int64]
 
@@ -262,23 +262,24 @@ def op_at(S: Any, tick: Any) -> Any:
     return _seek(S, TICK, tick - 1)[0] + 1
 
 
+_NO_U32, _NO_U8 = np.empty(0, np.uint32), np.empty(0, np.uint8)
+_NO_ROWS = np.empty((0, 0), np.int64)
+
+
+@njit_inline
+def _flat_stream(T: Any) -> Any:
+    """A stream without an indexed body: one array handed over makes a call far cheaper than six."""
+    return StreamArrays(T, _NO_U32, _NO_U32, _NO_U8, _NO_ROWS, _NO_ROWS)
+
+
 @njit
-def op_at_flat(T: Any, tick: Any) -> Any:
-    """`op_at` for a stream without an indexed body, from its tables alone (a cheaper call)."""
-    if tick <= 0:
-        return np.int64(0)
-    turn = (tick - 1) // T[PASS + TICK]
-    rest = tick - 1 - turn * T[PASS + TICK]
-    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], TICK, rest)
-    seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
-    body = T[T[SEG_INFO] + 4 * g + BODY]
-    size = T[BODY_SIZE] + 4 * body
-    x = rest - T[seg_at + TICK] + T[seg_skip + TICK]
-    iteration = x // T[size + TICK]
-    rows = T[FLAT_AT] + 4 * T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
-    f = last_at_most(T, rows, T[size + OP], TICK, x - iteration * T[size + TICK])
-    op = iteration * T[size + OP] + f - T[seg_skip + OP]
-    return turn * T[PASS + OP] + T[seg_at + OP] + op + 1
+def _seek_flat(T: Any, axis: Any, value: Any) -> Any:
+    return _seek(_flat_stream(T), axis, value)
+
+
+@njit
+def _op_at_flat(T: Any, tick: Any) -> Any:
+    return op_at(_flat_stream(T), tick)
 
 
 @njit
@@ -484,29 +485,34 @@ class Stream:
 
     def seek(self, axis: int, value: int) -> Place:
         """The op that holds `value` on `axis`; 0 <= value < size(axis)."""
-        return Place(*_seek(self.arrays, axis, value))
+        return Place._make(self._seek(axis, value))
+
+    def _seek(self, axis: int, value: int) -> tuple[int, ...]:
+        if self._flat:
+            return _seek_flat(self.arrays.tables, axis, value)  # type: ignore[no-any-return]
+        return _seek(self.arrays, axis, value)  # type: ignore[no-any-return]
 
     def tick(self, op: int) -> int:
         """Work time at which `op` begins; the stream's length for op = ops."""
-        return self.size(TICK) if op >= self.ops else int(_seek(self.arrays, OP, op)[2])
+        return self.size(TICK) if op >= self.ops else int(self._seek(OP, op)[2])
 
     def pop(self, op: int) -> int:
         """Population members below `op`."""
         if self.pop_is_op:
             return op
-        return self.size(POP) if op >= self.ops else int(_seek(self.arrays, OP, op)[1])
+        return self.size(POP) if op >= self.ops else int(self._seek(OP, op)[1])
 
     def op_at(self, tick: int) -> int:
         """First op that begins at or after a work time: ops begun before it have executed."""
         if tick > self._sizes[TICK]:
             return self.ops
         if self._flat:
-            return int(op_at_flat(self.arrays.tables, tick))
+            return int(_op_at_flat(self.arrays.tables, tick))
         return int(op_at(self.arrays, tick))
 
     def op_of_pop(self, pop: int) -> int:
         """The op of population rank `pop`; `ops` if there is none."""
-        return self.ops if pop >= self.size(POP) else int(_seek(self.arrays, POP, pop)[0])
+        return self.ops if pop >= self.size(POP) else int(self._seek(POP, pop)[0])
 
     def counted_ops(self, op: int) -> int:
         """Ops below `op` at a profiled exception level."""

@@ -6,6 +6,7 @@ Every heavy import is inside a command, so that `--help` answers at once.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,6 +138,7 @@ def _load(
     help="Do not run replication 0 again at the ends of the UNVERIFIED times.",
 )  # fmt: skip
 @figures_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def run(
     scenario: str,
     output: Path | None,
@@ -151,6 +153,7 @@ def run(
     no_report: bool,
     no_band: bool,
     figures: bool,
+    quiet: bool,
 ) -> None:
     """Run SCENARIO (a YAML file or a stock name) and print a summary.
 
@@ -173,14 +176,18 @@ def run(
             report=not no_report,
             band=not no_band,
             figures=figures,
+            quiet=quiet,
             argv=tuple(sys.argv[1:]),
         )
         outcome = running.run(loaded, loader.dump(loaded), options)
         text = outcome.summary if form == "table" else result.dumps(outcome.result)
         click.echo(text, nl=False)
-        running.say_written(outcome, report=not no_report)
+        running.say_written(outcome)
     if outcome.result["interrupted"]:
         fail(ExitCode.INTERRUPTED, "interrupted; finished arms are kept and marked")
+    if not (no_report or outcome.reported):
+        again = f"speskew report run {shlex.quote(str(outcome.target))}"
+        fail(ExitCode.INTERRUPTED, f"interrupted; the result is whole, for the report: {again}")
 
 
 @main.command(epilog=table())

@@ -25,14 +25,14 @@ def shown(arms: int, *, quiet: bool = False) -> Iterator[Progress]:
 
 
 @contextmanager
-def counted(total: int, what: str) -> Iterator[Callable[[int], None]]:
+def counted(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """A callback that is told how many more of `total` are done; a bar on a terminal, or silent."""
     done = 0
 
     def ignore(done: int, total: int, text: str) -> None:
         pass
 
-    with _bar() if sys.stderr.isatty() else nullcontext(ignore) as callback:
+    with _bar() if sys.stderr.isatty() and not quiet else nullcontext(ignore) as callback:
 
         def more(n: int) -> None:
             nonlocal done

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,12 @@ import click
 from reports import progress, result, rundir, summary
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from reports.csvdata import Table
+    from reports.replicating import Memo
     from reports.timeline import Timeline
-    from sim.batch import ArmResult, Execute
+    from sim.batch import ArmResult
     from sim.scenario.model import Scenario
 
 
@@ -32,6 +37,7 @@ class Options:
     report: bool
     band: bool
     figures: bool
+    quiet: bool
     argv: tuple[str, ...]
 
 
@@ -42,73 +48,111 @@ class Outcome:
     result: dict[str, Any]
     summary: str
     target: Path
+    reported: bool
+    """Was the report drawn?"""
 
 
 def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
-    """Simulate every arm and write the run directory; finished arms survive Ctrl-C.
+    """Simulate every arm and write the run directory; what has finished survives Ctrl-C.
 
     Raises RunDirError before anything is simulated if the directory cannot be written, and
     KeyboardInterrupt if no arm had finished.
     """
-    from reports import datasets
+    from reports import datasets, rebuilding, replicating
 
     target = options.out or rundir.default_path(scenario.name, resolved)
     rundir.check_target(target, force=options.force)
     log = rundir.Log()
     log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
-    scenario, arms, interrupted = _settled(scenario, options, log)
+    timelines: dict[str, Timeline] = {}
+    with replicating.memo(options.jobs) as memo:
+        scenario, arms, interrupted = _settled(scenario, options, log, memo)
+        if not interrupted:
+            timelines, interrupted = _timelines(scenario, arms, options, log, memo)
     described = result.build(scenario, arms, interrupted=interrupted)
-    timelines = {} if interrupted else _timelines(scenario, arms, options, log)
-    tables = datasets.collect(scenario, arms, described, timelines)
     text = summary.render(described)
     with rundir.staged(target) as folder:
-        _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
-    return Outcome(described, text, target)
+        reported = False
+        try:
+            with uninterrupted():
+                tables = datasets.collect(scenario, arms, described, timelines)
+                _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
+            if options.report:
+                rebuilding.rebuild(folder, figures=options.figures)
+                reported = True
+        except KeyboardInterrupt:
+            log.add("interrupted", what="report")
+        rundir.write_text(folder, "log.jsonl", log.lines())
+    return Outcome(described, text, target, reported)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block: what was simulated is written first."""
+    pressed = False
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _timelines(
-    scenario: Scenario, arms: Sequence[ArmResult], options: Options, log: rundir.Log
-) -> dict[str, Timeline]:
-    """Each arm's most eventful replication again, with its log."""
+    scenario: Scenario, arms: Sequence[ArmResult], options: Options, log: rundir.Log, memo: Memo
+) -> tuple[dict[str, Timeline], bool]:
+    """Each arm's most eventful replication again, with its log; and whether Ctrl-C came first."""
     from reports import timeline
-    from sim import batch
+    from sim import batch, workers
 
-    out = {}
-    for arm in arms:
-        began = time.monotonic()
-        which = arm.runs[timeline.chosen_replication(arm.runs)].replication
-        out[arm.arm.name] = timeline.timeline(
-            batch.traced(arm.arm, scenario.seed, which, options.engine),
-            virtual=arm.arm.policies.virtual,
-            per_ms=64 * arm.clock_hz // 1000,
-            granule=arm.arm.settings.vm.page_bytes,
-        )
-        seconds = time.monotonic() - began
-        log.add("traced", arm=arm.arm.name, replication=which, seconds=seconds)
-    return out
+    chosen = [arm.runs[timeline.chosen_replication(arm.runs)].replication for arm in arms]
+    units = [
+        batch.Unit(arm.arm, scenario.seed, replication, options.engine, keep_records=False)
+        for arm, replication in zip(arms, chosen, strict=True)
+    ]
+    found: dict[str, Timeline] = {}
+    began = time.monotonic()
+    try:
+        with progress.counted(len(arms), "timelines", quiet=options.quiet) as more:
+            for at, made in workers.apply(memo.pool, timeline.of_unit, units):
+                found[arms[at].arm.name] = made
+                more(1)
+    except KeyboardInterrupt:
+        return {}, True
+    log.add(
+        "traced",
+        replications={arm.arm.name: k for arm, k in zip(arms, chosen, strict=True)},
+        seconds=time.monotonic() - began,
+    )
+    return {arm.arm.name: found[arm.arm.name] for arm in arms}, False
 
 
 def _settled(
-    scenario: Scenario, options: Options, log: rundir.Log
+    scenario: Scenario, options: Options, log: rundir.Log, memo: Memo
 ) -> tuple[Scenario, tuple[ArmResult, ...], bool]:
     """The scenario with the replications that `until` made it take, its arms, and whether Ctrl-C
     came first.
     """
     from reports import replicating
 
-    with replicating.memo(options.jobs) as execute:
-        while True:
-            arms, interrupted = _simulate(scenario, options, log, execute)
-            if interrupted or scenario.until is None:
-                return scenario, arms, interrupted
-            more = replicating.further(scenario, result.build(scenario, arms, interrupted=False))
-            if more is None:
-                return scenario, arms, interrupted
-            scenario = more
+    while True:
+        arms, interrupted = _simulate(scenario, options, log, memo)
+        if interrupted or scenario.until is None:
+            return scenario, arms, interrupted
+        more = replicating.further(scenario, result.build(scenario, arms, interrupted=False))
+        if more is None:
+            return scenario, arms, interrupted
+        scenario = more
 
 
 def _simulate(
-    scenario: Scenario, options: Options, log: rundir.Log, execute: Execute
+    scenario: Scenario, options: Options, log: rundir.Log, memo: Memo
 ) -> tuple[tuple[ArmResult, ...], bool]:
     """Finished arms, and whether Ctrl-C came before all of them were."""
     from sim import batch
@@ -116,12 +160,12 @@ def _simulate(
     arms: list[ArmResult] = []
     interrupted = False
     began = time.monotonic()
-    with progress.shown(len(scenario.arms)) as callback:
+    with progress.shown(len(scenario.arms), quiet=options.quiet) as callback:
         try:
             for arm in batch.run_arms(
                 scenario,
                 engine=options.engine,
-                execute=execute,
+                execute=memo,
                 keep_records=options.keep_records,
                 band=options.band,
                 progress=callback,
@@ -183,10 +227,7 @@ def _write(
         log=log,
     )
     rundir.write_text(folder, "manifest.json", rundir.dump_json(made))
-    if options.report:
-        rebuilding.rebuild(folder, figures=options.figures)
-    log.add("written", tables=names, report=options.report)
-    rundir.write_text(folder, "log.jsonl", log.lines())
+    log.add("written", tables=names)
 
 
 def raw_scenario(source: str) -> str:
@@ -196,6 +237,7 @@ def raw_scenario(source: str) -> str:
     return loader.find(source).read_bytes().decode("utf-8", "surrogateescape")
 
 
-def say_written(outcome: Outcome, *, report: bool) -> None:
+def say_written(outcome: Outcome) -> None:
     """The last line on stderr: where the result is."""
-    click.echo(str(outcome.target / "report.html" if report else outcome.target), err=True)
+    target = outcome.target
+    click.echo(str(target / "report.html" if outcome.reported else target), err=True)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from sim import batch
+from sim.batch import Unit
 from sim.ledger import OpLabel, TimeCause
 from sim.ports import Reason
 from sim.results import LockedPoint, RunResult
@@ -90,6 +92,17 @@ def _kinds(run: RunResult) -> int:
     seen = {cause for v in run.vcpus for cause, found in v.blackouts.items() if found.count}
     stages = {c for v in run.vcpus for c, ticks in v.ledgers.time.stopped.items() if ticks}
     return len(seen) + len(stages) + (run.rlimit.exits > 0)
+
+
+def of_unit(unit: Unit) -> Timeline:
+    """Run a unit again, with its log, and draw its lanes: what a worker does for a report."""
+    settings = unit.arm.settings
+    return timeline(
+        batch.run_unit(replace(unit, keep_log=True)),
+        virtual=unit.arm.policies.virtual,
+        per_ms=64 * settings.cpu.clock // 1000,
+        granule=settings.vm.page_bytes,
+    )
 
 
 def timeline(run: RunResult, *, virtual: bool, per_ms: int, granule: int) -> Timeline:

@@ -281,11 +281,6 @@ def run_unit(unit: Unit) -> RunResult:
     return simulate(spec, (stream,), run, unit.engine)
 
 
-def traced(arm: Arm, seed: int, replication: int, engine: str = "fast") -> RunResult:
-    """One replication again, with its log; equal to the first time in everything else."""
-    return run_unit(Unit(arm, seed, replication, engine, keep_records=False, keep_log=True))
-
-
 @lru_cache(maxsize=16)
 def _stream_of(keyed: _Keyed) -> Stream:
     return resolve.stream_of(keyed.settings)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from reports import rebuilding, tables, timeline
 from reports.cli import main
 from reports.csvdata import loads
 from reports.datasets import SHAPES
@@ -21,6 +22,7 @@ from reports.exitcodes import MEANING, ExitCode
 from sim import batch
 from sim.columns import TABLES
 from sim.ledger import LawBrokenError
+from sim.scenario import loader
 from sim.workload.spestream import StreamError
 from tests.reports.tiny import TINY, call
 
@@ -224,6 +226,59 @@ def test_interruption_keeps_finished_arms(monkeypatch: pytest.MonkeyPatch) -> No
     assert json.loads(Path("out/manifest.json").read_text())["options"]["interrupted"] is True
     assert "INTERRUPTED" in done.stdout
     assert "INTERRUPTED" in Path("out/report.html").read_text()
+
+
+def _presses(*args: object, **kwargs: object) -> None:
+    """Ctrl-C, as the terminal sends it."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_during_the_timelines_keeps_the_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All arms had finished: they are there, marked, without the timelines."""
+    monkeypatch.setattr(timeline, "of_unit", _presses)
+    done = call("run", "tiny.yaml", "-o", "out")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    found = json.loads(Path("out/result.json").read_text())
+    assert found["interrupted"] is True
+    assert len(found["arms"]) == len(loader.load("tiny.yaml").arms)
+    assert Path("out/report.html").is_file()
+
+
+def test_ctrl_c_while_tables_are_written_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was simulated is written whole; the report can be drawn later, and is the same."""
+    call("run", "tiny.yaml", "-o", "calm")
+    real = tables.write
+
+    def pressed(*args: Any, **kwargs: Any) -> Any:
+        _presses()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(tables, "write", pressed)
+    done = call("run", "tiny.yaml", "-o", "out")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert "speskew report run out" in done.stderr
+    assert not Path("out/report.html").exists()
+    assert call("report", "run", "out").exit_code == 0
+    for name in ("result.json", "summary.txt", "report.html", "report.md"):
+        assert Path("out", name).read_bytes() == Path("calm", name).read_bytes(), name
+
+
+def test_ctrl_c_during_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is kept whole, not marked, and the message says how to get the report."""
+    monkeypatch.setattr(rebuilding, "rebuild", _presses)
+    done = call("run", "tiny.yaml", "-o", "out")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert "the result is whole, for the report: speskew report run out" in done.stderr
+    assert json.loads(Path("out/result.json").read_text())["interrupted"] is False
+    assert json.loads(Path("out/log.jsonl").read_text().splitlines()[-1])["what"] == "report"
+
+
+def test_quiet_says_nothing_of_progress() -> None:
+    """`-q` leaves the path of the result, and no lines about arms."""
+    said = call("run", "tiny.yaml", "-o", "a", "--no-report").stderr
+    quiet = call("run", "tiny.yaml", "-o", "b", "--no-report", "-q").stderr
+    assert "arms, " in said
+    assert quiet == "b\n"
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

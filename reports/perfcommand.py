@@ -33,7 +33,9 @@ def perf_command(
 ) -> str:
     """The whole command line; `terms_before` go first into the event."""
     pages = settings.driver.aux // settings.vm.page_bytes
-    per_cpu = " -a" if settings.driver.mode == "cpu" else ""
+    rings = " -a" if settings.driver.mode == "cpu" else ""
+    if settings.switch is not None and settings.switch.vcpus > 1:
+        rings = " --per-thread"  # one ring that moves with the task
     snapshot = " --snapshot" if settings.driver.capture == "snapshot" else ""
     event = shlex.quote(perf_event(settings, terms_before))
-    return f"perf record -e {event} -m ,{pages}{per_cpu}{snapshot} -- {program}"
+    return f"perf record -e {event} -m ,{pages}{rings}{snapshot} -- {program}"

@@ -2,7 +2,9 @@
 
 Which entry of the log goes to which track is said by the tables below; the rules are few. A reason
 for leaving the program is a slice of the track `CPU` until the program goes on, with the stages
-that the guest spends inside; stages of the host and the VMM have tracks of their own. A blackout
+that the guest spends inside; stages of the host and the VMM have tracks of their own, and include
+the time that they wait for mmap_lock or mmu_lock. A vCPU that the host does not run, for lack of a
+CPU (`steal`) or because the VM migrates (`downtime`), is seen on the track `CPU`. A blackout
 lasts from PMBSR.S = 1 until ops are sampled again. A flow leads from S = 1 over the arrival at the
 core and the exception to the handler of the guest's driver, unless KVM deals with it alone.
 """
@@ -35,6 +37,7 @@ REASONS: Mapping[str, str] = {
     Reason.SWITCH.name: "context switch",
     Reason.END.name: "event ends",
     Reason.KILLED.name: "VM destroyed",
+    Reason.PAUSED.name: "stopped by the host",
 }
 """Why the CPU left the program."""
 _HOST = (
@@ -87,6 +90,7 @@ class _Reader:
     opened: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     flow: int = 0
+    pinned: int = 0
 
     def read(self, entry: Entry) -> None:
         t, what, value = entry
@@ -105,11 +109,13 @@ class _Reader:
         elif what == "PMBIRQ_AT_CORE":
             self.change(t, PMBIRQ, "at the core", flow=self.flow)
         elif what == "PINNED_PAGES":
-            self.out.append(Event(t, PINNED, Kind.COUNT, value=value * self.granule))
+            self._pinned(t, value * self.granule)
         elif what == "VOIDED":
             self.out.append(Event(t, SPU, Kind.MARK, "records voided by DL = 1"))
-        else:  # KVM_EXIT_RLIMIT
+        elif what == "KVM_EXIT_RLIMIT":
             self.out.append(Event(t, VMM, Kind.MARK, what, value))
+        else:
+            raise ValueError(f"no track for {what!r}")
 
     def change(self, t: int, track: str, name: str, flow: int = 0, flow_ends: bool = False) -> None:
         """End what is open on a track; begin `name`, or nothing if it is empty."""
@@ -118,6 +124,12 @@ class _Reader:
         if name:
             self.opened[track] = name
             self.out.append(Event(t, track, Kind.BEGIN, name, flow=flow, flow_ends=flow_ends))
+
+    def _pinned(self, t: int, size: int) -> None:
+        """Nothing pinned is no news to who never pins: a migration drops every pin there is."""
+        if size != self.pinned:
+            self.pinned = size
+            self.out.append(Event(t, PINNED, Kind.COUNT, value=size))
 
     def _labelled(self, t: int, label: str) -> None:
         self.change(t, SPU, LABELS[label])

@@ -10,18 +10,24 @@ import pytest
 from reports import tracks
 from reports.tracks import Event, Kind
 from sim import batch
-from sim.ledger import TimeCause
+from sim.ledger import OpLabel, TimeCause
+from sim.ports import Reason
 from sim.results import RunResult
 from sim.scenario import loader
 from sim.scenario.model import Arm
 
 SETTINGS = ("workload.repeat=2",)
+HOST = (
+    "workload.repeat=1", "vm.vcpus=3", "vm.physical_cpus=2", "driver.aux=64KiB", "switch.every=1ms",
+    "host.pressure=[{kind: live_migration, start: 2ms, rounds: 2, round: 1ms}]",
+)  # fmt: skip
+"""Migration in the middle of a run, and fewer CPUs than vCPUs."""
 
 
 def _runs() -> list[tuple[Arm, RunResult]]:
-    """Every arm of two stock scenarios, some of them shortened."""
+    """Every arm of stock scenarios, some of them shortened."""
     found = []
-    for name, overrides in (("synthetic", SETTINGS), ("rlimit", ())):
+    for name, overrides in (("synthetic", SETTINGS), ("rlimit", ()), ("migration", HOST)):
         scenario = loader.load(name, overrides, replications=1)
         found += [(arm, batch.rerun(arm, scenario.seed, 0)) for arm in scenario.arms]
     return found
@@ -150,3 +156,35 @@ def test_exits_to_the_vmm_are_marks(runs: list[tuple[Arm, RunResult]]) -> None:
         assert max(found, default=0) == run.rlimit.excess_bytes_max * bool(found)
         total += len(found)
     assert total > 0
+
+
+def test_a_vcpu_that_the_host_stops_is_seen(runs: list[tuple[Arm, RunResult]]) -> None:
+    """Stealing and downtime lie in a slice of the track CPU that says who did it."""
+    seen = set()
+    for arm, run in runs:
+        for index in range(len(run.vcpus)):
+            slices = [s for s in _slices(_events(arm, run, index)) if s[0] == tracks.CPU]
+            outer = [(b, e) for _, name, b, e in slices if name == "stopped by the host"]
+            for _, name, begin, end in slices:
+                if name in ("steal", "downtime"):
+                    seen.add((arm.design, name))
+                    assert any(b <= begin and end <= e for b, e in outer)
+    assert {("v6", "steal"), ("v6", "downtime"), ("unpinned", "downtime")} <= seen
+    assert not {name for design, name in seen if design == "baremetal"}
+
+
+def test_every_entry_of_a_log_has_its_track() -> None:
+    """Each reason, stage and label is known; what is not known is refused, not shown as an exit."""
+    assert set(tracks.REASONS) == {reason.name for reason in Reason}
+    assert set(tracks.STAGES) == {cause.value for cause in TimeCause}
+    assert set(tracks.LABELS) == {label.value for label in OpLabel}
+    with pytest.raises(ValueError, match="no track for 'SOMETHING'"):
+        tracks.of_vcpu([(5, "SOMETHING", 1)], virtual=True, granule=4096, flows=count(1))
+
+
+def test_voided_records_are_marked() -> None:
+    """Data loss is a mark on the SPU's track, where it happens."""
+    log = [(5, "VOIDED", 17)]
+    (mark,) = tracks.of_vcpu(log, virtual=True, granule=4096, flows=count(1))
+    assert (mark.t, mark.track, mark.kind) == (5, tracks.SPU, Kind.MARK)
+    assert "DL" in mark.name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from reports.cli import main
 from reports.perfdata import BASE_NS
 from reports.rerunning import nanoseconds
 from sim import batch
+from sim.linux.aux import AuxFlag
 from sim.scenario import loader
 
 RECORDED = """\
@@ -106,15 +108,16 @@ def perf(*args: str | Path, cwd: Path) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def samples(data: Path) -> Counter[Sample]:
-    """What perf decodes, one sample per record."""
-    fields = "cpu,time,addr,weight,ip,phys_addr"
+def samples(data: Path, *, physical: bool = True) -> Counter[Sample]:
+    """What perf decodes, one sample per record; packed records have no physical address: 0."""
+    fields = "cpu,time,addr,weight,ip" + ",phys_addr" * physical
     out, _ = perf("script", "--ns", "--itrace=i1i", "-F", fields, "-i", data, cwd=data.parent)
     return Counter(_sample(line) for line in out.splitlines())
 
 
 def _sample(line: str) -> Sample:
-    cpu, time, addr, weight, ip, pa = line.split()
+    cpu, time, addr, weight, ip, *rest = line.split()
+    (pa,) = rest or ("0",)
     seconds, nanos = time.rstrip(":").split(".")
     ns = int(seconds) * 10**9 + int(nanos)
     return int(cpu.strip("[]")), ns, int(ip, 16), int(addr, 16), int(pa, 16), int(weight)
@@ -145,3 +148,16 @@ def expected(folder: Path, arm: str) -> Iterator[Sample]:
     )  # fmt: skip
     for row in zip(*columns, strict=True):
         yield tuple(int(v) for v in row)  # type: ignore[misc]
+
+
+def check_warnings(data: Path, flags: Sequence[int]) -> None:
+    """perf warns of losses, gaps and collisions exactly as often as the transactions' flags say."""
+    _, err = perf("report", "--stdio", "--itrace=i1i", "-i", data, cwd=data.parent)
+    for flag, text in (
+        (AuxFlag.TRUNCATED, "AUX data lost"),
+        (AuxFlag.PARTIAL, "AUX data had gaps in it"),
+        (AuxFlag.COLLISION, "AUX data detected collision "),
+    ):
+        times = sum(bool(f & flag) for f in flags)
+        said = re.findall(rf"{text} (\d+) times out of (\d+)", err)
+        assert said == ([(str(times), str(len(flags)))] if times else []), text

@@ -71,6 +71,8 @@ arms:
     policies: {vmm: refuse_kill}
     overrides: {host.memlock: 4KiB, vm.max_buffer: unlimited, driver.aux: 32KiB}
 """
+PERFS = ("perf", *filter(None, os.environ.get("SPESKEW_PERFS", "").split(os.pathsep)))
+"""The system's perf, and further versions if the environment names their paths."""
 Sample = tuple[int, int, int, int, int, int]
 """cpu, time, ip, addr, phys addr, weight."""
 
@@ -98,20 +100,21 @@ def export(folder: Path, arm: str, *options: str) -> Path:
     return out
 
 
-def perf(*args: str | Path, cwd: Path) -> tuple[str, str]:
+def perf(*args: str | Path, cwd: Path, tool: str = "perf") -> tuple[str, str]:
     """(stdout, stderr) of a perf command; a missing or failing perf fails the test."""
     env = os.environ | {"HOME": str(cwd), "PERF_CONFIG": "/dev/null", "LC_ALL": "C"}
     done = subprocess.run(
-        ["perf", *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
+        [tool, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 
-def samples(data: Path, *, physical: bool = True) -> Counter[Sample]:
+def samples(data: Path, *, physical: bool = True, tool: str = "perf") -> Counter[Sample]:
     """What perf decodes, one sample per record; packed records have no physical address: 0."""
     fields = "cpu,time,addr,weight,ip" + ",phys_addr" * physical
-    out, _ = perf("script", "--ns", "--itrace=i1i", "-F", fields, "-i", data, cwd=data.parent)
+    args = ("script", "--ns", "--itrace=i1i", "-F", fields, "-i", data)
+    out, _ = perf(*args, cwd=data.parent, tool=tool)
     return Counter(_sample(line) for line in out.splitlines())
 
 
@@ -150,9 +153,10 @@ def expected(folder: Path, arm: str) -> Iterator[Sample]:
         yield tuple(int(v) for v in row)  # type: ignore[misc]
 
 
-def check_warnings(data: Path, flags: Sequence[int]) -> None:
+def check_warnings(data: Path, flags: Sequence[int], tool: str = "perf") -> None:
     """perf warns of losses, gaps and collisions exactly as often as the transactions' flags say."""
-    _, err = perf("report", "--stdio", "--itrace=i1i", "-i", data, cwd=data.parent)
+    args = ("report", "--stdio", "--itrace=i1i", "-i", data)
+    _, err = perf(*args, cwd=data.parent, tool=tool)
     for flag, text in (
         (AuxFlag.TRUNCATED, "AUX data lost"),
         (AuxFlag.PARTIAL, "AUX data had gaps in it"),

@@ -67,11 +67,12 @@ def test_a_filtered_event_says_so(tmp_path: Path) -> None:
         assert open_capture(written(tmp_path, data)).facts.filtered
 
 
-def test_queues_pieces_and_padding(tmp_path: Path) -> None:
-    """Pieces of two CPUs, interleaved, a record cut between two pieces, padding read once."""
+@pytest.mark.parametrize("first", range(144, 153))
+def test_queues_pieces_and_padding(tmp_path: Path, first: int) -> None:
+    """Pieces of two CPUs, interleaved, a record cut between two pieces; padding is no data."""
     a = b"".join(fixed(load(0x400100 + 4 * k, 10 * k)) for k in range(8))
     b = b"".join(variable(load(0x500100 + 4 * k, 10 * k)) for k in range(5))
-    first = 3 * len(b) // 5
+    assert len(b) == 5 * 48
     data = pf.perf_data([
         pf.INFO_V1, pf.auxtrace(a[:200], 0), pf.auxtrace(b[:first], 0, cpu=1),
         pf.auxtrace(a[200:], 200), pf.auxtrace(b[first:], first, cpu=1),
@@ -84,8 +85,17 @@ def test_queues_pieces_and_padding(tmp_path: Path) -> None:
     assert pcs[0].tolist() == [0x400100 + 4 * k for k in range(8)]
     assert pcs[1].tolist() == [0x500100 + 4 * k for k in range(5)]
     assert (reading.gaps, reading.missing_bytes) == (0, 0)
-    assert reading.repeated_bytes == -first % 8
     assert total(reading).damaged == 0
+    assert total(reading).bytes == len(a) + len(b) + (first - len(b)) % 8
+
+
+def test_what_is_there_twice_is_read_once(tmp_path: Path) -> None:
+    """A snapshot that begins with what the one before it ended with gives no record twice."""
+    a = b"".join(fixed(load(0x400100 + 4 * k, 10 * k)) for k in range(8))
+    data = pf.perf_data([pf.INFO_V1, pf.auxtrace(a[:320], 0), pf.auxtrace(a[128:], 128)])
+    batches, reading = taken(open_capture(written(tmp_path, data)))
+    assert joined(batches)["ts"].tolist() == [10 * k for k in range(8)]
+    assert reading.gaps == 0
 
 
 def test_missing_bytes_between_pieces(tmp_path: Path) -> None:

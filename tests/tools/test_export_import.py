@@ -41,6 +41,16 @@ vm: {vcpus: 2}
 arms:
   - design: baremetal
   - {design: unpinned, overrides: {host.unmap: per_window}}
+  - {name: packed, design: baremetal, overrides: {cpu.core: kunpeng-920}}
+  - name: packed-errors
+    design: unpinned-error
+    overrides: {cpu.core: kunpeng-920, host.unmap: {poisson: 20000/s}, spe.data_loss_per_mille: 500}
+  - name: slow
+    design: baremetal
+    overrides:
+      driver.aux: 8KiB
+      driver.reader: {kind: process}
+      parameters: {t_reader_wakeup: 300us}
 """
 TOP = np.uint64(0xFF << 56)
 
@@ -56,7 +66,8 @@ def _wanted(run: Path, arm: str) -> pd.DataFrame:
     pc, op_class, hz = captures.code_of(run, arm)
     kept = captures.kept(run, arm)
     kind = op_class[kept["insn"]]
-    loads = np.isin(kind, (1, 3)) & (kept["level"] > 0)
+    packed = arm.startswith("packed")  # without physical address and data source
+    loads = np.isin(kind, (1, 3)) & (kept["level"] > 0) & (not packed)
     target = kept["target"].to_numpy()
     return pd.DataFrame(
         {
@@ -72,7 +83,7 @@ def _wanted(run: Path, arm: str) -> pd.DataFrame:
             "issue": kept["issue"],
             "xlat": kept["xlat"],
             "va": kept["va"],
-            "pa": kept["pa"],
+            "pa": 0 if packed else kept["pa"],
             "target": np.where((kept["el"] > 0) & (target > 0), target | TOP, target),
             "source": np.where(loads, kept["source"], 255),
         }
@@ -110,14 +121,16 @@ def _imported(path: Path) -> pd.DataFrame:
     return found.sort_values("cpu", kind="stable").reset_index(drop=True)
 
 
-@pytest.mark.parametrize("arm", ["baremetal", "unpinned"])
+@pytest.mark.parametrize("arm", ["baremetal", "unpinned", "packed", "packed-errors", "slow"])
 @pytest.mark.parametrize("form", ["6.1", "7.x"])
 def test_records_come_back_from_perf_data(run: Path, arm: str, form: str) -> None:
     """Every field of every record, in order, with its CPU and thread."""
     wanted = _wanted(run, arm)
-    assert len(wanted) > 1000
+    assert len(wanted) > 200
     assert {0, 1, 2} == set(wanted["op_class"])
-    assert {0, 1} == set(wanted["el"]) == set(wanted["cpu"])
+    assert {0, 1} == set(wanted["cpu"])
+    if arm not in ("packed-errors", "slow"):  # these lose the kernel's phase
+        assert {0, 1} == set(wanted["el"])
     data = captures.export(run, arm, f"--perf-format={form}")
     pd.testing.assert_frame_equal(_imported(data), wanted, check_dtype=False)
 

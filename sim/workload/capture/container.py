@@ -4,13 +4,14 @@ Fidelity note. A record's thread is its CONTEXT packet (the kernel writes it wit
 CONFIG_PID_IN_CONTEXTIDR), else the task that the SWITCH records say ran on its CPU at its time,
 else the thread of the AUX area, else nobody. Pieces of one AUX stream that follow each other are
 decoded as one stream; where the offsets jump, bytes are missing and the record that was being read
-is marked as damaged. `perf record` pads a piece to 8 bytes; what overlaps is read once.
+is marked as damaged. `perf record` pads a piece with zeros to 8 bytes, which the offset of the next
+piece tells from data; what overlaps otherwise is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -144,7 +145,7 @@ class PerfCapture:
         last: dict[int, Piece] = {}
         switches = {cpu: _Switches(rows) for cpu, rows in self.file.switches.items()}
         with self.file.path.open("rb") as file:
-            for piece in self.file.pieces:
+            for piece in unpadded(self.file.pieces):
                 decoder = decoders.setdefault(piece.queue, Decoder())
                 last[piece.queue] = piece
                 for records in _piece(file, piece, decoder, reading):
@@ -165,6 +166,20 @@ class PerfCapture:
         return Batch(piece.queue, piece.cpu, tid, records)
 
 
+def unpadded(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces without their padding: what is less than 8 bytes beyond the next one's begin."""
+    found: list[Piece] = []
+    following: dict[int, int] = {}
+    for piece in reversed(pieces):
+        end = piece.offset + piece.size
+        padding = end - following.get(piece.queue, end)
+        if 0 < padding < min(PADDING, piece.size + 1):
+            piece = replace(piece, size=piece.size - padding)
+        following[piece.queue] = piece.offset
+        found.append(piece)
+    return found[::-1]
+
+
 def _piece(file: IO[bytes], piece: Piece, decoder: Decoder, reading: Reading) -> Iterator[Records]:
     """The records of one piece, read in parts."""
     skip = 0
@@ -178,7 +193,6 @@ def _piece(file: IO[bytes], piece: Piece, decoder: Decoder, reading: Reading) ->
         yield from decoder.restart(piece.offset)
     else:
         skip = here - piece.offset
-        reading.repeated_bytes += skip
     file.seek(piece.at + skip)
     left = piece.size - skip
     while left > 0:

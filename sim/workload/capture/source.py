@@ -101,7 +101,6 @@ class Reading:
     counts: dict[int, Counts] = field(default_factory=dict)
     missing_bytes: int = 0
     gaps: int = 0
-    repeated_bytes: int = 0
 
 
 class Names(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reports.exitcodes import table
+from reports.signals import terminable
 
 if TYPE_CHECKING:
     from reports.rerunning import Rerun
@@ -24,6 +25,7 @@ def export() -> None:
 
     An arm is run again for its records; an export never differs from the run it is taken from.
     """
+    click.get_current_context().with_resource(terminable())
 
 
 def _shared(function: _F) -> _F:

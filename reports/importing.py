@@ -10,6 +10,7 @@ import click
 from reports import captures
 from reports.exitcodes import table
 from reports.importing_streams import drmemtrace, execlog, tarmac
+from reports.signals import terminable
 from reports.text import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.group("import", epilog=table())
 def import_() -> None:
     """Make a workload of what other tools recorded."""
+    click.get_current_context().with_resource(terminable())
 
 
 @import_.command("spe", epilog=table())

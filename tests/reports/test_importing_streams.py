@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -114,6 +115,26 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == "speskew: interrupted; nothing was written\n"
     assert not [path for path in Path.cwd().iterdir() if "speskew" in path.name]
     assert not list(Path.cwd().glob("*.spestream"))
+
+
+def test_kill_leaves_nothing_behind() -> None:
+    """SIGTERM in the middle of an import ends it as Ctrl-C does: no file, no hidden folder."""
+    os.mkfifo("endless")
+    there = set(os.listdir())
+    program = "from reports.cli import main; main()"
+    command = [sys.executable, "-c", program, "import", "tarmac", "endless"]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+        Path("endless").open("w") as fifo,
+    ):
+        fifo.write(GEM5)
+        fifo.flush()
+        while set(os.listdir()) == there:
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "speskew: interrupted; nothing was written\n")
+    assert set(os.listdir()) == there
 
 
 def test_a_pipe_can_be_read() -> None:

@@ -203,8 +203,12 @@ def _heading(found: dict[str, Any], name: str) -> Iterator[str]:
     if found["command"]:
         yield f"  {printable(found['command'], 160)}"
     cpus, threads = len(found["cpus"]), found["threads"]
-    yield (f"  {found['queues']} AUX streams; CPUs: {cpus or 'unknown'}; threads: "
-           f"{threads or 'unknown'}")  # fmt: skip
+    streams = _counted(found["queues"], "AUX stream")
+    yield f"  {streams}; CPUs: {cpus or 'unknown'}; threads: {threads or 'unknown'}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _numbers(found: dict[str, Any]) -> Iterator[str]:
@@ -217,7 +221,8 @@ def _numbers(found: dict[str, Any]) -> Iterator[str]:
             yield (f"  {counter:<12} {row['p1']} / {row['median']} / {row['p99']} cycles (1 %, "
                    f"median, 99 %), at most {row['max']}")  # fmt: skip
     fixed, padding = found["layout"]["fixed_bytes"], size(found["bytes"]["padding"])
-    yield f"  layout       {f'fixed, {fixed} B' if fixed else 'variable'}; padding {padding}"
+    layout = f"fixed, {fixed} B" if fixed else "variable"
+    yield f"  layout       {layout}; {padding} of PAD bytes, in records and between them"
     yield f"  interval     {_interval_text(found['interval'])}"
     gaps = found["gaps"]
     if gaps:
@@ -266,12 +271,16 @@ def _aux_findings(found: dict[str, Any]) -> Iterator[str]:
             yield "no AUX records: truncation and collisions cannot be told"
         return
     of = f"of {aux['records']:,} AUX records"
-    if aux["truncated"]:
-        yield (f"{aux['truncated']:,} {of} are TRUNCATED: no room in the AUX area; sampling was "
+    if aux["no_room"]:
+        yield (f"{aux['no_room']:,} {of} are TRUNCATED: no room in the AUX area; sampling was "
                "off until perf had copied and enabled the event again. A larger AUX area "
                "(-m ,SIZE) or period helps")  # fmt: skip
     if aux["partial"]:
-        yield f"{aux['partial']:,} {of} are PARTIAL: their last record is not whole"
+        yield (f"{aux['partial']:,} {of} are PARTIAL: a record was cut short (PMBSR_EL1.DL); "
+               "sampling was off until perf enabled the event again")  # fmt: skip
+    if aux["overwrite"]:
+        yield (f"{aux['overwrite']:,} {of} are of a snapshot (OVERWRITE): the AUX area was written "
+               "over and read now and then, so only the last of each round is here")  # fmt: skip
     if aux["collision"]:
         yield (f"{aux['collision']:,} {of} saw a COLLISION: an operation was selected while "
                "another was in flight, and is missing. The flag is a lower bound, looked at when "
@@ -299,8 +308,9 @@ def _gap_findings(found: dict[str, Any]) -> Iterator[str]:
     gaps = found["gaps"]
     if gaps and gaps["holes"]:
         share = percent(gaps["in_holes"] / gaps["total"]) if gaps["total"] else "0 %"
-        yield (f"{gaps['holes']:,} holes (longer than 16 medians) take {share} of the time: the "
-               "task was away, or sampling was off; records alone do not tell which")  # fmt: skip
+        holes = _counted(gaps["holes"], "hole")
+        yield (f"{holes} (longer than 16 medians): {share} of the time; the task was away, or "
+               "sampling was off: records alone do not tell which")  # fmt: skip
 
 
 def _interval_findings(found: dict[str, Any]) -> Iterator[str]:

@@ -72,13 +72,16 @@ def test_a_clean_capture_has_nothing_wrong() -> None:
     assert set(found["sanity"].values()) == {0}
 
 
-@pytest.mark.parametrize(("flags", "word"), [(1, "TRUNCATED"), (4, "PARTIAL"), (8, "COLLISION")])
-def test_each_flag_is_a_finding(flags: int, word: str) -> None:
-    """A flag of an AUX record is said, and no other."""
+FLAGS = {1: "are TRUNCATED", 5: "are PARTIAL", 8: "saw a COLLISION", 2: "are of a snapshot"}
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_each_flag_is_a_finding(flags: int) -> None:
+    """A flag of an AUX record is said, and no other; cut short is not the same as no room."""
     Path("f.data").write_bytes(good(flags=flags))
     text = call("report", "spe", "f.data").stdout
-    assert f"1 of 1 AUX records {'saw a COLLISION' if flags == 8 else f'are {word}'}" in text
-    assert sum(w in text for w in ("are TRUNCATED", "are PARTIAL", "saw a COLLISION")) == 1
+    assert f"1 of 1 AUX records {FLAGS[flags]}" in text
+    assert sum(words in text for words in FLAGS.values()) == 1
 
 
 def test_a_hole_raises_the_effective_interval() -> None:
@@ -87,7 +90,7 @@ def test_a_hole_raises_the_effective_interval() -> None:
     found = reported("h.data")
     assert found["gaps"]["holes"] == 1
     assert found["interval"]["effective_ops_at_most"] == pytest.approx(2 * 1152, rel=0.01)
-    assert "1 holes (longer than 16 medians) take 50" in call("report", "spe", "h.data").stdout
+    assert "1 hole (longer than 16 medians): 50" in call("report", "spe", "h.data").stdout
 
 
 def test_period_and_jitter_findings() -> None:

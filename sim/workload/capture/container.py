@@ -224,6 +224,7 @@ def _facts(file: PerfFile) -> Facts:
         records=len(file.aux),
         bytes=sum(size for size, _ in file.aux),
         truncated=_flagged(file, 1),
+        no_room=sum(1 for _, flags in file.aux if flags & 1 and not flags & 4),
         overwrite=_flagged(file, 2),
         partial=_flagged(file, 4),
         collision=_flagged(file, 8),

@@ -52,11 +52,15 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class AuxFlags:
-    """PERF_RECORD_AUX records of a capture: how many, their bytes, how many with each flag."""
+    """PERF_RECORD_AUX records of a capture: how many, their bytes, how many with each flag.
+
+    `no_room` are TRUNCATED but not PARTIAL: the driver sets both when a record was cut short.
+    """
 
     records: int = 0
     bytes: int = 0
     truncated: int = 0
+    no_room: int = 0
     overwrite: int = 0
     partial: int = 0
     collision: int = 0

@@ -48,7 +48,7 @@ def _point(form: Form, arm: ArmResult) -> tuple[Any, ...]:
         return (*[math.nan] * 6, 0, condition)
     found = form.points(arm)
     low, high = _interval(form, found.found)
-    z = _variance_z(found) if form.spread else _mean_z(found)
+    z = _variance_z(found) if form.spread else mean_z(found)
     centre = map(float, (found.x.mean(), found.theory.mean(), found.found.mean()))
     return (*centre, low, high, z, found.x.size, "")
 
@@ -66,7 +66,7 @@ def _interval(form: Form, found: F64) -> tuple[float, float]:
     return (mean, mean) if no_variance(found) else t_interval(found)
 
 
-def _mean_z(found: Points) -> float:
+def mean_z(found: Points) -> float:
     """Beyond what the end of a run may add; infinite where nothing else varies, NaN if n < 2."""
     off = found.found - found.theory
     if off.size < 2:
@@ -74,7 +74,7 @@ def _mean_z(found: Points) -> float:
     error = 0.0 if no_variance(found.found) else float(off.std(ddof=1)) / math.sqrt(off.size)
     mean = float(off.mean())
     beyond = max(0.0, abs(mean) - found.end - ROUNDING)
-    return math.copysign(beyond / error if error else math.inf if beyond else 0.0, mean)
+    return math.copysign(beyond / error if error else math.inf, mean) if beyond else 0.0
 
 
 def _variance_z(found: Points) -> float:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import profiles, theory
-from analysis.distances import tvd
 from analysis.profiles import By
 from analysis.stats import F64, SHARE, Metric, metric
 from sim.columns import LOSS_TABLE
@@ -71,7 +70,7 @@ class SymbolLoss:
     share: float
     loss: float
     bias: float
-    """Predicted share minus true share if only the loss acted."""
+    """Predicted share minus true share if only the loss acted; mean over replications."""
     ops: float
     """Ops of the group in one replication, all vCPUs."""
 
@@ -92,27 +91,35 @@ def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
     return whole, np.minimum(grouped, whole)
 
 
+def biases(arm: ArmResult, by: By) -> F64:
+    """Predicted minus true share [replications, groups] if only each replication's loss acted."""
+    whole, lost = _kept(arm, by)
+    rows = zip(whole, lost, strict=True)
+    return np.stack([theory.loss_bias(w / w.sum(), _fractions(gone, w)) for w, gone in rows])
+
+
 def loss_skew(arm: ArmResult, by: By) -> Metric:
     """Total variation from the truth of a noise-free profile of the ops that were not lost."""
     if not explained(arm) or not arm.truth.any():
         return metric([], "fraction")
-    whole, lost = _kept(arm, by)
-    values = []
-    for executed, gone in zip(whole, lost, strict=True):
-        p = executed / executed.sum()
-        values.append(tvd(p + theory.loss_bias(p, _fractions(gone, executed)), p))
-    return metric(values, "fraction", SHARE)
+    moved = np.abs(biases(arm, by)).sum(axis=1) / 2
+    return metric([float(x) for x in moved], "fraction", SHARE)
 
 
 def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:
-    """Loss and predicted bias of every group in the truth, largest absolute bias first."""
+    """Loss and predicted bias of every group in the truth, largest absolute bias first.
+
+    The bias is the mean of the replications' own: one that loses more is biased more, and a mean
+    profile counts it like any other. Replications that keep nothing have no profile, so no bias.
+    """
     if not explained(arm) or not arm.truth.any():
         return []
     whole, lost = _kept(arm, by)
     ops = whole.mean(axis=0)
     p = ops / ops.sum()
     loss = _fractions(lost.mean(axis=0), ops)
-    bias = theory.loss_bias(p, loss)
+    some_left = (lost < whole).any(axis=1)
+    bias = biases(arm, by)[some_left].mean(axis=0) if some_left.any() else np.zeros_like(p)
     names = profiles.labels(arm.stream, by)
     rows = [
         SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]), float(ops[i]))

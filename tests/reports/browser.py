@@ -55,6 +55,7 @@ class Browser:
         os.close(to_write)
         self._buffer = b""
         self._id = 0
+        self._dark = False
         self._session: str | None = None
         self._events: list[dict[str, Any]] = []
 
@@ -118,12 +119,16 @@ class Browser:
 
     def device(self, width: int, height: int, *, dark: bool, phone: bool) -> None:
         """The reader's screen and theme."""
+        self._dark = dark
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
             mobile=phone,
         )  # fmt: skip
-        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", media="screen", features=[theme])
+        self._emulate("screen")
+
+    def _emulate(self, media: str) -> None:
+        theme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
+        self.send("Emulation.setEmulatedMedia", media=media, features=[theme])
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is there."""
@@ -144,8 +149,10 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def pdf(self) -> bytes:
-        """The page as it is printed."""
+        """The page as it is printed: with the rules for print, whatever the screen's theme."""
+        self._emulate("print")
         printed = self.send("Page.printToPDF", printBackground=True)
+        self._emulate("screen")
         return base64.b64decode(printed["data"])
 
 

@@ -15,6 +15,7 @@ PACKAGES = {
     "git": "git",
     "jq": "jq",
     "perf": "linux-perf",
+    "prlimit": "util-linux",
     "qemu-aarch64": "qemu-user",
 }
 """Tool → Debian packages."""

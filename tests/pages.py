@@ -41,13 +41,15 @@ def session(block: str) -> tuple[str, list[str]]:
 
 
 def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run by bash in a folder, with `speskew` on the PATH; the first failure ends it."""
+    """Run by bash in a folder, with `speskew` and our packages' commands on the PATH; the first
+    failure ends it."""
     (folder / "bin").mkdir(exist_ok=True)
     command = folder / "bin" / "speskew"
     code = "from reports.cli import main\nif __name__ == '__main__':\n    main()\n"  # -j spawns
     command.write_text(f"#!{sys.executable}\n{code}")
     command.chmod(0o755)
-    ours = {"PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    path = f"{command.parent}:{os.environ['PATH']}:{Path(sys.executable).parent}"
+    ours = {"PATH": path, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         ["bash", "-c", "set -euo pipefail\n" + script],
         cwd=folder, env=os.environ | ours | environment, capture_output=True, text=True,

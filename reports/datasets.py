@@ -21,7 +21,6 @@ from reports import parameters, timeline
 from reports.csvdata import Cell, Column, Table
 from reports.design_readings import several
 from reports.perfcommand import perf_command
-from reports.summary import time_by_cause
 from sim.columns import COLUMNS, DATA_TABLES, THEORY_TABLE
 from sim.results import log_linear_edge
 from sim.scenario.quantities import UNLIMITED
@@ -163,7 +162,7 @@ def _perturbation(result: Result) -> Rows:
         arm = result["arms"][name]
         if name == result["baseline"] or TOTAL not in arm["time_band"]:
             continue
-        wall = time_by_cause(arm)["wall"]
+        wall = arm["wall"]["mean"]
         for cause, band in arm["time_band"].items():
             if cause != TOTAL and band["here_ms"]:
                 rows.append((name, cause, band["here_ms"], *_ends_of(band), wall))

@@ -68,7 +68,7 @@ def ledgers(result: Result) -> str:
 
 
 def losses(result: Result) -> str:
-    """Does the loss of the arm in which it matters most become skew?"""
+    """Does the loss of the arm in which it matters most become skew, and that of others?"""
     moved = [(a["loss_skew"]["mean"], n) for n, a in _arms(result) if a["loss_skew"]["mean"]]
     if not moved:
         return "Nothing is lost, or a filter hides in which symbols, so no loss can become skew."
@@ -87,9 +87,13 @@ def losses(result: Result) -> str:
         "none detected": "which does not stand out of the noise of so many samples: loss does not "
         "become visible skew",
         "identical": "but the profile is baremetal's own",
+        "one symbol": "but there is only one",
         "not judged": "and the profile cannot be judged against baremetal's",
     }
-    return f"{text}, {said[skew(arm)]}."
+    found = skew(arm)
+    others = [n for _, n in moved if n != name and skew(result["arms"][n]) == "detected"]
+    more = f". It does in {_listed(others)}" if others and found != "detected" else ""
+    return f"{text}, {said[found]}{more}."
 
 
 def distances(result: Result) -> str:
@@ -127,7 +131,7 @@ def timeline(arm: str, result: Result, tables: Tables) -> str:
     text = f"{printable(arm, 40)}, {number(length)} ms: "
     text += f"close-ups of {joined(close)}" if close else "nothing interrupts the profile"
     if lost:
-        text += f"; operations are executed unsampled for {joined(sorted(lost))}"
+        text += f"; operations that nobody samples are labelled {joined(sorted(lost))}"
     return text + "."
 
 
@@ -165,9 +169,9 @@ def symbols(result: Result) -> str:
     base = baseline(result)
     others = [(n, a) for n, a in _arms(result) if a is not base]
     found = [n for n, a in others if skew(a) == "detected"]
-    judged = [n for n, a in others if skew(a) != "not judged"]
+    judged = [n for n, a in others if skew(a) not in ("not judged", "one symbol")]
     if not judged:
-        return "No arm can be judged against baremetal: see why at each arm below."
+        return "No arm can be judged against baremetal by symbol: see why at each arm below."
     if not found:
         return (
             "No arm's profile is predicted to differ from baremetal's by more than two baremetal "

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RESULT_VERSION = 2
 SYMBOLS_SHOWN = 12
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
-"""Ways of unmapping that no host has been seen to use: arms with them bound the effect."""
+"""Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""
 
 
 def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def setup(arm: ArmResult) -> dict[str, Any]:
         "limit_bytes": None if limit >= UNLIMITED or s.host.cap_ipc_lock else limit,
         "unmap": unmap if isinstance(unmap, str) else "poisson",
         "pressure": ", ".join(p.kind for p in s.host.pressure),
-        "upper_bound": policies.virtual and unmap in UPPER_BOUND_UNMAPS,
+        "upper_bound": unmap in UPPER_BOUND_UNMAPS and any(run.zaps for run in arm.runs),
     }
 
 

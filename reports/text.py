@@ -37,7 +37,7 @@ def size(count: int) -> str:
     """Bytes as a person writes them: ``4 MiB``, ``2.03 MiB``."""
     for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << shift:
-            return f"{count / (1 << shift):.3g} {unit}"
+            return f"{number(count / (1 << shift))} {unit}"
     return f"{count} B"
 
 
@@ -46,13 +46,22 @@ def milliseconds(ticks: float, clock_hz: int) -> float:
     return ticks * 1e3 / (64 * clock_hz)
 
 
+TIGHT = 0.01
+"""Half-widths below this part of the mean are given as ±, since both ends look alike."""
+TINY = 6
+"""Decimals from which a number is written with an exponent."""
+
+
 def decimals(metric: dict[str, Any], scale: float) -> int | None:
     """Decimals that show two digits of the interval's half-width; None without an interval."""
+    half = _half_width(metric) * scale
+    return max(0, 1 - math.floor(math.log10(half))) if half else None
+
+
+def _half_width(metric: dict[str, Any]) -> float:
+    """Of the interval, 0 without one; the wider side if a bound cut the other."""
     ci = metric["ci95"]
-    if not isinstance(ci, list) or ci[0] == ci[1]:
-        return None
-    half = abs(ci[1] - ci[0]) * scale / 2
-    return max(0, 1 - math.floor(math.log10(half)))
+    return max(metric["mean"] - ci[0], ci[1] - metric["mean"]) if isinstance(ci, list) else 0.0
 
 
 def interval(metric: dict[str, Any], scale: float = 1.0) -> str:
@@ -69,13 +78,19 @@ def interval(metric: dict[str, Any], scale: float = 1.0) -> str:
 
 def fixed(value: float, digits: int | None) -> str:
     """A number with so many decimals; three significant digits where the count is None."""
-    return number(value) if digits is None else f"{value:,.{digits}f}"
+    if digits is None:
+        return number(value)
+    return f"{value:.1e}" if value and digits > TINY else f"{value:,.{digits}f}"
 
 
 def with_interval(metric: dict[str, Any], scale: float = 1.0, unit: str = "") -> str:
-    """``0.21 % [0.12, 0.31]``; ``–`` where there is no value."""
+    """``0.21 % [0.12, 0.31]``, or ``15.25 ±0.002 %`` if it is tight; ``–`` without a value."""
     if metric["mean"] is None:
         return "–"
     tail = f" {unit}" if unit else ""
-    mean = fixed(metric["mean"] * scale, decimals(metric, scale))
-    return f"{mean}{tail} {interval(metric, scale)}"
+    mean, half = metric["mean"] * scale, _half_width(metric) * scale
+    if 0 < half < TIGHT * abs(mean):
+        digits = max(0, -math.floor(math.log10(half)))
+        shown = max(0, min(digits, 3 - math.floor(math.log10(abs(mean)))))
+        return f"{fixed(mean, shown)} ±{fixed(half, digits)}{tail}"
+    return f"{fixed(mean, decimals(metric, scale))}{tail} {interval(metric, scale)}"

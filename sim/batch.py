@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import counterparts, draws, resolve, workers
+from sim.ledger import TimeCause
 from sim.machine import Run, simulate
 from sim.results import RunResult
 from sim.scenario.model import Arm, Scenario, Settings
@@ -319,9 +320,9 @@ def _tables(stream: Stream, settings: Settings) -> StreamTables:
 def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
     if not arm.policies.virtual or arm.settings.host.unmap == "never":
         return None
-    seconds = sum(v.ledgers.time.wall for r in runs for v in r.vcpus) / (
-        arm.settings.cpu.clock * 64
-    )
+    times = [v.ledgers.time for r in runs for v in r.vcpus]
+    ticks = sum(t.wall - t.stopped[TimeCause.PREFAULT] for t in times)
+    seconds = ticks / (arm.settings.cpu.clock * 64)
     return sum(r.zaps for r in runs) / seconds if seconds else None
 
 

@@ -179,7 +179,7 @@ DATA_COLUMNS = (
     ),
     Column("lowest_ms", "double", "ms", "least that it may be over the UNVERIFIED times"),
     Column("highest_ms", "double", "ms", "most that it may be over the UNVERIFIED times"),
-    Column("wall_ms", "double", "ms", "wall time per vCPU and replication"),
+    Column("wall_ms", "double", "ms", "wall time per vCPU and replication, prefault left out"),
     Column(
         "t_us", "double", "µs", "wall time of the first replication",
         axis="wall time of the first replication",

@@ -174,7 +174,7 @@ def cut_far(ax: Axes, totals: Sequence[float], unit: str) -> None:
     for row, total in enumerate(totals):
         if total > end:
             ax.text(
-                0.985, row, f"{number(total)} {unit} →", ha="right", va="center", fontsize=8,
+                1.01, row, f"→ {number(total)} {unit}", va="center", fontsize=8,
                 transform=ax.get_yaxis_transform(),
             )  # fmt: skip
 

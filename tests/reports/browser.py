@@ -124,9 +124,10 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
             mobile=phone,
         )  # fmt: skip
-        self._emulate("screen")
+        self.emulate("screen")
 
-    def _emulate(self, media: str) -> None:
+    def emulate(self, media: str) -> None:
+        """Rules for `screen` or `print`, in the reader's theme."""
         theme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
         self.send("Emulation.setEmulatedMedia", media=media, features=[theme])
 
@@ -150,9 +151,9 @@ class Browser:
 
     def pdf(self) -> bytes:
         """The page as it is printed: with the rules for print, whatever the screen's theme."""
-        self._emulate("print")
+        self.emulate("print")
         printed = self.send("Page.printToPDF", printBackground=True)
-        self._emulate("screen")
+        self.emulate("screen")
         return base64.b64decode(printed["data"])
 
 

@@ -14,6 +14,7 @@ from tests.reports.samples import source
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 SCREENS = [(s, dark) for s in (DESKTOP, PHONE) for dark in (False, True)]
+WHITE = "rgb(255, 255, 255)"
 TEXTS = """
 [...document.querySelectorAll('figure svg')].map(svg => ({
   figure: svg.closest('figure').id,
@@ -108,8 +109,11 @@ def _luminance(colour: str) -> float:
 
 
 def test_page_prints(browser: Browser, report: Path) -> None:
-    """A PDF of several pages, in dark mode too, without a message."""
+    """A PDF of several pages without a message: black on white, in dark mode too."""
     _opened(browser, report, DESKTOP, dark=True)
+    browser.emulate("print")
+    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == WHITE
+    assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     pdf = browser.pdf()
     assert pdf.startswith(b"%PDF")
     assert pdf.count(b"/Type /Page\n") >= 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reports import readings, summary
@@ -122,15 +124,52 @@ def test_units() -> None:
     """Percent and binary sizes."""
     assert percent(0.0316) == "3.16 %"
     assert (size(100), size(2 << 20), size(2_125_824)) == ("100 B", "2 MiB", "2.03 MiB")
+    assert size(1_048_000) == "1,023 KiB"
 
 
 def test_intervals_show_two_digits_of_their_width() -> None:
     """The mean has as many decimals as its interval deserves."""
     found = {"mean": 0.15361, "ci95": [0.15312, 0.1541], "n": 8, "unit": "fraction"}
-    assert with_interval(found, 100, "%") == "15.361 % [15.312, 15.410]"
+    wide = found | {"ci95": [0.14312, 0.1641]}
+    assert with_interval(wide, 100, "%") == "15.4 % [14.3, 16.4]"
     assert interval(found | {"ci95": "exact"}) == "(exact)"
     assert interval(found | {"ci95": None, "n": 1}) == "(one replication)"
     assert with_interval(found | {"mean": None}) == "–"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.152514, 1.7e-5, "15.25 ±0.002 %"),
+        (6.25e-5, 4e-7, "0.00625 ±0.00004 %"),
+        (0.9999205, 5e-6, "99.99 ±0.0005 %"),
+        (5672.98, 12.4, "567,298 ±1,240 %"),
+    ],
+)
+def test_tight_intervals_are_one_number(mean: float, half: float, text: str) -> None:
+    """Four digits at most, and how wide: two ends that look alike say less."""
+    found = {"mean": mean, "ci95": [mean - half, mean + half], "n": 8, "unit": "fraction"}
+    assert with_interval(found, 100, "%") == text
+    cut = found | {"ci95": [mean - half, mean]}
+    assert with_interval(cut, 100, "%") == text
+
+
+def test_tiny_numbers_have_exponents() -> None:
+    """Instead of a row of zeros."""
+    found = {"mean": 1.56e-6, "ci95": [8.9e-7, 2.24e-6], "n": 8, "unit": "nats"}
+    assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
+
+
+def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
+    """With half of the samples gone all distances by symbol are 0: not said to be baremetal's own,
+    unless instruction by instruction they are."""
+    only: dict[str, object] = {"symbols": ("only",), "shares": (1.0,), "truth": (1.0,)}
+    base = Plan(**only)  # type: ignore[arg-type]
+    half = replace(base, name="half", design="v6", samples=500, seed=5)
+    arms = described((base, half, replace(base, name="same", design="v6")))["arms"]
+    assert arms["half"]["profile"]["symbol"]["tvd_excess"]["mean"] == 0
+    assert summary.skew(arms["half"]) == "one symbol"
+    assert summary.skew(arms["same"]) == "identical"
 
 
 def test_readings_are_computed() -> None:

@@ -30,10 +30,10 @@ def test_pinned_arm() -> None:
     """Compared with baremetal; identical; memory and exits; no band, for none was run."""
     loss, skew, cost = said("v6")
     assert loss.endswith("; baremetal loses 0.01 %.")
-    assert "identical" in skew
-    assert cost.startswith("It adds 2.33 % (exact) of time, locks 2 MiB")
+    assert skew == "Its samples are baremetal's own, so its profile is identical."
+    assert cost.startswith("It adds 2.33 % (exact) of time, 100 % of it on pinning, and locks")
     assert "locks 2 MiB of 8 MiB allowed at the start" in cost
-    assert "KVM_EXIT_RLIMIT fires 20 times in 100 enables" in cost
+    assert "(KVM_EXIT_RLIMIT fires 2 times per replication, in 10 enables)" in cost
 
 
 def test_band_is_told() -> None:
@@ -62,6 +62,56 @@ def test_arms_without_a_profile() -> None:
     assert "ended at operation 1,000 of 1,000,000 (the VMM refused)" in said("refused")[1]
     assert said("silent")[1] == "It has no samples, so it has no profile."
     assert "not compared" in said("refused")[2]
+    assert "should sample until it ends, all of it" in said("refused")[0]
+
+
+def test_refused_configurations_are_told() -> None:
+    """-ENOMEM is no exit, and no silence either."""
+    result = described()
+    result["arms"]["v6"]["rlimit"] |= {"exits": 0, "config_enomem": 10}
+    cost = verdict.sentences("v6", result, tables())[2]
+    assert "(KVM_EXIT_RLIMIT never fires; configuration fails once per replication)" in cost
+
+
+def test_causes_of_the_loss_are_told_by_their_parts() -> None:
+    """All of it; nearly all; the two that matter; a small third one is left out."""
+    result = described()
+    arm = result["arms"]["unpinned-cold"]
+    ops = arm["ledger"]["ops"]
+    lost = ops["irq_delivery_full"]
+    fault, full = "the interrupt of a stage 2 fault was", "the interrupt of a full buffer was"
+    for parts, text in (
+        ({"full": lost}, f", all of it while {full}"),
+        ({"full": lost - 1, "fault": 1}, f", nearly all of it while {full}"),
+        ({"full": 35, "fault": 65}, f", 65 % of it while {fault} on its way and 35 % while {full}"),
+        ({"full": 5, "fault": 95}, f", 95 % of it while {fault} on its way; baremetal"),
+    ):
+        for cause in ("full", "fault"):
+            ops[f"irq_delivery_{cause}"] = parts.get(cause, 0)
+        assert text in verdict.sentences("unpinned-cold", result, tables())[0]
+
+
+def test_a_program_of_one_symbol_is_judged_by_instruction() -> None:
+    """Neither identical nor 0 % away."""
+    only: dict[str, object] = {"symbols": ("only",), "shares": (1.0,), "truth": (1.0,)}
+    plans = (Plan(**only), Plan(name="v6", design="v6", samples=500, seed=5, **only))  # type: ignore[arg-type]
+    assert re.search(r"is [\d.]+ % from the truth by instruction", said("baremetal", plans)[1])
+    skew = said("v6", plans)[1]
+    assert skew.startswith("One symbol is the whole program: its profile is ")
+    assert "from baremetal's by instruction" in skew
+
+
+def test_memory_that_is_populated_before_is_in_no_time() -> None:
+    """The band is a part of baremetal's time, as the time added is."""
+    found, result = arms(), described()
+    arm = result["arms"]["v6"]
+    for band in arm["time_band"].values():
+        band |= {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": None}
+    before = datasets.collect(scenario(found), found, result, {})
+    arm["ledger"]["time"]["prefault"] = arm["ledger"]["time"]["wall"]
+    arm["ledger"]["time"]["wall"] *= 2
+    after = datasets.collect(scenario(found), found, result, {})
+    assert verdict.sentences("v6", result, before)[2] == verdict.sentences("v6", result, after)[2]
 
 
 def test_too_large_windows_are_the_reason() -> None:

@@ -28,8 +28,10 @@ LEDGERS = (
     ("delivery", "Delivery: what became of each written record"),
     ("time", "Time: where the wall time of vCPUs went"),
 )
+LARGEST = 1_500_000
+"""Bytes of a page: whatever room the text and the figures leave is for CSV."""
 EMBEDDED = 400_000
-"""Bytes of CSV that the page carries along; what does not fit is in the run directory."""
+"""Bytes of CSV that the page carries along at most; the rest is in the run directory."""
 Result = Mapping[str, Any]
 Tables = Mapping[str, Table]
 
@@ -48,6 +50,16 @@ class Source:
 
 def render(source: Source) -> str:
     """The page of a run."""
+    sections = _sections(figures.draw(source.result, source.tables))
+    room = LARGEST - len(_filled(source, sections, 0).encode())
+    return _filled(source, sections, min(EMBEDDED, room * 3 // 4 - LINKS))
+
+
+LINKS = 3_000
+"""What links and the ends of base64 take besides."""
+
+
+def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> str:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -65,8 +77,8 @@ def render(source: Source) -> str:
         glance=summary.glance(result),
         loss_note=summary.LOSS_NOTE,
         exit_note=summary.EXIT_NUMBER_NOTE,
-        sections=_sections(figures.draw(result, tables)),
-        downloads=_downloads(tables),
+        sections=sections,
+        downloads=_downloads(tables, embedded),
         arms=[_arm(name, result, tables) for name in result["arm_order"]],
         ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
         distances=_distances(result),
@@ -108,10 +120,9 @@ def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
     return out
 
 
-def _downloads(tables: Tables) -> dict[str, dict[str, Any]]:
-    """Tables as links that need no network, the smallest first while EMBEDDED bytes last."""
+def _downloads(tables: Tables, left: int) -> dict[str, dict[str, Any]]:
+    """Tables as links that need no network, the smallest first while `left` bytes last."""
     texts = {name: dumps(t).encode("utf-8", "backslashreplace") for name, t in tables.items()}
-    left = EMBEDDED
     out = {}
     for name in sorted(texts, key=lambda n: (len(texts[n]), n)):
         left -= len(texts[name])

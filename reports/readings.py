@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.losses import same_order
@@ -69,7 +69,11 @@ def ledgers(result: Result) -> str:
 
 def losses(result: Result) -> str:
     """Does the loss of the arm in which it matters most become skew, and that of others?"""
-    moved = [(a["loss_skew"]["mean"], n) for n, a in _arms(result) if a["loss_skew"]["mean"]]
+    moved = [
+        (a["loss_skew"]["mean"], n)
+        for n, a in _arms(result)
+        if a["loss_skew"]["mean"] and a["profile"]["symbol"]["tvd_vs_truth"]["mean"] is not None
+    ]
     if not moved:
         return "Nothing is lost, or a filter hides in which symbols, so no loss can become skew."
     most, name = max(moved)
@@ -92,7 +96,7 @@ def losses(result: Result) -> str:
     }
     found = skew(arm)
     others = [n for _, n in moved if n != name and skew(result["arms"][n]) == "detected"]
-    more = f". It does in {_listed(others)}" if others and found != "detected" else ""
+    more = f". In {_listed(others)} it does" if others and found == "none detected" else ""
     return f"{text}, {said[found]}{more}."
 
 
@@ -118,8 +122,9 @@ def distances(result: Result) -> str:
     return f"{text}; a distance of about 1 floor is what two baremetal runs have."
 
 
-def timeline(arm: str, result: Result, tables: Tables) -> str:
-    """What the window shows, with the lengths of its close-ups."""
+def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()) -> str:
+    """What the window shows, with the lengths of its close-ups; after the last of those `shown`,
+    which arms are not."""
     of = tables["timeline"].of(arm)
     window = next(r for r in of if r["lane"] == "window")
     length = (window["end_us"] - window["begin_us"]) / 1e3
@@ -132,6 +137,10 @@ def timeline(arm: str, result: Result, tables: Tables) -> str:
     text += f"close-ups of {joined(close)}" if close else "nothing interrupts the profile"
     if lost:
         text += f"; operations that nobody samples are labelled {joined(sorted(lost))}"
+    having = {r["arm"] for r in tables["timeline"].records()}
+    missing = [n for n in result["arm_order"] if n in having and n not in shown]
+    if shown and missing:
+        text += f". Not drawn, but in timeline.csv: {joined([printable(n, 40) for n in missing])}"
     return text + "."
 
 
@@ -156,11 +165,24 @@ def perturbation(tables: Tables) -> str:
     )
     banded = [r for r in rows if r["highest_ms"] is not None and r["highest_ms"] > r["lowest_ms"]]
     if not banded:
-        return text + "."
+        return f"{text}.{_before(tables)}"
     wide = max(banded, key=lambda r: share(r, "highest_ms") - share(r, "lowest_ms"))
     return (
         f"{text}; over the UNVERIFIED times {printable(wide['arm'], 40)} lies anywhere from "
         f"{percent(share(wide, 'lowest_ms'))} to {percent(share(wide, 'highest_ms'))}."
+        f"{_before(tables)}"
+    )
+
+
+def _before(tables: Tables) -> str:
+    """What is paid once per VM and is in no total."""
+    rows = [r for r in tables["perturbation"].records() if r["cause"] == "prefault"]
+    if not rows:
+        return ""
+    most = number(max(r["added_ms"] for r in rows))
+    names = _listed([r["arm"] for r in rows])
+    return (
+        f" Populating guest memory before the first run, up to {most} ms in {names}, is left out."
     )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from reports import rebuilding, sweeping, templating
 from reports.rundir import RunDirError
-from reports.text import with_interval
+from reports.text import number, with_interval
 
 INDEX = "index.html"
 DEPTH = 3
@@ -106,8 +106,13 @@ def _made(
     page = "report.html" if (path / "report.html").is_file() else "result.json"
     return Entry(
         relative, quote(f"{relative}/{page}"), kind, str(result["scenario"]),
-        str(result["question"]), str(manifest["finished"]), about, lines,
+        str(result["question"]), _when(str(manifest["finished"])), about, lines,
     )  # fmt: skip
+
+
+def _when(text: str) -> str:
+    """To the minute, in words that people use."""
+    return f"{text[:16].replace('T', ' ')} UTC" if text.endswith("+00:00") else text
 
 
 def _at(arm: Mapping[str, Any], name: str) -> Any:
@@ -128,7 +133,7 @@ def _range(result: Mapping[str, Any], arm: str, name: str, scale: float, unit: s
     if not known:
         return "–"
     low, high = (pick(known, key=lambda m: m["mean"]) for pick in (min, max))
-    ends = [f"{m['mean'] * scale:.3g}" for m in (low, high)]
+    ends = [number(m["mean"] * scale) for m in (low, high)]
     return (ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}") + f" {unit}".rstrip()
 
 

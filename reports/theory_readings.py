@@ -34,7 +34,9 @@ def theory(tables: Mapping[str, Table]) -> str:
     worst = min(judged, key=_chance)
     where = f"{WORDS[worst['quantity']]} of {printable(worst['arm'], 40)}"
     exact = math.isinf(worst["z"])
-    off = "off without any variance" if exact else f"{number(abs(worst['z']))} standard errors off"
+    off = "off without any variance" if exact else (
+        f"{number(abs(worst['z']))} standard errors of {worst['n']} replications off"
+    )  # fmt: skip
     if _chance(worst) * len(judged) >= CHANCE:
         return (
             f"{text}: the farthest is {off} ({where}), no more than chance does to one of so many."

@@ -87,13 +87,14 @@ def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
         "blackouts", "Length of blackouts", "blackouts",
         lambda: blackouts.figure(result, tables), readings.blackouts(result),
     )  # fmt: skip
-    shown = timelines.arms(result, tables)[:MAX_TIMELINES]
+    shown = timelines.arms(result, tables, MAX_TIMELINES)
     if not shown:
         yield Drawing("timeline", CLOSELY, "timeline", lambda: None, readings.NO_TIMELINE)
     for number, arm in enumerate(shown, 1):
         yield Drawing(
             f"timeline-{number}", CLOSELY, "timeline",
-            timelines.maker(arm, result, tables), readings.timeline(arm, result, tables),
+            timelines.maker(arm, result, tables),
+            readings.timeline(arm, result, tables, shown if number == len(shown) else ()),
         )  # fmt: skip
     yield Drawing(
         "perturbation", "Perturbation: time added", "perturbation",

@@ -25,24 +25,31 @@ PAIRS = (
     ("tvd_vs_baremetal", "tvd_noise_floor", "from baremetal", BLUE, "o", -0.17),
     ("tvd_vs_truth", "tvd_truth_floor", "from the truth", VERMILION, "D", 0.17),
 )
+DRAWN = tuple(name for pair in PAIRS for name in pair[:2])
 FLOOR = 1e-6
 """Distances below this are drawn at it: an exact agreement has no place on a log axis."""
+REACH = 0.1
+"""The axis ends at this part of the smallest distance; intervals that go on to 0 are cut there."""
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
 def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
-    """One panel a view; a point is an arm's distance, a bar its noise floor."""
+    """One panel a view; a point is an arm's distance, a bar its noise floor.
+
+    A view in which nothing can be apart is left out, such as the symbols of a program of one.
+    """
     found = {
         view: {(r["arm"], r["metric"]): r for r in tables["distances"].records()
                if r["view"] == view}
         for view, _ in VIEWS
     }  # fmt: skip
-    if not any(r["mean"] for rows_ in found.values() for r in rows_.values()):
+    views = [(v, title) for v, title in VIEWS if any(r["mean"] for r in found[v].values())]
+    if not views:
         return None
     names = result["arm_order"]
     made = blank(1.3 + 0.34 * len(names))
-    axes = made.subplots(1, 2)
-    for ax, (view, title) in zip(axes, VIEWS, strict=True):
+    axes = made.subplots(1, len(views), squeeze=False)[0]
+    for ax, (view, title) in zip(axes, views, strict=True):
         for arm, (metric, floor, label, colour, marker, shift) in (
             (k, p) for p in PAIRS for k in range(len(names))
         ):
@@ -51,12 +58,19 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
             noise = found[view].get((names[arm], floor))
             _point(ax, arm + shift, point, colour, marker, label and f"distance {label}, 95 %")
             _floor(ax, arm + shift, noise, colour, label and f"noise floor {label}")
+        ax.set_xlim(left=_left([r for (_, m), r in found[view].items() if m in DRAWN]))
         log_axis(ax)
         rows(ax, names, labelled=ax is axes[0])
         x_grid(ax)
         ax.set_xlabel(axis_label(title, "log"))
     legend_above(axes[0], columns=2)
     return made
+
+
+def _left(shown: list[dict[str, Any]]) -> float:
+    means = [max(r["mean"], FLOOR) for r in shown if r["mean"] is not None]
+    lows = [max(r["low"], FLOOR) for r in shown if r["low"] is not None]
+    return max(0.7 * min([*means, *lows], default=FLOOR), REACH * min(means, default=FLOOR))
 
 
 def _point(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.csvdata import Table
-from reports.figures.style import INK, LINES, axis_label, blank, log_axis, named
+from reports.figures.style import INK, LINES, axis_label, blank, log_axis, memory_top, named
 from reports.text import size
 
 MAX_ROWS = 12
@@ -43,9 +43,9 @@ def _row(ax: Axes, name: str, of: list[dict[str, Any]], colour: str) -> None:
     bounded = [x for x in limit if x is not None]
     if bounded:
         ax.step(t, limit, where="post", color=INK, linewidth=1.2, linestyle="--")
-    top = max(*used, *bounded)
+    top, above = memory_top(used, bounded)
     ax.set_ylim(0, top * 1.15)
     ax.set_yticks([0, top / 2, top], ["0", size(int(top / 2)), size(top)])
     ax.grid(axis="y")
-    note = "limit dashed" if bounded else "no limit"
-    ax.set_title(f"{named(name)}: peak {size(max(used))}, {note}", pad=3)
+    note = above or (", limit dashed" if bounded else ", no limit")
+    ax.set_title(f"{named(name)}: peak {size(max(used))}{note}", pad=3)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from analysis.metrics import METRICS
-from reports.text import number, printable
+from reports.text import number, printable, size
 from sim.columns import AXES, COLUMNS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
@@ -177,6 +177,14 @@ def cut_far(ax: Axes, totals: Sequence[float], unit: str) -> None:
                 1.01, row, f"→ {number(total)} {unit}", va="center", fontsize=8,
                 transform=ax.get_yaxis_transform(),
             )  # fmt: skip
+
+
+def memory_top(used: Sequence[int], limits: Sequence[int]) -> tuple[int, str]:
+    """Bytes that an axis must reach, and what to say of a limit that is too far above it."""
+    peak = max(used, default=0)
+    if not limits or max(limits) <= FAR * peak or not peak:
+        return max(peak, *limits, 0), ""
+    return peak, f" (RLIMIT_MEMLOCK is far above: {size(max(limits))})"
 
 
 WORTH = 0.1

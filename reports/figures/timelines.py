@@ -30,6 +30,7 @@ from reports.figures.style import (
     YELLOW,
     axis_label,
     blank,
+    memory_top,
     named,
 )
 from reports.text import number, size
@@ -64,10 +65,16 @@ STATES = {
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
 
-def arms(result: Mapping[str, Any], tables: Mapping[str, Table]) -> list[str]:
-    """Arms that have a timeline, in the scenario's order."""
-    having = {r["arm"] for r in tables["timeline"].records()}
-    return [n for n in result["arm_order"] if n in having]
+def arms(result: Mapping[str, Any], tables: Mapping[str, Table], most: int) -> list[str]:
+    """Arms whose timelines are drawn, in the scenario's order: first those that show other states
+    than the ones before them."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for r in tables["timeline"].records():
+        found.setdefault(r["arm"], set()).add((r["lane"], r["state"]))
+    having = [n for n in result["arm_order"] if n in found]
+    fresh = [n for k, n in enumerate(having) if found[n] not in [found[m] for m in having[:k]]]
+    chosen = [*fresh, *(n for n in having if n not in fresh)][:most]
+    return [n for n in having if n in chosen]
 
 
 def maker(
@@ -187,19 +194,22 @@ def _memory(ax: Axes, spans: Sequence[Row]) -> None:
         "pinned by this vCPU": {"color": BLUE, "linewidth": 1.2},
         "RLIMIT_MEMLOCK": {"color": INK, "linewidth": 1.2, "linestyle": "--"},
     }
-    top = max(r["bytes"] for r in spans)
+    top, limit = memory_top(
+        [r["bytes"] for r in spans if r["state"] != "RLIMIT_MEMLOCK"],
+        [r["bytes"] for r in spans if r["state"] == "RLIMIT_MEMLOCK"],
+    )
     for state, look in looks.items():
         found = [r for r in spans if r["state"] == state]
         x = [v / 1e3 for r in found for v in (r["begin_us"], r["end_us"])]
         y = [r["bytes"] for r in found for _ in range(2)]
-        if not x:
+        if not x or (limit and state == "RLIMIT_MEMLOCK"):
             continue
         ax.plot(x, y, label=state, **look)
         if state == "locked":
             ax.fill_between(x, y, color=SKY, alpha=0.35, linewidth=0)
     ax.set_ylim(0, top * 1.15 or 1)
     ax.set_yticks([0, top] if top else [0], ["0", size(top)] if top else ["0"])
-    ax.set_title("memory of the VM", fontsize=8, pad=2)
+    ax.set_title(f"memory of the VM{limit}", fontsize=8, pad=2)
     ax.legend(
         loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0, borderpad=0,
         handlelength=1.5, columnspacing=1,

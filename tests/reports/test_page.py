@@ -124,6 +124,15 @@ def test_page_stays_small_with_many_arms() -> None:
     assert 'download="locked.csv"' in text or 'download="commands.csv"' in text
 
 
+def test_tables_take_the_room_that_figures_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one for the whole page: with less of it fewer tables come along."""
+    whole = len(page.render(source()).encode())
+    monkeypatch.setattr(page, "LARGEST", whole - 20_000)
+    less = page.render(source())
+    assert whole - 80_000 < len(less.encode()) <= whole - 20_000
+    assert "in the run directory" in less
+
+
 def test_verdict_comes_first(html: str) -> None:
     """Before any table or figure: three sentences an arm."""
     first = min(html.index("<table"), html.index("<svg"))

@@ -25,7 +25,7 @@ def test_chance_is_not_a_finding() -> None:
     """4.5 standard errors over 8 replications is what chance does to one of 15 points."""
     said = theory_readings.theory(table({"z": 4.5}, *({"z": 0.3} for _ in range(14))))
     assert "no more than chance" in said
-    assert "4.5 standard errors off (collisions of a)" in said
+    assert "4.5 standard errors of 8 replications off (collisions of a)" in said
 
 
 def test_what_chance_does_not_do_is_said() -> None:

@@ -336,7 +336,7 @@ def list_(what: str, form: str) -> None:
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def explain(name: str | None, form: str) -> None:
-    """Say what NAME means: a metric, column, ledger label, cause of time or parameter.
+    """Say what NAME means: a metric, column, ledger label, parameter, scenario key, design….
 
     Without NAME, list every name there is.
     """

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from reports.text import printable
 
@@ -44,7 +44,9 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Everything that can be explained, kind by kind."""
-    return (*_metrics(), *_ledgers(), *_columns(), *_parameters())
+    return (
+        *_metrics(), *_ledgers(), *_columns(), *_parameters(), *_settings(), *_designs(),
+    )  # fmt: skip
 
 
 def _metrics() -> Iterator[Entry]:
@@ -94,11 +96,59 @@ def _parameters() -> Iterator[Entry]:
             )  # fmt: skip
 
 
+def _settings() -> Iterator[Entry]:
+    """Every key of a scenario, dotted; keys that several kinds of a thing share come once."""
+    from sim.scenario.model import Scenario, Settings
+
+    every = (*_fields("", Settings, "scenario key"), *_fields("", Scenario, "scenario key"))
+    of_an_arm = ("arms.policies.", "arms.settings.")
+    found = {e.name: e for e in every if not e.name.startswith(of_an_arm)}
+    yield from found.values()
+
+
+def _fields(prefix: str, model: Any, kind: str) -> Iterator[Entry]:
+    for key, field in model.model_fields.items():
+        name = f"{prefix}{field.alias or key}"
+        inner = list(_models(field.annotation))
+        if field.description:
+            kinds = (m.model_fields["kind"].annotation for m in inner if "kind" in m.model_fields)
+            values = [v for x in (kinds if inner else [field.annotation]) for v in _literals(x)]
+            yield Entry(name, kind, field.description, values=tuple(dict.fromkeys(values)))
+        for below in inner:
+            yield from _fields(f"{name}.", below, kind)
+
+
+def _models(annotation: Any) -> Iterator[Any]:
+    """Models in an annotation: itself, or in a union, a list, an Annotated."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from (str(value) for value in get_args(annotation))
+    else:
+        for part in get_args(annotation):
+            yield from _literals(part)
+
+
+def _designs() -> Iterator[Entry]:
+    from sim.scenario.designs import DESIGNS, Policies
+
+    yield from _fields("", Policies, "policy")
+    for name, design in DESIGNS.items():
+        yield Entry(name, "design", design.what, source=design.source)
+
+
 def find(name: str) -> list[Entry]:
-    """All meanings of a name: as it is, as a path of result.json, or as the end of one."""
+    """All meanings of a name: as it is, as a path of result.json, as the end of one, or else what
+    has it among its values."""
     name = re.sub(r"^(arms\.[^.]+\.)?(hold\.)?", "", name.strip())
     exact = [e for e in entries() if e.name == name]
-    return exact + [e for e in _by_path(name) if e not in exact]
+    found = exact + [e for e in _by_path(name) if e not in exact]
+    return found or [e for e in entries() if name in e.values]
 
 
 def _by_path(name: str) -> list[Entry]:
@@ -126,11 +176,19 @@ def close_to(name: str) -> list[str]:
 
 def problem_with(name: str) -> str:
     """Why a name is not explained, and what to do."""
-    close = close_to(name)
-    hint = f"did you mean {', '.join(map(repr, close))}?" if close else ""
-    return f"nothing is called {printable(name, 60)!r}; {hint}".rstrip("; ") + (
-        "" if close else "; `speskew explain` lists every name"
-    )
+    said = f"nothing is called {printable(name, 60)!r}"
+    if told := _told_of(name):
+        return f"{said}; see {', '.join(map(repr, told))}"
+    if close := close_to(name):
+        return f"{said}; did you mean {', '.join(map(repr, close))}?"
+    return f"{said}; `speskew explain` lists every name"
+
+
+def _told_of(word: str) -> list[str]:
+    """Names in whose meaning a whole word stands, a few of them."""
+    found = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    names = [e.name for e in entries() if len(word) > 3 and found.search(e.meaning)]
+    return list(dict.fromkeys(names))[:COUNT_OF_HINTS]
 
 
 def as_text(found: list[Entry]) -> str:

@@ -43,6 +43,8 @@ def read_result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(result, dict) and "cells" in result:
+            raise RunDirError(f"{folder} is a sweep; name one of its cells: {folder}/cells/<id>")
         version = result["result_version"]
     except OSError as error:
         reason = error.strerror or "cannot be read"

@@ -48,8 +48,8 @@ def milliseconds(ticks: float, clock_hz: int) -> float:
 
 TIGHT = 0.01
 """Half-widths below this part of the mean are given as ±, since both ends look alike."""
-TINY = 6
-"""Decimals from which a number is written with an exponent."""
+TINY, SMALL = 6, 1e-4
+"""A number of more decimals than TINY that is smaller than SMALL is written with an exponent."""
 
 
 def decimals(metric: dict[str, Any], scale: float) -> int | None:
@@ -80,7 +80,9 @@ def fixed(value: float, digits: int | None) -> str:
     """A number with so many decimals; three significant digits where the count is None."""
     if digits is None:
         return number(value)
-    return f"{value:.1e}" if value and digits > TINY else f"{value:,.{digits}f}"
+    if digits > TINY and 0 < abs(value) < SMALL:
+        return f"{value:.1e}"
+    return f"{value:,.{digits}f}"
 
 
 def with_interval(metric: dict[str, Any], scale: float = 1.0, unit: str = "") -> str:

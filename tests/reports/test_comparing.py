@@ -141,6 +141,14 @@ def test_versions_are_checked() -> None:
     assert call("a", "b").exit_code == ExitCode.BASELINE
 
 
+def test_a_sweep_is_no_run() -> None:
+    """What to name instead."""
+    Path("b/result.json").write_text('{"cells": []}')
+    done = call("a", "b")
+    assert done.exit_code == ExitCode.USAGE
+    assert "b is a sweep; name one of its cells: b/cells/<id>" in done.stderr
+
+
 def test_colons_in_names() -> None:
     """A directory may have one; the arm is what follows the first that ends a directory."""
     odd = (Plan(name="x"), Plan(name="z"))

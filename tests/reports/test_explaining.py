@@ -32,6 +32,12 @@ def call(*args: str) -> Result:
         ("t_map_cold", "parameter", "UNVERIFIED"),
         ("memlock", "default of a setting", "host.memlock"),
         ("replications[].metrics.zaps", "metric", "counts.zaps"),
+        ("v6", "design", "26/35"),
+        ("host.memlock", "scenario key", "RLIMIT_MEMLOCK"),
+        ("host.pressure", "scenario key", "numa_balancing"),
+        ("backing", "policy", "guest_memfd"),
+        ("on_first_fault", "policy", "backing"),
+        ("ksm", "scenario key", "host.pressure"),
     ],
 )
 def test_names_are_explained(name: str, kind: str, word: str) -> None:
@@ -56,6 +62,13 @@ def test_unknown_names_get_a_hint() -> None:
     assert done.stdout == ""
     assert "speskew explain" in call("qqqqqqqqqqqq").stderr
     assert "\x1b" not in call("\x1b[31mred").stderr
+
+
+def test_words_that_are_no_names_lead_to_names() -> None:
+    """What the reports print without being a column: the entries that speak of it."""
+    assert "'rlimit.exits'" in call("KVM_EXIT_RLIMIT").stderr
+    assert "'flags'" in call("TRUNCATED").stderr
+    assert call("TRUNCATED").exit_code == ExitCode.USAGE
 
 
 def test_json_is_a_list_of_named_objects() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reports import readings, summary
-from reports.text import interval, number, percent, printable, size, with_interval
+from reports.text import fixed, interval, number, percent, printable, size, with_interval
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, PLANS, described
 
@@ -158,6 +158,7 @@ def test_tiny_numbers_have_exponents() -> None:
     """Instead of a row of zeros."""
     found = {"mean": 1.56e-6, "ci95": [8.9e-7, 2.24e-6], "n": 8, "unit": "nats"}
     assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
+    assert fixed(0.0940123, 7) == "0.0940123"
 
 
 def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:

@@ -88,7 +88,7 @@ def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> st
         numbers=len(tables["parameters"].rows),
         versions=source.versions,
         commands=_commands(tables["commands"]),
-        resolved=source.resolved,
+        resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
     )
 
 

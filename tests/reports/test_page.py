@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -74,6 +75,12 @@ def test_hostile_names_are_escaped(html: str) -> None:
     assert "<script" not in html
     assert "made &lt;up&gt;" in html
     assert not any(not c.isprintable() and c not in "\n\u00a0" for c in html)
+
+
+def test_the_scenario_text_cannot_turn_round() -> None:
+    """A mark that reverses what follows is shown as YAML's escape of it, line by line."""
+    made = replace(source(), resolved='name: "\u202ex<b>"\nseed: 1\n')
+    assert "name: &#34;\\u202ex&lt;b&gt;&#34;\nseed: 1\n</code>" in page.render(made)
 
 
 def test_prediction_and_unverified_are_badged(html: str) -> None:

@@ -30,6 +30,36 @@ def moved(arm: Arm) -> tuple[str, ...]:
     return tuple(name for name in unverified if name not in arm.settings.parameters)
 
 
+_PINNING = ("on_enable", "on_first_fault")
+_WALKING = (*_PINNING, "bounce_buffer")
+
+
+def spends(arm: Arm, name: str) -> bool:
+    """Can an UNVERIFIED time be spent in this arm at all? Every other change of it is none."""
+    policies, settings = arm.policies, arm.settings
+    match name:
+        case "t_reader_wakeup" | "t_reader_enable":
+            return settings.driver.reader.kind == "process"
+        case "t_exit" | "t_entry" | "t_host_irq":
+            return policies.virtual
+        case "t_walk_table":
+            return policies.virtual and policies.backing in _WALKING
+        case "t_map_cold" | "t_map_present":
+            return policies.virtual and policies.backing in _PINNING
+        case "t_copy":
+            return policies.virtual and policies.backing == "bounce_buffer"
+        case "t_compaction":
+            kinds = (pressure.kind for pressure in settings.host.pressure)
+            return policies.virtual and "compaction" in kinds
+    return True
+
+
+def open_times(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """UNVERIFIED times that some arm can spend and leaves at their default, as the table has it."""
+    found = {name for arm in arms for name in moved(arm) if spends(arm, name)}
+    return tuple(name for name in PARAMETERS if name in found)
+
+
 def ends(arm: Arm) -> dict[str, Arm]:
     """The arm at the ends of its band: low, high, and unmapping if unpinning may unmap."""
     out = {"low": _at(arm, 0), "high": _at(arm, 1)}

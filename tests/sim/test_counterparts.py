@@ -13,6 +13,7 @@ from sim import batch, counterparts, draws, truth
 from sim.batch import ArmResult
 from sim.resolve import core_facts, machine_spec, stream_of
 from sim.scenario import loader
+from sim.scenario.designs import DESIGNS
 from sim.scenario.parameters import PARAMETERS, span
 from sim.scenario.quantities import ConstantTime
 from sim.spe.record import total_cycles
@@ -213,3 +214,51 @@ def test_latency_counts_are_those_of_the_records(arms: dict[str, ArmResult]) -> 
 def test_records_that_are_not_kept_have_no_latency_view(tmp_path: Path) -> None:
     """The default costs nothing: there is nothing to look latencies up for."""
     assert {a.latency for a in batch.run(load(tmp_path, BASE % ""))} == {None}
+
+
+SPENDING = """\
+replications: 1
+workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 10000}]}
+spe: {jitter: on}
+driver: {aux: 8KiB%s}
+buffer: {initial_s2: cold}
+vm: {memory: 256MiB}
+switch: {every: 100us, away: 10us}
+host: {unmap: {poisson: 20000/s}, pressure: [{kind: compaction}]}
+arms:
+"""
+
+
+@pytest.mark.parametrize("reader", ["", ", reader: {kind: process}"])
+def test_what_an_arm_cannot_spend_changes_nothing(tmp_path: Path, reader: str) -> None:
+    """Every design: moving a time that it is said not to spend leaves its ledgers as they are.
+
+    Positive control: each of the others changes some arm, but two that need rare events.
+    """
+    arms = "".join(f"  - design: {name}\n" for name in DESIGNS)
+    scenario = load(tmp_path, SPENDING % reader + arms)
+    acted, idle = set(), set()
+    for arm in scenario.arms:
+        before = ledgers(arm)
+        for name in counterparts.moved(arm):
+            settings = arm.settings.model_copy(update={"parameters": {name: span_end(name)}})
+            same = ledgers(arm.model_copy(update={"settings": settings})) == before
+            if not counterparts.spends(arm, name):
+                assert same, (arm.name, name)
+                idle.add(name)
+            elif not same:
+                acted.add(name)
+    found = set(counterparts.open_times(scenario.arms))
+    assert acted <= found
+    assert found - acted <= {"t_irq_retract", "t_compaction"}
+    assert {"t_copy", "t_map_cold", "t_exit"} <= idle
+
+
+def span_end(name: str) -> Any:
+    """The high end of a time's plausible range."""
+    return span(name)[1]
+
+
+def ledgers(arm: Any) -> Any:
+    """Of one replication, per vCPU."""
+    return [v.ledgers for v in batch.run_unit(batch.Unit(arm, 1, 0, "fast", False)).vcpus]

@@ -7,7 +7,7 @@ the interval is the word "exact"; with one replication there is none.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,8 @@ class Metric:
     ci95: Interval
     n: int
     unit: str
+    values: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    """Per replication, in order; NaN where there is none. Empty for what is derived."""
 
     def as_dict(self) -> dict[str, object]:
         """Contract names of a metric in `result.json`."""
@@ -102,12 +104,13 @@ def metric(
     The interval is cut to `bounds`, outside which the quantity cannot be.
     """
     found = finite(values)
+    each = tuple(np.asarray(values, np.float64).ravel().tolist())
     if found.size == 0:
-        return Metric(None, None, 0, unit)
+        return Metric(None, None, 0, unit, each)
     mean = float(found.mean())
     if found.size == 1:
-        return Metric(mean, None, 1, unit)
+        return Metric(mean, None, 1, unit, each)
     if no_variance(found):
-        return Metric(float(found[0]), "exact", found.size, unit)
+        return Metric(float(found[0]), "exact", found.size, unit, each)
     low, high = t_interval(found)
-    return Metric(mean, (max(low, bounds[0]), min(high, bounds[1])), found.size, unit)
+    return Metric(mean, (max(low, bounds[0]), min(high, bounds[1])), found.size, unit, each)

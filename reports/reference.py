@@ -117,6 +117,9 @@ def _sections(properties: Schema, key: str, definitions: Schema) -> Iterator[tup
         path += "[]" if "items" in rule else ""
         if name == "parameters":
             path, inner = f"{path}.NAME", rule["additionalProperties"]["anyOf"][1]
+        for branch in inner.get("oneOf", []):  # a mapping of any names to mappings of one kind
+            if "$ref" in (named := branch.get("additionalProperties") or {}):
+                path, inner = f"{path}.KEY", named
         for target in _targets(inner):
             yield _titled(path, definitions[target]["properties"]), path, target
             yield from _sections(definitions[target]["properties"], path, definitions)
@@ -151,11 +154,12 @@ def _type(rule: Schema, titles: dict[str, str]) -> str:
     parts = [_link(name, titles) for name in _targets(rule)]
     for branch in [rule, *rule.get("oneOf", [])]:
         parts += [code(_yaml(choice)) for choice in branch.get("enum", [])]
+        parts += [code(branch["const"])] if "const" in branch else []
+        named_ones = _targets(branch.get("additionalProperties") or {})
+        parts += [f"names with {_link(name, titles)}" for name in named_ones if name in titles]
     if any(branch.get("type") == "null" for branch in rule.get("anyOf", [])):
         parts.append("`null`")
-    if "const" in rule:
-        parts.append(code(rule["const"]))
-    if "pattern" in rule and "examples" in rule:
+    if "examples" in rule:
         parts.append(f"as {code(rule['examples'][0])}")
     return ", ".join(parts) or _plain_type(rule)
 

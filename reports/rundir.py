@@ -26,7 +26,7 @@ MANIFEST_VERSION = 1
 HASH_CHARS = 8
 PACKAGES = (
     "speskew", "simpy", "numpy", "numba", "llvmlite", "pydantic", "ruamel.yaml", "pandas", "scipy",
-    "matplotlib", "jinja2", "pyarrow", "click",
+    "SALib", "matplotlib", "jinja2", "pyarrow", "click",
 )  # fmt: skip
 
 

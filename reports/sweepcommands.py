@@ -61,7 +61,7 @@ def sweep(
     no_report: bool,
     quiet: bool,
 ) -> None:
-    """Run every cell of SCENARIO's matrix or cases.
+    """Run every cell of SCENARIO's matrix, cases or samples.
 
     Results depend neither on the order nor on -j. A cell that fails is reported with the command
     that reproduces it and does not stop the others.
@@ -138,6 +138,7 @@ def _run(
         rows = sweeping.assemble(
             folder, cells, failed,
             lambda planned: sweeping.describe(planned, store, workers, asked.engine),
+            each=base.samples is not None,
         )  # fmt: skip
     except KeyboardInterrupt:
         cli.fail(
@@ -147,6 +148,10 @@ def _run(
         workers.close()
     result = sweeping.document(base, rows)
     replace(folder / "cells.csv", sweeping.as_csv(result).encode())
+    if "samples" in result:
+        from reports import screening
+
+        replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
     if report:
         sweeping.rebuild(folder)
@@ -238,7 +243,12 @@ def _say(result: dict[str, Any], form: str) -> None:
 
 
 def as_table(result: dict[str, Any]) -> str:
-    """A line per cell and arm: the predicted loss, time added and exits."""
+    """A line per cell and arm: the predicted loss, time added and exits; of samples, indices."""
+    if "samples" in result:
+        from reports import screening, sweeppage
+
+        words = {shown.metric: shown.title.lower() for shown in sweeppage.METRICS}
+        return screening.as_table(result, words)
     axes = list(result["axes"])
     head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
     rows = []

@@ -32,7 +32,7 @@ from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
 
 if TYPE_CHECKING:
-    from sim.batch import Unit
+    from sim.batch import ArmResult, Unit
     from sim.results import RunResult
     from sim.scenario.model import Scenario
 
@@ -40,7 +40,7 @@ SWEEP_VERSION = 1
 MANIFEST = "sweep.json"
 LOCK = ".lock"
 CELLS = "cells"
-RESULTS = ("result.json", "cells.csv", "report.html")
+RESULTS = ("result.json", "cells.csv", "sensitivity.csv", "report.html")
 _LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
 """Branches of an arm that stay in the cell's own result."""
 
@@ -77,11 +77,24 @@ def plan(asked: Asked) -> tuple[Scenario, list[Planned]]:
     base = loader.load(
         asked.source, asked.overrides, replications=asked.replications, seed=asked.seed
     )
+    return base, [_planned(cell, asked, base) for cell in _cells(asked, base)]
+
+
+def _cells(asked: Asked, base: Scenario) -> list[Cell]:
+    """Every cell once, in the order of the file, or of drawing."""
+    if base.samples is not None:
+        from analysis import sampling
+
+        try:
+            drawn = sampling.draw(base)
+        except sampling.SamplingError as error:
+            at = loader.origins(asked.source, asked.overrides)["samples.over"]
+            raise ScenarioError(loader.Problem(at, 0, 0, f"samples.over: {error}")) from error
+        return list(dict.fromkeys(drawn.cells))
     if not base.matrix and not base.cases:
-        raise ScenarioError(
-            loader.Problem(asked.source, 0, 0, "has neither matrix nor cases: use `speskew run`")
-        )
-    return base, [_planned(cell, asked, base) for cell in expand(base.matrix, base.cases)]
+        why = "has neither matrix nor cases nor samples: use `speskew run`"
+        raise ScenarioError(loader.Problem(asked.source, 0, 0, why))
+    return expand(base.matrix, base.cases)
 
 
 def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
@@ -98,7 +111,7 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
         )
     except ScenarioError as error:
         return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
-    scenario = loaded.model_copy(update={"matrix": {}, "cases": ()})
+    scenario = loaded.model_copy(update={"matrix": {}, "cases": (), "samples": None})
     try:
         made = tuple(tasks(cell.id, scenario, asked.engine))
     except (StreamError, ProfileError, OSError) as error:
@@ -227,8 +240,16 @@ class CellFailedError(Exception):
     """A cell's further units cannot be run."""
 
 
-def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> dict[str, Any]:
-    """A cell's result, as `speskew run` would write it; runs what only it asks for."""
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A cell's result, as `speskew run` would write it, and the arms that it tells of."""
+
+    result: dict[str, Any]
+    arms: tuple[ArmResult, ...]
+
+
+def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> Described:
+    """A cell's result from its finished units; runs what only the result asks for."""
     from reports import replicating, result
     from sim import batch
 
@@ -255,7 +276,7 @@ def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> d
         described = result.build(scenario, arms, interrupted=False)
         more = replicating.further(scenario, described)
         if more is None:
-            return described
+            return Described(described, arms)
         scenario = more
 
 
@@ -263,21 +284,31 @@ def assemble(
     folder: Path,
     cells: Sequence[Planned],
     failed: Mapping[str, str],
-    described: Callable[[Planned], dict[str, Any]],
+    described: Callable[[Planned], Described],
+    *,
+    each: bool = False,
 ) -> list[dict[str, Any]]:
-    """Write each cell's folder; returns the rows of the sweep's result, in the plan's order."""
+    """Write each cell's folder; returns the rows of the sweep's result, in the plan's order.
+
+    With `each`, a row also has the values of every replication that indices are made of.
+    """
+    from analysis import responses
+
     rows = []
     for planned in cells:
         why = planned.problem or failed.get(planned.cell.id, "")
-        found: dict[str, Any] | None = None
+        found: Described | None = None
         if not why:
             try:
                 found = described(planned)
             except (CellFailedError, ScenarioError, ArithmeticError, ValueError) as error:
                 why = " ".join(str(error).split()) or type(error).__name__
         if found is not None:
-            _write_cell(folder / CELLS / planned.cell.id, planned, found)
-        rows.append(_row(planned, found, why))
+            _write_cell(folder / CELLS / planned.cell.id, planned, found.result)
+        row = _row(planned, None if found is None else found.result, why)
+        if found is not None and each:
+            row["each"] = responses.each(found.arms)
+        rows.append(row)
     return rows
 
 
@@ -320,15 +351,33 @@ def document(scenario: Scenario, rows: Sequence[dict[str, Any]]) -> dict[str, An
             values = axes.setdefault(name, [])
             if value not in values:
                 values.append(value)
+    arms = [arm.name for arm in scenario.arms]
     return {
         "sweep_version": SWEEP_VERSION,
         "kind": "prediction",
         "scenario": scenario.name,
         "question": scenario.question,
         "seed": scenario.seed,
-        "arm_order": [arm.name for arm in scenario.arms],
+        "arm_order": arms,
         "axes": axes,
         "cells": list(rows),
+        **_indices(scenario, rows, arms),
+    }
+
+
+def _indices(
+    scenario: Scenario, rows: Sequence[dict[str, Any]], arms: Sequence[str]
+) -> dict[str, Any]:
+    """What was drawn, and which setting matters; nothing without samples."""
+    if scenario.samples is None:
+        return {}
+    from analysis import sampling
+    from reports import screening
+
+    drawn = sampling.draw(scenario)
+    return {
+        "samples": screening.drawn_as_dict(drawn),
+        "sensitivity": screening.indices(drawn, rows, arms, scenario.seed),
     }
 
 

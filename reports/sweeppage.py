@@ -15,8 +15,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from analysis.sensitivity import Decomposition, decompose
-from reports import templating
-from reports.figures import maps
+from reports import screening, templating
+from reports.figures import effects, maps
 from reports.figures.style import styled, to_file_svg, to_png, to_svg
 from reports.sweepgrid import Grid, Response, grid
 from reports.text import number, percent, with_interval
@@ -53,6 +53,12 @@ class Picture:
     reading: str
 
 
+GRID_HEAD = ("arm", "setting", "alone", "with others", "noise")
+GRID_NOTE = (
+    "Parts of the variance over the cells. Noise is the part that replications alone would make."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One metric: what is constant, and pictures of what is not."""
@@ -61,10 +67,16 @@ class Section:
     constant: str
     pictures: tuple[Picture, ...]
     ranks: tuple[tuple[str, ...], ...]
+    head: tuple[str, ...] = GRID_HEAD
+    note: str = GRID_NOTE
+    readings: tuple[tuple[str, str], ...] = ()
+    """Arm and sentence."""
 
 
 def sections(result: Result) -> list[Section]:
     """A section for each metric that some cell has."""
+    if "samples" in result:
+        return [made for shown in METRICS if (made := _sampled(result, shown)) is not None]
     whole = grid(result)
     return [made for shown in METRICS if (made := _section(whole, shown)) is not None]
 
@@ -145,6 +157,61 @@ def _ranks(whole: Grid, found: dict[str, Decomposition]) -> Iterator[tuple[str, 
             yield arm, axis.name, percent(index.first), percent(index.total), noise
 
 
+# --- samples ---------------------------------------------------------------------------------
+
+_SAMPLED_NOTE = {
+    "morris": "mu* is the mean size of an elementary effect, extrapolated to the whole range; mu "
+    "keeps its sign; sigma is its spread over the points, which is small if the effect is the same "
+    "wherever the other settings stand.",
+    "sobol": "S1 is the part of the variance that a setting makes alone, ST with all that it does "
+    "together with others.",
+}
+_NOISE_NOTE = (
+    " Each with the half-width of its 95 % interval over the points (conf). Noise is what the "
+    "index would be if replications made all of it, from differences within replications, which "
+    "share their random numbers."
+)
+
+
+def _sampled(result: Result, shown: Shown) -> Section | None:
+    """Which setting matters for a metric, arm by arm."""
+    method = result["samples"]["method"]
+    entries = {
+        arm: found[shown.metric]
+        for arm, found in screening.by_arm(result).items() if shown.metric in found
+    }  # fmt: skip
+    if not entries:
+        return None
+    what = shown.title.lower()
+    readings = tuple((arm, screening.sentence(e, method, what)) for arm, e in entries.items())
+    having = {arm: e for arm, e in entries.items() if "effects" in e}
+    ranks = tuple(
+        (arm, *line) for arm in having for line in screening.lines(result, arm, shown.metric)
+    )
+    pictures = tuple(_effects(having, method, shown)) if having else ()
+    head = ("arm", "setting", *screening.columns(method))
+    note = _SAMPLED_NOTE[method] + _NOISE_NOTE
+    return Section(shown, "", pictures, ranks, head, note, readings)
+
+
+def _effects(having: Mapping[str, screening.Entry], method: str, shown: Shown) -> Iterator[Picture]:
+    order = effects.order(having, method)
+    unit = next(iter(having.values()))["unit"]
+    factor, said = screening.scaled(unit, method)
+    label = f"effect on {shown.title.lower()}, {said}"
+    settings = order[: effects.SHOWN]
+    with styled(f"effects-{shown.key}"):
+        figure = effects.figure(having, settings, method, label, factor)
+    rest = len(order) - len(settings)
+    yield Picture(
+        f"effects-{shown.key}", f"{shown.title}: which setting matters", figure,
+        f"{shown.words}. Each arm has a scale of its own. Bars are 95 % intervals over the points; "
+        "what lies within the grey cannot be told from the noise of replications. Settings that do "
+        "nothing in any arm are left out"
+        f"{f', and {rest} that do least' if rest else ''}.",
+    )  # fmt: skip
+
+
 def page(result: Result) -> str:
     """The page of a sweep."""
     made = sections(result)
@@ -153,7 +220,7 @@ def page(result: Result) -> str:
     return templating.render(
         "sweep.html.j2", result=result, sections=made, drawn=drawn, failed=failed,
         head=[*result["axes"], "arm", *(shown.title for shown in METRICS)],
-        rows=list(_rows(result)),
+        rows=list(_rows(result)), about=screening.about(result) if "samples" in result else "",
     )  # fmt: skip
 
 

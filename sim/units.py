@@ -9,6 +9,7 @@ half of the tools people use mean 1000 by them and the other half 1024.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NewType
 
@@ -96,6 +97,45 @@ def parse_rate(text: str) -> Picos:
     if unit != "/s":
         raise UnitError(f"cannot read {text!r} as a rate; write events per second, e.g. '1000/s'")
     return Picos(0 if number == 0 else round(PICOS_PER_SECOND / number))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of quantity: unit names, each with how many of the smallest step it is."""
+
+    name: str
+    sizes: tuple[tuple[str, int], ...]
+
+    def text(self, value: int) -> str:
+        """`value` smallest steps in the largest unit that needs no more than three decimals."""
+        fits = (u for u in self.sizes[::-1] if value >= u[1] and value * 1000 % u[1] == 0)
+        unit, size = next(fits, self.sizes[0])
+        return f"{(Decimal(value) / size).normalize():f}{unit}"
+
+
+COUNT = Kind("count", (("", 1),))
+KINDS = (
+    Kind("time", tuple((u, n) for u, n in _TIME.items() if u != "µs")),
+    Kind("size", tuple(_SIZE.items())),
+    Kind("frequency", tuple(_FREQUENCY.items())),
+    Kind("number of ops", (("ops", 1),)),
+    Kind("number of cycles", (("cycles", 1),)),
+    Kind("rate", (("/s", 1000),)),
+    COUNT,
+)
+"""Every kind of number that a setting can have."""
+
+
+def quantity(text: str) -> tuple[Kind, int]:
+    """``200ns`` → (time, 200,000): any quantity in the smallest steps of its kind."""
+    number, unit = _split(text, "quantity", "200ns")
+    unit = "us" if unit == "µs" else unit
+    for kind in KINDS:
+        size = dict(kind.sizes).get(unit)
+        if size is not None and number * size == int(number * size):
+            return kind, int(number * size)
+    units = ", ".join(unit for kind in KINDS for unit, _ in kind.sizes if unit)
+    raise UnitError(f"cannot read {text!r} as a quantity; units: {units}")
 
 
 def ticks(picos: int, clock_hz: int) -> Tick:

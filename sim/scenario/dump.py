@@ -64,6 +64,7 @@ def _claims(scenario: Scenario) -> dict[str, Any]:
         "checks": [_given(check) for check in scenario.checks],
         "matrix": scenario.matrix,
         "cases": list(scenario.cases),
+        "samples": None if scenario.samples is None else _given(scenario.samples),
     }
     return {key: value for key, value in made.items() if value}
 

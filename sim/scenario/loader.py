@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,8 @@ from sim.scenario.document import (
     scalar,
 )
 from sim.scenario.dump import dump
-from sim.scenario.messages import clipped, problems_of, shown, suggest, unknown
+from sim.scenario.matrix import NOT_SETTINGS
+from sim.scenario.messages import clipped, problems_of, setting_paths, shown, suggest, unknown
 from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 
@@ -40,7 +42,7 @@ __all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock
 
 _SCENARIO_KEYS = (
     "schema_version", "name", "question", "seed", "replications", "until", "extends", "arms",
-    "checks", "matrix", "cases",
+    "checks", "matrix", "cases", "samples",
 )  # fmt: skip
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
@@ -217,6 +219,17 @@ def _arm_name(item: Item) -> str | None:
     return named.value if named and isinstance(named.value, str) else None
 
 
+@cache
+def _single_settings() -> tuple[str, ...]:
+    """Dotted keys that have no further keys below them."""
+    branches = {_parent(key) for key in setting_paths()}
+    return tuple(key for key in setting_paths() if key not in branches)
+
+
+def _parent(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
 # --- resolution ------------------------------------------------------------------------------
 
 
@@ -238,6 +251,7 @@ class _Resolver:
         self._names_unique(items)
         own = {k: v.plain() for k, v in top.value.items() if k in _SCENARIO_KEYS}
         own.pop("extends", None)
+        self._sampled_keys(top)
         if len(arms) != len(items):  # what checks say of an arm that is wrong would mislead
             own = {k: v for k, v in own.items() if k not in ("checks", "until")}
         own = {"name": self._stem} | own | {"arms": arms or [_PLACEHOLDER]}
@@ -394,6 +408,26 @@ class _Resolver:
             f"workload.path: no file {shown(path)} beside the scenario or in the stock; {hint} "
             "(`speskew record` makes one)",
         )
+
+    def _sampled_keys(self, top: Item) -> None:
+        """A range of what is no setting would make every cell fail: said once, at its place."""
+        samples = top.get("samples")
+        over = samples.get("over") if samples else None
+        if over is None or not isinstance(over.value, dict):
+            return
+        for key, mark in over.keys.items():
+            root, _, name = key.partition(".")
+            if root == "parameters" and name:
+                if trouble := problem_with(name, None):
+                    self._add(mark, f"samples.over.{clipped(key)}: {trouble}")
+            elif key in setting_paths() and key not in _single_settings():
+                below = next(k for k in _single_settings() if k.startswith(f"{key}."))
+                why = f"samples.over.{key}: has keys of its own; name one of them, e.g. {below}"
+                self._add(mark, why)
+            elif root not in NOT_SETTINGS and key not in _single_settings():
+                beside = [k.rpartition(".")[2] for k in _single_settings()
+                          if _parent(k) == _parent(key)]  # fmt: skip
+                self._problems.append(unknown(mark, key, beside or list(Settings.model_fields)))
 
     def _names_unique(self, items: list[Item]) -> None:
         seen: set[str] = set()

@@ -127,11 +127,12 @@ def problems(
         yield ("matrix",), "has no cell left: exclude takes all of them"
     names = {*axes}.union(*cases, *matrix.get("include", ())) if matrix or cases else set()
     for key in sorted(names):
-        if key.split(".")[0] in _NOT_SETTINGS:
+        if key.split(".")[0] in NOT_SETTINGS:
             yield (f"matrix.{key}", "matrix", "cases"), f"{key} is no setting that cells can have"
 
 
-_NOT_SETTINGS = (
+NOT_SETTINGS = (
     "schema_version", "name", "question", "arms", "seed", "replications", "until", "checks",
-    "matrix", "cases", "extends",
+    "matrix", "cases", "samples", "extends",
 )  # fmt: skip
+"""Keys of a scenario that its cells share."""

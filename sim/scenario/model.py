@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from sim import units
 from sim.scenario import checks as checking
 from sim.scenario import matrix as expansion
+from sim.scenario import samples as sampling
 from sim.scenario.checks import Check, Until
 from sim.scenario.designs import DESIGNS as DESIGNS
 from sim.scenario.designs import Policies as Policies
@@ -46,6 +47,7 @@ from sim.scenario.quantities import (
     text_default,
     text_schema,
 )
+from sim.scenario.samples import Samples
 from sim.scenario.strict import Strict as Strict
 from sim.scenario.workloads import Workload
 
@@ -465,6 +467,11 @@ class Scenario(Strict):
     cases: Cases = Field(
         default=(), strict=False, description="dotted settings that vary together, cell by cell"
     )
+    samples: Samples | None = Field(
+        default=None,
+        description="ranges of settings from which `speskew sweep` draws its cells, to tell which "
+        "one matters; a scenario has one of matrix, cases and samples",
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Scenario:
@@ -472,6 +479,7 @@ class Scenario(Strict):
         found = (
             *checking.problems(self.checks, self.until, self.replications, arms),
             *expansion.problems(self.matrix, self.cases),
+            *sampling.problems(self.samples, (self.matrix, self.cases)),
         )
         if found:
             text = "; ".join(f"{keys[0]}: {why}" for keys, why in found)

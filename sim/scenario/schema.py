@@ -18,7 +18,9 @@ Schema = dict[str, Any]
 _TEMPLATE = "#/definitions/{model}"
 _UNION_MEMBERS = ("ConstantTime", "CoreLatency")
 """Models whose `kind` has a default that a file must still spell out."""
-_CLAIMS = ("Equivalence", "Bound", "NoWorseThan", "Exact", "Distribution", "Until")
+_CLAIMS = (
+    "Equivalence", "Bound", "NoWorseThan", "Exact", "Distribution", "Until", "Samples", "Range",
+)  # fmt: skip
 """Models that only a scenario's own keys refer to."""
 
 

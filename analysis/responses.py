@@ -1,0 +1,45 @@
+"""What a sweep is judged by, replication by replication.
+
+Cells share their seed, so replication r of two cells draws the same random numbers: a difference
+between cells is to be taken within a replication, where most of the noise cancels. The mean and
+interval of a cell alone do not allow that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from analysis import losses, perturbation, profiles, rlimit
+from analysis.distances import distances
+from analysis.stats import Metric
+
+if TYPE_CHECKING:
+    from sim.batch import ArmResult
+
+Response = Callable[["ArmResult", "ArmResult | None"], Metric]
+
+RESPONSES: dict[str, Response] = {
+    "loss.total": lambda arm, _: losses.total_loss(arm),
+    "time_added": perturbation.time_added,
+    "rlimit.exits_per_vcpu": lambda arm, _: rlimit.metrics(arm)["exits_per_vcpu"],
+    "profile.symbol.tvd_excess": lambda arm, base: distances(arm, base, "symbol")["tvd_excess"],
+}
+"""Metrics by their name in `result.json`."""
+
+
+def each(arms: Sequence[ArmResult]) -> dict[str, dict[str, list[float]]]:
+    """Arm → metric → its value in each replication; a metric that has none somewhere is left out.
+
+    For the metrics of `RESPONSES`, in their units.
+    """
+    base = profiles.baseline_of(arms)
+    found = {
+        arm.arm.name: {name: list(of(arm, base).values) for name, of in RESPONSES.items()}
+        for arm in arms
+    }
+    return {
+        arm: {name: row for name, row in rows.items() if row and all(map(math.isfinite, row))}
+        for arm, rows in found.items()
+    }

@@ -1,0 +1,244 @@
+"""Indices of a sampled sweep: from its cells to numbers, sentences and a table.
+
+Everything below `sensitivity` of a sweep's `result.json` is made here, once, when the sweep ends;
+the page and the text only tell it. Indices need every point: a cell without a value is a reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis import sensitivity
+from analysis.responses import RESPONSES
+from analysis.sampling import Drawn, draw_key
+from analysis.sensitivity import CLEAR, Effect
+from reports.text import number, percent, printable
+
+Entry = Mapping[str, Any]
+"""One arm and metric: effects by setting, or why there are none."""
+
+NUMBERS = {
+    "morris": ("mu_star", "mu_star_conf", "mu", "sigma"),
+    "sobol": ("S1", "S1_conf", "ST", "ST_conf"),
+}
+WEIGHT = {"morris": "mu_star", "sobol": "ST"}
+"""The number that ranks settings."""
+
+
+def drawn_as_dict(drawn: Drawn) -> dict[str, Any]:
+    """What was drawn: ranges, and the points in SALib's order with their cells."""
+    return {
+        "method": drawn.method,
+        "ranges": [axis.as_dict() for axis in drawn.axes],
+        "points": [
+            {"cell": cell.id, "unit": [round(float(x), 12) for x in row]}
+            for cell, row in zip(drawn.cells, drawn.unit, strict=True)
+        ],
+    }
+
+
+def indices(
+    drawn: Drawn, rows: Sequence[Mapping[str, Any]], arms: Sequence[str], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Arm → metric → effects or why not; metrics that no cell has are left out."""
+    by_id = {row["id"]: row for row in rows}
+    points = [by_id[cell.id] for cell in drawn.cells]
+    found: dict[str, dict[str, Any]] = {}
+    for arm in arms:
+        for metric in RESPONSES:
+            entry = _entry(drawn, points, rows, arm, metric, draw_key(seed))
+            if entry is not None:
+                found.setdefault(arm, {})[metric] = entry
+    return found
+
+
+def _entry(
+    drawn: Drawn, points: Sequence[Entry], rows: Sequence[Entry], arm: str, metric: str, seed: int
+) -> dict[str, Any] | None:
+    having = [row for row in rows if metric in row.get("each", {}).get(arm, {})]
+    if not having:
+        return None
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed:
+        return {"why": f"{failed} of {len(rows)} cells failed, and indices need every point"}
+    if len(having) < len(rows):
+        return {"why": f"{len(rows) - len(having)} of {len(rows)} cells have no value of it"}
+    series = [row["each"][arm][metric] for row in points]
+    n = min(map(len, series))  # `until` may have replicated some cells further
+    values = np.array([row[:n] for row in series])
+    if sensitivity.constant(values):
+        return {"why": "it is the same in every cell"}
+    if drawn.method == "morris":
+        effects = sensitivity.morris(drawn.unit, values, seed)
+    else:
+        effects = sensitivity.sobol(len(drawn.axes), values, seed)
+    unit = str(having[0]["arms"][arm][metric]["unit"])
+    pairs = zip(drawn.axes, effects, strict=True)
+    return {
+        "unit": unit,
+        "replications": n,
+        "effects": {axis.setting: _as_dict(effect) for axis, effect in pairs},
+    }
+
+
+def _as_dict(effect: Effect) -> dict[str, Any]:
+    return {**effect.numbers, "noise": effect.noise, "clear": effect.clear}
+
+
+def by_arm(result: Mapping[str, Any]) -> dict[str, Mapping[str, Entry]]:
+    """Arm → metric → entry, arms in the scenario's order and metrics in that of `RESPONSES`."""
+    found = result["sensitivity"]
+    return {
+        arm: {metric: found[arm][metric] for metric in RESPONSES if metric in found[arm]}
+        for arm in result["arm_order"] if arm in found
+    }  # fmt: skip
+
+
+def ranked(entry: Entry, method: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Settings of an entry, the one that matters most first."""
+    effects: Mapping[str, Mapping[str, Any]] = entry.get("effects", {})
+    weight = WEIGHT[method]
+    return sorted(effects.items(), key=lambda pair: (-pair[1][weight], pair[0]))
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def scaled(unit: str, method: str) -> tuple[float, str]:
+    """Factor and unit in which the weight of a metric in `unit` is told."""
+    if method == "sobol":
+        return 100.0, "% of the variance"
+    return (100.0, "percentage points") if unit == "fraction" else (1.0, unit)
+
+
+def short(setting: str) -> str:
+    """A setting as sentences and figures have it."""
+    return setting.removeprefix("parameters.")
+
+
+def sentence(entry: Entry, method: str, what: str) -> str:
+    """Which setting matters for `what`, and whether the sweep can tell."""
+    if "why" in entry:
+        return f"No indices: {entry['why']}."
+    order = ranked(entry, method)
+    clear = [(name, e) for name, e in order if e["clear"]]
+    if not clear:
+        return (
+            "The noise of replications swamps the indices: none is more than "
+            f"{CLEAR:g} times what noise alone would make. Give more replications."
+        )
+    idle = sum(e[WEIGHT[method]] <= 0 for _, e in order)
+    lost = len(order) - len(clear) - idle
+    rest = [f"{idle} of {len(order)} do nothing"] if idle else []
+    rest += [f"{lost} cannot be told from noise"] if lost else []
+    if order[0][1]["noise"] is None:
+        rest.append("one replication: what is noise is unknown")
+    return "; ".join([_leaders(clear, entry["unit"], method, what), *rest]) + "."
+
+
+def _leaders(
+    clear: Sequence[tuple[str, Mapping[str, Any]]], unit: str, method: str, what: str
+) -> str:
+    name, first = clear[0]
+    weight, conf = WEIGHT[method], f"{WEIGHT[method]}_conf"
+    factor, said = scaled(unit, method)
+    size = f"{number(first[weight] * factor)} ± {number(first[conf] * factor)} {said}"
+    does = (
+        f"its whole range moves {what} by {size}, on average"
+        if method == "morris" else f"{size} of {what}, with all that it does together with others"
+    )  # fmt: skip
+    if len(clear) == 1:
+        return f"{short(name)} alone decides: {does}"
+    other, second = clear[1]
+    if first[weight] - first[conf] <= second[weight] + second[conf]:
+        return (
+            f"{short(name)} and {short(other)} matter most, and the points cannot tell which of "
+            f"them more: for the first, {does}"
+        )
+    ratio = f"{number(first[weight] / second[weight])} times the next, {short(other)}"
+    return f"{short(name)} decides: {does}, {ratio}"
+
+
+def lines(result: Mapping[str, Any], arm: str, metric: str) -> Iterator[tuple[str, ...]]:
+    """Setting and numbers of an arm and metric as text, in the order of importance."""
+    method = result["samples"]["method"]
+    entry = result["sensitivity"][arm][metric]
+    for setting, effect in ranked(entry, method):
+        yield setting, *(_text(effect[name], entry["unit"], method) for name in columns(method))
+
+
+def columns(method: str) -> tuple[str, ...]:
+    """Names of the numbers of `lines`."""
+    return (*NUMBERS[method], "noise")
+
+
+def _text(value: float | None, unit: str, method: str) -> str:
+    if value is None:
+        return "unknown"
+    if method == "sobol" or unit == "fraction":
+        return percent(value)
+    return number(value)
+
+
+def as_table(result: Mapping[str, Any], metrics: Mapping[str, str]) -> str:
+    """A sentence per arm and metric, then its settings; `metrics`: name → words."""
+    method = result["samples"]["method"]
+    out = [f"Predicted. {about(result)}"]
+    for arm, entries in by_arm(result).items():
+        reasons: dict[str, list[str]] = {}
+        for metric, entry in entries.items():
+            words = metrics[metric]
+            if "why" in entry:
+                reasons.setdefault(entry["why"], []).append(words)
+                continue
+            out.append(f"{printable(arm)}, {words}: {sentence(entry, method, words)}")
+            out += [f"  {line}" for line in _aligned(result, arm, metric)]
+        out += [f"{printable(arm)}, {', '.join(words)}: no indices, {why}."
+                for why, words in reasons.items()]  # fmt: skip
+    return "\n".join(out) + "\n"
+
+
+def _aligned(result: Mapping[str, Any], arm: str, metric: str) -> Iterator[str]:
+    head = ("setting", *columns(result["samples"]["method"]))
+    table = [head, *lines(result, arm, metric)]
+    widths = [max(len(row[k]) for row in table) for k in range(len(head))]
+    for row in table:
+        yield "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip()
+
+
+def about(result: Mapping[str, Any]) -> str:
+    """How the cells were drawn."""
+    made = result["samples"]
+    points, ranges = len(made["points"]), len(made["ranges"])
+    if made["method"] == "morris":
+        return f"Morris: {points // (ranges + 1)} trajectories through {ranges} settings."
+    return f"Sobol': {points // (ranges + 2)} base points over {ranges} settings."
+
+
+def as_csv(result: Mapping[str, Any]) -> str:
+    """One line per arm, metric and setting: its range, then every number; or why there is none."""
+    made = result["samples"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = NUMBERS[made["method"]]
+    writer.writerow(["arm", "metric", "unit", "replications", "setting", "low", "high", "scale",
+                     *names, "noise", "clear", "why"])  # fmt: skip
+    ends = {r["setting"]: (r["low"], r["high"], r["scale"]) for r in made["ranges"]}
+    for arm, entries in by_arm(result).items():
+        for metric, entry in entries.items():
+            if "why" in entry:
+                blanks = [""] * (8 + len(names))
+                writer.writerow([arm, metric, *blanks, entry["why"]])
+                continue
+            head = (arm, metric, entry["unit"], entry["replications"])
+            for setting, effect in ranked(entry, made["method"]):
+                noise = "" if effect["noise"] is None else effect["noise"]
+                numbers = (effect[name] for name in names)
+                clear = str(effect["clear"]).lower()
+                writer.writerow([*head, setting, *ends[setting], *numbers, noise, clear, ""])
+    return out.getvalue()

@@ -10,6 +10,7 @@ SPESKEW := $(VENV)/bin/speskew
 PYTHON ?=
 PYTEST_ARGS ?=
 SECONDS ?= 10
+STOCK := scenarios/*.yaml scenarios/sweeps/*.yaml
 SCHEMA := scenarios/scenario.schema.json
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -56,14 +57,15 @@ docs: $(VENV)/.run ## write the reference pages of docs/ from the code, and the 
 	$(PY) -m reports.validation docs/figures
 
 check: $(VENV)/.run ## every stock scenario against its baseline: has a simulated number changed?
-	@for file in scenarios/baselines/*.json; do \
-		name=$$(basename "$$file" .json); \
+	@for file in $(STOCK); do \
+		name=$${file#scenarios/}; name=$${name%.yaml}; \
 		$(SPESKEW) check "$$name" --replications baseline -j 2 -q || exit; \
 	done
 
 baselines: $(VENV)/.run ## accept changed numbers: prints old → new, which belongs in the changelog
-	@for file in scenarios/*.yaml; do \
-		$(SPESKEW) baseline update "$$(basename "$$file" .yaml)" -j 2 -q || exit; \
+	@for file in $(STOCK); do \
+		name=$${file#scenarios/}; \
+		$(SPESKEW) baseline update "$${name%.yaml}" -j 2 -q || exit; \
 	done
 
 schema: $(VENV)/.run ## write the scenarios' JSON Schema for editors

@@ -82,7 +82,7 @@ def _bisecting(bisect: bool) -> Iterator[None]:
 
 
 @click.command(epilog=table() + BISECT_HELP)
-@click.argument("target", metavar="SCENARIO|RUN_DIR")
+@click.argument("target", metavar="SCENARIO|RUN_DIR|SWEEP_DIR")
 @baseline_option
 @set_option
 @click.option(
@@ -109,19 +109,23 @@ def check(
     engine: str,
     quiet: bool,
 ) -> None:
-    """Decide the checks of a scenario: run it, or read a run that is there.
+    """Decide the checks of a scenario: run it, or read a run or sweep that is there.
+
+    Of a scenario with cells the scenario itself is run, without them; of a sweep's folder every
+    check is decided in every cell.
 
     Every check is PASS, FAIL, UNDECIDED (the data cannot tell) or SKIP (it makes no sense here),
     with a sentence that says why. Results do not depend on -j.
     """
     given = bool(overrides) or replications is not None or seed is not None
     with _bisecting(bisect), _errors():
-        from reports import checkformats
+        from reports import checkformats, sweeping
 
-        if (Path(target) / "result.json").is_file():
+        swept = (Path(target) / sweeping.MANIFEST).is_file()
+        if swept or (Path(target) / "result.json").is_file():
             if given:
                 raise click.UsageError("--set, --replications and --seed are for a scenario")
-            report = _of_run(Path(target), baseline_file)
+            report = _of_sweep(Path(target)) if swept else _of_run(Path(target), baseline_file)
         else:
             report = _of_scenario(
                 target, baseline_file, overrides, replications, seed,
@@ -167,6 +171,11 @@ def _of_scenario(
         scenario = scenario.model_copy(
             update={"replications": baseline.replications, "until": None}
         )
+    if scenario.matrix or scenario.cases or scenario.samples is not None:
+        click.echo(
+            "speskew: the scenario without its cells; for those, `speskew sweep` and then `speskew "
+            "check SWEEP_DIR`", err=True,
+        )  # fmt: skip
     done = simulate(scenario)
     evidence = checking.Evidence(done.result, baseline, done.histograms)
     return _report(done.scenario, evidence, path)
@@ -199,6 +208,29 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
     baseline = _baseline(scenario, path, needed=False)
     evidence = checking.Evidence(result, baseline, _stored_histograms(folder))
     return _report(scenario, evidence, path)
+
+
+def _of_sweep(folder: Path) -> Report:
+    from reports import checkformats, checking, rebuilding, sweeping
+    from sim.scenario import loader
+
+    result = sweeping.read_result(folder)
+    scenario = loader.load(folder / "scenario.resolved.yaml")
+    cells = []
+    for row in result["cells"]:
+        whole = row["status"] == "finished"
+        found = rebuilding.read_result(folder / sweeping.CELLS / row["id"]) if whole else None
+        cells.append(checking.CellEvidence(row["id"], found, row.get("why", "")))
+    findings = checking.findings_of_cells(scenario, cells)
+    return checkformats.Report(
+        scenario=result["scenario"],
+        seed=result["seed"],
+        replications=scenario.replications,
+        baseline="",
+        findings=tuple(findings),
+        code=checking.exit_code(findings),
+        cells=len(cells),
+    )
 
 
 def _stored_histograms(folder: Path) -> Any:

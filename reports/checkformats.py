@@ -29,6 +29,8 @@ class Report:
     baseline: str
     findings: tuple[Finding, ...]
     code: ExitCode
+    cells: int = 0
+    """Of a sweep; the table then leaves out what passed."""
 
     def counts(self) -> dict[Status, int]:
         """How many checks have each verdict."""
@@ -48,14 +50,20 @@ def _wrapped(text: str, indent: str) -> str:
 
 
 def as_table(report: Report) -> str:
-    """Verdict and name, then the sentence; a warning below what it is about."""
+    """Verdict and name, then the sentence; a warning below what it is about.
+
+    Of a sweep only what did not pass: most cells do, and the other formats have everything.
+    """
+    cells = f"{report.cells} cells, " if report.cells else ""
     lines = [
-        f"{printable(report.scenario)}: {report.replications} replications, seed {report.seed}, "
-        "predictions"
+        f"{printable(report.scenario)}: {cells}{report.replications} replications, seed "
+        f"{report.seed}, predictions"
     ]
     if report.baseline:
         lines.append(f"baseline {printable(report.baseline)}")
     for f in report.findings:
+        if report.cells and f.verdict.status is Status.PASS:
+            continue
         lines += ["", f"{f.verdict.status.value:<10} {printable(f.name)}"]
         lines.append(_wrapped(f.verdict.sentence, " " * 11))
         if f.warning:

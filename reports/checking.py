@@ -7,8 +7,8 @@ below; what the answer is, `analysis.checks` decides for all of them together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,52 @@ def _baremetal(scenario: Scenario) -> str:
 
 def findings(scenario: Scenario, evidence: Evidence) -> list[Finding]:
     """A verdict for every check; raises CheckError, BaselineError."""
-    asked = []
-    for number, check in enumerate(scenario.checks):
+    return decide(list(_questions(scenario, evidence, scenario.checks)))
+
+
+def _questions(
+    scenario: Scenario, evidence: Evidence, checks: Sequence[Check]
+) -> Iterator[Question]:
+    for number, check in enumerate(checks):
         try:
-            asked.append(_question(check, scenario, evidence))
+            yield _question(check, scenario, evidence)
         except (lookup.UnknownMetricError, amounts.AmountError) as error:
             raise CheckError(f"checks.{number} ({title(check)}): {error}") from error
+
+
+IN_CELLS = (
+    "compares with the baseline, which is of the scenario without its cells: `speskew check "
+    "SCENARIO`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CellEvidence:
+    """A cell of a sweep: its result, or why it has none."""
+
+    id: str
+    result: dict[str, Any] | None
+    why: str = ""
+
+
+def findings_of_cells(scenario: Scenario, cells: Sequence[CellEvidence]) -> list[Finding]:
+    """A verdict for every check in every cell, all of them one family; raises CheckError.
+
+    What compares with a baseline is skipped, once; so is each cell without a result.
+    """
+    own = [check for check in scenario.checks if not needs_baseline(check)]
+    asked = [
+        _open(check, getattr(check, "metric", ""), title(check), _NOTHING, IN_CELLS)
+        for check in scenario.checks if needs_baseline(check)
+    ]  # fmt: skip
+    for cell in cells:
+        if cell.result is None:
+            why = f"has no result: {cell.why}"
+            asked.append(Question(cell.id, "", "", "the cell", _NONE, _NOTHING, reason=why))
+            continue
+        evidence = Evidence(cell.result, None, lambda arm, of: None)
+        found = _questions(scenario, evidence, own)
+        asked += [replace(q, name=f"{cell.id}: {q.name}") for q in found]
     return decide(asked)
 
 

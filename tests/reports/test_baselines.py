@@ -217,7 +217,12 @@ def test_a_baseline_of_another_scenario_is_refused() -> None:
     assert "made <up>" in done.stderr
 
 
-STOCK = sorted(path.stem for path in loader.stock_folder().glob("*.yaml"))
+FOLDER = loader.stock_folder()
+STOCK = sorted(
+    path.relative_to(FOLDER).with_suffix("").as_posix()
+    for pattern in ("*.yaml", "sweeps/*.yaml")
+    for path in FOLDER.glob(pattern)
+)
 
 
 @pytest.mark.parametrize("name", STOCK)
@@ -226,8 +231,9 @@ def test_stock_scenarios_have_checks_and_a_baseline(name: str) -> None:
     made = loader.load(name)
     assert any(c.test == "exact" and c.metric == "arms" for c in made.checks)
     assert len(made.checks) > 1
-    base = baselines.read(loader.stock_folder() / "baselines" / f"{name}.json")
-    assert (base.scenario, base.seed) == (name, made.seed)
+    path = FOLDER / f"{name}.yaml"
+    base = baselines.read(path.parent / "baselines" / f"{path.stem}.json")
+    assert (base.scenario, base.seed) == (path.stem, made.seed)
     assert 2 <= base.replications <= made.replications
     arms = {arm.name for arm in made.arms}
     assert {k.split(".")[1] for k in base.counters} == arms

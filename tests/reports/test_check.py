@@ -153,6 +153,77 @@ def test_baseline_is_missing() -> None:
     assert "arms" not in done.stderr
 
 
+CELLS = "matrix: {driver.aux: [8KiB, 16KiB], spe.interval: [1024ops, 2048ops]}\n"
+ASKED = ("counters", "little", "exits", "{name: some, test: exact, metric: arms.cold.loss.total, "
+         "at_least: 0.001%}")  # fmt: skip
+
+
+def swept(*checks: str, cells: str = CELLS) -> Path:
+    """The folder of a sweep with these checks."""
+    call("sweep", scenario(*checks, more=cells), "-o", "out", "-q", "--no-report")
+    return Path("out")
+
+
+def test_checks_of_a_sweep_hold_in_every_cell() -> None:
+    """Each in each cell, one family; what needs the baseline of the scenario is skipped once."""
+    folder = swept(*ASKED)
+    code, found = checked(str(folder))
+    assert code == 0
+    ids = {path.name for path in (folder / "cells").iterdir()}
+    assert len(ids) == 4
+    names = ("little", "exits", "some")
+    assert set(found) == {f"{id}: {name}" for id in ids for name in names} | {"counters"}
+    assert found.pop("counters")["status"] == "SKIP"
+    assert {check["status"] for check in found.values()} == {"PASS"}
+    assert all("Holm, 4 checks" in v["sentence"] for k, v in found.items() if "little" in k)
+    done = call("check", str(folder))
+    assert "tiny: 4 cells, 3 replications" in done.stdout
+    assert "PASS  " not in done.stdout
+    assert "13 checks: 12 PASS, 1 SKIP" in done.stdout
+
+
+def test_a_check_that_fails_in_one_cell_fails() -> None:
+    """Positive control: exit 1, and the cell is named with its number."""
+    folder = swept("{name: equal, test: exact, metric: arms.v6.setup.aux_bytes, equals: 8192}",
+                   cells=CELLS.replace("[1024ops, 2048ops]", "[1024ops]"))  # fmt: skip
+    code, found = checked(str(folder))
+    assert code == ExitCode.FAILED
+    statuses = {name.split(",")[0]: check["status"] for name, check in found.items()}
+    assert statuses == {"driver.aux=8KiB": "PASS", "driver.aux=16KiB": "FAIL"}
+    assert "FAIL       driver.aux=16KiB" in call("check", str(folder)).stdout
+
+
+def test_a_cell_without_a_result_is_skipped_with_its_reason() -> None:
+    """What could not run proves nothing."""
+    folder = swept("exits", cells="matrix: {driver.aux: [8KiB, 9KiB]}\n")
+    code, found = checked(str(folder))
+    assert code == 0
+    (skipped,) = (check for check in found.values() if check["status"] == "SKIP")
+    assert "has no result: driver.aux: must be a power of two" in skipped["sentence"]
+
+
+def test_a_sweep_is_checked_as_it_ended() -> None:
+    """Options of a scenario are refused, and so is a sweep that has not ended."""
+    folder = swept("exits")
+    assert call("check", str(folder), "--seed", "1").exit_code == ExitCode.USAGE
+    (folder / "result.json").unlink()
+    done = call("check", str(folder))
+    assert done.exit_code == ExitCode.USAGE
+    assert "has not ended" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "cells", [CELLS, "samples: {method: morris, points: 2, over: {vm.vcpus: {low: 1, high: 2}}}\n"]
+)
+def test_a_scenario_with_cells_is_checked_without_them(cells: str) -> None:
+    """Once, as `run` takes it, and it says so; without cells it does not."""
+    done = call("check", scenario("exits", more=cells), "-q")
+    assert done.exit_code == 0
+    assert "1 checks: 1 PASS" in done.stderr
+    assert "the scenario without its cells" in done.stderr
+    assert "cells" not in call("check", scenario("exits"), "-q").stderr
+
+
 def test_a_scenario_without_checks_decides_nothing() -> None:
     """Exit 4, and it says so."""
     done = call("check", scenario(), "-q")

@@ -1,9 +1,9 @@
 """What a sweep runs: tasks of hermetic units, a pure function of its cells.
 
 A unit is one replication of one arm of one cell; its result depends on nothing else. Units are
-grouped into tasks that cost at least `LEAST_SECONDS`, so that sending them to another process is
-cheap against running them: first the arms of one replication, then further replications. Cells do
-not share tasks, so a failing task fails one cell.
+grouped into tasks that cost at least `LEAST_NANOSECONDS`, so that sending them to another process
+is cheap against running them: first the arms of one replication, then further replications. Cells
+do not share tasks, so a failing task fails one cell; a cell that costs less is one task.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ def tasks(cell: str, scenario: Scenario, engine: str) -> list[Task]:
             if cost >= LEAST_NANOSECONDS:
                 made.append(task(cell, tuple(group)))
                 group, cost = [], 0
+    if group and made:  # too short to be sent alone
+        group = [*made.pop().units, *group]
     return [*made, task(cell, tuple(group))] if group else made
 
 

@@ -134,11 +134,12 @@ def _run(
     store.sweep_up()
     sweeping.forget(folder)
     try:
-        failed = sweeping.run(cells, store, workers, _quiet if quiet else Lines())
+        shown = Quiet() if quiet else Lines()
+        failed = sweeping.run(cells, store, workers, shown)
         rows = sweeping.assemble(
             folder, cells, failed,
             lambda planned: sweeping.describe(planned, store, workers, asked.engine),
-            each=base.samples is not None,
+            each=base.samples is not None, progress=shown.assembled,
         )  # fmt: skip
     except KeyboardInterrupt:
         cli.fail(
@@ -161,11 +162,17 @@ def _run(
 # --- progress --------------------------------------------------------------------------------
 
 
-def _quiet(standing: Standing) -> None:
+class Quiet:
     """Says nothing."""
 
+    def __call__(self, standing: Standing) -> None:
+        """As `Lines`."""
 
-class Lines:
+    def assembled(self, done: int, total: int) -> None:
+        """As `Lines`."""
+
+
+class Lines(Quiet):
     """Progress on stderr: rewritten in place on a terminal, else a line per finished cell."""
 
     def __init__(self) -> None:
@@ -180,6 +187,19 @@ class Lines:
         elif standing.cells_done > self._cells:
             click.echo(line(standing), err=True)
         self._cells = standing.cells_done
+
+    def assembled(self, done: int, total: int) -> None:
+        """Say how many cells have their results together: in place, or once if there are many."""
+        if self._terminal:
+            end = "\n" if done == total else ""
+            click.echo(f"\r\x1b[Kputting results together: {done}/{total} cells{end}",
+                       err=True, nl=False)  # fmt: skip
+        elif done == 0 and total > MANY:
+            click.echo(f"putting the results of {total} cells together", err=True)
+
+
+MANY = 20
+"""Cells from which on that takes seconds."""
 
 
 def line(standing: Standing) -> str:

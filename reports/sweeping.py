@@ -41,6 +41,8 @@ MANIFEST = "sweep.json"
 LOCK = ".lock"
 CELLS = "cells"
 RESULTS = ("result.json", "cells.csv", "sensitivity.csv", "report.html")
+RESULT_NANOSECONDS = 10_000_000
+"""An arm's part of a cell's result, as measured on one core of a small server."""
 _LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
 """Branches of an arm that stay in the cell's own result."""
 
@@ -57,8 +59,9 @@ class Planned:
 
     @property
     def nanoseconds(self) -> int:
-        """Estimated cost on one core."""
-        return sum(t.nanoseconds for t in self.tasks)
+        """Estimated cost on one core: its units, and putting its result together."""
+        arms = 0 if self.scenario is None else len(self.scenario.arms)
+        return sum(t.nanoseconds for t in self.tasks) + arms * RESULT_NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +290,18 @@ def assemble(
     described: Callable[[Planned], Described],
     *,
     each: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict[str, Any]]:
     """Write each cell's folder; returns the rows of the sweep's result, in the plan's order.
 
     With `each`, a row also has the values of every replication that indices are made of.
+    `progress` is told the cells that are done, and all.
     """
     from analysis import responses
 
     rows = []
-    for planned in cells:
+    for number, planned in enumerate(cells):
+        progress(number, len(cells))
         why = planned.problem or failed.get(planned.cell.id, "")
         found: Described | None = None
         if not why:
@@ -309,6 +315,7 @@ def assemble(
         if found is not None and each:
             row["each"] = responses.each(found.arms)
         rows.append(row)
+    progress(len(cells), len(cells))
     return rows
 
 

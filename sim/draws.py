@@ -19,6 +19,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ M64 = (1 << 64) - 1
 WEYL = 0x9E3779B97F4A7C15
 TABLE_BITS = 12
 TABLE_SIZE = 1 << TABLE_BITS
+_TABLES = 64
+"""Quantile tables that are kept: replications and arms of a scenario share a few."""
 
 
 def cache_root() -> Path:
@@ -112,11 +115,13 @@ def below(stream: int, ordinal: int, n: int) -> int:
     return (splitmix64(stream, ordinal) * n) >> 64
 
 
+@lru_cache(maxsize=_TABLES)
 def exponential_table(mean: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
     """Quantiles of an exponential of integer `mean`, at the midpoints of `size` equal slices."""
     return tuple(max(1, round(-mean * math.log1p(-(j + 0.5) / size))) for j in range(size))
 
 
+@lru_cache(maxsize=_TABLES)
 def uniform_table(low: int, high: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
     """Quantiles of a uniform on [low, high], ends included."""
     return tuple(low + (high - low) * (2 * j + 1) // (2 * size) for j in range(size))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ BASELINE_VERSION = 1
 MAX_BYTES = 64 << 20
 METRIC_TOLERANCE = 1e-9
 """Relative: libraries of another machine may round sums of floats differently."""
+NAME_CHARS = 100
 LISTED = 3
 """Deviations named in a sentence; the others are counted."""
 
@@ -65,8 +67,14 @@ class Baseline:
 
 def path_for(name: str, folders: Sequence[Path]) -> Path:
     """Where a scenario's baseline is: `baselines/<name>.json` in the first folder that has it."""
-    candidates = [folder / "baselines" / f"{name}.json" for folder in folders]
+    candidates = [beside(name, folder) for folder in folders]
     return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def beside(name: str, folder: Path) -> Path:
+    """The baseline's place for a scenario in `folder`, whatever characters its name has."""
+    safe = re.sub(r"[^A-Za-z0-9._ -]+", "-", name).strip(". -")[:NAME_CHARS] or "scenario"
+    return folder / "baselines" / f"{safe}.json"
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -95,7 +103,8 @@ def read_document(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BaselineError(
-            f"{path}: no such baseline; make it with `speskew baseline update SCENARIO`"
+            f"{path}: no such baseline; --baseline names another, `speskew baseline update "
+            "SCENARIO` makes it"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise BaselineError(f"{path} cannot be read as a baseline: {error}") from error

@@ -42,8 +42,8 @@ set_option = click.option(
 jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
 baseline_option = click.option(
     "--baseline", "baseline_file", type=click.Path(path_type=Path, dir_okay=False),
-    help="Compare with this file. [default: baselines/NAME.json beside the scenario, in "
-    "./scenarios or in the stock]",
+    help="Compare with this file. [default: baselines/NAME.json beside the scenario (of a run: in "
+    ".), in ./scenarios or in the stock]",
 )  # fmt: skip
 BISECT_HELP = "\n\n\b\nWith --bisect, for `git bisect run`:\n  0, 1, 130  as above\n  2 to 5     125: this commit cannot be tested"  # noqa: E501
 
@@ -204,7 +204,7 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
     if result["interrupted"]:
         raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
     scenario = loader.load(folder / "scenario.resolved.yaml")
-    path = baseline_file or checking.baseline_path(scenario, folder)
+    path = baseline_file or checking.baseline_path(scenario, folder, Path())
     baseline = _baseline(scenario, path, needed=False)
     evidence = checking.Evidence(result, baseline, _stored_histograms(folder))
     return _report(scenario, evidence, path)
@@ -282,7 +282,10 @@ def baseline() -> None:
 
 @baseline.command(epilog=table())
 @click.argument("scenario")
-@baseline_option
+@click.option(
+    "--baseline", "baseline_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this file. [default: baselines/NAME.json beside the scenario]",
+)  # fmt: skip
 @click.option("--replications", type=click.IntRange(1), help="[default: as many as it has]")
 @set_option
 @jobs_option
@@ -299,11 +302,11 @@ def update(
 ) -> None:
     """Run SCENARIO and write its baseline; prints old → new, and touches nothing if equal."""
     with _errors():
-        from reports import baselines, checking, rundir
+        from reports import baselines, rundir
         from sim.scenario import loader
 
         loaded = loader.load(scenario, overrides, replications=replications)
-        path = baseline_file or checking.baseline_path(loaded, loader.find(scenario).parent)
+        path = baseline_file or baselines.beside(loaded.name, loader.find(scenario).parent)
         old = baselines.read(path) if path.exists() else None
         if old is not None and replications is None:
             loaded = loaded.model_copy(update={"replications": old.replications})

@@ -339,8 +339,9 @@ def bisect_code(code: ExitCode) -> int:
     return int(code) if code in kept else BISECT_SKIP
 
 
-def baseline_path(scenario: Scenario, folder: Path) -> Path:
-    """Where the baseline is looked for: beside the scenario, in ./scenarios, in the stock."""
+def baseline_path(scenario: Scenario, *folders: Path) -> Path:
+    """Where the baseline is looked for: in these folders, in ./scenarios, in the stock."""
     from sim.scenario.loader import stock_folder
 
-    return baselines.path_for(scenario.name, [folder, Path("scenarios"), stock_folder()])
+    stock = [stock_folder(), stock_folder() / "sweeps"]
+    return baselines.path_for(scenario.name, [*folders, Path("scenarios"), *stock])

@@ -107,6 +107,30 @@ def test_update_says_old_and_new_and_nothing_is_silent() -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_update_writes_beside_its_own_scenario() -> None:
+    """A namesake's baseline elsewhere (here in ./scenarios) is another's: read by none, kept."""
+    file = scenario("counters")
+    Path("scenarios").mkdir()
+    baselines.write(made("scenarios/baselines/tiny.json"))
+    before = Path("scenarios/baselines/tiny.json").read_bytes()
+    assert call("baseline", "update", file, "-q").exit_code == 0
+    assert Path("baselines/tiny.json").is_file()
+    assert Path("scenarios/baselines/tiny.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "a/b", "..", "x" * 200])
+def test_a_name_leads_nowhere_else(name: str) -> None:
+    """Whatever a scenario is called, its baseline stays in baselines/ and is found again."""
+    path = baselines.beside(name, Path("here"))
+    assert path.parent == Path("here/baselines")
+    assert len(path.name) < 120
+    file = scenario("counters")
+    Path(file).write_text(Path(file).read_text().replace("name: tiny", f"name: {name}"))
+    assert call("baseline", "update", file, "-q").exit_code == 0
+    assert [p.parent for p in Path().rglob("*.json")] == [Path("baselines")]
+    assert call("check", file, "-q").exit_code == 0
+
+
 def test_update_keeps_the_number_of_replications() -> None:
     """As many as it has, unless told; the command that it records makes it again."""
     file = scenario("counters")

@@ -345,7 +345,7 @@ def test_a_run_directory_is_checked_as_the_scenario_is() -> None:
     call("baseline", "update", file, "-q")
     assert call("run", file, "-o", "out", "--keep-records", "--no-report").exit_code == 0
     stored = checked("out", "--baseline", "baselines/tiny.json")
-    assert stored == checked(file)
+    assert stored == checked(file) == checked("out")
     assert call("run", file, "-o", "bare", "--no-report").exit_code == 0
     code, found = checked("bare", "--baseline", "baselines/tiny.json")
     assert code == 0

@@ -6,7 +6,7 @@ import fcntl
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +78,9 @@ def sweep(
             _say_plan(cells, form)
             return
         folder = output or rundir.default_path(f"{base.name}-sweep", loader.dump(base))
-        with _owned(folder, base, resume=resume):
+        with closing(_workers(jobs, scheduler)) as workers, _owned(folder, base, resume=resume):
             sweeping.write_manifest(folder, base, asked, sys.argv[1:])
-            result = _run(folder, base, cells, asked, _workers(jobs, scheduler), quiet=quiet,
-                          report=not no_report)  # fmt: skip
+            result = _run(folder, base, cells, asked, workers, quiet=quiet, report=not no_report)
     _say(result, form)
     click.echo(str(folder / ("result.json" if no_report else "report.html")), err=True)
     sys.exit(_exit_code(cells, result))
@@ -145,8 +144,6 @@ def _run(
         cli.fail(
             ExitCode.INTERRUPTED, f"interrupted; finished units are kept: --resume -o {folder}"
         )
-    finally:
-        workers.close()
     result = sweeping.document(base, rows)
     replace(folder / "cells.csv", sweeping.as_csv(result).encode())
     if "samples" in result:

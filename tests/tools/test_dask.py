@@ -129,3 +129,4 @@ def test_no_cluster_is_a_usage_error() -> None:
     )  # fmt: skip
     assert done.returncode == ExitCode.USAGE
     assert "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
+    assert not Path("runs").exists()

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 
@@ -146,7 +147,16 @@ def read_document(path: Path, problems: list[Problem]) -> Item:
         raise ScenarioError(
             problem(Mark(name, line, col), "is not UTF-8; save it as UTF-8")
         ) from error
-    return parse(text, name, problems)
+    item, found = _read(text, name)
+    problems.extend(found)
+    return item
+
+
+@lru_cache(maxsize=2)
+def _read(text: str, name: str) -> tuple[Item, tuple[Problem, ...]]:
+    """A sweep reads the same file again for every cell."""
+    found: list[Problem] = []
+    return parse(text, name, found), tuple(found)
 
 
 def parse(text: str, name: str, problems: list[Problem]) -> Item:

@@ -622,3 +622,25 @@ def test_origins(tmp_path: Path) -> None:
     assert found["vm.vcpus"] == "--set vm.vcpus=2"
     assert found["arms.a.overrides.host.unmap"] == f"{path}:3:58"
     assert "vm.granule" not in found
+
+
+def test_a_file_that_is_read_again(tmp_path: Path) -> None:
+    """What was found in it is found each time; overrides leave no trace; a change is seen."""
+    file = tmp_path / "s.yaml"
+    text = (
+        "workload: {kind: synthetic, phases: [{name: a, length: 10, iterations: 10}]}\n"
+        "arms: [{design: v6}]\nvm: {vcpus: 1}\n"
+    )
+    file.write_text(f"{text}seed: 1\nseed: 2\n")
+    said = []
+    for _ in range(2):
+        with pytest.raises(ScenarioError) as error:
+            load(file)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+    assert "given twice" in said[0]
+    file.write_text(text)
+    assert load(file, ["vm.vcpus=4"]).arms[0].settings.vm.vcpus == 4
+    assert load(file).arms[0].settings.vm.vcpus == 1
+    file.write_text(text.replace("vcpus: 1", "vcpus: 2"))
+    assert load(file).arms[0].settings.vm.vcpus == 2

@@ -65,7 +65,7 @@ def _reader(parse: Callable[[str], int], kind: str, example: str, limits: str) -
         if isinstance(value, int) and not isinstance(value, bool) and value == 0:
             number = 0
         elif isinstance(value, str):
-            number = parse(_readable(value, kind, example))
+            number = parse(readable(value, kind, example))
         else:
             raise units.UnitError(
                 f"needs a {kind} with its unit, e.g. {example!r}; got {_shown(value)}"
@@ -77,7 +77,7 @@ def _reader(parse: Callable[[str], int], kind: str, example: str, limits: str) -
     return BeforeValidator(read)
 
 
-def _readable(text: str, kind: str, example: str) -> str:
+def readable(text: str, kind: str, example: str) -> str:
     """The text itself; raises UnitError if it has more digits than exact arithmetic keeps."""
     digits = sum(char.isdigit() for char in text)
     if len(text) > _MAX_TEXT or digits > _MAX_DIGITS or _EXPONENT.search(text):

@@ -14,18 +14,19 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 
 from sim import units
 from sim.scenario.matrix import MAX_CELLS, NOT_SETTINGS
+from sim.scenario.quantities import readable
 from sim.scenario.strict import Strict
 
 UNVERIFIED = "unverified"
 MAX_POINTS = 1 << 16
-_MAX_TEXT = 40
 
 
 def _edge(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or len(str(value)) > _MAX_TEXT:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError("an end of a range is a quantity, e.g. 200ns, or a whole number")
-    units.quantity(str(value))
-    return str(value)
+    text = readable(str(value), "quantity", "200ns")
+    units.quantity(text)
+    return text
 
 
 Edge = Annotated[

@@ -70,7 +70,7 @@ class Section:
     head: tuple[str, ...] = GRID_HEAD
     note: str = GRID_NOTE
     readings: tuple[tuple[str, str], ...] = ()
-    """Arm and sentence."""
+    """Arms and what is said of them."""
 
 
 def sections(result: Result) -> list[Section]:
@@ -183,7 +183,10 @@ def _sampled(result: Result, shown: Shown) -> Section | None:
     if not entries:
         return None
     what = shown.title.lower()
-    readings = tuple((arm, screening.sentence(e, method, what)) for arm, e in entries.items())
+    told: dict[str, list[str]] = {}
+    for arm, entry in entries.items():
+        told.setdefault(screening.sentence(entry, method, what), []).append(arm)
+    readings = tuple((", ".join(arms), text) for text, arms in told.items())
     having = {arm: e for arm, e in entries.items() if "effects" in e}
     ranks = tuple(
         (arm, *line) for arm in having for line in screening.lines(result, arm, shown.metric)
@@ -198,7 +201,8 @@ def _effects(having: Mapping[str, screening.Entry], method: str, shown: Shown) -
     order = effects.order(having, method)
     unit = next(iter(having.values()))["unit"]
     factor, said = screening.scaled(unit, method)
-    label = f"effect on {shown.title.lower()}, {said}"
+    what = shown.title.lower()
+    label = f"{what}: {said}" if method == "sobol" else f"effect on {what}, {said}"
     settings = order[: effects.SHOWN]
     with styled(f"effects-{shown.key}"):
         figure = effects.figure(having, settings, method, label, factor)

@@ -74,10 +74,11 @@ def _ledgers() -> Iterator[Entry]:
 
 
 def _columns() -> Iterator[Entry]:
+    from reports.sweeptables import SWEEP_COLUMNS, SWEEP_TABLES
     from sim.columns import AXES, COLUMNS, DATA_TABLES, TABLES
 
-    for c in COLUMNS.values():
-        every = {**TABLES, **DATA_TABLES}.items()
+    for c in (*COLUMNS.values(), *SWEEP_COLUMNS):
+        every = {**TABLES, **DATA_TABLES, **SWEEP_TABLES}.items()
         where = tuple(name for name, columns in every if c.name in columns)
         yield Entry(c.name, "column", c.meaning, c.unit, c.dtype, c.values, c.label, where)
     for c in AXES:

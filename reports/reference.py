@@ -18,6 +18,7 @@ from analysis.metrics import METRICS
 from reports.captures import write_atomically
 from reports.cli import main as speskew
 from reports.exitcodes import MEANING
+from reports.sweeptables import SWEEP_COLUMNS, SWEEP_TABLES
 from sim.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES, Column
 from sim.ledger import LOSS_LABELS
 from sim.scenario.designs import DESIGNS, Policies
@@ -216,7 +217,7 @@ def metrics() -> Lines:
 
 
 def columns() -> Lines:
-    """Every table of a run directory and every column."""
+    """Every table of a run directory and of a sweep, and every column."""
     yield from paragraph("# Tables and columns")
     yield from paragraph(
         "A run directory holds these Parquet files. The last two are written with "
@@ -235,8 +236,16 @@ def columns() -> Lines:
         ("file", "columns"),
         ((code(name), ", ".join(map(code, found))) for name, found in DATA_TABLES.items()),
     )
+    yield from paragraph(
+        "A sweep's folder holds these. `cells.csv` has a column per setting behind `cell`; "
+        "`sensitivity.csv` is written with `samples:`, and has the indices of its method."
+    )
+    yield from table(
+        ("file", "columns"),
+        ((code(name), ", ".join(map(code, found))) for name, found in SWEEP_TABLES.items()),
+    )
     yield from paragraph("## Columns")
-    yield from _columns(COLUMNS.values())
+    yield from _columns((*COLUMNS.values(), *SWEEP_COLUMNS))
     yield from paragraph("## Axes")
     yield from paragraph("What figures draw besides: functions of columns, or named by `quantity`.")
     yield from _columns(AXES)

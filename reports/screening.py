@@ -226,8 +226,8 @@ def as_csv(result: Mapping[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = NUMBERS[made["method"]]
-    writer.writerow(["arm", "metric", "unit", "replications", "setting", "low", "high", "scale",
-                     *names, "noise", "clear", "why"])  # fmt: skip
+    writer.writerow(["arm", "metric", "unit", "replications", "setting", "range_low", "range_high",
+                     "scale", *names, "noise", "clear", "why"])  # fmt: skip
     ends = {r["setting"]: (r["low"], r["high"], r["scale"]) for r in made["ranges"]}
     for arm, entries in by_arm(result).items():
         for metric, entry in entries.items():

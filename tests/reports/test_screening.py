@@ -14,6 +14,7 @@ import pytest
 from analysis.responses import RESPONSES
 from reports import screening, sweeppage
 from reports.exitcodes import ExitCode
+from reports.sweeptables import SWEEP_TABLES
 from sim.scenario import loader
 from sim.sweep import workers
 from tests.reports.browser import Browser, overlaps
@@ -83,8 +84,28 @@ def test_what_it_leaves() -> None:
     mine = {r["setting"]: r for r in rows if (r["arm"], r["metric"]) == ("v6", TIME)}
     effects = found["sensitivity"]["v6"][TIME]["effects"]
     assert float(mine[MAP]["mu_star"]) == effects[MAP]["mu_star"]
-    assert (mine[MAP]["low"], mine[MAP]["clear"], mine[COPY]["clear"]) == ("10ns", "true", "false")
+    assert (mine[MAP]["range_low"], mine[MAP]["clear"], mine[COPY]["clear"]) == (
+        "10ns",
+        "true",
+        "false",
+    )
     assert any(r["why"] for r in rows if r["arm"] == "cold")
+
+
+@pytest.mark.parametrize("method", ["morris", "sobol"])
+def test_tables_are_in_the_dictionary(method: str) -> None:
+    """Every column of a sweep's tables, and no other; each is explained."""
+    Path("s.yaml").write_text(TINY + SAMPLES % method)
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--replications", "1")
+    heads = {}
+    for name, known in SWEEP_TABLES.items():
+        with Path("out", name).open() as file:
+            heads[name] = next(csv.reader(file))
+        others = {*screening.NUMBERS["morris"], *screening.NUMBERS["sobol"]}
+        mine = [c for c in known if c not in others or c in screening.NUMBERS[method]]
+        assert [c for c in heads[name] if c not in (MAP, COPY)] == mine
+    for column in {*heads["cells.csv"], *heads["sensitivity.csv"]} - {MAP, COPY}:
+        assert call("explain", column).exit_code == 0, column
 
 
 def test_neither_jobs_nor_order_nor_attempts_matter(monkeypatch: pytest.MonkeyPatch) -> None:

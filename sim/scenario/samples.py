@@ -17,7 +17,6 @@ from sim.scenario.matrix import MAX_CELLS, NOT_SETTINGS
 from sim.scenario.quantities import readable
 from sim.scenario.strict import Strict
 
-UNVERIFIED = "unverified"
 MAX_POINTS = 1 << 16
 
 

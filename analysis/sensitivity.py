@@ -177,7 +177,7 @@ def _total_noise(settings: int, values: F64) -> F64 | None:
     blocks = values.reshape(-1, settings + 2, replications)
     change = blocks[:, 1:-1] - blocks[:, :1]
     error = _spread(change, values) ** 2 / replications
-    variance = blocks[:, [0, -1]].mean(axis=2).var()
+    variance = base_points(settings, values).mean(axis=1).var()
     return np.asarray(error.mean(axis=0) / 2 / variance)
 
 
@@ -185,3 +185,10 @@ def constant(values: F64) -> bool:
     """True if a response is the same everywhere, so that there is nothing to share out."""
     mean = values.mean(axis=1)
     return bool(np.ptp(mean) <= 1e-12 * np.abs(mean).max(initial=0.0))
+
+
+def base_points(settings: int, values: F64) -> F64:
+    """Responses at Sobol' points themselves, whose variance is what indices are parts of."""
+    return values.reshape(-1, settings + 2, values.shape[1])[:, [0, -1]].reshape(
+        -1, values.shape[1]
+    )

@@ -73,10 +73,13 @@ def _entry(
     values = np.array([row[:n] for row in series])
     if sensitivity.constant(values):
         return {"why": "it is the same in every cell"}
+    settings = len(drawn.axes)
     if drawn.method == "morris":
         effects = sensitivity.morris(drawn.unit, values, seed)
+    elif sensitivity.constant(sensitivity.base_points(settings, values)):
+        return {"why": "it is the same at all base points, so that more of them are needed"}
     else:
-        effects = sensitivity.sobol(len(drawn.axes), values, seed)
+        effects = sensitivity.sobol(settings, values, seed)
     unit = str(having[0]["arms"][arm][metric]["unit"])
     pairs = zip(drawn.axes, effects, strict=True)
     return {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from analysis import sampling
 from analysis.responses import RESPONSES
 from reports import screening, sweeppage
 from reports.exitcodes import ExitCode
@@ -182,6 +183,20 @@ def test_nothing_open_is_said_with_its_place() -> None:
     done = call("sweep", "s.yaml")
     assert done.exit_code == ExitCode.USAGE
     assert re.search(r"s\.yaml:\d+:\d+: samples\.over: no arm spends", done.stderr)
+
+
+def test_a_response_that_moves_beside_the_base_points_only() -> None:
+    """One point in between differs: there is no variance to share out, and no NaN in the result."""
+    Path("s.yaml").write_text(TINY + SAMPLES % "sobol")
+    drawn = sampling.draw(loader.load("s.yaml"))
+    metric = {"mean": 0.0, "ci95": "exact", "n": 2, "unit": "fraction"}
+    rows = [
+        {"id": cell.id, "status": "finished", "arms": {"v6": {TIME: metric}},
+         "each": {"v6": {TIME: [float(cell == drawn.cells[1])] * 2}}}
+        for cell in drawn.cells
+    ]  # fmt: skip
+    found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
+    assert found["why"] == "it is the same at all base points, so that more of them are needed"
 
 
 # --- words

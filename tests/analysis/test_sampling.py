@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -223,3 +223,18 @@ def test_further_settings_of_the_scenario_do_not_move_points(tmp_path: Path) -> 
     """The seed and the ranges decide; the workload does not."""
     over = "{parameters.t_exit: {low: 150ns, high: 750ns, scale: log}}"
     assert drawn(tmp_path, over).cells == drawn(tmp_path, over, "replications: 9\n").cells
+
+
+@settings(deadline=None)  # the first example imports SALib
+@given(st.lists(st.integers(0, 2), min_size=16, max_size=16), st.sampled_from([1, 3]))
+def test_sparse_responses_have_finite_indices(numbers: list[int], replications: int) -> None:
+    """Counts that are mostly equal: no warning, and every number can be written as JSON."""
+    for method in ("morris", "sobol"):
+        unit = sampling.points(method, 4, 2, SEED)
+        values = np.repeat(np.array(numbers[: len(unit)], float)[:, None], replications, axis=1)
+        base = sensitivity.base_points(2, values) if method == "sobol" else values
+        if sensitivity.constant(values) or sensitivity.constant(base):
+            continue
+        for effect in analysed(method, unit, values):
+            assert all(map(math.isfinite, effect.numbers.values()))
+            assert effect.noise == (None if replications == 1 else 0)

@@ -132,27 +132,27 @@ def _run(
     store = Store(folder / "units")
     store.sweep_up()
     sweeping.forget(folder)
+    shown = Quiet() if quiet else Lines()
     try:
-        shown = Quiet() if quiet else Lines()
         failed = sweeping.run(cells, store, workers, shown)
         rows = sweeping.assemble(
             folder, cells, failed,
             lambda planned: sweeping.describe(planned, store, workers, asked.engine),
             each=base.samples is not None, progress=shown.assembled,
         )  # fmt: skip
+        result = sweeping.document(base, rows)
+        replace(folder / "cells.csv", sweeping.as_csv(result).encode())
+        if "samples" in result:
+            from reports import screening
+
+            replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
+        replace(folder / "result.json", sweeping.dumps(result).encode())
+        if report:
+            sweeping.rebuild(folder)
     except KeyboardInterrupt:
         cli.fail(
             ExitCode.INTERRUPTED, f"interrupted; finished units are kept: --resume -o {folder}"
         )
-    result = sweeping.document(base, rows)
-    replace(folder / "cells.csv", sweeping.as_csv(result).encode())
-    if "samples" in result:
-        from reports import screening
-
-        replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
-    replace(folder / "result.json", sweeping.dumps(result).encode())
-    if report:
-        sweeping.rebuild(folder)
     return result
 
 

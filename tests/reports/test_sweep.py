@@ -222,6 +222,25 @@ def test_interrupted_by_hand() -> None:
     assert not Path("out/result.json").exists()
 
 
+@pytest.mark.parametrize("part", ["assemble", "rebuild"])
+def test_interrupted_after_the_last_unit(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while results or the report are made: what to do, and nothing is simulated again."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, part, interrupted)
+        done = call("sweep", "s.yaml", "-o", "out", "-q")
+    assert done.exit_code == ExitCode.INTERRUPTED
+    assert "finished units are kept: --resume -o out" in done.stderr
+    before = units()
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    assert units() == before
+    call("sweep", "s.yaml", "-o", "whole", "-q")
+    assert results() == results("whole")
+
+
 def test_two_sweeps_into_one_folder() -> None:
     """The second is refused while the first runs, and does no harm."""
     Path("s.yaml").write_text(LONG)

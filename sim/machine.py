@@ -20,11 +20,11 @@ from sim.cpu import Baremetal, Cpu
 from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.fused import Costs, Fused, Parts
 from sim.gic import Gic
-from sim.host import Host, MemslotChange, Pressure, Random, Sweep, Touch
+from sim.host import Blocks, Host, MemslotChange, Pressure, Random, Sweep, Touch, shared_blocks
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.memlock import Account
 from sim.kvm.notifiers import GuestBuffer
-from sim.kvm.policies import KvmCosts, keeps_window
+from sim.kvm.policies import KvmCosts, is_told, keeps_window
 from sim.kvm.tables import Stage2, stage1_tables
 from sim.kvm.vm import Vm, VmSizes
 from sim.ledger import Ledgers, TimeCause
@@ -72,6 +72,17 @@ class PressureSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BalloonSpec:
+    """Free guest pages are discarded: when a huge page of `block` pages is first hit, in ticks; the
+    buffer lies in chunks of `chunk` pages."""
+
+    kind: str
+    law: Law
+    chunk: int
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSpec:
     """Everything that an arm's run depends on, besides the stream and the keys."""
 
@@ -115,6 +126,7 @@ class MachineSpec:
     bounce: int = 2 << 20
     unpin_after: int = FOREVER
     pressures: tuple[PressureSpec, ...] = ()
+    balloons: tuple[BalloonSpec, ...] = ()
     memslot_changes: int = 0
     """Ticks between two; 0 for none."""
     migration: Migration | None = None
@@ -275,7 +287,8 @@ class Machine:
         rewinds = spec.data_loss_per_mille > 0
         if not (policies.virtual and fixed) or policies.backing == "bounce_buffer" or rewinds:
             return {}
-        if self._waits():
+        told = spec.memslot_changes > 0 and is_told(policies, pins_lost=True)
+        if self._waits() or told:
             return {}
         return {
             TimeCause.HANDLER: costs.exit + costs.host_irq + costs.entry,
@@ -319,13 +332,13 @@ class Machine:
         self.host.add(
             vcpu.index,
             GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler, hypervisor),
-            self._pressures(vcpu.index),
+            self._pressures(vcpu.index, stage2),
         )
         if self.spec.exits is not None:
             self.engine.process(self._ordinary_exits(cpu, self.spec.exits))
         return hypervisor
 
-    def _pressures(self, vcpu: int) -> list[Pressure]:
+    def _pressures(self, vcpu: int, stage2: Stage2) -> list[Pressure]:
         found: list[Pressure] = []
         unmap = self.spec.unmap
         if unmap.kind == "published":
@@ -338,6 +351,10 @@ class Machine:
                 found.append(Sweep(spec.law, key, spec.touch))
             else:
                 found.append(Random(spec.law, key, spec.touch, spec.span))
+        for balloon in self.spec.balloons:
+            tables = stage2.tables
+            groups = shared_blocks(tables.pages, tables.tables, balloon.chunk, balloon.block)
+            found.append(Blocks(balloon.law, self._key(vcpu, balloon.kind), groups))
         if self.spec.memslot_changes:
             found.append(MemslotChange(self.spec.memslot_changes))
         return found

@@ -4,15 +4,19 @@ Fidelity note. Modelled: starting the dirty log stops all vCPUs for `t_dirty_log
 write-protects the buffer's pages, pinned or not, so the SPU's next write to each faults (KVM's
 dirty log works on stage 2, no MMU notifier is asked); stop-and-copy stops all vCPUs for
 `t_downtime`; on the destination stage 2 is empty, so pages fault or are pinned again when the vCPU
-is entered with its buffer enabled. `post_copy`: there is one round only, and each page not yet
-there costs `t_remote`. Designs that populate all memory have done so on the destination before it
-runs. With `guest_memfd` (v7) pages are not write-protected; while the log is on, enabling the
-buffer exits to user space (v7 cover letter). Not modelled: throttling of vCPUs (auto-converge), the
-length of rounds (it is given: `round`), whether SPE state can be migrated at all.
+is entered with its buffer enabled; a vCPU in the middle of a pin finishes it first. The VMM there
+is another process, so RLIMIT_MEMLOCK and the high-water mark begin as they were after configuration
+and KVM_EXIT_RLIMIT can come again (inferred). `post_copy`: there is one round only, and each page
+not yet there costs `t_remote`. Designs that populate all memory have done so on the destination
+before it runs. With `guest_memfd` (v7) pages are not write-protected; while the log is on, enabling
+the buffer exits to user space (v7 cover letter). Not modelled: throttling of vCPUs (auto-converge),
+the length of rounds (it is given: `round`), whether SPE state can be migrated at all.
 
 Host scheduler: vCPUs take turns on fewer physical CPUs, round robin in slices of `t_host_slice`;
-one that waits executes nothing, so nothing is lost but time (cause `steal`). Not modelled: wake-up
-preemption, other load, vCPUs that sleep (a vCPU always wants to run).
+one that waits executes nothing, so nothing is lost but time (cause `steal`). A vCPU finishes the
+trap or handler that it is in before it stands, and takes its SPU's state along, a pending S = 1
+included; one whose stream has ended keeps its turns. Not modelled: wake-up preemption, other load,
+vCPUs that sleep (a vCPU always wants to run).
 """
 
 from __future__ import annotations

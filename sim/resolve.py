@@ -6,19 +6,21 @@ machine and everything below it see integers only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sim import draws, units
 from sim.engine import FOREVER
 from sim.host import SWEEP_MEMORY, Touch
 from sim.kvm.policies import KvmCosts
+from sim.kvm.tables import DESCRIPTOR_BYTES
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
-from sim.machine import MachineSpec, PressureSpec, UnmapSpec
+from sim.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.migration import Migration
 from sim.scenario.designs import unpin_after
-from sim.scenario.hosts import LiveMigration, MemslotChange, PoissonUnmap, Scan
+from sim.scenario.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import Arm, Settings
 from sim.scenario.parameters import resolve as resolve_parameters
@@ -209,11 +211,14 @@ def _pressures(settings: Settings, parameters: dict[str, TimeDistribution]) -> d
     """`host.pressure` in ticks; paces are scaled to the guest's memory and the buffer's share."""
     clock = settings.cpu.clock
     found: list[PressureSpec] = []
+    balloons: list[BalloonSpec] = []
     made: dict[str, Any] = {}
     for pressure in settings.host.pressure:
         match pressure:
             case Scan(kind=kind):
                 found.append(_scan(settings, kind, parameters))
+            case Balloon():
+                balloons.extend(_balloon(settings, pressure, parameters))
             case MemslotChange(every=every):
                 made["memslot_changes"] = units.ticks(every, clock)
             case LiveMigration():
@@ -225,7 +230,28 @@ def _pressures(settings: Settings, parameters: dict[str, TimeDistribution]) -> d
                     downtime=_constant(parameters, "t_downtime", clock),
                     post_copy=pressure.post_copy,
                 )
-    return made | {"pressures": tuple(found)}
+    return made | {"pressures": tuple(found), "balloons": tuple(balloons)}
+
+
+def _balloon(
+    settings: Settings, pressure: Balloon, parameters: dict[str, TimeDistribution]
+) -> Iterator[BalloonSpec]:
+    """Nothing where the host has no huge pages, or what is reported is never a part of one."""
+    page, clock = settings.vm.page_bytes, settings.cpu.clock
+    block = page * (page // DESCRIPTOR_BYTES)
+    whole = pressure.kind == "free_page_reporting" and page < 64 << 10
+    if not settings.vm.huge_pages or whole:
+        return
+    if pressure.kind == "ballooning":
+        mean = _constant(parameters, "t_balloon", clock) * settings.vm.memory // block
+    else:
+        mean = _constant(parameters, "t_free_page_report", clock)
+    driver = settings.driver
+    watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2
+    chunk = min(driver.aux, 1 << (watermark - 1).bit_length())
+    pages = chunk // page if pressure.buffer == "contiguous" else 1
+    law = draws.exponential_table(max(1, mean))
+    yield BalloonSpec(pressure.kind, law, max(1, pages), block // page)
 
 
 def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]) -> PressureSpec:
@@ -239,8 +265,9 @@ def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]
         periods = tuple(max(1, period * memory // SWEEP_MEMORY) for period in pace)
         return PressureSpec(kind, touch, periods, sweeps=True)
     spread = SWEEP_MEMORY if kind == "reclaim" else memory
-    gap = max(1, pace[0] * spread // settings.driver.aux)
     span = max(1, _THP_BYTES // settings.vm.page_bytes) if kind == "khugepaged" else 1
+    hit = max(settings.driver.aux, span * settings.vm.page_bytes)
+    gap = max(1, pace[0] * spread // hit)
     return PressureSpec(kind, touch, draws.exponential_table(gap), span=span)
 
 

@@ -20,6 +20,7 @@ host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,14 @@ from sim.kvm.policies import (
     Outcome,
     Stages,
     View,
+    is_told,
     on_configure,
     on_copy_out,
     on_disable,
     on_enable,
     on_pmbptr_read,
     on_stage2_fault,
+    pins_windows,
 )
 from sim.kvm.tables import Absence, Stage2
 from sim.kvm.vm import Vm
@@ -65,6 +68,13 @@ LIVELOCK_EXITS = 1000
 """KVM_EXIT_RLIMIT in a row, nothing changed in between: the run is ended with a verdict."""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The VM goes on on another host; `remote`: its memory has yet to come (post-copy)."""
+
+    remote: bool
+
+
 class Hypervisor:
     """One vCPU's KVM thread; the `Platform` of its CPU and the `Registers` port of its driver."""
 
@@ -87,7 +97,8 @@ class Hypervisor:
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
         self._fault_page = 0
-        self._new_host = False
+        self._arrival: Arrival | None = None
+        self._pins_lost = False
         self._data_lost = False
         self._trapping = int(vm.policies.traps == "buffer_registers")
         if not vm.cpus:
@@ -207,10 +218,14 @@ class Hypervisor:
         way still: then it stays stale.
         """
         yield from self._spend(TimeCause.TRAP, self.vm.costs.trap * self._trapping)
-        seen = self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == "every_exit"
-        if self._spu.pmbsr.s and seen:
+        if self._sees_stop():
             yield from self._management_event()
         self._collect()
+
+    def _sees_stop(self) -> bool:
+        """S = 1 in hardware, and KVM looks at it in this exit."""
+        looks = self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == "every_exit"
+        return self._spu.pmbsr.s and looks
 
     def _on_write(self, reg: Reg, value: Value) -> Process:
         yield from self._trap()
@@ -252,6 +267,7 @@ class Hypervisor:
     def _enable_edge(self) -> Process:
         self.vm.account.counts.enables += 1
         self._enables += 1
+        self._pins_lost = False
         self._last_enable[self.stage2.vcpu] = self._enables
         granule = self.stage2.tables.granule
         if self.pmblimitr.discard:  # nothing is written: nothing to walk, pin or map
@@ -272,7 +288,8 @@ class Hypervisor:
     def _disable_edge(self) -> Process:
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
         yield from self._run_stages(on_disable(self.vm.policies, self.vm.costs, self._view()))
-        if self.vm.sizes.unpin_after < FOREVER and self.stage2.pins.any():
+        timed = self.vm.sizes.unpin_after < FOREVER and pins_windows(self.vm.policies)
+        if timed and self.stage2.pins.any():
             generation, vcpu = self._enables, self.stage2.vcpu
             self._engine.call(
                 self.vm.sizes.unpin_after, Kind.STAGE, self.cpu.index,
@@ -290,34 +307,48 @@ class Hypervisor:
 
     def _on_ordinary_exit(self) -> Process:
         yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
-        if self.cpu.gic.arrived:
+        if self._sees_stop():
             yield from self._management_event()
 
     def _on_pause(self, cause: TimeCause, until: int) -> Process:
-        yield from self._on_ordinary_exit()
+        """The vCPU thread leaves its CPU: SPE state is saved (22/35), so a pending S = 1 is too."""
+        yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
+        if self._spu.pmbsr.s:
+            yield from self._management_event()
+        arrival, anew = self._arrival, False
+        if arrival is not None and cause is TimeCause.DOWNTIME:
+            self._arrival = None
+            anew = self._leave_host(arrival)
         yield from self._spend(cause, until - self._engine.now)
-        if self._new_host:
-            self._new_host = False
-            enabled = self._buffer_enabled()
-            self._collect()
-            self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
-            if enabled:
-                yield from self._edges(was=False)
+        if anew and self._buffer_enabled():
+            yield from self._edges(was=False)
 
     def arrive(self, *, remote: bool) -> None:
-        """Stage 2 of the destination is empty, unless it was populated before the VM runs."""
+        """The VM goes on on another host as soon as this vCPU has left the source."""
+        self._arrival = Arrival(remote)
+
+    def _leave_host(self, arrival: Arrival) -> bool:
+        """On the destination stage 2 is empty, unless all memory is populated before the VM runs
+        there. True if the window has to be made ready anew."""
+        sampler, absent = self._spu.sampler, self.stage2.absent
+        absent.clear()  # what was swapped out has been read and sent
         if self.vm.policies.backing in ("whole_vm", "guest_memfd"):
-            return
-        self._new_host = True
+            sampler.before_change()
+            self._map(np.arange(self.stage2.tables.total))
+            sampler.on_change()
+            return False
         self.drop_stage2()
-        if remote:
-            pages = self.stage2.mapped.size
-            self.stage2.absent = dict.fromkeys(range(pages), Absence.REMOTE)
+        if arrival.remote:
+            absent.update(dict.fromkeys(range(self.stage2.mapped.size), Absence.REMOTE))
+        self._collect()
+        self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
+        return True
 
     def drop_stage2(self) -> int:
         """Every entry and pin goes; returns how many buffer pages were mapped."""
         sampler = self._spu.sampler
         sampler.before_change()
+        self._pins_lost = bool(self.stage2.pins.any())
         gone = self.stage2.unmap_all()
         self._held = 0
         sampler.on_change()
@@ -368,7 +399,7 @@ class Hypervisor:
         self._data_lost = status.dl
         self.stage2.note_fault(self._fault_page)
         policies = self.vm.policies
-        if policies.stage2_fault == "inject_error":
+        if is_told(policies, pins_lost=self._pins_lost):
             yield from self._disable_for(status)
         elif status.dl:
             self._rewind()
@@ -424,6 +455,7 @@ class Hypervisor:
             fault_wait=self._wait_for(self._faulting()),
             window_wait=self._wait_for(window.pages.tolist()) if self.stage2.absent else 0,
             copy_wait=self._wait_for(copying.tolist()) if self.stage2.absent else 0,
+            pins_lost=self._pins_lost,
         )
 
     def _faulting(self) -> list[int]:
@@ -525,7 +557,10 @@ class Hypervisor:
         self.vm.account.counts.pinned_pages += new
         self._held += new
         pins[pages] = 1
-        self.cpu.log("PINNED_PAGES", int(np.count_nonzero(pins)))
+        held = int(np.count_nonzero(pins))
+        self.cpu.log("PINNED_PAGES", held)
+        # as charged, unless a memslot change has taken pins away since
+        self.vm.account.hold(self.payer(self.stage2.vcpu), held * self.stage2.tables.granule)
 
     def _unpin(self, vcpu: int, keep: NDArray[np.int64] | None = None) -> None:
         pins = self.stage2.pins_of(vcpu)

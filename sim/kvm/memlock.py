@@ -2,7 +2,8 @@
 
 Fidelity note. Modelled: both charges of RFC v6 33/35 (the maximum buffer size at configuration, the
 need at enable), the high-water mark that is never lowered before the VM is destroyed (per vCPU or
-per VM), per-pin accounting, CAP_IPC_LOCK (assumed to bypass the limit, as v5 did; v6: unknown).
+per VM; a live migration destroys it on the source), per-pin accounting, CAP_IPC_LOCK (assumed to
+bypass the limit, as v5 did; v6: unknown).
 `charge: whole` checks a need before anything is pinned; `incremental` charges page by page as
 pinning proceeds, so an excess is one page at a time.
 """
@@ -32,6 +33,12 @@ class Account:
     _highest: dict[int, int] = field(default_factory=dict)
     _vm_highest: int = 0
     _reserved: int = 0
+    _configured: dict[int, int] = field(default_factory=dict)
+    _configured_vm: int = 0
+    _configured_limit: int = 0
+
+    def __post_init__(self) -> None:
+        self._configured_limit = self.limit
 
     @property
     def locked(self) -> int:
@@ -46,7 +53,7 @@ class Account:
         """Charge all guest memory before it runs (`whole_vm`); returns the excess (0: charged)."""
         excess = self._excess(size)
         if not excess:
-            self._reserved = size
+            self._reserved, self._configured_limit = size, self.limit
             self._note()
         return excess
 
@@ -69,6 +76,16 @@ class Account:
     def forget_configuration(self) -> None:
         """Nothing is pinned yet: per-VM marks keep what configuration reserved."""
         self._current.clear()
+        self._configured, self._configured_vm = dict(self._highest), self._vm_highest
+        self._configured_limit = self.limit
+
+    def move(self) -> None:
+        """Another VMM process has configured the VM on another host: its limit is what the first
+        one began with, its marks are those of configuration."""
+        self._current.clear()
+        self._highest, self._vm_highest = dict(self._configured), self._configured_vm
+        self.limit = self._configured_limit
+        self._note()
 
     def pin(self, vcpu: int, need: int) -> int:
         """Charge a vCPU's pinned bytes at an enable edge; returns the excess (0: charged)."""

@@ -9,11 +9,12 @@ that KVM spends in a notifier.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sim.host import Touch
 from sim.kvm.hypervisor import Hypervisor
-from sim.kvm.policies import on_invalidate
+from sim.kvm.policies import goes_with_block, on_invalidate
 from sim.kvm.tables import Absence, Stage2
 from sim.scenario.designs import Policies
 from sim.spe.spu import Sampler
@@ -34,13 +35,15 @@ class GuestBuffer:
 
     def touch(self, page: int, how: Touch) -> bool:
         """Take a page's stage 2 entry away unless the design or a pin prevents it."""
-        if not self.stage2.mapped[page] or not self._yields(page, how):
+        if not self._yields(page, how):
+            return False
+        if how is Touch.SWAP_OUT:  # with a stage 2 entry or without
+            self.stage2.absent.setdefault(page, Absence.SWAPPED)
+        if not self.stage2.mapped[page]:
             return False
         self.sampler.before_change()
         self.stage2.unmap(page)
         self.sampler.on_change()
-        if how is Touch.SWAP_OUT:
-            self.stage2.absent[page] = Absence.SWAPPED
         return True
 
     def _yields(self, page: int, how: Touch) -> bool:
@@ -50,8 +53,14 @@ class GuestBuffer:
                 return self.policies.backing != "guest_memfd"
             case Touch.ZAP:
                 return on_invalidate(self.policies, pinned=pinned)
+            case Touch.BLOCK:
+                return goes_with_block(self.policies, pinned=pinned)
             case Touch.MOVE | Touch.SWAP_OUT:
                 return not pinned and on_invalidate(self.policies, pinned=False)
+
+    def movable(self, pages: Iterable[int]) -> bool:
+        """Is none of them pinned?"""
+        return not any(self.stage2.pins[p] or self.stage2.elsewhere[p] for p in pages)
 
     def gone(self) -> int:
         """A memslot change, which every design honours."""

@@ -128,6 +128,8 @@ class View:
     """Ticks until the pages of the fault are in the host's memory; likewise of window and copy."""
     window_wait: int = 0
     copy_wait: int = 0
+    pins_lost: bool = False
+    """A real unmap has taken this window's pins away."""
 
 
 def on_configure(policies: Policies, costs: KvmCosts, view: View) -> Stages:
@@ -150,11 +152,7 @@ def _pin_window(policies: Policies, costs: KvmCosts, view: View) -> Generator[St
     pages = view.window_pages + view.table_pages
     walk = Stage(TimeCause.WALK, costs.walk_table * view.table_pages)
     yield walk
-    charge = Stage(TimeCause.PIN, costs.charge, Effect.CHARGE, Lock.MMAP_WRITE)
-    while (outcome := (yield charge)) is Outcome.AGAIN:
-        if policies.retry == "reexecute":
-            yield walk
-    if outcome is Outcome.GIVEN_UP:
+    if policies.accounting != "none" and not (yield from _charge_window(policies, costs, walk)):
         return False
     if view.window_wait:
         yield Stage(TimeCause.FAULT, view.window_wait)
@@ -170,11 +168,22 @@ def _pin_window(policies: Policies, costs: KvmCosts, view: View) -> Generator[St
     return True
 
 
+def _charge_window(
+    policies: Policies, costs: KvmCosts, walk: Stage
+) -> Generator[Stage, Outcome, bool]:
+    """account_locked_vm, again after each KVM_EXIT_RLIMIT; whether it is charged in the end."""
+    charge = Stage(TimeCause.PIN, costs.charge, Effect.CHARGE, Lock.MMAP_WRITE)
+    while (outcome := (yield charge)) is Outcome.AGAIN:
+        if policies.retry == "reexecute":
+            yield walk
+    return outcome is Outcome.DONE
+
+
 def on_disable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     """The guest disables the buffer, or S becomes 1."""
     if policies.backing == "bounce_buffer" and policies.copy_out == "on_full":
         yield from on_copy_out(policies, costs, view)
-    if policies.unpin != "on_disable" or view.pinned_pages == 0:
+    if not pins_windows(policies) or policies.unpin != "on_disable" or view.pinned_pages == 0:
         return
     yield Stage(TimeCause.UNPIN, costs.unpin * view.pinned_pages, Effect.UNPIN)
     if policies.unmap_on_unpin:
@@ -184,7 +193,7 @@ def on_disable(policies: Policies, costs: KvmCosts, view: View) -> Stages:
 
 def on_stage2_fault(policies: Policies, costs: KvmCosts, view: View) -> Stages:
     """A record's write missed stage 2."""
-    if policies.stage2_fault == "inject_error":
+    if is_told(policies, pins_lost=view.pins_lost):
         yield Stage(TimeCause.INJECT, costs.inject, Effect.INJECT_ERROR)
         return
     if policies.stage2_fault == "pin_then_resume" and (
@@ -217,6 +226,22 @@ def on_invalidate(policies: Policies, *, pinned: bool) -> bool:
     if policies.notifiers == "ignore":
         return False
     return not (pinned and policies.notifiers == "unmap_only")
+
+
+def is_told(policies: Policies, *, pins_lost: bool) -> bool:
+    """Does the guest get an error for a stage 2 fault?"""
+    lost = pins_lost and policies.lost_pin == "inject_error"
+    return lost or policies.stage2_fault == "inject_error"
+
+
+def goes_with_block(policies: Policies, *, pinned: bool) -> bool:
+    """Does a page go when a neighbour in its huge page is discarded? KVM unmaps a block whole."""
+    return on_invalidate(policies, pinned=pinned and policies.pin_maps == "pages")
+
+
+def pins_windows(policies: Policies) -> bool:
+    """Are pins made and ended while the guest runs? `whole_vm` holds its own to the VM's end."""
+    return policies.backing in ("on_enable", "on_first_fault")
 
 
 def keeps_window(policies: Policies) -> bool:

@@ -78,6 +78,7 @@ class Vm:
             cpu.pause(TimeCause.DOWNTIME, cpu.engine.now + ticks)
 
     def arrive(self, *, remote: bool) -> None:
-        """The VM goes on on another host: stage 2 is built anew there."""
+        """The VM goes on on another host: stage 2 and locked memory begin anew there."""
+        self.account.move()
         for hypervisor in self.hypervisors:
             hypervisor.arrive(remote=remote)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from sim import units
 from sim.scenario.strict import Strict
@@ -75,6 +76,16 @@ class Policies(Strict):
         description="MMU notifiers that take a pinned page's stage 2 entry: all, only a real "
         "unmap, or (guest_memfd) none, pinned or not",
     )
+    lost_pin: Literal["as_fault", "inject_error"] = Field(
+        default="as_fault",
+        description="what a fault gets once a real unmap (a memslot change) has taken the pins "
+        "away: what any fault gets (stage2_fault), or an error for the guest (2022)",
+    )
+    pin_maps: Literal["pages", "blocks"] = Field(
+        default="pages",
+        description="stage 2 entries of what is pinned: pages, as v5 made them, or the blocks "
+        "that huge pages allow, which go as a whole if a neighbour goes (vm.huge_pages)",
+    )
     unmap_on_unpin: bool = Field(
         default=False, description="unpinning removes the stage 2 entries (t_unmap each)"
     )
@@ -124,6 +135,22 @@ class Policies(Strict):
         default="by_excess", description="how far it lifts the limit"
     )
 
+    @model_validator(mode="after")
+    def _coherent(self) -> Policies:
+        first, pins = self.backing == "on_first_fault", self.stage2_fault == "pin_then_resume"
+        why = ""
+        if first and not pins:
+            why = "on_first_fault pins when a fault is answered; use stage2_fault: pin_then_resume"
+        elif pins and not first and self.backing != "on_enable":
+            why = (
+                f"pin_then_resume pins a window, but backing: {self.backing} has no pins of "
+                "windows; use backing: on_first_fault or on_enable"
+            )
+        if why:
+            keys = ("stage2_fault", "backing") if pins else ("backing", "stage2_fault")
+            raise PydanticCustomError("incoherent", "{text}", {"text": why, "found": [(keys, why)]})
+        return self
+
 
 class Design(NamedTuple):
     """A preset: its policies, what it is, who says so, and what nobody says."""
@@ -137,6 +164,7 @@ class Design(NamedTuple):
 _V6 = Policies(
     backing="on_enable",
     notifiers="unmap_only",
+    pmbsr_sync="irq_only",
     accounting="high_water_mark",
     window_limit="max_buffer",
 )
@@ -144,6 +172,8 @@ _V6_SILENT = (
     "response to a stage 2 fault: stage2_fault",
     "the moment of unpinning: unpin (indirect evidence for on_disable)",
     "the notifier rule in code: notifiers",
+    "a real unmap while the buffer is enabled: lost_pin (an error is inferred from 2022)",
+    "whether a pin maps huge pages as blocks: pin_maps",
     "what a window beyond vm.max_buffer gets: a buffer size event here, fatal to today's driver, "
     "which does not read PMBIDR.MaxBuffSize: window_limit",
     "batching, and whether unpinning unmaps: t_pin, t_map_cold, t_map_present, unmap_on_unpin",
@@ -153,6 +183,7 @@ _V7 = Policies(backing="guest_memfd", notifiers="ignore", unpin="never")
 _V7_SILENT = (
     "response to a stage 2 fault: stage2_fault",
     "locked-memory accounting: accounting",
+    "when PMBSR is brought up to date: pmbsr_sync (v6: by PMBIRQ only)",
     "which buffer registers trap: traps (see v7-guest-memfd-untrapped)",
 )
 

@@ -38,6 +38,23 @@ class Scan(Strict):
     )
 
 
+class Balloon(Strict):
+    """Free guest pages are given back to the host, which splits the huge pages that hold them."""
+
+    kind: Literal["ballooning", "free_page_reporting"] = Field(
+        description="ballooning: virtio-balloon inflates (t_balloon); free_page_reporting: the "
+        "guest reports free chunks, which are whole huge pages but with a granule of 64 KiB "
+        "(t_free_page_report). Free pages only, never the buffer's: without vm.huge_pages nothing "
+        "happens; with it, the block that maps a neighbour and a page of the buffer goes, once",
+    )
+    buffer: Literal["contiguous", "scattered"] = Field(
+        default="contiguous",
+        description="where the AUX area lies: contiguous, in chunks as large as its watermark, so "
+        "that only smaller ones have neighbours in a huge page; or every page alone in one (an "
+        "upper bound, fragmented memory). Stage 1 table pages always lie alone",
+    )
+
+
 class MemslotChange(Strict):
     """The VMM replaces the memslot that holds the buffer: a real unmap."""
 
@@ -59,7 +76,7 @@ class LiveMigration(Strict):
     )
 
 
-Pressure = Annotated[Scan | MemslotChange | LiveMigration, Field(discriminator="kind")]
+Pressure = Annotated[Scan | Balloon | MemslotChange | LiveMigration, Field(discriminator="kind")]
 
 
 class Host(Strict):
@@ -88,7 +105,7 @@ class Host(Strict):
         max_length=16,
         strict=False,
         description="more that the host does to guest memory, any number of kinds, each at most "
-        "once; ballooning takes free guest pages only, never a buffer's: there is no kind for it",
+        "once",
     )
 
     @model_validator(mode="after")

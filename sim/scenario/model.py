@@ -249,6 +249,11 @@ class Vm(Strict):
         default=text_default("16GiB"),
         description="guest memory; what v3 to v5 and guest_memfd lock or populate",
     )
+    huge_pages: bool = Field(
+        default=False,
+        description="is guest memory transparent huge pages on the host, which KVM maps as blocks "
+        "(2 MiB, 32 MiB, 512 MiB with 4, 16, 64 KiB pages); matters to ballooning only",
+    )
     physical_cpus: int = Field(
         default=0,
         ge=0,

@@ -19,7 +19,7 @@ from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import MachineSpec, PressureSpec, UnmapSpec
+from sim.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.migration import Migration
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
@@ -250,8 +250,9 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
 
 
 def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
-    """Layout of the records, data loss at faults, slipping samples; drawn apart."""
+    """Layout of the records, data loss at faults, slipping samples, huge pages; drawn apart."""
     r = random.Random(f"{of.ops} {machine.interval} {machine.memlock} {machine.kvm}")
+    machine = _huge_pages(random.Random(f"{of.ops} {machine.kvm}"), machine)
     machine = replace(
         machine,
         data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
@@ -262,6 +263,19 @@ def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
         return machine
     aux = machine.aux._replace(record=PACKED.max_size, align=PACKED.align)
     return replace(machine, layout=PACKED, aux=aux)
+
+
+def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
+    """Blocks that go with a neighbour, and what becomes of lost pins."""
+    policies = machine.policies.model_copy(update={
+        "pin_maps": r.choice(["pages", "pages", "blocks"]),
+        "lost_pin": r.choice(["as_fault", "as_fault", "inject_error"]),
+    })  # fmt: skip
+    if r.random() < 0.8:
+        return replace(machine, policies=policies)
+    law = tuple(r.choice([640, 20_000, 200_000]) for _ in range(4))
+    balloon = BalloonSpec("ballooning", law, chunk=r.choice([1, 2]), block=512)
+    return replace(machine, policies=policies, balloons=(balloon,))
 
 
 def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
@@ -315,7 +329,8 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
 
 
 CALM: dict[str, Any] = {
-    "pressures": (), "memslot_changes": 0, "migration": None, "visits": 1, "physical_cpus": 0,
+    "pressures": (), "balloons": (), "memslot_changes": 0, "migration": None, "visits": 1,
+    "physical_cpus": 0,
     "data_loss_per_mille": 0, "layout": SLOT64,
 }  # fmt: skip
 """A host that leaves the VM alone, and records of 64 bytes, for tests of something else."""

@@ -174,7 +174,7 @@ class MachineRules(RuleBasedStateMachine):
             spec, policies=policies, vcpus=2 if policies.virtual else 1, memlock=limit * PAGE,
             memlock_hard=1 << 62, cap_ipc_lock=False, max_buffer=1 << 62, unmap=UnmapSpec("never"),
             interval=2, period=2, jitter=Jitter.OFF, resync=False, data_loss_per_mille=1000,
-            pressures=(), migration=None, memslot_changes=0, physical_cpus=0,
+            pressures=(), balloons=(), migration=None, memslot_changes=0, physical_cpus=0,
             switch_ticks=40_000 if spec.switch_ticks else 0, exits=None, in_flight=4,
             layout=SLOT64, reader=None, aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
             rules=DriverRules(), snapshot=False, random_start=False, irq_latency=(160, 640),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +38,9 @@ class _Target:
         self.zapped.append((self.engine.now, page))
         self.how.append(how)
         return not (self.picky and page % 2)
+
+    def movable(self, pages: Iterable[int]) -> bool:
+        return not (self.picky and any(page % 2 for page in pages))
 
     def gone(self) -> int:
         self.zapped.append((self.engine.now, -1))

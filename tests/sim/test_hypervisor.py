@@ -121,7 +121,8 @@ def test_baremetal_does_not_trap() -> None:
 def test_stop_with_a_pending_event_takes_4_traps_and_retracts_the_interrupt() -> None:
     """S = 1 on its way at a switch: stop() handles it, the PPI is never taken, nothing is lost."""
     switch = PASS + 200_000
-    spec = _spec("v6", irq_latency=(1_000_000,), switch_ticks=switch, away_ticks=2_000_000)
+    late: dict[str, Any] = {"irq_latency": (1_000_000,), "away_ticks": 2_000_000}
+    spec = _spec("v6", policies={"pmbsr_sync": "every_exit"}, switch_ticks=switch, **late)
     watched = _watch(spec)
     vcpu = watched.run().vcpus[0]
     log = _logged(vcpu)

@@ -165,11 +165,24 @@ def test_post_copy_fetches_pages_from_the_source() -> None:
 
 
 def test_the_destination_pins_again() -> None:
-    """v6 walks, pins and maps its window anew before the vCPU goes on; VmLck keeps its mark."""
+    """v6 walks, pins and maps its window anew before the vCPU goes on; the same is locked there."""
     run, still = _run("v6", migration=MOVE), _run("v6")
     assert run.rlimit.enables == still.rlimit.enables + 1
     assert run.rlimit.pinned_pages > still.rlimit.pinned_pages
     assert len({p.locked_bytes for p in run.locked}) == 1
+
+
+@pytest.mark.parametrize("scope", ["vcpu", "vm"])
+def test_the_limit_is_met_again_on_the_destination(scope: str) -> None:
+    """Another VMM process with the old limit: KVM_EXIT_RLIMIT comes a second time, and no third."""
+    short: dict[str, Any] = {"memlock": PAGE, "max_buffer": 1 << 62}
+    policies = {"accounting_scope": scope}
+    still, moved = (_run("v6", policies, migration=m, **short) for m in (None, MOVE))
+    assert (still.rlimit.exits, moved.rlimit.exits) == (1, 2)
+    configured = {"memlock": PAGE, "max_buffer": 32 * PAGE}
+    again = _run("v6", policies, migration=MOVE, **configured)
+    assert (again.rlimit.exits, again.rlimit.config_enomem) == (0, 1)
+    assert {p.locked_bytes for p in again.locked[1:]} == {32 * PAGE}
 
 
 # --- fewer CPUs than vCPUs -------------------------------------------------------------------

@@ -31,7 +31,7 @@ PUBLISHED = {
     "t_wake_halted": "15us",
     "t_ksm_pass": "839s", "t_thp_collapse": "1250ms", "t_compaction": "10ms",
     "t_reclaim": "7143us", "t_swap_in": "6us", "t_remote": "45us", "t_dirty_log_start": "1800us",
-    "t_downtime": "50ms", "t_host_slice": "3ms",
+    "t_downtime": "50ms", "t_host_slice": "3ms", "t_balloon": "2250ns", "t_free_page_report": "2s",
 }  # fmt: skip
 UNVERIFIED = {
     "t_driver_start",
@@ -47,6 +47,7 @@ UNVERIFIED = {
     "t_map_present",
     "t_copy",
     "t_compaction",
+    "t_free_page_report",
 }  # fmt: skip
 
 

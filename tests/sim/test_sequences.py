@@ -20,7 +20,7 @@ from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine import ENGINES, BalloonSpec, MachineSpec, Run, UnmapSpec, simulate
 from sim.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.designs import DESIGNS, UNPIN_RULES, Policies
@@ -105,16 +105,25 @@ def _full(pointer: int = PAGE) -> list[Step]:
     return _stopped("FULL", pointer, "irq_delivery_full")
 
 
-FAULT = _stopped("FAULT", 0, "irq_delivery_fault")
+def _fault(pointer: int) -> list[Step]:
+    return _stopped("FAULT", pointer, "irq_delivery_fault")
+
+
+FAULT = _fault(0)
 BUFFER_FULL_IRQ = [VIRQ, HANDLER, *[TRAP] * 5]
 FATAL_IRQ = [VIRQ, HANDLER, *[TRAP] * 4]
 PIN = [WALK, CHARGE, *_pinned()]
+REAL_UNMAP = [_pins(0), *_fault(640), EXIT, CLEARED]
 REFUSED = [STARTS, TRAP, TRAP, WALK, CHARGE, _rlimit(4), EXIT_TO_VMM]
 SWITCH_OUT: list[Step] = [("SWITCH", None), STOP]
 LIMIT_4_SHORT = {"memlock": PAGE}
 SWITCHES = {"switch_ticks": OP * 50_000, "away_ticks": 7_000_000}
 LATE = {"irq_latency": (OP * 2_000_000,), "switch_ticks": OP * 70_000, "away_ticks": 7_000_000}
 COLD = {"warm": False}
+TENTH = 21_300_000 + OP * 10_500
+"""When ten records have been written since v6's first enable edge."""
+BALLOON = {"balloons": (BalloonSpec("ballooning", (TENTH,), 1, 512),)}
+UNMAPPED = {"memslot_changes": TENTH}
 
 
 @dataclass(frozen=True)
@@ -260,7 +269,8 @@ PATHS = [
         {"accounting_scope": "vm"}, LIMIT_4_SHORT,
     ),
     Path(
-        "6.5 nothing is accounted", "v6", [STARTS, TRAP, TRAP, *PIN, START, RUN, PROFILED],
+        "6.5 nothing is accounted", "v6",
+        [STARTS, TRAP, TRAP, WALK, *_pinned(), START, RUN, PROFILED],
         {"accounting": "none"}, {"memlock": 0},
     ),
     # 6.6 over the limit, the VMM refuses
@@ -331,6 +341,27 @@ PATHS = [
         [*SWITCH_OUT, TRAP, *_unpinned(), TRAP, TRAP, AWAY, TRAP, TRAP, *PIN, START, RUN,
          ("irq_delivery_full", None)],
         {"pmbsr_sync": "irq_only"}, LATE,
+    ),
+    Path(
+        "6.7 step 3, a real unmap: the page is mapped again, unpinned", "v6",
+        [*REAL_UNMAP, ("fault", WINDOW * K.fault), ENTRY, RUN, PROFILED],
+        {"lost_pin": "as_fault"}, UNMAPPED, nth=1,
+    ),
+    Path(
+        "6.7 step 3, a real unmap is an error", "v6",
+        [*REAL_UNMAP, INJECT, ENTRY, *FATAL_IRQ, RUN, DISABLED],
+        {"lost_pin": "inject_error"}, UNMAPPED, nth=1,
+    ),
+    Path(
+        "6.7 a neighbour in the huge page goes, the pin has mapped pages", "v6",
+        [STARTS, TRAP, TRAP, *PIN, START, RUN, PROFILED, ("FULL", PAGE)],
+        {"pin_maps": "pages"}, BALLOON,
+    ),
+    Path(
+        "6.7 a neighbour in the huge page goes, the pin has mapped a block", "v6",
+        [STARTS, TRAP, TRAP, *PIN, START, RUN, PROFILED, *_fault(640), EXIT, CLEARED,
+         ("fault", WINDOW * K.fault), ENTRY, RUN, PROFILED],
+        {"pin_maps": "blocks"}, BALLOON,
     ),
     # 6.9 further arms
     *(

@@ -10,10 +10,11 @@ locked-memory account:
 
 Between the two the exits are counted by `df_exit_limits`: one for each new maximum above the limit.
 Conditions: the VMM raises the limit by the excess and charges are whole (`vmm: raise`,
-`vmm_raise: excess`, `charge: whole`, a hard limit that allows it), and no two vCPUs are over it at
-the same time. With several vCPUs the count is the fewest there can be: those that are over the
-limit at once are told one excess and set one limit, so one fits and the others exit again (k of
-them up to k + (k - 1) + … + 1 times). Which of them are is not in the trace: an exit takes time,
+`vmm_raise: excess`, `charge: whole`, a hard limit that allows it), no two vCPUs are over it at the
+same time, and the VM stays on its host: after a live migration the limit is met again. With several
+vCPUs the count is the fewest there can be: those that are over the limit at once are told one
+excess and set one limit, so one fits and the others exit again (k of them up to k + (k - 1) + … + 1
+times). Which of them are is not in the trace: an exit takes time,
 and so moves the vCPU's later charges against the others'. The exact number is that of a run with
 that limit. Other answers change the number of exits, never the last-exit limit. None where no limit
 matters: nothing charged, CAP_IPC_LOCK, a configuration charge that covers every enable; and

@@ -23,10 +23,10 @@ def designs(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     """Who is on both fronts, what the last-exit limits are, and whom the axes flatter."""
     rows = list(tables["designs"].records())
     both = [r for r in rows if r["on_front_memory"] and r["on_front_time"]]
-    names = joined([printable(r["arm"], 40) for r in both])
+    names, verb = [printable(r["arm"], 40) for r in both], "is" if len(both) == 1 else "are"
     text = (
-        f"{names} {'is' if len(both) == 1 else 'are'} on both fronts: no other arm is charged less "
-        "memory, and none adds less time, without clearly more loss"
+        f"{joined(names)} {verb} on both fronts: no other arm is charged less memory, and none "
+        "adds less time, without clearly more loss"
         if both
         else "No arm is on both fronts: who adds less time is charged more memory, or loses more"
     )

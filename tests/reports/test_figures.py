@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from analysis.metrics import METRICS
-from reports import datasets, figures
+from reports import datasets, design_readings, figures
 from reports.figures import style, symbols
 from sim.columns import AXES, COLUMNS
 from sim.results import LockedPoint
@@ -128,6 +129,16 @@ def test_several_designs_are_set_side_by_side() -> None:
     few = tables(DESIGNS[:4])
     assert few["designs"].rows == few["limits"].rows == ()
     assert "designs" not in {d.key for d in figures.drawings(described(DESIGNS[:4]), few)}
+
+
+def test_nobody_may_be_on_both_fronts() -> None:
+    """Then the reading says that, and names nobody."""
+    of = tables(DESIGNS)
+    table = of["designs"]
+    column = [c.name for c in table.columns].index("on_front_time")
+    rows = tuple((*row[:column], False, *row[column + 1 :]) for row in table.rows)
+    text = design_readings.designs(described(DESIGNS), {"designs": replace(table, rows=rows)})
+    assert text.startswith("No arm is on both fronts")
 
 
 def test_many_timelines_are_narrowed() -> None:

@@ -24,6 +24,7 @@ from sim.host import Blocks, Host, MemslotChange, Pressure, Random, Sweep, Touch
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.memlock import Account
 from sim.kvm.notifiers import GuestBuffer
+from sim.kvm.pages import Pages
 from sim.kvm.policies import KvmCosts, is_told, keeps_window
 from sim.kvm.tables import Stage2, stage1_tables
 from sim.kvm.vm import Vm, VmSizes
@@ -324,7 +325,7 @@ class Machine:
         if stage2 is None:
             cpu.platform = Baremetal(cpu)
             return DirectRegisters(vcpu.spu)
-        hypervisor = Hypervisor(self.vm, cpu, stage2)
+        hypervisor = Hypervisor(self.vm, cpu, Pages(self.vm, stage2, cpu.index, cpu.log))
         cpu.platform = hypervisor
         cpu.next_exit_only = self.spec.policies.interrupt == "next_exit"
         vcpu.hypervisor, vcpu.stage2 = hypervisor, stage2
@@ -439,7 +440,9 @@ class Machine:
             return
         for vcpu, visit in product(self.vcpus, range(self.spec.visits)):
             assert vcpu.hypervisor is not None
-            charge = partial(account.configure, vcpu.hypervisor.payer(visit), sizes.max_buffer)
+            charge = partial(
+                account.configure, vcpu.hypervisor.pages.payer(visit), sizes.max_buffer
+            )
             if not self._charged(charge):
                 vcpu.event.refused = True
         account.forget_configuration()
@@ -480,7 +483,7 @@ class Machine:
         """The VM is destroyed; what the run has said."""
         for vcpu in self.vcpus:
             if vcpu.hypervisor:
-                vcpu.hypervisor.destroy()
+                vcpu.hypervisor.pages.destroy()
         self.account.release()
         return RunResult(
             arm=self.run_spec.arm,

@@ -29,7 +29,8 @@ from simpy.events import Event
 
 from sim import uapi
 from sim.cpu import Cpu
-from sim.engine import FOREVER, MAX_VCPUS, Kind, Process
+from sim.engine import FOREVER, Kind, Process
+from sim.kvm.pages import Pages
 from sim.kvm.policies import (
     Effect,
     Outcome,
@@ -44,9 +45,9 @@ from sim.kvm.policies import (
     on_stage2_fault,
     pins_windows,
 )
-from sim.kvm.tables import Absence, Stage2
+from sim.kvm.tables import Absence
 from sim.kvm.vm import Vm
-from sim.ledger import LawBrokenError, TimeCause
+from sim.ledger import TimeCause
 from sim.ports import VmKilledError
 from sim.spe.buffer import (
     BSC_FULL,
@@ -80,25 +81,21 @@ class Hypervisor:
 
     virtual = True
 
-    def __init__(self, vm: Vm, cpu: Cpu, stage2: Stage2) -> None:
-        self.vm, self.cpu, self.stage2 = vm, cpu, stage2
+    def __init__(self, vm: Vm, cpu: Cpu, pages: Pages) -> None:
+        self.vm, self.cpu, self.pages, self.stage2 = vm, cpu, pages, pages.stage2
         self._engine = cpu.engine
         self._spu = cpu.spu
         self.pmbptr = 0
         self.pmblimitr = Limit(0, enable=False)
         self.pmbsr: Pmbsr = CLEAR
         self.traps = 0
-        self._window = stage2.window(0, 0)
-        self._unpinned = self._window.pages  # what was unpinned last, and nobody else pins
         self._enables = 0
         self._last_enable: dict[int, int] = {}  # by vCPU visited: is a timer of `unpin: after` due?
-        self._held = 0  # pages pinned and not unpinned again
         self._programmed = 0  # PMBPTR as the guest wrote it last
         self._copied = 0  # guest PMBPTR up to which a bounce buffer has been copied out
         self._reentries = 0
         self._fault_page = 0
         self._arrival: Arrival | None = None
-        self._pins_lost = False
         self._data_lost = False
         self._trapping = int(vm.policies.traps == "buffer_registers")
         if not vm.cpus:
@@ -170,19 +167,9 @@ class Hypervisor:
         """The task comes back on the next vCPU; its AUX ring and its stage 2 are the same."""
         self.stage2.move_to((self.stage2.vcpu + 1) % self.cpu.plan.visits)
 
-    def payer(self, vcpu: int) -> int:
-        """The vCPU in the locked-memory account: of the task's `vcpu`-th."""
-        return self.cpu.index + vcpu * MAX_VCPUS
-
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread is kept from running until then."""
         yield from self._exit(lambda: self._on_pause(cause, until))
-
-    def destroy(self) -> None:
-        """The VM ends: every pin that is left goes; raises LawBrokenError if one was forgotten."""
-        if (found := self.stage2.unpin_all()) != self._held:
-            raise LawBrokenError(f"pins: {found:,} pages are pinned, {self._held:,} by the books")
-        self._held = 0
 
     # --- Registers -----------------------------------------------------------------------
 
@@ -267,14 +254,12 @@ class Hypervisor:
     def _enable_edge(self) -> Process:
         self.vm.account.counts.enables += 1
         self._enables += 1
-        self._pins_lost = False
         self._last_enable[self.stage2.vcpu] = self._enables
         granule = self.stage2.tables.granule
         if self.pmblimitr.discard:  # nothing is written: nothing to walk, pin or map
             return
         first, last = self.pmbptr // granule, div_up(self.pmblimitr.offset, granule)
-        self._window = self.stage2.window(first, last)
-        self.stage2.note_zaps(first, last)
+        self.pages.open(first, last)
         if (last - first) * granule > self.vm.sizes.max_buffer:
             self.vm.account.counts.oversize_windows += 1
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
@@ -299,10 +284,10 @@ class Hypervisor:
     def _unpin_later(self, generation: int, vcpu: int) -> None:
         """The timer of `unpin: after`: the host's work, on no vCPU's time."""
         if generation == self._last_enable[vcpu] and not self.vm.killed:
-            self._unpin(vcpu)
+            self.pages.unpin(vcpu)
             if self.vm.policies.unmap_on_unpin:
                 self._spu.sampler.before_change()
-                self._unmap_unpinned()
+                self.pages.unmap_unpinned()
                 self._spu.sampler.on_change()
 
     def _on_ordinary_exit(self) -> Process:
@@ -334,7 +319,7 @@ class Hypervisor:
         absent.clear()  # what was swapped out has been read and sent
         if self.vm.policies.backing in ("whole_vm", "guest_memfd"):
             sampler.before_change()
-            self._map(np.arange(self.stage2.tables.total))
+            self.pages.map_all()
             sampler.on_change()
             return False
         self.drop_stage2()
@@ -348,13 +333,9 @@ class Hypervisor:
         """Every entry and pin goes; returns how many buffer pages were mapped."""
         sampler = self._spu.sampler
         sampler.before_change()
-        self._pins_lost = bool(self.stage2.pins.any())
-        gone = self.stage2.unmap_all()
-        self._held = 0
+        gone = self.pages.drop()
         sampler.on_change()
-        for vcpu in self._last_enable:
-            self.vm.account.hold(self.payer(vcpu), 0)
-        self.cpu.log("PINNED_PAGES", 0)
+        self.pages.uncharge(self._last_enable)
         return gone
 
     def _on_pmbirq(self) -> Process:
@@ -399,7 +380,7 @@ class Hypervisor:
         self._data_lost = status.dl
         self.stage2.note_fault(self._fault_page)
         policies = self.vm.policies
-        if is_told(policies, pins_lost=self._pins_lost):
+        if is_told(policies, pins_lost=self.pages.pins_lost):
             yield from self._disable_for(status)
         elif status.dl:
             self._rewind()
@@ -437,9 +418,8 @@ class Hypervisor:
     # --- effects -------------------------------------------------------------------------
 
     def _view(self) -> View:
-        window, pins = self._window, self.stage2.pins
-        pinned = int(np.count_nonzero(pins))
-        to_pin = int(np.count_nonzero(pins[window.pages] == 0))
+        pages, window = self.pages, self.pages.window
+        pinned, to_pin, absent = pages.pinned, pages.to_pin, self.stage2.absent
         copying = self._copy_pages()
         return View(
             window_pages=window.last - window.first,
@@ -451,23 +431,12 @@ class Hypervisor:
             stale_pages=pinned - (window.pages.size - to_pin),
             copy_bytes=self._copy_bytes(),
             copy_missing=self.stage2.unmapped(copying).size,
-            memory_pages=self.vm.sizes.memory // self.stage2.tables.granule,
-            fault_wait=self._wait_for(self._faulting()),
-            window_wait=self._wait_for(window.pages.tolist()) if self.stage2.absent else 0,
-            copy_wait=self._wait_for(copying.tolist()) if self.stage2.absent else 0,
-            pins_lost=self._pins_lost,
+            memory_pages=self.vm.sizes.memory // pages.granule,
+            fault_wait=pages.wait_for(pages.missing(self._fault_page)) if absent else 0,
+            window_wait=pages.wait_for(window.pages.tolist()) if absent else 0,
+            copy_wait=pages.wait_for(copying.tolist()) if absent else 0,
+            pins_lost=pages.pins_lost,
         )
-
-    def _faulting(self) -> list[int]:
-        """Pages that a fix of this fault maps."""
-        missing = self.stage2.missing(self._fault_page)
-        return missing if self.vm.policies.fix_scope == "walk" else missing[:1]
-
-    def _wait_for(self, pages: list[int]) -> int:
-        """Ticks until these pages are in the host's memory."""
-        absent = self.stage2.absent
-        ticks = {Absence.SWAPPED: self.vm.costs.swap_in, Absence.REMOTE: self.vm.costs.remote}
-        return sum(ticks[absent[page]] for page in pages if page in absent) if absent else 0
 
     def _copy_bytes(self) -> int:
         bounced = self.vm.policies.backing == "bounce_buffer"
@@ -481,27 +450,28 @@ class Hypervisor:
 
     def _apply(self, effect: Effect) -> Generator[Event, Any, Outcome]:
         """Apply one effect; only a charge has another outcome than DONE."""
+        pages = self.pages
         match effect:
             case Effect.CHARGE:
                 return (yield from self._charge())
             case Effect.PIN:
-                self._pin()
+                pages.pin()
             case Effect.MAP:
-                self._map(self._window.pages)
+                pages.map(pages.window.pages)
             case Effect.UNPIN:
-                self._unpin(self.stage2.vcpu)
+                pages.unpin(self.stage2.vcpu)
             case Effect.UNPIN_STALE:
-                self._unpin(self.stage2.vcpu, keep=self._window.pages)
+                pages.unpin(self.stage2.vcpu, keep=pages.window.pages)
             case Effect.UNMAP:
-                self._unmap_unpinned()
+                pages.unmap_unpinned()
             case Effect.MAP_FAULTING:
-                self._map_faulting()
+                pages.fix(self._fault_page)
             case Effect.INJECT_ERROR:
                 self._inject_error()
             case Effect.POPULATE:
-                self._populate()
+                pages.populate()
             case Effect.COPY:
-                self._map(self._copy_pages())
+                pages.map(self._copy_pages())
                 self._copied = self.pmbptr
             case Effect.NONE:
                 pass
@@ -509,16 +479,14 @@ class Hypervisor:
 
     def _charge(self) -> Generator[Event, Any, Outcome]:
         """Charge the window; over the limit KVM_RUN returns KVM_EXIT_RLIMIT to the VMM."""
-        account, granule = self.vm.account, self.stage2.tables.granule
-        pins = self.stage2.pins
-        held = int(np.count_nonzero(pins)) + int(np.count_nonzero(pins[self._window.pages] == 0))
+        account = self.vm.account
         limit = account.limit
-        excess = account.pin(self.payer(self.stage2.vcpu), held * granule)
+        excess = self.pages.charge()
         if not excess:
             self._reentries = 0
             return Outcome.DONE
         if self.vm.policies.charge == "incremental":
-            excess = min(excess, granule)
+            excess = min(excess, self.pages.granule)
         account.counts.exits += 1
         account.counts.excess_bytes_max = max(account.counts.excess_bytes_max, excess)
         self.cpu.log("KVM_EXIT_RLIMIT", excess)
@@ -550,50 +518,6 @@ class Hypervisor:
                 f"live-lock: KVM_EXIT_RLIMIT {LIVELOCK_EXITS} times in a row, because the VMM "
                 "enters again without raising the limit"
             )
-
-    def _pin(self) -> None:
-        pins, pages = self.stage2.pins, self._window.pages
-        new = int(np.count_nonzero(pins[pages] == 0))
-        self.vm.account.counts.pinned_pages += new
-        self._held += new
-        pins[pages] = 1
-        held = int(np.count_nonzero(pins))
-        self.cpu.log("PINNED_PAGES", held)
-        # as charged, unless a memslot change has taken pins away since
-        self.vm.account.hold(self.payer(self.stage2.vcpu), held * self.stage2.tables.granule)
-
-    def _unpin(self, vcpu: int, keep: NDArray[np.int64] | None = None) -> None:
-        pins = self.stage2.pins_of(vcpu)
-        going = pins.copy()
-        if keep is not None:
-            going[keep] = 0
-        gone = np.flatnonzero(going)
-        pins[gone] = 0
-        self._held -= gone.size
-        held = int(np.count_nonzero(pins))
-        self.cpu.log("PINNED_PAGES", held)
-        self.stage2.move_to(self.stage2.vcpu)
-        self._unpinned = gone[~self.stage2.pinned(gone)]
-        self.vm.account.hold(self.payer(vcpu), held * self.stage2.tables.granule)
-
-    def _map(self, pages: NDArray[np.int64]) -> None:
-        for page in self.stage2.unmapped(pages):
-            self.stage2.map(int(page))
-
-    def _unmap_unpinned(self) -> None:
-        for page in self._unpinned:
-            self.stage2.unmap(int(page))
-
-    def _map_faulting(self) -> None:
-        for page in self._faulting():
-            self.stage2.map(page)
-
-    def _populate(self) -> None:
-        """All guest memory is mapped; `whole_vm` pins it too."""
-        self._map(np.arange(self.stage2.tables.total))
-        if self.vm.policies.backing == "whole_vm":
-            self.stage2.pins[:] = 1
-            self._held = self.stage2.pins.size
 
     def _inject_error(self) -> None:
         """v5: a synthetic external abort, reported as a stage 1 abort; or an IMP DEF event."""

@@ -283,7 +283,8 @@ def test_machines_under_any_interference() -> None:
 
 TABLES = "sim.kvm.tables"
 MEMLOCK, HYP, FAST, SPU = "sim.kvm.memlock", "sim.kvm.hypervisor", "sim.spe.fast", "sim.spe.spu"
-SHARED = {HYP: "Hypervisor", TABLES: "Stage2"}
+PAGES = "sim.kvm.pages"
+SHARED = {HYP: "Hypervisor", PAGES: "Pages", TABLES: "Stage2"}
 ACCOUNT_MUTANTS = [
     mutant("a mark that falls", MEMLOCK, "max(self._highest.get(vcpu, 0), size)", "size"),
     mutant("a failed charge is kept", MEMLOCK, "self._current[vcpu] = before"),
@@ -301,14 +302,14 @@ ACCOUNT_MUTANTS = [
            "self._highest.clear()"),
 ]  # fmt: skip
 MACHINE_MUTANTS = [
-    mutant("a pin is leaked", HYP, "pins[gone] = 0"),
-    mutant("an unmap leaves pins in the books", HYP,
-           "self._held = 0\n        sampler.on_change()", "sampler.on_change()"),
+    mutant("a pin is leaked", PAGES, "pins[gone] = 0"),
+    mutant("an unmap leaves pins in the books", PAGES,
+           "self._held = 0\n        return gone", "return gone"),
     mutant("pins outlive the VM", TABLES,
            "self._pins.values(), self.elsewhere):\n            pins[:] = 0",
            "self._pins.values(), self.elsewhere):\n            pass"),
-    mutant("an unpin is not uncharged", HYP,
-           "self.vm.account.hold(self.payer(vcpu), held * self.stage2.tables.granule)"),
+    mutant("an unpin is not uncharged", PAGES,
+           "self.vm.account.hold(self.payer(vcpu), held * self.granule)"),
     mutant("the SPU goes on with S = 1", SPU,
            "self._enabled = False\n        self.stop(stop, op)", "self.stop(stop, op)"),
     mutant("the engines part", FAST, "self._state[:] = self._saved"),

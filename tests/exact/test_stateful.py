@@ -221,6 +221,29 @@ class MachineRules(RuleBasedStateMachine):
                 vcpu.hypervisor.drop_stage2()  # type: ignore[union-attr]
                 assert not vcpu.stage2.pins.any()
 
+    @rule(first=st.integers(0, 7))
+    def host_discards_neighbours(self, first: int) -> None:
+        """The huge pages of a part of the buffer go, whatever is pinned in them."""
+        for machine in self.machines:
+            for vcpu in machine.vcpus:
+                if vcpu.stage2 is not None and vcpu.cpu.ended_at < 0:
+                    for page in range(first, vcpu.stage2.tables.total):
+                        machine.host.touch(machine.host.targets[vcpu.index], page, Touch.BLOCK)
+
+    @rule(
+        remote=st.booleans(),
+        ticks=st.sampled_from([0, 64, 9600]),
+        after=st.sampled_from([1600, 20_000]),
+    )
+    def vm_moves(self, remote: bool, ticks: int, after: int) -> None:
+        """To another host, in the middle of anything; with its memory or without."""
+        self._pass(after)
+        for machine in self.machines:
+            if machine.spec.policies.virtual:
+                machine.vm.pause(ticks)
+                machine.vm.arrive(remote=remote)
+        self.mark = 0
+
     @rule(pages_more=st.integers(-4, 8))
     def vmm_sets_its_limit(self, pages_more: int) -> None:
         """Another thread of the VMM, or an administrator."""

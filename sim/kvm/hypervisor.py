@@ -311,6 +311,8 @@ class Hypervisor:
     def arrive(self, *, remote: bool) -> None:
         """The VM goes on on another host as soon as this vCPU has left the source."""
         self._arrival = Arrival(remote)
+        if self.cpu.ended_at >= 0:  # it has left already
+            self._leave_host(self._arrival)
 
     def _leave_host(self, arrival: Arrival) -> bool:
         """On the destination stage 2 is empty, unless all memory is populated before the VM runs

@@ -81,8 +81,8 @@ class Account:
 
     def move(self) -> None:
         """Another VMM process has configured the VM on another host: its limit is what the first
-        one began with, its marks are those of configuration."""
-        self._current.clear()
+        one began with, its marks are those of configuration. Each vCPU gives its pins back
+        as it leaves the source (`hold`)."""
         self._highest, self._vm_highest = dict(self._configured), self._configured_vm
         self.limit = self._configured_limit
         self._note()

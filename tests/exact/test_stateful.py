@@ -288,7 +288,8 @@ class MachineRules(RuleBasedStateMachine):
         policies = machine.spec.policies
         pinning = policies.backing in ("on_enable", "on_first_fault") and not machine.vm.killed
         if pinning and policies.accounting == "per_pin":
-            pinned = sum(int(np.count_nonzero(v.stage2.pins)) for v in machine.vcpus if v.stage2)
+            held = (v.stage2 for v in machine.vcpus if v.stage2)
+            pinned = sum(int(s.pins.sum() + s.elsewhere.sum()) for s in held)
             assert machine.account.locked == PAGE * pinned, "charged is not what is pinned"
 
 

@@ -33,6 +33,8 @@ def moved(arm: Arm) -> tuple[str, ...]:
 _PINNING = ("on_enable", "on_first_fault")
 _WALKING = (*_PINNING, "bounce_buffer")
 
+_PACE_OF = {"t_compaction": "compaction", "t_free_page_report": "free_page_reporting"}
+
 
 def spends(arm: Arm, name: str) -> bool:
     """Can an UNVERIFIED time be spent in this arm at all? Every other change of it is none."""
@@ -48,9 +50,9 @@ def spends(arm: Arm, name: str) -> bool:
             return policies.virtual and policies.backing in _PINNING
         case "t_copy":
             return policies.virtual and policies.backing == "bounce_buffer"
-        case "t_compaction":
-            kinds = (pressure.kind for pressure in settings.host.pressure)
-            return policies.virtual and "compaction" in kinds
+        case "t_compaction" | "t_free_page_report":
+            kinds = {pressure.kind for pressure in settings.host.pressure}
+            return policies.virtual and _PACE_OF[name] in kinds
     return True
 
 

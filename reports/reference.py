@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -224,31 +224,29 @@ def columns() -> Lines:
         "`--keep-records`. One name means one thing in every table; units and meanings are in the "
         "files' metadata too."
     )
-    yield from table(
-        ("file", "columns"),
-        ((code(name), ", ".join(map(code, found))) for name, found in TABLES.items()),
-    )
+    yield from _files(TABLES)
     yield from paragraph(
         "The figures of the report are drawn from these CSV files. An empty cell is no value, an "
         "empty `limit_bytes` no limit; rows of the theory without an `arm` are its curves."
     )
-    yield from table(
-        ("file", "columns"),
-        ((code(name), ", ".join(map(code, found))) for name, found in DATA_TABLES.items()),
-    )
+    yield from _files(DATA_TABLES)
     yield from paragraph(
         "A sweep's folder holds these. `cells.csv` has a column per setting behind `cell`; "
         "`sensitivity.csv` is written with `samples:`, and has the indices of its method."
     )
-    yield from table(
-        ("file", "columns"),
-        ((code(name), ", ".join(map(code, found))) for name, found in SWEEP_TABLES.items()),
-    )
+    yield from _files(SWEEP_TABLES)
     yield from paragraph("## Columns")
     yield from _columns((*COLUMNS.values(), *SWEEP_COLUMNS))
     yield from paragraph("## Axes")
     yield from paragraph("What figures draw besides: functions of columns, or named by `quantity`.")
     yield from _columns(AXES)
+
+
+def _files(tables: Mapping[str, Iterable[str]]) -> Lines:
+    yield from table(
+        ("file", "columns"),
+        ((code(name), ", ".join(map(code, found))) for name, found in tables.items()),
+    )
 
 
 def _columns(found: Iterable[Column]) -> Lines:

@@ -13,25 +13,16 @@ from typing import Any, get_args
 import pytest
 
 from sim.host import Touch
-from sim.linux.aux import Geometry
-from sim.machine import BalloonSpec, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.machine import BalloonSpec, PressureSpec, Run, UnmapSpec, simulate
 from sim.migration import Migration
 from sim.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.designs import DESIGNS, UNPIN_RULES, Policies
 from sim.scenario.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan
 from sim.scenario.model import Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
-from sim.workload.synthetic import synthetic_stream
+from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec
 
-PAGE = 4096
 US = 3000 * 64
-WORKLOAD = Synthetic(
-    kind="synthetic",
-    phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
-)
-STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-WORK = 500_000 * 64
 FREE = {"memlock": 1 << 40}
 SHORT = {"memlock": 3 * PAGE, "max_buffer": 1 << 62}
 COLD = {"unmap": UnmapSpec("per_window")}
@@ -85,21 +76,12 @@ SITUATIONS: dict[str, Situation] = {
 ORDER_ONLY = {"injected", "copy_out"}
 
 
-def _spec(design: str, policies: dict[str, Any], machine: dict[str, Any]) -> MachineSpec:
-    chosen = DESIGNS[design].policies.model_copy(update=policies)
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=WORKLOAD))
-    fixed: dict[str, Any] = {
-        "exits": None, "irq_latency": (64,), "aux": Geometry(8 * PAGE, PAGE, 2 * PAGE),
-        "memory": 64 * PAGE, "random_start": False,
-    }  # fmt: skip
-    return replace(machine_spec(arm, STREAM), **(fixed | machine))
-
-
 def _run(
     design: str, policies: dict[str, Any] | None = None, machine: dict[str, Any] | None = None
 ) -> RunResult:
-    spec = _spec(design, policies or {}, FREE if machine is None else machine)
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, keep_records=True, keep_log=True))
+    fixed = {"memory": 64 * PAGE, "random_start": False}
+    chosen = fixed | (FREE if machine is None else machine)
+    return simulate(spec(design, policies, pages=8, **chosen), (STREAM,), RUN)
 
 
 def _numbers(run: RunResult) -> str:

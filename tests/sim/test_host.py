@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,15 +12,10 @@ import pytest
 from sim import draws
 from sim.engine import Engine
 from sim.host import Host, Pressure, Random, Sweep, Touch
-from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine import UnmapSpec, simulate
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
-from sim.workload.synthetic import synthetic_stream
+from tests.sim.small_machine import RUN, STREAM, WORK, spec
 
-PAGE = 4096
 KEY = draws.key(1, 2, 3, "numa")
 
 
@@ -130,21 +125,10 @@ def test_zaps_counts_only_pages_that_went() -> None:
 
 # --- real runs -------------------------------------------------------------------------------
 
-WORKLOAD = Synthetic(
-    kind="synthetic",
-    phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
-)
-STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-WORK = 500_000 * 64
-
 
 def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
     """A run with a 32-page AUX area."""
-    chosen = DESIGNS[design][0].model_copy(update=policies or {})
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=WORKLOAD))
-    fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(32 * PAGE, PAGE, 2 * PAGE)}
-    spec: MachineSpec = replace(machine_spec(arm, STREAM), **(fixed | changes))
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, True, True))
+    return simulate(spec(design, policies, **changes), (STREAM,), RUN)
 
 
 def test_a_page_that_is_gone_cannot_be_unmapped_again() -> None:

@@ -14,41 +14,26 @@ from pydantic import ValidationError
 from sim.host import Touch, shared_blocks
 from sim.kvm.tables import Absence
 from sim.ledger import OpLabel, TimeCause
-from sim.linux.aux import Geometry
-from sim.machine import ENGINES, BalloonSpec, Machine, MachineSpec, PressureSpec, Run
+from sim.machine import ENGINES, BalloonSpec, Machine, MachineSpec, PressureSpec
 from sim.migration import Migration
 from sim.resolve import machine_spec, stream_of
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
-from sim.workload.synthetic import synthetic_stream
+from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec
 
-PAGE = 4096
 TABLES = 4
-WORKLOAD = Synthetic(
-    kind="synthetic",
-    phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
-)
-STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-WORK = 500_000 * 64
 
 
 def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> MachineSpec:
-    """A 32-page AUX area, windows of two pages, no ordinary exits, a guest of 64 pages."""
-    chosen = DESIGNS[design].policies.model_copy(update=policies or {})
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=WORKLOAD))
-    fixed: dict[str, Any] = {
-        "exits": None, "irq_latency": (64,), "aux": Geometry(32 * PAGE, PAGE, 2 * PAGE),
-        "memory": 64 * PAGE, "memlock": 1 << 40, "random_start": False,
-    }  # fmt: skip
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+    """A guest of 64 pages that may lock what it wants."""
+    fixed = {"memory": 64 * PAGE, "memlock": 1 << 40, "random_start": False}
+    return spec(design, policies, **(fixed | changes))
 
 
 def _machine(
     design: str, policies: dict[str, Any] | None = None, engine: str = "fast", **changes: Any
 ) -> Machine:
-    spec = _spec(design, policies, **changes)
-    return Machine(spec, (STREAM,), Run("arm", 5, 0, True, True), ENGINES[engine])
+    return Machine(_spec(design, policies, **changes), (STREAM,), RUN, ENGINES[engine])
 
 
 def _names(machine: Machine) -> list[str]:

@@ -16,35 +16,16 @@ from sim.kvm.locks import Locks, RwLock
 from sim.kvm.policies import Lock
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.machine import PressureSpec, UnmapSpec, simulate
 from sim.migration import Migration, share_cpus
 from sim.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.loader import load
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
-from sim.workload.synthetic import synthetic_stream
-
-PAGE = 4096
-WORKLOAD = Synthetic(
-    kind="synthetic",
-    phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
-)
-STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-WORK = 500_000 * 64
-
-
-def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> MachineSpec:
-    """A machine with a 32-page AUX area, windows of two pages and no ordinary exits."""
-    chosen = DESIGNS[design][0].model_copy(update=policies or {})
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=WORKLOAD))
-    fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(32 * PAGE, PAGE, 2 * PAGE)}
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec
 
 
 def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
-    spec = _spec(design, policies, **changes)
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, True, True))
+    return simulate(spec(design, policies, **changes), (STREAM,), RUN)
 
 
 def _faults(run: RunResult) -> int:
@@ -81,7 +62,7 @@ def test_guest_memfd_yields_to_nobody() -> None:
 def test_a_page_that_was_reclaimed_takes_time_to_read_back() -> None:
     """Each fault on one costs t_swap_in on top; a page that only moved does not."""
     moved, swapped = (_run("unpinned", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
-    costs = _spec("unpinned").kvm
+    costs = spec("unpinned").kvm
     assert _time(moved, TimeCause.FAULT) == costs.fault * _faults(moved)
     assert _faults(swapped) > 0
     assert _time(swapped, TimeCause.FAULT) == (costs.fault + costs.swap_in) * _faults(swapped)
@@ -90,7 +71,7 @@ def test_a_page_that_was_reclaimed_takes_time_to_read_back() -> None:
 def test_pinning_brings_reclaimed_pages_back_first() -> None:
     """pin_user_pages waits for swapped pages; the same pressure without swap costs v6 no fault."""
     calm, swapped = (_run("v6", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
-    swap_in = _spec("v6").kvm.swap_in
+    swap_in = spec("v6").kvm.swap_in
     assert _time(calm, TimeCause.FAULT) == 0
     assert _time(swapped, TimeCause.FAULT) > 0
     assert _time(swapped, TimeCause.FAULT) % swap_in == 0
@@ -121,7 +102,7 @@ MOVE = Migration(WORK // 8, 3, WORK // 8, 64_000, 640_000, post_copy=False)
 def test_downtime_is_time_and_no_loss() -> None:
     """All vCPUs stand for the start of the log and for stop-and-copy; no op is lost to it."""
     run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE, vcpus=2)
-    kick = _spec("v6").kvm.ordinary_exit
+    kick = spec("v6").kvm.ordinary_exit
     for vcpu in run.vcpus:
         stood = vcpu.ledgers.time.stopped[TimeCause.DOWNTIME]
         assert 0 <= MOVE.log_start + MOVE.downtime - stood <= 2 * kick + 64_000
@@ -148,7 +129,7 @@ def test_the_first_error_of_a_migration_ends_the_event() -> None:
 def test_v7_exits_to_user_space_while_the_log_is_on() -> None:
     """Enabling the buffer under dirty logging costs a VMM exit each; before and after, none."""
     run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE)
-    exits = _time(run, TimeCause.VMM) / _spec("v6").kvm.vmm_exit
+    exits = _time(run, TimeCause.VMM) / spec("v6").kvm.vmm_exit
     assert 0 < exits < run.rlimit.enables
     assert exits == int(exits)
     assert _time(_run("v7-guest-memfd", memory=64 * PAGE), TimeCause.VMM) == 0
@@ -159,7 +140,7 @@ def test_post_copy_fetches_pages_from_the_source() -> None:
     post = replace(MOVE, post_copy=True)
     for design in ("unpinned", "v6"):
         before, after = _run(design, migration=MOVE), _run(design, migration=post)
-        remote = _spec(design).kvm.remote
+        remote = spec(design).kvm.remote
         assert _time(after, TimeCause.FAULT) >= remote * 4
         assert _time(before, TimeCause.FAULT) < remote * 4
 
@@ -303,7 +284,7 @@ def test_vcpus_that_charge_at_once_wait_for_mmap_lock() -> None:
     """
     fixed: dict[str, Any] = {"random_start": False, "max_buffer": 1 << 62, "memlock": 1 << 40}
     runs = {n: _run("v6", vcpus=n, **fixed) for n in (1, 2, 8)}
-    charge = _spec("v6").kvm.charge
+    charge = spec("v6").kvm.charge
     first = [next(value for _, what, value in vcpu.log if what == "pin") for vcpu in runs[8].vcpus]
     assert first == [charge * (k + 1) for k in range(8)]
     one = next(value for _, what, value in runs[1].vcpus[0].log if what == "pin")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports import progress, result, rundir, summary
+from reports.signals import uninterrupted
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from reports.csvdata import Table
     from reports.replicating import Memo
     from reports.timeline import Timeline
@@ -69,12 +66,12 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
         scenario, arms, interrupted = _settled(scenario, options, log, memo)
         if not interrupted:
             timelines, interrupted = _timelines(scenario, arms, options, log, memo)
-    described = result.build(scenario, arms, interrupted=interrupted)
-    text = summary.render(described)
     with rundir.staged(target) as folder:
         reported = False
         try:
             with uninterrupted():
+                described = result.build(scenario, arms, interrupted=interrupted)
+                text = summary.render(described)
                 tables = datasets.collect(scenario, arms, described, timelines)
                 _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
             if options.report:
@@ -84,24 +81,6 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
             log.add("interrupted", what="report")
         rundir.write_text(folder, "log.jsonl", log.lines())
     return Outcome(described, text, target, reported)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block: what was simulated is written first."""
-    pressed = False
-
-    def remember(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)
 
 
 def _timelines(

@@ -160,10 +160,12 @@ def _ranks(p_hat: F64, p: F64, found: profiles.Profiles | None) -> dict[str, Met
 PARTS = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor", "excess")
 NAMES = (
     *(f"{name}_{part}" for name in DISTANCES for part in PARTS),
-    "overlap_vs_truth", "overlap_vs_baremetal",
+    "overlap_vs_truth",
+    "overlap_vs_baremetal",
     *(f"{n}_{k}" for n in ("top10", "hottest") for k in ("vs_truth", "vs_baremetal")),
-    "top10_baremetal_pair", "hottest_baremetal_pair",
-)  # fmt: skip
+    "top10_baremetal_pair",
+    "hottest_baremetal_pair",
+)
 """Metrics of a view."""
 
 

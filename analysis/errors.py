@@ -96,7 +96,14 @@ def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[dict[s
                 continue
             low, high = error.ends()
             yield {
-                "arm": arm.arm.name, "by": by, "group": names[k], "truth_share": float(share[k]),
-                "against": against, "error": error.mean, "low": low, "high": high, "n": error.n,
+                "arm": arm.arm.name,
+                "by": by,
+                "group": names[k],
+                "truth_share": float(share[k]),
+                "against": against,
+                "error": error.mean,
+                "low": low,
+                "high": high,
+                "n": error.n,
                 "differs": differs,
-            }  # fmt: skip
+            }

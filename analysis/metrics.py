@@ -17,8 +17,13 @@ from sim.columns import ENTRIES, Column
 
 METRIC_KEYS = {"mean", "ci95", "n", "unit"}
 BACKINGS = (
-    "none", "whole_vm", "on_enable", "on_first_fault", "bounce_buffer", "guest_memfd",
-)  # fmt: skip
+    "none",
+    "whole_vm",
+    "on_enable",
+    "on_first_fault",
+    "bounce_buffer",
+    "guest_memfd",
+)
 STATUSES = ("PASS", "FAIL", "UNDECIDED", "SKIP")
 
 
@@ -88,14 +93,16 @@ _RLIMIT = (
     _m("rlimit.excess_bytes", "bytes", "largest excess of a replication"),
     _m("rlimit.locked_bytes_mean", "bytes", "locked memory averaged over wall time"),
     _m(
-        "rlimit.first_exit_limit", "bytes",
+        "rlimit.first_exit_limit",
+        "bytes",
         "below this RLIMIT_MEMLOCK already the first charge at an enable edge exits",
     ),
     _m(
-        "rlimit.last_exit_limit", "bytes",
+        "rlimit.last_exit_limit",
+        "bytes",
         "no enable edge exits at this RLIMIT_MEMLOCK or above; below it one does",
     ),
-)  # fmt: skip
+)
 _WORDS = {
     "tvd": "total variation distance",
     "js": "Jensen-Shannon divergence",
@@ -138,14 +145,18 @@ _PROFILE = (
     _m("share_errors[].vs_truth", "pp", "share in the profile minus share in the truth, signed"),
     _m("share_errors[].vs_baremetal", "pp", "share minus share in baremetal, paired, signed"),
     Column(
-        "share_errors[].differs_from_truth", "bool", "",
+        "share_errors[].differs_from_truth",
+        "bool",
+        "",
         "error found at a false discovery rate of 5 % over all symbols",
     ),
     Column(
-        "share_errors[].differs_from_baremetal", "bool", "",
+        "share_errors[].differs_from_baremetal",
+        "bool",
+        "",
         "difference found at a false discovery rate of 5 % over all symbols",
     ),
-)  # fmt: skip
+)
 _VERDICT = (
     Column("shares_verdict.status", "string", "", "are shares baremetal's (TOST)?", STATUSES),
     Column("shares_verdict.effect", "double", "pp", "the shift that decides"),
@@ -155,11 +166,14 @@ _VERDICT = (
     Column("shares_verdict.unit", "string", "", "unit of effect, interval and margin"),
     Column("shares_verdict.sentence", "string", "", "the verdict in words"),
     Column(
-        "compared_on.basis", "string", "", "equal executed ops: what is compared with baremetal",
+        "compared_on.basis",
+        "string",
+        "",
+        "equal executed ops: what is compared with baremetal",
         ("whole", "prefix"),
     ),
     _i("compared_on.ops", "ops", "ops per vCPU compared; of a prefix, the shortest replication's"),
-)  # fmt: skip
+)
 _TIME = (
     _m("wall", "ms", "wall time per vCPU"),
     _m("time_added", "fraction", "wall time above baremetal's over equal executed ops"),
@@ -182,12 +196,13 @@ _PAIRED_WORDS = {
 }
 _PAIRED = tuple(
     _m(
-        f"paired.{name}.{restart}", unit,
+        f"paired.{name}.{restart}",
+        unit,
         f"{_PAIRED_WORDS[name]} minus baremetal's, paired by replication, restart: {restart}",
     )
     for name, (_, unit) in QUANTITIES.items()
     for restart in RESTARTS
-)  # fmt: skip
+)
 _REST = (
     Column("design", "string", "", "the arm's design"),
     _i("counts.stops", "", "times that PMBSR.S was set by hardware"),
@@ -217,10 +232,18 @@ _LEDGER = tuple(
 METRICS: dict[str, Column] = {
     c.name: c
     for c in (
-        *_SETUP, *_LOSS, *_BLACKOUTS, *_RLIMIT, *_PROFILE, *_VERDICT, *_TIME, *_PAIRED, *_LEDGER,
+        *_SETUP,
+        *_LOSS,
+        *_BLACKOUTS,
+        *_RLIMIT,
+        *_PROFILE,
+        *_VERDICT,
+        *_TIME,
+        *_PAIRED,
+        *_LEDGER,
         *_REST,
     )
-}  # fmt: skip
+}
 """Every number below `arms.<arm>` by its name."""
 
 

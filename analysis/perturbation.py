@@ -115,8 +115,9 @@ def time_added(arm: ArmResult, baseline: ArmResult | None) -> Metric:
         return metric([], "fraction")
     mine = walls_ms(found.arm, arm.clock_hz)
     bare = walls_ms(found.bare, baseline.clock_hz)
-    return metric(np.divide(mine, bare, out=np.full_like(mine, np.nan), where=bare > 0) - 1,
-                  "fraction")  # fmt: skip
+    return metric(
+        np.divide(mine, bare, out=np.full_like(mine, np.nan), where=bare > 0) - 1, "fraction"
+    )
 
 
 def df_perturbation(arms: Sequence[ArmResult], baseline: ArmResult | None) -> pd.DataFrame:

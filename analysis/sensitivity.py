@@ -107,9 +107,13 @@ def morris(unit: F64, values: F64, seed: int) -> tuple[Effect, ...]:
     from SALib.analyze import morris as salib
 
     found = salib.analyze(
-        unit_cube(unit.shape[1]), unit, values.mean(axis=1), num_resamples=_RESAMPLES,
-        num_levels=LEVELS, seed=seed,
-    )  # fmt: skip
+        unit_cube(unit.shape[1]),
+        unit,
+        values.mean(axis=1),
+        num_resamples=_RESAMPLES,
+        num_levels=LEVELS,
+        seed=seed,
+    )
     names = ("mu", "mu_star", "mu_star_conf", "sigma")
     errors = _step_errors(unit, values)
     return tuple(

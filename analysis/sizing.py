@@ -55,51 +55,63 @@ _V6 = "KVM SPE RFC v6, 32/35 and 33/35 (Nov 2025)"
 _THREAD = "KVM SPE design thread, Apr to Sep 2022"
 CHARGES: dict[str, Charge] = {
     "baremetal": Charge(
-        Charged.NOTHING, "there is no VM; nothing is pinned for one",
+        Charged.NOTHING,
+        "there is no VM; nothing is pinned for one",
         "perf's own AUX memory counts against perf_event_mlock_kb, not against a VMM's limit",
     ),
     "unpinned": Charge(
         Charged.NOTHING, "nothing is pinned: KVM maps a page when it faults", f"option 2, {_THREAD}"
     ),
     "unpinned-error": Charge(
-        Charged.NOTHING, "nothing is pinned: a fault is reported to the guest",
+        Charged.NOTHING,
+        "nothing is pinned: a fault is reported to the guest",
         "the answer of RFC v3 to v5 without their pinned memory",
     ),
     "first-fault": Charge(
-        Charged.WINDOW, f"{_WINDOW}, from the first stage 2 fault on; the last window may still be "
+        Charged.WINDOW,
+        f"{_WINDOW}, from the first stage 2 fault on; the last window may still be "
         "pinned when the next one is",
         f"option 4, {_THREAD}; 'ulimit must be respected' (W. Deacon); details are inferred",
         windows=2,
     ),
     "v3-mlock": Charge(
-        Charged.MEMORY, "the whole guest: the VMM locks it with mlock()",
+        Charged.MEMORY,
+        "the whole guest: the VMM locks it with mlock()",
         "KVM SPE RFC v3 (Oct 2020); that it is the VMM's own mlock limit is inferred",
     ),
     "v5-memslot-lock": Charge(
-        Charged.MEMORY, "the whole guest: every locked memory slot, before it runs",
+        Charged.MEMORY,
+        "the whole guest: every locked memory slot, before it runs",
         "KVM SPE RFC v5 (Nov 2021), account_locked_vm(); -ENOMEM from the ioctl, no exit",
     ),
     "v6": Charge(
         Charged.WINDOW, f"{_WINDOW}, when the guest enables it", _V6, at_configuration=True
     ),
     "v6-lazy-unpin": Charge(
-        Charged.WINDOW, f"{_WINDOW}; the last window may still be pinned when the next one is",
+        Charged.WINDOW,
+        f"{_WINDOW}; the last window may still be pinned when the next one is",
         f"{_V6}, with the reviewers' idea (Jan 2026); not written",
-        windows=2, at_configuration=True,
+        windows=2,
+        at_configuration=True,
     ),
     "bounce-buffer": Charge(
-        Charged.UNKNOWN, "KVM's own buffer; whether it is charged was never said",
+        Charged.UNKNOWN,
+        "KVM's own buffer; whether it is charged was never said",
         "prototype (Nov 2022); an ioctl for its maximum size was proposed",
     ),
     "v7-guest-memfd": Charge(
-        Charged.UNKNOWN, "guest_memfd memory that is populated before the first run; its locked-"
-        "memory accounting is not public", "KVM SPE RFC v7 (Sep 2026), read in a digest",
+        Charged.UNKNOWN,
+        "guest_memfd memory that is populated before the first run; its locked-"
+        "memory accounting is not public",
+        "KVM SPE RFC v7 (Sep 2026), read in a digest",
     ),
     "v7-guest-memfd-untrapped": Charge(
-        Charged.UNKNOWN, "guest_memfd memory that is populated before the first run; its locked-"
-        "memory accounting is not public", "KVM SPE RFC v7 (Sep 2026), read in a digest",
+        Charged.UNKNOWN,
+        "guest_memfd memory that is populated before the first run; its locked-"
+        "memory accounting is not public",
+        "KVM SPE RFC v7 (Sep 2026), read in a digest",
     ),
-}  # fmt: skip
+}
 """Design preset → its charge."""
 
 

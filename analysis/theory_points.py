@@ -258,9 +258,11 @@ def _cold(arm: ArmResult) -> Points:
     def cycle(v: VcpuResult) -> tuple[float, float]:
         s, fault, full = v.ledgers.selections, v.blackouts["fault"], v.blackouts.get("full")
         up = theory.cold_page_up_ops(
-            _records_of_page(arm), gap,
-            collided=s.collided / s.selected, filtered=s.filtered / s.completed,
-        )  # fmt: skip
+            _records_of_page(arm),
+            gap,
+            collided=s.collided / s.selected,
+            filtered=s.filtered / s.completed,
+        )
         down = fault.ops / fault.count
         return up, down + (full.ops / full.count / pages if full and full.count else 0.0)
 
@@ -349,18 +351,26 @@ def _gap_without(_: float) -> float:
 FORMS = (
     Form("7", "interval_ops", "gap_beyond_ops", no_counts, _beyond, _gap_with_jitter, _accumulates),
     Form(
-        "9", "interval_ops", "gap_beyond_ops", no_counts, _beyond, _gap_without,
+        "9",
+        "interval_ops",
+        "gap_beyond_ops",
+        no_counts,
+        _beyond,
+        _gap_without,
         lambda arm: not _accumulates(arm),
     ),
     Form(
-        "7", "interval_ops", "count_dispersion", no_dispersion, _dispersion, _dispersion_at,
+        "7",
+        "interval_ops",
+        "count_dispersion",
+        no_dispersion,
+        _dispersion,
+        _dispersion_at,
         spread=True,
     ),
-    Form(
-        "4", "renewals", "collided_fraction", no_lifetimes, _collided, theory.collision_fraction
-    ),
+    Form("4", "renewals", "collided_fraction", no_lifetimes, _collided, theory.collision_fraction),
     Form("5", "lost_per_profiled", "lost_fraction", no_windows, _full, lost_at),
     Form("5b", "lost_per_profiled", "lost_fraction", no_cold_pages, _cold, lost_at),
     Form("12", "bias_pp", "biased_share_error_pp", no_bias, _biased_share, float),
-)  # fmt: skip
+)
 """Every form that arms are set against."""

@@ -90,22 +90,37 @@ def tost(
     effect = float(values.mean())
     if n < 2:
         return Verdict(
-            Status.SKIP, effect, None, margin, n, unit,
+            Status.SKIP,
+            effect,
+            None,
+            margin,
+            n,
+            unit,
             f"{what}: one replication has no spread; run 2 or more",
-        )  # fmt: skip
+        )
     if no_variance(values):
         return Verdict(
-            Status.SKIP, effect, "exact", margin, n, unit,
+            Status.SKIP,
+            effect,
+            "exact",
+            margin,
+            n,
+            unit,
             f"{what}: all {n} replications differ by {effect:+.3g} {unit}; "
             "no variance, so nothing to test",
-        )  # fmt: skip
+        )
     low, high = t_interval(values, 1 - 2 * alpha)
     status = _status(low, high, margin)
     return Verdict(
-        status, effect, (low, high), margin, n, unit,
+        status,
+        effect,
+        (low, high),
+        margin,
+        n,
+        unit,
         f"{what}: {effect:+.3g} {unit}, interval {low:+.3g} to {high:+.3g}, {n} replications: "
         + _reading(status, values, margin, alpha),
-    )  # fmt: skip
+    )
 
 
 def _status(low: float, high: float, margin: float) -> Status:

@@ -130,9 +130,15 @@ def _checked(path: Path, document: dict[str, Any]) -> Baseline:
     if wrong:
         raise BaselineError(f"{path} is damaged: {wrong[0]}; restore it or update it")
     return Baseline(
-        path, document["scenario"], document["seed"], document["replications"],
-        document["tolerance"], document["counters"], document["metrics"], document["provenance"],
-    )  # fmt: skip
+        path,
+        document["scenario"],
+        document["seed"],
+        document["replications"],
+        document["tolerance"],
+        document["counters"],
+        document["metrics"],
+        document["provenance"],
+    )
 
 
 def _flaws(document: Mapping[str, Any]) -> Iterator[str]:

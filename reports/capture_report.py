@@ -45,8 +45,9 @@ _FINDINGS = {
 
 @click.command("spe", epilog=table())
 @click.argument("capture", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text",
-              show_default=True)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 @captures.interval_option
 @captures.jitter_option
 @captures.timer_option
@@ -218,17 +219,21 @@ def _numbers(found: dict[str, Any]) -> Iterator[str]:
     yield f"  level        {_mix(found['by_el'])}"
     for counter, row in found["latency"].items():
         if row:
-            yield (f"  {counter:<12} {row['p1']} / {row['median']} / {row['p99']} cycles (1 %, "
-                   f"median, 99 %), at most {row['max']}")  # fmt: skip
+            yield (
+                f"  {counter:<12} {row['p1']} / {row['median']} / {row['p99']} cycles (1 %, "
+                f"median, 99 %), at most {row['max']}"
+            )
     fixed, padding = found["layout"]["fixed_bytes"], size(found["bytes"]["padding"])
     layout = f"fixed, {fixed} B" if fixed else "variable"
     yield f"  layout       {layout}; {padding} of PAD bytes, in records and between them"
     yield f"  interval     {_interval_text(found['interval'])}"
     gaps = found["gaps"]
     if gaps:
-        yield (f"  between two  {number(gaps['p1'])} / {number(gaps['median'])} / "
-               f"{number(gaps['p99'])} {gaps['unit']} (1 %, median, 99 %), at most "
-               f"{number(gaps['longest'])}")  # fmt: skip
+        yield (
+            f"  between two  {number(gaps['p1'])} / {number(gaps['median'])} / "
+            f"{number(gaps['p99'])} {gaps['unit']} (1 %, median, 99 %), at most "
+            f"{number(gaps['longest'])}"
+        )
 
 
 def _mix(counts: dict[str, int]) -> str:
@@ -241,8 +246,10 @@ def _mix(counts: dict[str, int]) -> str:
 def _interval_text(interval: dict[str, Any]) -> str:
     if interval["requested_ops"] is None:
         return "not known; --interval gives it"
-    text = (f"{interval['requested_ops']:,} ops asked for, {interval['programmed_ops']:,} from "
-            f"record to record{' with jitter' if interval['jitter'] else ''}")  # fmt: skip
+    text = (
+        f"{interval['requested_ops']:,} ops asked for, {interval['programmed_ops']:,} from "
+        f"record to record{' with jitter' if interval['jitter'] else ''}"
+    )
     effective = interval["effective_ops_at_most"]
     if effective is None:
         return text
@@ -272,19 +279,27 @@ def _aux_findings(found: dict[str, Any]) -> Iterator[str]:
         return
     of = f"of {aux['records']:,} AUX records"
     if aux["no_room"]:
-        yield (f"{aux['no_room']:,} {of} are TRUNCATED: no room in the AUX area; sampling was "
-               "off until perf had copied and enabled the event again. A larger AUX area "
-               "(-m ,SIZE) or period helps")  # fmt: skip
+        yield (
+            f"{aux['no_room']:,} {of} are TRUNCATED: no room in the AUX area; sampling was "
+            "off until perf had copied and enabled the event again. A larger AUX area "
+            "(-m ,SIZE) or period helps"
+        )
     if aux["partial"]:
-        yield (f"{aux['partial']:,} {of} are PARTIAL: a record was cut short (PMBSR_EL1.DL); "
-               "sampling was off until perf enabled the event again")  # fmt: skip
+        yield (
+            f"{aux['partial']:,} {of} are PARTIAL: a record was cut short (PMBSR_EL1.DL); "
+            "sampling was off until perf enabled the event again"
+        )
     if aux["overwrite"]:
-        yield (f"{aux['overwrite']:,} {of} are of a snapshot (OVERWRITE): the AUX area was written "
-               "over and read now and then, so only the last of each round is here")  # fmt: skip
+        yield (
+            f"{aux['overwrite']:,} {of} are of a snapshot (OVERWRITE): the AUX area was written "
+            "over and read now and then, so only the last of each round is here"
+        )
     if aux["collision"]:
-        yield (f"{aux['collision']:,} {of} saw a COLLISION: an operation was selected while "
-               "another was in flight, and is missing. The flag is a lower bound, looked at when "
-               "the buffer is full only; count SAMPLE_COLLISION for numbers")  # fmt: skip
+        yield (
+            f"{aux['collision']:,} {of} saw a COLLISION: an operation was selected while "
+            "another was in flight, and is missing. The flag is a lower bound, looked at when "
+            "the buffer is full only; count SAMPLE_COLLISION for numbers"
+        )
     if aux["not_copied"]:
         yield f"{size(aux['not_copied'])} that AUX records announce are not in the file"
 
@@ -292,16 +307,19 @@ def _aux_findings(found: dict[str, Any]) -> Iterator[str]:
 def _byte_findings(found: dict[str, Any]) -> Iterator[str]:
     sizes, damaged = found["bytes"], found["damaged"]
     if sizes["bad"]:
-        yield (f"{sizes['bad']:,} bytes begin no packet, the first at {sizes['bad_at'][0]:#x} of "
-               "its AUX stream")  # fmt: skip
+        yield (
+            f"{sizes['bad']:,} bytes begin no packet, the first at {sizes['bad_at'][0]:#x} of "
+            "its AUX stream"
+        )
     if damaged["jumps"]:
         yield f"{damaged['jumps']:,} jumps in the AUX offsets, {size(sizes['missing'])} missing"
     if damaged["records"]:
         share = percent(damaged["records"] / max(1, found["records"]))
         yield f"{damaged['records']:,} records ({share}) are damaged: cut, or with bad bytes"
     if found["packets"]["unknown"]:
-        yield (f"{found['packets']['unknown']:,} packets of no architected meaning were passed "
-               "over")  # fmt: skip
+        yield (
+            f"{found['packets']['unknown']:,} packets of no architected meaning were passed over"
+        )
 
 
 def _gap_findings(found: dict[str, Any]) -> Iterator[str]:
@@ -309,15 +327,19 @@ def _gap_findings(found: dict[str, Any]) -> Iterator[str]:
     if gaps and gaps["holes"]:
         share = percent(gaps["in_holes"] / gaps["total"]) if gaps["total"] else "0 %"
         holes = _counted(gaps["holes"], "hole")
-        yield (f"{holes} (longer than 16 medians): {share} of the time; the task was away, or "
-               "sampling was off: records alone do not tell which")  # fmt: skip
+        yield (
+            f"{holes} (longer than 16 medians): {share} of the time; the task was away, or "
+            "sampling was off: records alone do not tell which"
+        )
 
 
 def _interval_findings(found: dict[str, Any]) -> Iterator[str]:
     interval = found["interval"]
     asked, least = interval["requested_ops"], interval["min_interval_ops"]
     if asked and least and asked < least:
-        yield (f"the period {asked:,} is below the hardware's recommendation {least:,}: collisions "
-               "are likely")  # fmt: skip
+        yield (
+            f"the period {asked:,} is below the hardware's recommendation {least:,}: collisions "
+            "are likely"
+        )
     if asked and not interval["jitter"]:
         yield "no jitter: loops whose length shares a factor with the period are sampled unevenly"

@@ -107,8 +107,9 @@ def progress(passes: int) -> Iterator[Callable[[int], None]]:
             return
         said = records
         text = f"{records:,} records read ({passes} passes)" if passes > 1 else f"{records:,} read"
-        click.echo(f"\r{text}" if sys.stderr.isatty() else text, nl=not sys.stderr.isatty(),
-                   err=True)  # fmt: skip
+        click.echo(
+            f"\r{text}" if sys.stderr.isatty() else text, nl=not sys.stderr.isatty(), err=True
+        )
 
     yield report
     if said and sys.stderr.isatty():

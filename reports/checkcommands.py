@@ -36,15 +36,20 @@ def _replications(context: click.Context, option: click.Parameter, text: str | N
 
 
 set_option = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
     help="Override a scenario key, e.g. --set host.memlock=64KiB. May be repeated.",
-)  # fmt: skip
+)
 jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
 baseline_option = click.option(
-    "--baseline", "baseline_file", type=click.Path(path_type=Path, dir_okay=False),
+    "--baseline",
+    "baseline_file",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Compare with this file. [default: baselines/NAME.json beside the scenario (of a run: in "
     ".), in ./scenarios or in the stock]",
-)  # fmt: skip
+)
 BISECT_HELP = "\n\n\b\nWith --bisect, for `git bisect run`:\n  0, 1, 130  as above\n  2 to 5     125: this commit cannot be tested"  # noqa: E501
 
 
@@ -90,9 +95,11 @@ def _bisecting(bisect: bool) -> Iterator[None]:
 )
 @click.option("--bisect", is_flag=True, help="Exit codes for `git bisect run`.")
 @click.option(
-    "--replications", metavar="N|baseline", callback=_replications,
+    "--replications",
+    metavar="N|baseline",
+    callback=_replications,
     help=f"So many, or the word {AS_BASELINE}: as many as the baseline has.",
-)  # fmt: skip
+)
 @click.option("--seed", type=click.IntRange(0))
 @jobs_option
 @click.option("--engine", type=click.Choice(["fast", "reference"]), default="fast")
@@ -128,9 +135,13 @@ def check(
             report = _of_sweep(Path(target)) if swept else _of_run(Path(target), baseline_file)
         else:
             report = _of_scenario(
-                target, baseline_file, overrides, replications, seed,
+                target,
+                baseline_file,
+                overrides,
+                replications,
+                seed,
                 lambda scenario: _simulate(scenario, jobs, engine, quiet),
-            )  # fmt: skip
+            )
         click.echo(checkformats.FORMATS[form](report), nl=False)
         click.echo(report.summary(), err=True)
         sys.exit(report.code)
@@ -145,10 +156,13 @@ def _simulate(scenario: Scenario, jobs: int, engine: str, quiet: bool) -> Simula
     names = [getattr(check, "metric", "") for check in scenario.checks]
     with progress.shown(len(scenario.arms), quiet=quiet) as callback:
         return replicating.simulate(
-            scenario, engine=engine, jobs=jobs, progress=callback,
+            scenario,
+            engine=engine,
+            jobs=jobs,
+            progress=callback,
             band=any("time_band" in name for name in names),
             watched=checking.watched(scenario),
-        )  # fmt: skip
+        )
 
 
 def _of_scenario(
@@ -174,8 +188,9 @@ def _of_scenario(
     if scenario.matrix or scenario.cases or scenario.samples is not None:
         click.echo(
             "speskew: the scenario without its cells; for those, `speskew sweep` and then `speskew "
-            "check SWEEP_DIR`", err=True,
-        )  # fmt: skip
+            "check SWEEP_DIR`",
+            err=True,
+        )
     done = simulate(scenario)
     evidence = checking.Evidence(done.result, baseline, done.histograms)
     return _report(done.scenario, evidence, path)
@@ -283,9 +298,11 @@ def baseline() -> None:
 @baseline.command(epilog=table())
 @click.argument("scenario")
 @click.option(
-    "--baseline", "baseline_file", type=click.Path(path_type=Path, dir_okay=False),
+    "--baseline",
+    "baseline_file",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Write this file. [default: baselines/NAME.json beside the scenario]",
-)  # fmt: skip
+)
 @click.option("--replications", type=click.IntRange(1), help="[default: as many as it has]")
 @set_option
 @jobs_option

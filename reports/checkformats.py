@@ -44,9 +44,13 @@ class Report:
 
 def _wrapped(text: str, indent: str) -> str:
     return textwrap.fill(
-        printable(text), WIDTH, initial_indent=indent, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        printable(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def as_table(report: Report) -> str:
@@ -118,9 +122,11 @@ def as_junit(report: Report) -> str:
     )
     for f in report.findings:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"speskew.{printable(report.scenario)}",
+            suite,
+            "testcase",
+            classname=f"speskew.{printable(report.scenario)}",
             name=printable(f.name),
-        )  # fmt: skip
+        )
         status, sentence = f.verdict.status, printable(f.verdict.sentence)
         if status is Status.FAIL:
             ElementTree.SubElement(case, "failure", message=sentence, type=f.test)

@@ -112,8 +112,9 @@ def findings_of_cells(scenario: Scenario, cells: Sequence[CellEvidence]) -> list
     own = [check for check in scenario.checks if not needs_baseline(check)]
     asked = [
         _open(check, getattr(check, "metric", ""), title(check), _NOTHING, IN_CELLS)
-        for check in scenario.checks if needs_baseline(check)
-    ]  # fmt: skip
+        for check in scenario.checks
+        if needs_baseline(check)
+    ]
     for cell in cells:
         if cell.result is None:
             why = f"has no result: {cell.why}"
@@ -196,9 +197,7 @@ def _no_worse(check: NoWorseThan, found: Estimate, evidence: Evidence) -> Questi
     verdict = _without_spread(question, base.tolerance["metrics"], found, before)
     if verdict is None:
         return question
-    return Question(
-        title(check), check.test, check.metric, what, region, change, verdict=verdict
-    )  # fmt: skip
+    return Question(title(check), check.test, check.metric, what, region, change, verdict=verdict)
 
 
 def _margin(check: NoWorseThan, unit: str, before: float) -> float:
@@ -262,9 +261,7 @@ def _counters(check: Exact, evidence: Evidence) -> Question:
         )
     status = Status.FAIL if found else Status.PASS
     verdict = Verdict(status, float(len(names)), "exact", 0.0, both, "counters", sentence)
-    return Question(
-        title(check), check.test, check.metric, what, _NONE, _NOTHING, verdict=verdict
-    )  # fmt: skip
+    return Question(title(check), check.test, check.metric, what, _NONE, _NOTHING, verdict=verdict)
 
 
 # --- without statistics, or with distributions -----------------------------------------------
@@ -295,7 +292,7 @@ def _stated(check: Exact, evidence: Evidence) -> Question:
     verdict = Verdict(status, float(value), "exact", float(bound), n, unit, sentence)
     return Question(
         title(check), check.test, check.metric, check.metric, _NONE, _NOTHING, verdict=verdict
-    )  # fmt: skip
+    )
 
 
 def _distribution(check: Distribution, scenario: Scenario, evidence: Evidence) -> Question:
@@ -313,9 +310,7 @@ def _distribution(check: Distribution, scenario: Scenario, evidence: Evidence) -
     values = excess(ours, theirs, check.distance)
     if not values:
         return _open(check, metric, what, _NOTHING, "run 2 or more replications")
-    return Question(
-        title(check), check.test, metric, what, region, estimate_of(values, unit), True
-    )  # fmt: skip
+    return Question(title(check), check.test, metric, what, region, estimate_of(values, unit), True)
 
 
 def _open(check: Check, metric: str, what: str, found: Estimate, why: str) -> Question:

@@ -134,9 +134,10 @@ def _load(
 )
 @click.option("--no-report", is_flag=True, help="Write no report.html and no report.md.")
 @click.option(
-    "--no-band", is_flag=True,
+    "--no-band",
+    is_flag=True,
     help="Do not run replication 0 again at the ends of the UNVERIFIED times.",
-)  # fmt: skip
+)
 @figures_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def run(
@@ -296,9 +297,12 @@ def report_index(folder: Path) -> None:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option(
-    "--format", "form", type=click.Choice(["table", "json", "md"]), default="table",
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "md"]),
+    default="table",
     show_default=True,
-)  # fmt: skip
+)
 @click.option("-v", "--verbose", is_flag=True, help="Every entry of the ledgers too.")
 def compare(a: str, b: str, form: str, verbose: bool) -> None:
     """Say what B has more of than A: loss, skew, time, memory, exits, records.
@@ -311,8 +315,10 @@ def compare(a: str, b: str, form: str, verbose: bool) -> None:
 
         found = comparing.compare(a, b, everything=verbose)
         formats = {
-            "table": comparing.as_table, "json": comparing.as_json, "md": comparing.as_markdown,
-        }  # fmt: skip
+            "table": comparing.as_table,
+            "json": comparing.as_json,
+            "md": comparing.as_markdown,
+        }
         click.echo(formats[form](found), nl=False)
 
 
@@ -363,9 +369,11 @@ def schema() -> None:
 @main.command(epilog=table(), context_settings={"ignore_unknown_options": True})
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="The .spestream to write; further threads get a number. [default: PROGRAM.spestream]",
-)  # fmt: skip
+)
 @click.option(
     "--limit", metavar="OPS", help="Stop after so many ops per thread, e.g. 100000000ops."
 )
@@ -374,9 +382,10 @@ def schema() -> None:
     "--cpu", default="neoverse-n1", show_default=True, help="Processor, as QEMU calls it."
 )
 @click.option(
-    "--sysroot", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    "--sysroot",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where QEMU finds the program's libraries.",
-)  # fmt: skip
+)
 @click.option("--force", is_flag=True, help="Overwrite.")
 def record(
     program: tuple[str, ...],

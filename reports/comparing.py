@@ -304,12 +304,18 @@ def as_json(found: Sequence[Comparison]) -> str:
             "a": c.a.label,
             "b": c.b.label,
             "rows": [
-                {"name": r.what, "unit": r.unit, "a": r.a, "b": r.b, "paired": r.paired,
-                 "difference": r.difference.as_dict()}
+                {
+                    "name": r.what,
+                    "unit": r.unit,
+                    "a": r.a,
+                    "b": r.b,
+                    "paired": r.paired,
+                    "difference": r.difference.as_dict(),
+                }
                 for r in c.rows
             ],
             "notes": list(c.notes),
         }
         for c in found
-    ]  # fmt: skip
+    ]
     return json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -80,8 +80,11 @@ def _written(cell: Cell) -> Cell:
 
 
 _READERS: dict[type, Callable[[str], Cell]] = {
-    str: _unguarded, int: int, float: float, bool: {"yes": True, "no": False}.__getitem__,
-}  # fmt: skip
+    str: _unguarded,
+    int: int,
+    float: float,
+    bool: {"yes": True, "no": False}.__getitem__,
+}
 
 
 def loads(name: str, shape: Sequence[Column], text: str) -> Table:

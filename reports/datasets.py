@@ -38,8 +38,10 @@ Result = Mapping[str, Any]
 Rows = list[tuple[Cell, ...]]
 
 _TYPES: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
-    "string": str, "double": float, "bool": bool,
-}  # fmt: skip
+    "string": str,
+    "double": float,
+    "bool": bool,
+}
 
 
 def _shape(names: Sequence[str]) -> tuple[Column, ...]:
@@ -55,9 +57,11 @@ SHAPES = {
 
 
 def collect(
-    scenario: Scenario, arms: Sequence[ArmResult], result: Result,
+    scenario: Scenario,
+    arms: Sequence[ArmResult],
+    result: Result,
     timelines: Mapping[str, timeline.Timeline],
-) -> dict[str, Table]:  # fmt: skip
+) -> dict[str, Table]:
     """Every table of a run; `timelines` by arm, for the arms that have one."""
     rows: dict[str, Rows] = {
         "ledgers": _ledgers(result),
@@ -148,11 +152,17 @@ def _timeline(arm: ArmResult, timelines: Mapping[str, timeline.Timeline]) -> Row
     window = timeline.Span("window", "", found.begin, found.end)
     return [
         (
-            arm.arm.name, found.replication, found.vcpu, s.lane, s.state, s.begin / per_us,
-            s.end / per_us, s.value if s.lane in ("memory", "VMM") else None,
+            arm.arm.name,
+            found.replication,
+            found.vcpu,
+            s.lane,
+            s.state,
+            s.begin / per_us,
+            s.end / per_us,
+            s.value if s.lane in ("memory", "VMM") else None,
         )
         for s in (window, *found.close_ups, *found.spans)
-    ]  # fmt: skip
+    ]
 
 
 def _perturbation(result: Result) -> Rows:
@@ -187,11 +197,13 @@ def _locked(arm: ArmResult) -> Rows:
     last = points[-1][1]
     return [
         (
-            arm.arm.name, t / per_us, p.locked_bytes,
+            arm.arm.name,
+            t / per_us,
+            p.locked_bytes,
             p.limit_bytes if p.limit_bytes < UNLIMITED else None,
         )
         for t, p in (*points, (max(run.wall, last.t), last))
-    ]  # fmt: skip
+    ]
 
 
 def _thinned(points: Sequence[LockedPoint]) -> list[LockedPoint]:
@@ -236,10 +248,15 @@ def _design(name: str, arm: Mapping[str, Any]) -> tuple[Any, ...]:
         ends = tuple(None if e is None else 100 * per_ms * e for e in _ends_of(band))  # type: ignore[assignment]
     mean = total["mean"]
     return (
-        name, arm["design"], 100 * mean, 100 * (mean if low is None else low),
-        100 * (mean if high is None else high), arm["rlimit"]["locked_bytes_peak"],
-        None if added is None else 100 * added, *ends,
-    )  # fmt: skip
+        name,
+        arm["design"],
+        100 * mean,
+        100 * (mean if low is None else low),
+        100 * (mean if high is None else high),
+        arm["rlimit"]["locked_bytes_peak"],
+        None if added is None else 100 * added,
+        *ends,
+    )
 
 
 def _exit_limits(arm: Mapping[str, Any]) -> tuple[float | None, float | None]:

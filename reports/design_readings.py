@@ -30,8 +30,11 @@ def designs(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         if both
         else "No arm is on both fronts: who adds less time is charged more memory, or loses more"
     )
-    cheap = min((r for r in rows if r["added_percent"] is not None),
-                key=lambda r: r["added_percent"], default=None)  # fmt: skip
+    cheap = min(
+        (r for r in rows if r["added_percent"] is not None),
+        key=lambda r: r["added_percent"],
+        default=None,
+    )
     if cheap is not None:
         text += (
             f". {printable(cheap['arm'], 40)} adds least time, {number(cheap['added_percent'])} %"

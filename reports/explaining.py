@@ -45,8 +45,13 @@ class Entry:
 def entries() -> tuple[Entry, ...]:
     """Everything that can be explained, kind by kind."""
     return (
-        *_metrics(), *_ledgers(), *_columns(), *_parameters(), *_settings(), *_designs(),
-    )  # fmt: skip
+        *_metrics(),
+        *_ledgers(),
+        *_columns(),
+        *_parameters(),
+        *_settings(),
+        *_designs(),
+    )
 
 
 def _metrics() -> Iterator[Entry]:
@@ -62,9 +67,11 @@ def _ledgers() -> Iterator[Entry]:
     from sim.ledger import LOSS_LABELS
 
     kinds = {
-        "ops": "label of executed ops", "selections": "term of the selections",
-        "delivery": "term of the delivery", "time": "cause of time",
-    }  # fmt: skip
+        "ops": "label of executed ops",
+        "selections": "term of the selections",
+        "delivery": "term of the delivery",
+        "time": "cause of time",
+    }
     lost = {label.value for label in LOSS_LABELS}
     for part, columns in ENTRIES.items():
         for c in columns:
@@ -91,10 +98,17 @@ def _parameters() -> Iterator[Entry]:
     for kind, rows in (("parameter", PARAMETERS), ("default of a setting", FACTS)):
         for p in rows.values():
             yield Entry(
-                p.name, kind, p.meaning, p.unit, default=p.value, range=p.range, source=p.source,
-                confidence=p.confidence, unverified=p.unverified,
+                p.name,
+                kind,
+                p.meaning,
+                p.unit,
+                default=p.value,
+                range=p.range,
+                source=p.source,
+                confidence=p.confidence,
+                unverified=p.unverified,
                 setting=p.setting or f"parameters.{p.name}",
-            )  # fmt: skip
+            )
 
 
 def _settings() -> Iterator[Entry]:
@@ -201,11 +215,18 @@ def _paragraph(e: Entry) -> Iterator[str]:
     yield f"{e.name}  ({e.kind})\n"
     yield textwrap.fill(e.meaning, WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n"
     for head, text in (
-        ("unit", e.unit), ("type", e.dtype), ("values", ", ".join(e.values)), ("axis", e.label),
-        ("in", ", ".join(e.tables)), ("default", e.default), ("range", e.range),
-        ("source", e.source), ("confidence", e.confidence), ("set by", e.setting),
+        ("unit", e.unit),
+        ("type", e.dtype),
+        ("values", ", ".join(e.values)),
+        ("axis", e.label),
+        ("in", ", ".join(e.tables)),
+        ("default", e.default),
+        ("range", e.range),
+        ("source", e.source),
+        ("confidence", e.confidence),
+        ("set by", e.setting),
         ("badge", "UNVERIFIED" if e.unverified else ""),
-    ):  # fmt: skip
+    ):
         if text:
             start = f"  {head:<{HEAD}} "
             yield (

@@ -33,20 +33,27 @@ def _shared(function: _F) -> _F:
     for option in (
         click.option("--force", is_flag=True, help="Overwrite."),
         click.option(
-            "--replication", type=click.IntRange(0), default=0, show_default=True,
+            "--replication",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
             help="Which replication of the arm.",
         ),
         click.argument("run_dir", type=click.Path(path_type=Path)),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 
 
 def _output(default: str, what: str) -> Callable[[_F], _F]:
     return click.option(
-        "-o", "--output", type=click.Path(path_type=Path), default=default, show_default=True,
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
         help=what,
-    )  # fmt: skip
+    )
 
 
 _arm_option = click.option("--arm", required=True, help="Which arm of the run.")
@@ -56,18 +63,27 @@ _arm_option = click.option("--arm", required=True, help="Which arm of the run.")
 @_arm_option
 @_output("perf.data", "The file to write.")
 @click.option(
-    "--perf-format", type=click.Choice(_FORMATS), default="6.1", show_default=True,
+    "--perf-format",
+    type=click.Choice(_FORMATS),
+    default="6.1",
+    show_default=True,
     help="Whose metadata: 6.1 and 6.12 are read by every perf, 7.x by 7 and newer only.",
-)  # fmt: skip
+)
 @click.option(
-    "--program", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    "--program",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The recorded program, if it does not lie beside its stream: gives data symbols.",
-)  # fmt: skip
+)
 @_shared
 def perf(
-    run_dir: Path, arm: str, replication: int, output: Path, perf_format: str,
-    program: Path | None, force: bool,
-) -> None:  # fmt: skip
+    run_dir: Path,
+    arm: str,
+    replication: int,
+    output: Path,
+    perf_format: str,
+    program: Path | None,
+    force: bool,
+) -> None:
     """Write an arm's delivered records as perf.data with Arm SPE data."""
     from reports import outfile, perfexport, progress
 

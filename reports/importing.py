@@ -27,18 +27,21 @@ def import_() -> None:
 @import_.command("spe", epilog=table())
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="The profile to write. [default: CAPTURE.profile.json]",
-)  # fmt: skip
+)
 @click.option("--cpu", type=click.IntRange(0), help="Records of this CPU only.")
 @click.option("--tid", type=click.IntRange(0), help="Records of this thread only.")
 @captures.interval_option
 @captures.jitter_option
 @captures.timer_option
 @click.option(
-    "--symfs", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    "--symfs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with the files of the machine that was profiled, for symbols.",
-)  # fmt: skip
+)
 @captures.raw_option
 @click.option("--force", is_flag=True, help="Overwrite.")
 def spe(
@@ -69,9 +72,14 @@ def spe(
         opened = captures.open_any(capture, raw=raw)
         names = captures.symbol_table(opened, symfs)
         made, seen = profile(
-            opened, names, captures.sampling(interval, jitter, timer), printable(capture.name),
-            Selection(cpu, tid), names.pid_of, progress,
-        )  # fmt: skip
+            opened,
+            names,
+            captures.sampling(interval, jitter, timer),
+            printable(capture.name),
+            Selection(cpu, tid),
+            names.pid_of,
+            progress,
+        )
         captures.write_atomically(out, profiles.dumps(made))
         _say(made, seen, names.files()[1])
         click.echo(out)
@@ -87,20 +95,27 @@ def _say(made: Profile, seen: Survey, without_symbols: list[str]) -> None:
     ]
     left_out = seen.records - made.records
     if left_out:
-        lines.append(f"{left_out:,} records are damaged or have no PC: left out, see `speskew "
-                     "report spe`")  # fmt: skip
+        lines.append(
+            f"{left_out:,} records are damaged or have no PC: left out, see `speskew report spe`"
+        )
     if any(phase.fs_per_op is None for phase in made.phases):
-        lines.append("no time per op (no timestamps, or --timer is missing): the core preset's "
-                     "throughput will be used")  # fmt: skip
+        lines.append(
+            "no time per op (no timestamps, or --timer is missing): the core preset's "
+            "throughput will be used"
+        )
     if any(static.el for static in made.statics):
-        lines.append("kernel code was sampled: `spe: {exclude_kernel: false}` in the scenario has "
-                     "it sampled there too")  # fmt: skip
+        lines.append(
+            "kernel code was sampled: `spe: {exclude_kernel: false}` in the scenario has "
+            "it sampled there too"
+        )
     if seen.facts.filtered:
         lines.append("the event had a filter: shares are of what passed it")
     if without_symbols:
         shown = ", ".join(printable(path, 60) for path in without_symbols[:5])
-        lines.append(f"no symbols from {_count(len(without_symbols), 'file')} ({shown}…): pages "
-                     "stand for them; --symfs names a folder that has them")  # fmt: skip
+        lines.append(
+            f"no symbols from {_count(len(without_symbols), 'file')} ({shown}…): pages "
+            "stand for them; --symfs names a folder that has them"
+        )
     lines.append("What a profile cannot carry:")
     lines += [f"  * {limit}" for limit in LIMITS]
     click.echo("\n".join(lines), err=True)

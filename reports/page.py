@@ -113,9 +113,14 @@ def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
             for d in found
         ]
         out.append(
-            {"key": key, "title": title, "table": table, "first": table not in offered,
-             "figures": shown}
-        )  # fmt: skip
+            {
+                "key": key,
+                "title": title,
+                "table": table,
+                "first": table not in offered,
+                "figures": shown,
+            }
+        )
         offered.add(table)
     return out
 
@@ -156,9 +161,15 @@ def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, 
 
 _AGAINST = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor")
 AGREEMENT = (
-    "overlap_vs_truth", "overlap_vs_baremetal", "top10_vs_truth", "top10_vs_baremetal",
-    "top10_baremetal_pair", "hottest_vs_truth", "hottest_vs_baremetal", "hottest_baremetal_pair",
-)  # fmt: skip
+    "overlap_vs_truth",
+    "overlap_vs_baremetal",
+    "top10_vs_truth",
+    "top10_vs_baremetal",
+    "top10_baremetal_pair",
+    "hottest_vs_truth",
+    "hottest_vs_baremetal",
+    "hottest_baremetal_pair",
+)
 """Columns of the table of agreement; a pair of baremetal runs is the noise floor of its rank."""
 
 
@@ -187,13 +198,17 @@ def _distances(result: Result) -> list[dict[str, Any]]:
             "title": words,
             "unit": unit,
             "rows": [
-                (arm, view, *(_mean(found[f"{name}_{k}"]) for k in _AGAINST),
-                 with_interval(found[f"{name}_excess"]))
+                (
+                    arm,
+                    view,
+                    *(_mean(found[f"{name}_{k}"]) for k in _AGAINST),
+                    with_interval(found[f"{name}_excess"]),
+                )
                 for arm, view, found in _profiles_of(result)
             ],
         }
         for name, words, unit in distances()
-    ]  # fmt: skip
+    ]
 
 
 def _agreement(result: Result) -> list[tuple[str, ...]]:
@@ -208,12 +223,16 @@ def _parameters(table: Table) -> list[dict[str, Any]]:
     """Parameters by group; the groups that every run has are open."""
     shown = (parameters.TIMES, parameters.SETTINGS, parameters.OVERLAY)
     return [
-        {"group": group, "open": group in shown, "rows": rows,
-         "unverified": sum(bool(r["unverified"]) for r in rows)}
+        {
+            "group": group,
+            "open": group in shown,
+            "rows": rows,
+            "unverified": sum(bool(r["unverified"]) for r in rows),
+        }
         for group, rows in (
             (g, list(found)) for g, found in groupby(table.records(), lambda r: r["group"])
         )
-    ]  # fmt: skip
+    ]
 
 
 def _commands(table: Table) -> list[dict[str, Any]]:

@@ -34,9 +34,16 @@ def _times(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
             }
         )
         yield (
-            TIMES, p.name, p.value, "; ".join(changed), p.range, p.unverified, p.confidence,
-            p.meaning, p.source,
-        )  # fmt: skip
+            TIMES,
+            p.name,
+            p.value,
+            "; ".join(changed),
+            p.range,
+            p.unverified,
+            p.confidence,
+            p.meaning,
+            p.source,
+        )
 
 
 def _changed(settings: Settings, name: str) -> str:
@@ -57,9 +64,16 @@ def _facts(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
         if first != p.value:
             others.insert(0, f"default: {p.value}")
         yield (
-            SETTINGS, p.setting, first, "; ".join(others), p.range, p.unverified, p.confidence,
-            p.meaning, p.source,
-        )  # fmt: skip
+            SETTINGS,
+            p.setting,
+            first,
+            "; ".join(others),
+            p.range,
+            p.unverified,
+            p.confidence,
+            p.meaning,
+            p.source,
+        )
 
 
 def _setting(settings: Settings, dotted: str) -> str:

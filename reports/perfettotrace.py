@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 _SEQUENCE = 1
 _TYPES = {
-    Kind.BEGIN: "TYPE_SLICE_BEGIN", Kind.END: "TYPE_SLICE_END", Kind.MARK: "TYPE_INSTANT",
+    Kind.BEGIN: "TYPE_SLICE_BEGIN",
+    Kind.END: "TYPE_SLICE_END",
+    Kind.MARK: "TYPE_INSTANT",
     Kind.COUNT: "TYPE_COUNTER",
-}  # fmt: skip
+}
 _COUNTERS = (tracks.PINNED, tracks.LOCKED, tracks.LIMIT)
 UNLIMITED = 1 << 62
 
@@ -62,9 +64,11 @@ class Trace:
         self._events(found, {top: tracks.of_vm(found.run, UNLIMITED)}, written)
         for vcpu, result in enumerate(found.run.vcpus):
             events = tracks.of_vcpu(
-                result.log, virtual=policies.virtual, granule=settings.vm.page_bytes,
+                result.log,
+                virtual=policies.virtual,
+                granule=settings.vm.page_bytes,
                 flows=self._flows,
-            )  # fmt: skip
+            )
             self._events(found, {self._track(f"vCPU {vcpu}", top, rank=vcpu): events}, written)
 
     def _events(

@@ -38,9 +38,13 @@ _BRANCH, _LOAD, _STORE, _DISCARD = 1 << 32, 1 << 33, 1 << 34, 1 << 35
 
 
 def write(
-    file: IO[bytes], found: Rerun, *, perf_format: str, program: Path | None,
+    file: IO[bytes],
+    found: Rerun,
+    *,
+    perf_format: str,
+    program: Path | None,
     written: Callable[[int], None] = lambda n: None,
-) -> None:  # fmt: skip
+) -> None:
     """One arm's replication into `file`; `written(n)` is told of records as they go out."""
     payloads = [_Payload(found, vcpu) for vcpu in range(len(found.run.vcpus))]
     capture = _capture(found, perf_format, program)
@@ -74,9 +78,12 @@ def _spe_config(settings: Settings) -> SpeConfig:
     spe, chosen = settings.spe, settings.spe.filter
     wanted = (
         (PA_ENABLE, settings.records == "slot64"),
-        (_JITTER, spe.jitter != "off"), (_BRANCH, chosen.branch), (_LOAD, chosen.load),
-        (_STORE, chosen.store), (_DISCARD, settings.driver.capture == "discard"),
-    )  # fmt: skip
+        (_JITTER, spe.jitter != "off"),
+        (_BRANCH, chosen.branch),
+        (_LOAD, chosen.load),
+        (_STORE, chosen.store),
+        (_DISCARD, settings.driver.capture == "discard"),
+    )
     return SpeConfig(
         name=perf_event(settings, _TERMS[settings.records]),
         period=spe.interval,
@@ -130,9 +137,16 @@ def chunks(found: Rerun, vcpu: int) -> Iterator[Chunk]:
     pads = np.where(whole, rows["pad"], 0)
     taken = np.where(whole, sizes, RECORD_BYTES * copied)  # only rings of slots are overwritten
     columns = (
-        perf_time(found, rows["t"]), np.full(rows.size, vcpu), rows["tid"],
-        rows["offset"] + rows["pad"], sizes, rows["flags"], pads, copied, taken,
-    )  # fmt: skip
+        perf_time(found, rows["t"]),
+        np.full(rows.size, vcpu),
+        rows["tid"],
+        rows["offset"] + rows["pad"],
+        sizes,
+        rows["flags"],
+        pads,
+        copied,
+        taken,
+    )
     for row in zip(*columns, strict=True):
         yield Chunk(*(int(value) for value in row))
 

@@ -72,8 +72,14 @@ class Flag(IntEnum):
 _USER_ONLY = (Flag.EXCLUDE_KERNEL, Flag.EXCLUDE_HV)
 _COMMON = (Flag.DISABLED, Flag.INHERIT, Flag.ENABLE_ON_EXEC, Flag.SAMPLE_ID_ALL)
 _TRACKING = (
-    *_USER_ONLY, Flag.MMAP, Flag.COMM, Flag.TASK, Flag.MMAP2, Flag.COMM_EXEC, Flag.CONTEXT_SWITCH,
-)  # fmt: skip
+    *_USER_ONLY,
+    Flag.MMAP,
+    Flag.COMM,
+    Flag.TASK,
+    Flag.MMAP2,
+    Flag.COMM_EXEC,
+    Flag.CONTEXT_SWITCH,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,19 @@ class Event:
         """struct perf_event_attr."""
         flags = sum(1 << flag for flag in self.flags)
         packed = struct.pack(
-            "<IIQQQQQIIQQ", self.kind, ATTR_BYTES, self.config, self.period, self.sample, _READ_ID,
-            flags, 0, 0, self.config1, self.config2,
-        )  # fmt: skip
+            "<IIQQQQQIIQQ",
+            self.kind,
+            ATTR_BYTES,
+            self.config,
+            self.period,
+            self.sample,
+            _READ_ID,
+            flags,
+            0,
+            0,
+            self.config1,
+            self.config2,
+        )
         return packed + bytes(ATTR_BYTES - len(packed))
 
 
@@ -134,16 +150,26 @@ def events(spe: SpeConfig, cpus: int) -> tuple[Event, Event]:
     user = _USER_ONLY if spe.user_only else ()
     return (
         Event(
-            spe.name, PMU_TYPE, spe.config, spe.period,
+            spe.name,
+            PMU_TYPE,
+            spe.config,
+            spe.period,
             base | Sample.DATA_SRC | physical,
-            (*_COMMON, Flag.EXCLUDE_GUEST, *user), tuple(range(1, cpus + 1)),
-            config1=spe.event_filter, config2=spe.min_latency,
+            (*_COMMON, Flag.EXCLUDE_GUEST, *user),
+            tuple(range(1, cpus + 1)),
+            config1=spe.event_filter,
+            config2=spe.min_latency,
         ),
         Event(
-            "dummy:u", SOFTWARE, DUMMY, 1, base, (*_COMMON, *_TRACKING),
+            "dummy:u",
+            SOFTWARE,
+            DUMMY,
+            1,
+            base,
+            (*_COMMON, *_TRACKING),
             tuple(range(cpus + 1, 2 * cpus + 1)),
         ),
-    )  # fmt: skip
+    )
 
 
 def head(events: Sequence[Event], data_bytes: int, features: dict[Feature, bytes]) -> bytes:
@@ -185,9 +211,13 @@ def string(text: str) -> bytes:
 
 
 def features(
-    machine: MachineText, events: Sequence[Event], cpus: int, span: tuple[int, int],
-    chunks: Sequence[int], build_ids: Sequence[tuple[bytes, str]],
-) -> dict[Feature, bytes]:  # fmt: skip
+    machine: MachineText,
+    events: Sequence[Event],
+    cpus: int,
+    span: tuple[int, int],
+    chunks: Sequence[int],
+    build_ids: Sequence[tuple[bytes, str]],
+) -> dict[Feature, bytes]:
     """Every section; `span` first and last ns, `chunks` file offsets of AUXTRACE records."""
     node = struct.pack("<IIQQ", 1, 0, _MEMORY_KIB, _MEMORY_KIB // 2)
     return {
@@ -206,12 +236,14 @@ def features(
         + b"".join(_description(event) for event in events),
         Feature.NUMA_TOPOLOGY: node + string(f"0-{cpus - 1}" if cpus > 1 else "0"),
         Feature.PMU_MAPPINGS: struct.pack("<I", 2)
-        + struct.pack("<I", SOFTWARE) + string("software")
-        + struct.pack("<I", PMU_TYPE) + string("arm_spe_0"),
+        + struct.pack("<I", SOFTWARE)
+        + string("software")
+        + struct.pack("<I", PMU_TYPE)
+        + string("arm_spe_0"),
         Feature.AUXTRACE: struct.pack("<Q", len(chunks))
         + b"".join(struct.pack("<QQ", at, 48) for at in chunks),
         Feature.SAMPLE_TIME: struct.pack("<QQ", *span),
-    }  # fmt: skip
+    }
 
 
 def _description(event: Event) -> bytes:

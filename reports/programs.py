@@ -272,9 +272,16 @@ def _image(
     ) + struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
 
     def section(
-        label: bytes, kind: int, flags: int, address: int, at: int, size: int,
-        link: int = 0, info: int = 0, entry: int = 0,
-    ) -> bytes:  # fmt: skip
+        label: bytes,
+        kind: int,
+        flags: int,
+        address: int,
+        at: int,
+        size: int,
+        link: int = 0,
+        info: int = 0,
+        entry: int = 0,
+    ) -> bytes:
         name = labels.index(b"\0" + label + b"\0") + 1
         return struct.pack(
             "<IIQQQQIIQQ", name, kind, flags, address, at, size, link, info, 8, entry
@@ -289,9 +296,25 @@ def _image(
         + section(b".strtab", 3, 0, 0, strings_at, len(strings))
         + section(b".shstrtab", 3, 0, 0, labels_at, len(labels))
     )
-    header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack(
-        "<HHIQQQIHHHHHH", 2, 183, 1, segments[0].address, 64, sections_at, 0, 64, 56,
-        len(segments) + 1, 64, count, count - 1,
-    )  # fmt: skip
+    header = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack(
+            "<HHIQQQIHHHHHH",
+            2,
+            183,
+            1,
+            segments[0].address,
+            64,
+            sections_at,
+            0,
+            64,
+            56,
+            len(segments) + 1,
+            64,
+            count,
+            count - 1,
+        )
+    )
     body = (header + program + note).ljust(text_at, b"\0") + text + symbols + strings + labels
     return body.ljust(sections_at, b"\0") + sections

@@ -144,9 +144,14 @@ class Simulated:
 
 
 def simulate(
-    scenario: Scenario, *, engine: str, jobs: int, band: bool, watched: frozenset[str],
+    scenario: Scenario,
+    *,
+    engine: str,
+    jobs: int,
+    band: bool,
+    watched: frozenset[str],
     progress: Progress,
-) -> Simulated:  # fmt: skip
+) -> Simulated:
     """Run a scenario, with further batches as long as `until` asks for them."""
     from reports import result
 

@@ -98,11 +98,13 @@ def _compared_on(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
 def _time_band(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Any]:
     return {
         cause: {
-            "here_ms": x.here_ms, "low_ms": x.low_ms, "high_ms": x.high_ms,
+            "here_ms": x.here_ms,
+            "low_ms": x.low_ms,
+            "high_ms": x.high_ms,
             "unmapping_ms": x.unmapping_ms,
         }
         for cause, x in perturbation.added(arm, baseline).items()
-    }  # fmt: skip
+    }
 
 
 def _share_errors(arm: ArmResult, baseline: ArmResult | None) -> list[dict[str, Any]]:

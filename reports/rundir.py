@@ -25,9 +25,21 @@ from typing import Any
 MANIFEST_VERSION = 1
 HASH_CHARS = 8
 PACKAGES = (
-    "speskew", "simpy", "numpy", "numba", "llvmlite", "pydantic", "ruamel.yaml", "pandas", "scipy",
-    "SALib", "matplotlib", "jinja2", "pyarrow", "click",
-)  # fmt: skip
+    "speskew",
+    "simpy",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "pydantic",
+    "ruamel.yaml",
+    "pandas",
+    "scipy",
+    "SALib",
+    "matplotlib",
+    "jinja2",
+    "pyarrow",
+    "click",
+)
 
 
 class RunDirError(Exception):

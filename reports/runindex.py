@@ -100,14 +100,25 @@ def _sweep(path: Path, relative: str) -> Entry:
 
 
 def _made(
-    path: Path, relative: str, kind: str, result: Mapping[str, Any], manifest: Mapping[str, Any],
-    about: str, lines: tuple[tuple[str, ...], ...],
-) -> Entry:  # fmt: skip
+    path: Path,
+    relative: str,
+    kind: str,
+    result: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    about: str,
+    lines: tuple[tuple[str, ...], ...],
+) -> Entry:
     page = "report.html" if (path / "report.html").is_file() else "result.json"
     return Entry(
-        relative, quote(f"{relative}/{page}"), kind, str(result["scenario"]),
-        str(result["question"]), _when(str(manifest["finished"])), about, lines,
-    )  # fmt: skip
+        relative,
+        quote(f"{relative}/{page}"),
+        kind,
+        str(result["scenario"]),
+        str(result["question"]),
+        _when(str(manifest["finished"])),
+        about,
+        lines,
+    )
 
 
 def _when(text: str) -> str:
@@ -141,7 +152,9 @@ def page(folder: Path) -> str:
     """The index of a folder; links are relative to it."""
     found = list(entries(folder))
     return templating.render(
-        "index.html.j2", folder=folder.resolve().name, head=HEAD,
+        "index.html.j2",
+        folder=folder.resolve().name,
+        head=HEAD,
         entries=[e for e in found if isinstance(e, Entry)],
         bad=[e for e in found if isinstance(e, Bad)],
-    )  # fmt: skip
+    )

@@ -98,8 +98,9 @@ def by_arm(result: Mapping[str, Any]) -> dict[str, Mapping[str, Entry]]:
     found = result["sensitivity"]
     return {
         arm: {metric: found[arm][metric] for metric in RESPONSES if metric in found[arm]}
-        for arm in result["arm_order"] if arm in found
-    }  # fmt: skip
+        for arm in result["arm_order"]
+        if arm in found
+    }
 
 
 def ranked(entry: Entry, method: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -153,8 +154,9 @@ def _leaders(
     size = f"{number(first[weight] * factor)} ± {number(first[conf] * factor)} {said}"
     does = (
         f"its whole range moves {what} by {size}, on average"
-        if method == "morris" else f"{size} of {what}, with all that it does together with others"
-    )  # fmt: skip
+        if method == "morris"
+        else f"{size} of {what}, with all that it does together with others"
+    )
     if len(clear) == 1:
         return f"{short(name)} alone decides: {does}"
     other, second = clear[1]
@@ -201,8 +203,10 @@ def as_table(result: Mapping[str, Any], metrics: Mapping[str, str]) -> str:
                 continue
             out.append(f"{printable(arm)}, {words}: {sentence(entry, method, words)}")
             out += [f"  {line}" for line in _aligned(result, arm, metric)]
-        out += [f"{printable(arm)}, {', '.join(words)}: no indices, {why}."
-                for why, words in reasons.items()]  # fmt: skip
+        out += [
+            f"{printable(arm)}, {', '.join(words)}: no indices, {why}."
+            for why, words in reasons.items()
+        ]
     return "\n".join(out) + "\n"
 
 
@@ -229,8 +233,22 @@ def as_csv(result: Mapping[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = NUMBERS[made["method"]]
-    writer.writerow(["arm", "metric", "unit", "replications", "setting", "range_low", "range_high",
-                     "scale", *names, "noise", "clear", "why"])  # fmt: skip
+    writer.writerow(
+        [
+            "arm",
+            "metric",
+            "unit",
+            "replications",
+            "setting",
+            "range_low",
+            "range_high",
+            "scale",
+            *names,
+            "noise",
+            "clear",
+            "why",
+        ]
+    )
     ends = {r["setting"]: (r["low"], r["high"], r["scale"]) for r in made["ranges"]}
     for arm, entries in by_arm(result).items():
         for metric, entry in entries.items():

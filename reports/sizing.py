@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from analysis.sizing import Sizing
 
 DESIGNS = (
-    "baremetal", "unpinned", "unpinned-error", "first-fault", "v3-mlock", "v5-memslot-lock", "v6",
-    "v6-lazy-unpin", "bounce-buffer", "v7-guest-memfd",
+    "baremetal",
+    "unpinned",
+    "unpinned-error",
+    "first-fault",
+    "v3-mlock",
+    "v5-memslot-lock",
+    "v6",
+    "v6-lazy-unpin",
+    "bounce-buffer",
+    "v7-guest-memfd",
     "v7-guest-memfd-untrapped",
-)  # fmt: skip
+)
 """Keys of analysis.sizing.CHARGES, which is not imported for --help."""
 
 
@@ -48,9 +56,12 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | Non
     help="perf's AUX area per CPU; Linux programs half of it.",
 )
 @click.option(
-    "--granule", type=click.Choice(["4KiB", "16KiB", "64KiB"]), default="4KiB", show_default=True,
+    "--granule",
+    type=click.Choice(["4KiB", "16KiB", "64KiB"]),
+    default="4KiB",
+    show_default=True,
     help="Page size of guest and host.",
-)  # fmt: skip
+)
 @click.option("--design", type=click.Choice(DESIGNS), default="v6", show_default=True)
 @click.option(
     "--max-buffer",

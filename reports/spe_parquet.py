@@ -24,18 +24,42 @@ from sim.workload.capture.source import NO_TID, Batch, CaptureError, Facts, Read
 
 KINDS = {"ldst": LOAD_STORE, "br": BRANCH, "other": OTHER}
 EVENT_BITS = {
-    "EXCEPTION-GEN": 0, "RETIRED": 1, "L1D-ACCESS": 2, "L1D-REFILL": 3, "TLB-ACCESS": 4,
-    "TLB-REFILL": 5, "NOT-TAKEN": 6, "MISPRED": 7, "LLC-ACCESS": 8, "LLC-REFILL": 9,
-    "REMOTE-ACCESS": 10, "ALIGNMENT": 11, "SVE-PARTIAL-PRED": 17, "SVE-EMPTY-PRED": 18,
-}  # fmt: skip
+    "EXCEPTION-GEN": 0,
+    "RETIRED": 1,
+    "L1D-ACCESS": 2,
+    "L1D-REFILL": 3,
+    "TLB-ACCESS": 4,
+    "TLB-REFILL": 5,
+    "NOT-TAKEN": 6,
+    "MISPRED": 7,
+    "LLC-ACCESS": 8,
+    "LLC-REFILL": 9,
+    "REMOTE-ACCESS": 10,
+    "ALIGNMENT": 11,
+    "SVE-PARTIAL-PRED": 17,
+    "SVE-EMPTY-PRED": 18,
+}
 SOURCES = {
-    "L1D": 0, "L2D": 8, "PEER-CPU": 9, "LOCAL-CLUSTER": 10, "LL-CACHE": 11, "PEER-CLUSTER": 12,
-    "REMOTE": 13, "DRAM": 14,
-}  # fmt: skip
+    "L1D": 0,
+    "L2D": 8,
+    "PEER-CPU": 9,
+    "LOCAL-CLUSTER": 10,
+    "LL-CACHE": 11,
+    "PEER-CLUSTER": 12,
+    "REMOTE": 13,
+    "DRAM": 14,
+}
 SUBCLASSES = {
-    "": 0x00, "GP-REG": 0x00, "SIMD-FP": 0x04, "UNSPEC-REG": 0x10, "NV-SYSREG": 0x30,
-    "MTE-TAG": 0x14, "MEMCPY": 0x20, "SVE": 0x08, "OTHER": 0x00,
-}  # fmt: skip
+    "": 0x00,
+    "GP-REG": 0x00,
+    "SIMD-FP": 0x04,
+    "UNSPEC-REG": 0x10,
+    "NV-SYSREG": 0x30,
+    "MTE-TAG": 0x14,
+    "MEMCPY": 0x20,
+    "SVE": 0x08,
+    "OTHER": 0x00,
+}
 _LOW56 = np.uint64((1 << 56) - 1)
 _NON_SECURE = np.uint64(1 << 63)
 _Row = NDArray[Any]

@@ -23,36 +23,56 @@ U64 = NDArray[np.uint64]
 RECORD_BYTES = 64
 SLOT = np.dtype(
     [
-        ("pc_h", "u1"), ("pc", "<u8"),
-        ("context_h", "u1"), ("context", "<u4"),
-        ("context2_h", "u1"), ("context2", "<u4"),
-        ("op_h", "u1"), ("op", "u1"),
-        ("events_h", "u1"), ("events", "<u2"),
-        ("issue_h", "u1"), ("issue", "<u2"),
-        ("total_h", "u1"), ("total", "<u2"),
-        ("va_h", "u1"), ("va", "<u8"),
-        ("xlat_h", "u1"), ("xlat", "<u2"),
-        ("pa_h", "u1"), ("pa", "<u8"),
-        ("source_h", "u1"), ("source", "u1"),
+        ("pc_h", "u1"),
+        ("pc", "<u8"),
+        ("context_h", "u1"),
+        ("context", "<u4"),
+        ("context2_h", "u1"),
+        ("context2", "<u4"),
+        ("op_h", "u1"),
+        ("op", "u1"),
+        ("events_h", "u1"),
+        ("events", "<u2"),
+        ("issue_h", "u1"),
+        ("issue", "<u2"),
+        ("total_h", "u1"),
+        ("total", "<u2"),
+        ("va_h", "u1"),
+        ("va", "<u8"),
+        ("xlat_h", "u1"),
+        ("xlat", "<u2"),
+        ("pa_h", "u1"),
+        ("pa", "<u8"),
+        ("source_h", "u1"),
+        ("source", "u1"),
         ("pad", "<u2"),
-        ("time_h", "u1"), ("time", "<u8"),
+        ("time_h", "u1"),
+        ("time", "<u8"),
     ]
-)  # fmt: skip
+)
 """One record. A header of 0 means that the packet is absent: PAD."""
 
 LONG = np.dtype(
     [
-        ("pc_h", "u1"), ("pc", "<u8"),
-        ("issue_h", "u1"), ("issue", "<u2"),
-        ("total_h", "u1"), ("total", "<u2"),
-        ("events_h", "u1"), ("events", "<u2"),
-        ("op_h", "u1"), ("op", "u1"),
-        ("va_h", "u1"), ("va", "<u8"),
-        ("xlat_h", "u1"), ("xlat", "<u2"),
+        ("pc_h", "u1"),
+        ("pc", "<u8"),
+        ("issue_h", "u1"),
+        ("issue", "<u2"),
+        ("total_h", "u1"),
+        ("total", "<u2"),
+        ("events_h", "u1"),
+        ("events", "<u2"),
+        ("op_h", "u1"),
+        ("op", "u1"),
+        ("va_h", "u1"),
+        ("va", "<u8"),
+        ("xlat_h", "u1"),
+        ("xlat", "<u2"),
         ("pad", "u1", 3),
-        ("time_h", "u1"), ("time", "<u8"),
+        ("time_h", "u1"),
+        ("time", "<u8"),
     ]
-)  # fmt: skip
+)
 """A packed record with an address; a short one lacks VA and XLAT."""
 _SHORT_LACKS = slice(20, 32)
 

@@ -29,47 +29,104 @@ _TEXT, _INT, _BOOL = pa.large_string(), pa.int64(), pa.bool_()
 SCHEMAS = {
     "ldst": pa.schema(
         [
-            ("cpu", _INT), ("op", _TEXT), ("pc", _TEXT), ("el", _INT), ("atomic", _BOOL),
-            ("excl", _BOOL), ("ar", _BOOL), ("subclass", _TEXT), ("sve_evl", _INT),
-            ("sve_pred", _BOOL), ("sve_sg", _BOOL), ("event", _TEXT), ("issue_lat", _INT),
-            ("total_lat", _INT), ("vaddr", _TEXT), ("xlat_lat", _INT), ("paddr", _TEXT),
-            ("data_source", _TEXT), ("context", _TEXT), ("ts", _INT),
+            ("cpu", _INT),
+            ("op", _TEXT),
+            ("pc", _TEXT),
+            ("el", _INT),
+            ("atomic", _BOOL),
+            ("excl", _BOOL),
+            ("ar", _BOOL),
+            ("subclass", _TEXT),
+            ("sve_evl", _INT),
+            ("sve_pred", _BOOL),
+            ("sve_sg", _BOOL),
+            ("event", _TEXT),
+            ("issue_lat", _INT),
+            ("total_lat", _INT),
+            ("vaddr", _TEXT),
+            ("xlat_lat", _INT),
+            ("paddr", _TEXT),
+            ("data_source", _TEXT),
+            ("context", _TEXT),
+            ("ts", _INT),
         ]
     ),
     "br": pa.schema(
         [
-            ("cpu", _INT), ("op", _TEXT), ("pc", _TEXT), ("el", _INT), ("condition", _BOOL),
-            ("indirect", _BOOL), ("event", _TEXT), ("issue_lat", _INT), ("total_lat", _INT),
-            ("br_tgt", _TEXT), ("br_tgt_lvl", _INT), ("pbt", _TEXT), ("pbt_lvl", _INT),
-            ("context", _TEXT), ("ts", _INT),
+            ("cpu", _INT),
+            ("op", _TEXT),
+            ("pc", _TEXT),
+            ("el", _INT),
+            ("condition", _BOOL),
+            ("indirect", _BOOL),
+            ("event", _TEXT),
+            ("issue_lat", _INT),
+            ("total_lat", _INT),
+            ("br_tgt", _TEXT),
+            ("br_tgt_lvl", _INT),
+            ("pbt", _TEXT),
+            ("pbt_lvl", _INT),
+            ("context", _TEXT),
+            ("ts", _INT),
         ]
     ),
     "other": pa.schema(
         [
-            ("cpu", _INT), ("op", _TEXT), ("pc", _TEXT), ("el", _INT), ("subclass", _TEXT),
-            ("sve_evl", _INT), ("sve_pred", _BOOL), ("sve_fp", _BOOL), ("condition", _BOOL),
-            ("event", _TEXT), ("issue_lat", _INT), ("total_lat", _INT), ("context", _TEXT),
+            ("cpu", _INT),
+            ("op", _TEXT),
+            ("pc", _TEXT),
+            ("el", _INT),
+            ("subclass", _TEXT),
+            ("sve_evl", _INT),
+            ("sve_pred", _BOOL),
+            ("sve_fp", _BOOL),
+            ("condition", _BOOL),
+            ("event", _TEXT),
+            ("issue_lat", _INT),
+            ("total_lat", _INT),
+            ("context", _TEXT),
             ("ts", _INT),
         ]
     ),
-}  # fmt: skip
+}
 
 _EVENTS = {
-    0: "EXCEPTION-GEN", 1: "RETIRED", 2: "L1D-ACCESS", 3: "L1D-REFILL", 4: "TLB-ACCESS",
-    5: "TLB-REFILL", 6: "NOT-TAKEN", 7: "MISPRED", 8: "LLC-ACCESS", 9: "LLC-REFILL",
-    10: "REMOTE-ACCESS", 11: "ALIGNMENT", 17: "SVE-PARTIAL-PRED", 18: "SVE-EMPTY-PRED",
-}  # fmt: skip
+    0: "EXCEPTION-GEN",
+    1: "RETIRED",
+    2: "L1D-ACCESS",
+    3: "L1D-REFILL",
+    4: "TLB-ACCESS",
+    5: "TLB-REFILL",
+    6: "NOT-TAKEN",
+    7: "MISPRED",
+    8: "LLC-ACCESS",
+    9: "LLC-REFILL",
+    10: "REMOTE-ACCESS",
+    11: "ALIGNMENT",
+    17: "SVE-PARTIAL-PRED",
+    18: "SVE-EMPTY-PRED",
+}
 """By bit; other bits have no name."""
 _MEMORY_BITS = (2, 3, 4, 5, 8, 9, 10)
 """spe-parser drops these from "other" records, a work-around for Neoverse N1 erratum 1912195."""
 _SOURCES = {
-    0: "L1D", 8: "L2D", 9: "PEER-CPU", 10: "LOCAL-CLUSTER", 11: "LL-CACHE", 12: "PEER-CLUSTER",
-    13: "REMOTE", 14: "DRAM",
-}  # fmt: skip
+    0: "L1D",
+    8: "L2D",
+    9: "PEER-CPU",
+    10: "LOCAL-CLUSTER",
+    11: "LL-CACHE",
+    12: "PEER-CLUSTER",
+    13: "REMOTE",
+    14: "DRAM",
+}
 _SUBCLASSES = {
-    0x00: "GP-REG", 0x04: "SIMD-FP", 0x10: "UNSPEC-REG", 0x30: "NV-SYSREG", 0x14: "MTE-TAG",
+    0x00: "GP-REG",
+    0x04: "SIMD-FP",
+    0x10: "UNSPEC-REG",
+    0x30: "NV-SYSREG",
+    0x14: "MTE-TAG",
     0x20: "MEMCPY",
-}  # fmt: skip
+}
 _LOAD, _STORE, _ATOMIC, _BRANCH = 1, 2, 3, 4
 _ADDRESS = np.uint64((1 << 56) - 1)
 

@@ -30,20 +30,27 @@ SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.
 @click.option("--replications", type=click.IntRange(1))
 @click.option("--seed", type=click.IntRange(0))
 @click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
     help="Override a scenario key in every cell; a cell's own settings are stronger.",
-)  # fmt: skip
+)
 @click.option("--engine", type=click.Choice(["fast", "reference"]), default="fast")
 @click.option("-n", "--dry-run", is_flag=True, help="List the cells and what they cost; run none.")
 @click.option("--resume", is_flag=True, help="Continue; finished units are not run again.")
 @click.option(
-    "--scheduler", metavar="ADDRESS",
+    "--scheduler",
+    metavar="ADDRESS",
     help="Run on a Dask cluster, e.g. tcp://head:8786; needs speskew[cluster].",
-)  # fmt: skip
+)
 @click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
     show_default=True,
-)  # fmt: skip
+)
 @click.option("--no-report", is_flag=True, help="Leave report.html out.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def sweep(
@@ -136,10 +143,13 @@ def _run(
     try:
         failed = sweeping.run(cells, store, workers, shown)
         rows = sweeping.assemble(
-            folder, cells, failed,
+            folder,
+            cells,
+            failed,
             lambda planned: sweeping.describe(planned, store, workers, asked.engine),
-            each=base.samples is not None, progress=shown.assembled,
-        )  # fmt: skip
+            each=base.samples is not None,
+            progress=shown.assembled,
+        )
         result = sweeping.document(base, rows)
         replace(folder / "cells.csv", sweeping.as_csv(result).encode())
         if "samples" in result:
@@ -189,8 +199,9 @@ class Lines(Quiet):
         """Say how many cells have their results together: in place, or once if there are many."""
         if self._terminal:
             end = "\n" if done == total else ""
-            click.echo(f"\r\x1b[Kputting results together: {done}/{total} cells{end}",
-                       err=True, nl=False)  # fmt: skip
+            click.echo(
+                f"\r\x1b[Kputting results together: {done}/{total} cells{end}", err=True, nl=False
+            )
         elif done == 0 and total > MANY:
             click.echo(f"putting the results of {total} cells together", err=True)
 
@@ -237,9 +248,11 @@ def _say_plan(cells: Sequence[Planned], form: str) -> None:
         click.echo(json.dumps(rows, indent=1, sort_keys=True))
         return
     for row in rows:
-        what = f"CANNOT RUN: {row['problem']}" if row["problem"] else (
-            f"{row['units']} units in {row['tasks']} tasks, about {row['seconds']} s"
-        )  # fmt: skip
+        what = (
+            f"CANNOT RUN: {row['problem']}"
+            if row["problem"]
+            else (f"{row['units']} units in {row['tasks']} tasks, about {row['seconds']} s")
+        )
         click.echo(f"{row['id']}  {what}")
     total = sum(p.nanoseconds for p in cells) / 1e9
     click.echo(f"{len(cells)} cells, about {duration(total)} on one core (an estimate)")
@@ -295,9 +308,11 @@ def _shown(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, dict):
-        return with_interval(value, 100, "%") if value["unit"] == "fraction" else (
-            with_interval(value, 1, value["unit"])
-        )  # fmt: skip
+        return (
+            with_interval(value, 100, "%")
+            if value["unit"] == "fraction"
+            else (with_interval(value, 1, value["unit"]))
+        )
     return number(value)
 
 

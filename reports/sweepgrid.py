@@ -19,8 +19,12 @@ from sim import units
 F64 = NDArray[np.float64]
 DEFAULT = "as the scenario has it"
 _READ: tuple[Callable[[str], int], ...] = (
-    units.parse_time, units.parse_size, units.parse_ops, units.parse_frequency, units.parse_cycles,
-)  # fmt: skip
+    units.parse_time,
+    units.parse_size,
+    units.parse_ops,
+    units.parse_frequency,
+    units.parse_cycles,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,9 +216,13 @@ def run(
     every = sum(len(t.units) for p in cells for t in p.tasks)
     kept = every - sum(len(t.units) for t in missing)
     standing = Standing(
-        len(left), every, kept, sum(n == 0 for n in left.values()), kept,
+        len(left),
+        every,
+        kept,
+        sum(n == 0 for n in left.values()),
+        kept,
         cost=sum(t.nanoseconds for t in missing),
-    )  # fmt: skip
+    )
     progress(standing)
     failed: dict[str, str] = {}
     for t, outcome in workers.run(missing):
@@ -262,8 +266,11 @@ def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> D
     def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
         keys = [key(unit) for unit in units]
         found = {k: store.get(k) for k in dict.fromkeys(keys)}
-        wanted = [task(planned.cell.id, (u,)) for u, k in zip(units, keys, strict=True)
-                  if found[k] is None]  # fmt: skip
+        wanted = [
+            task(planned.cell.id, (u,))
+            for u, k in zip(units, keys, strict=True)
+            if found[k] is None
+        ]
         for t, outcome in workers.run(wanted):
             if isinstance(outcome, Failure):
                 raise CellFailedError(outcome.why)

@@ -38,9 +38,13 @@ METRICS = (
     Shown("loss", "loss.total", "Operations lost", "operations that no sample can stand for"),
     Shown("time", "time_added", "Time added", "wall time above baremetal's"),
     Shown("exits", "rlimit.exits_per_vcpu", "RLIMIT exits", "KVM_EXIT_RLIMIT per vCPU"),
-    Shown("skew", "profile.symbol.tvd_excess", "Skew",
-          "distance of the symbol profile from baremetal's, in excess of noise"),
-)  # fmt: skip
+    Shown(
+        "skew",
+        "profile.symbol.tvd_excess",
+        "Skew",
+        "distance of the symbol profile from baremetal's, in excess of noise",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +95,27 @@ def _section(whole: Grid, shown: Shown) -> Section | None:
     fraction = unit == "fraction"
     same = ", ".join(
         f"{arm}: {percent(v) if fraction else number(v)}"
-        for arm, r in known.items() if arm not in varied for v in [float(np.nanmax(r.mean))]
-    )  # fmt: skip
+        for arm, r in known.items()
+        if arm not in varied
+        for v in [float(np.nanmax(r.mean))]
+    )
     if not varied or not whole.axes:
         return Section(shown, same, (), ())
     label = f"{shown.title.lower()}, {'%' if fraction else unit}"
     scale = 100.0 if fraction else 1.0
-    found = {
-        arm: d for arm, r in varied.items() if (d := decompose(r.mean, r.error)) is not None
-    }  # fmt: skip
+    found = {arm: d for arm, r in varied.items() if (d := decompose(r.mean, r.error)) is not None}
     made = list(_pictures(whole, shown, varied, found, label, scale))
     return Section(shown, same, tuple(made), tuple(_ranks(whole, found)))
 
 
 def _pictures(
-    whole: Grid, shown: Shown, varied: dict[str, Response], found: dict[str, Decomposition],
-    label: str, scale: float,
-) -> Iterator[Picture]:  # fmt: skip
+    whole: Grid,
+    shown: Shown,
+    varied: dict[str, Response],
+    found: dict[str, Decomposition],
+    label: str,
+    scale: float,
+) -> Iterator[Picture]:
     if len(whole.axes) > 1:
         drawn = _drawn(whole, found)
         rest = [axis.name for k, axis in enumerate(whole.axes) if k not in drawn]
@@ -116,25 +124,31 @@ def _pictures(
         with styled(f"map-{shown.key}"):
             figure = maps.heat(whole, drawn, varied, label, scale)
         yield Picture(
-            f"map-{shown.key}", f"{shown.title}: map", figure,
+            f"map-{shown.key}",
+            f"{shown.title}: map",
+            figure,
             f"{shown.words}, mean over replications. All panels share one scale of colours; cells "
             f"are of equal size whatever the settings' distances; – was not run or failed.{words}",
-        )  # fmt: skip
+        )
     with styled(f"curves-{shown.key}"):
         figure = maps.curves(whole, varied, label, scale)
     yield Picture(
-        f"curves-{shown.key}", f"{shown.title}: response curves", figure,
+        f"curves-{shown.key}",
+        f"{shown.title}: response curves",
+        figure,
         f"{shown.words}, with 95 % intervals over replications, one setting at a time. "
         "Other settings are held at the level above each panel.",
-    )  # fmt: skip
+    )
     if found and len(whole.axes) > 1:
         with styled(f"matters-{shown.key}"):
             figure = maps.importance(whole, found, shown.title.lower())
         yield Picture(
-            f"matters-{shown.key}", f"{shown.title}: which setting matters", figure,
+            f"matters-{shown.key}",
+            f"{shown.title}: which setting matters",
+            figure,
             "Sobol' indices over the levels of this sweep, each equally likely; exact, since the "
             "grid is complete. They rank these settings over these levels, not beyond them.",
-        )  # fmt: skip
+        )
 
 
 def _drawn(whole: Grid, found: dict[str, Decomposition]) -> tuple[int, int]:
@@ -178,8 +192,9 @@ def _sampled(result: Result, shown: Shown) -> Section | None:
     method = result["samples"]["method"]
     entries = {
         arm: found[shown.metric]
-        for arm, found in screening.by_arm(result).items() if shown.metric in found
-    }  # fmt: skip
+        for arm, found in screening.by_arm(result).items()
+        if shown.metric in found
+    }
     if not entries:
         return None
     what = shown.title.lower()
@@ -208,12 +223,14 @@ def _effects(having: Mapping[str, screening.Entry], method: str, shown: Shown) -
         figure = effects.figure(having, settings, method, label, factor)
     rest = len(order) - len(settings)
     yield Picture(
-        f"effects-{shown.key}", f"{shown.title}: which setting matters", figure,
+        f"effects-{shown.key}",
+        f"{shown.title}: which setting matters",
+        figure,
         f"{shown.words}. Each arm has a scale of its own. Bars are 95 % intervals over the points; "
         "what lies within the grey cannot be told from the noise of replications. Settings that do "
         "nothing in any arm are left out"
         f"{f', and {rest} that do least' if rest else ''}.",
-    )  # fmt: skip
+    )
 
 
 def page(result: Result) -> str:
@@ -222,10 +239,15 @@ def page(result: Result) -> str:
     drawn = {p.key: Markup(_svg(p)) for section in made for p in section.pictures}
     failed = [row for row in result["cells"] if row["status"] == "failed"]
     return templating.render(
-        "sweep.html.j2", result=result, sections=made, drawn=drawn, failed=failed,
+        "sweep.html.j2",
+        result=result,
+        sections=made,
+        drawn=drawn,
+        failed=failed,
         head=[*result["axes"], "arm", *(shown.title for shown in METRICS)],
-        rows=list(_rows(result)), about=screening.about(result) if "samples" in result else "",
-    )  # fmt: skip
+        rows=list(_rows(result)),
+        about=screening.about(result) if "samples" in result else "",
+    )
 
 
 def _svg(picture: Picture) -> str:
@@ -250,9 +272,10 @@ def _rows(result: Result) -> Iterator[tuple[str, list[str]]]:
         if row["status"] == "failed":
             yield "", [*settings, "failed", *itertools.repeat("–", len(METRICS))]
         for arm, numbers in row.get("arms", {}).items():
-            yield f"cells/{row['id']}", [
-                *settings, arm, *(_number(numbers.get(shown.metric)) for shown in METRICS)
-            ]  # fmt: skip
+            yield (
+                f"cells/{row['id']}",
+                [*settings, arm, *(_number(numbers.get(shown.metric)) for shown in METRICS)],
+            )
 
 
 def _text(value: object) -> str:

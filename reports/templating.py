@@ -13,9 +13,11 @@ from reports.text import number, percent, printable
 def render(template: str, **values: object) -> str:
     """The page of a template of this package; `css` is defined in it."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
         keep_trailing_newline=True,
-    )  # fmt: skip
+    )
     environment.filters |= {"printable": printable, "percent": percent, "number": number}
     css = Markup(_resource("report.css"))
     return environment.from_string(_resource(template)).render(css=css, **values)

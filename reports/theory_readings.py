@@ -34,9 +34,11 @@ def theory(tables: Mapping[str, Table]) -> str:
     worst = min(judged, key=_chance)
     where = f"{WORDS[worst['quantity']]} of {printable(worst['arm'], 40)}"
     exact = math.isinf(worst["z"])
-    off = "off without any variance" if exact else (
-        f"{number(abs(worst['z']))} standard errors of {worst['n']} replications off"
-    )  # fmt: skip
+    off = (
+        "off without any variance"
+        if exact
+        else (f"{number(abs(worst['z']))} standard errors of {worst['n']} replications off")
+    )
     if _chance(worst) * len(judged) >= CHANCE:
         return (
             f"{text}: the farthest is {off} ({where}), no more than chance does to one of so many."

@@ -30,10 +30,20 @@ AFTER_TAKEN_US = 8
 """A delivery's close-up ends so long after the exception is taken, if nothing ends it sooner."""
 
 LANES = ("CPU", "SPU", "PMBIRQ", "KVM", "VMM", "memory")
-_KVM = frozenset({
-    TimeCause.TRAP, TimeCause.ORDINARY_EXIT, TimeCause.FAULT, TimeCause.WALK, TimeCause.PIN,
-    TimeCause.MAP, TimeCause.UNPIN, TimeCause.PREFAULT, TimeCause.COPY, TimeCause.INJECT,
-})  # fmt: skip
+_KVM = frozenset(
+    {
+        TimeCause.TRAP,
+        TimeCause.ORDINARY_EXIT,
+        TimeCause.FAULT,
+        TimeCause.WALK,
+        TimeCause.PIN,
+        TimeCause.MAP,
+        TimeCause.UNPIN,
+        TimeCause.PREFAULT,
+        TimeCause.COPY,
+        TimeCause.INJECT,
+    }
+)
 _AWAY = frozenset({TimeCause.TASK_OFF_CPU, TimeCause.STEAL, TimeCause.DOWNTIME, TimeCause.IDLE})
 _CAUSES = frozenset(cause.value for cause in TimeCause)
 _LABELS = frozenset(label.value for label in OpLabel)
@@ -43,15 +53,27 @@ EXIT_ENTRY = "exit and entry"
 """The host's part of a PMBIRQ: exit, its interrupt handler, entry."""
 
 WEIGHTS = {
-    "KVM_EXIT_RLIMIT": 8, "FAULT": 4, "FULL": 4, "pin": 3, "event_disabled": 3, "KILLED": 3,
-    "irq_masked": 2, "irq_wait_for_exit": 2, "inject": 2, "unpin": 1, "SWITCH": 1,
+    "KVM_EXIT_RLIMIT": 8,
+    "FAULT": 4,
+    "FULL": 4,
+    "pin": 3,
+    "event_disabled": 3,
+    "KILLED": 3,
+    "irq_masked": 2,
+    "irq_wait_for_exit": 2,
+    "inject": 2,
+    "unpin": 1,
+    "SWITCH": 1,
     "ORDINARY_EXIT": 1,
-}  # fmt: skip
+}
 """How much seeing one event of a kind is worth when the window is chosen."""
 CLOSE_UPS = {
-    "KVM_EXIT_RLIMIT": "KVM_EXIT_RLIMIT", "FAULT": "stage 2 fault", "FULL": "delivery",
-    "pin": "pin", "inject": "injection",
-}  # fmt: skip
+    "KVM_EXIT_RLIMIT": "KVM_EXIT_RLIMIT",
+    "FAULT": "stage 2 fault",
+    "FULL": "delivery",
+    "pin": "pin",
+    "inject": "injection",
+}
 """What a close-up shows, by its trigger in the log, in order of preference."""
 
 

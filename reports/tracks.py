@@ -41,9 +41,17 @@ REASONS: Mapping[str, str] = {
 }
 """Why the CPU left the program."""
 _HOST = (
-    TimeCause.TRAP, TimeCause.ORDINARY_EXIT, TimeCause.FAULT, TimeCause.WALK, TimeCause.PIN,
-    TimeCause.MAP, TimeCause.UNPIN, TimeCause.PREFAULT, TimeCause.COPY, TimeCause.INJECT,
-)  # fmt: skip
+    TimeCause.TRAP,
+    TimeCause.ORDINARY_EXIT,
+    TimeCause.FAULT,
+    TimeCause.WALK,
+    TimeCause.PIN,
+    TimeCause.MAP,
+    TimeCause.UNPIN,
+    TimeCause.PREFAULT,
+    TimeCause.COPY,
+    TimeCause.INJECT,
+)
 STAGES: Mapping[str, str] = {
     cause.value: VMM if cause is TimeCause.VMM else KVM if cause in _HOST else CPU
     for cause in TimeCause

@@ -129,22 +129,39 @@ Execute = Callable[[Sequence[Unit]], Iterator[tuple[int, RunResult]]]
 
 
 def run(
-    scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    band: bool = False, progress: Progress | None = None, execute: Execute | None = None,
-) -> tuple[ArmResult, ...]:  # fmt: skip
+    scenario: Scenario,
+    *,
+    engine: str = "fast",
+    jobs: int = 1,
+    keep_records: bool = False,
+    band: bool = False,
+    progress: Progress | None = None,
+    execute: Execute | None = None,
+) -> tuple[ArmResult, ...]:
     """Run every arm and replication; raises LawBrokenError if a conservation law breaks."""
     return tuple(
         run_arms(
-            scenario, engine=engine, jobs=jobs, keep_records=keep_records, band=band,
-            progress=progress, execute=execute,
+            scenario,
+            engine=engine,
+            jobs=jobs,
+            keep_records=keep_records,
+            band=band,
+            progress=progress,
+            execute=execute,
         )
-    )  # fmt: skip
+    )
 
 
 def run_arms(
-    scenario: Scenario, *, engine: str = "fast", jobs: int = 1, keep_records: bool = False,
-    band: bool = False, progress: Progress | None = None, execute: Execute | None = None,
-) -> Iterator[ArmResult]:  # fmt: skip
+    scenario: Scenario,
+    *,
+    engine: str = "fast",
+    jobs: int = 1,
+    keep_records: bool = False,
+    band: bool = False,
+    progress: Progress | None = None,
+    execute: Execute | None = None,
+) -> Iterator[ArmResult]:
     """Like `run`, yielding each arm when all of its replications are there.
 
     With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times. `execute`
@@ -163,9 +180,14 @@ class _Batch:
     """The units of one scenario, run in a pool or here, with progress."""
 
     def __init__(
-        self, scenario: Scenario, engine: str, keep_records: bool, band: bool,
-        execute: Execute, progress: Progress | None,
-    ) -> None:  # fmt: skip
+        self,
+        scenario: Scenario,
+        engine: str,
+        keep_records: bool,
+        band: bool,
+        execute: Execute,
+        progress: Progress | None,
+    ) -> None:
         self._scenario, self._engine, self._keep = scenario, engine, keep_records
         self._band, self._execute, self._progress = band, execute, progress
         self._done = 0

@@ -137,7 +137,7 @@ TABLE_COLUMNS = (
         "simulated minus theory in standard errors, beyond what the end of a run may add",
     ),
     Column("condition", "string", "", "empty, or why the closed form does not apply"),
-)  # fmt: skip
+)  # a column a line  # fmt: skip
 """Columns of the tables that are not columns of records."""
 
 DATA_COLUMNS = (
@@ -207,7 +207,7 @@ DATA_COLUMNS = (
     Column("on_front_time", "bool", "", "no other arm adds less time without clearly more loss"),
     Column("first_exit_bytes", "double", "bytes", "rlimit.first_exit_limit, mean"),
     Column("last_exit_bytes", "double", "bytes", "rlimit.last_exit_limit, mean"),
-)  # fmt: skip
+)  # a column a line  # fmt: skip
 """Columns of data/*.csv that no other table has."""
 
 AXES = (
@@ -261,7 +261,7 @@ AXES = (
     Column("biased_share_error_pp", "double", "pp",
            "share in the profile minus truth of the symbol that the loss biases most",
            axis="share in the profile minus truth"),
-)  # fmt: skip
+)  # a column a line  # fmt: skip
 """What figures draw that is no column: a function of one, or named by `quantity`."""
 
 OPS_ENTRIES = (
@@ -341,12 +341,31 @@ BLACKOUT_TABLE = ("arm", "replication", "vcpu", "cause", "axis", "length", "coun
 LOCKED_TABLE = ("arm", "replication", "t", "locked_bytes", "limit_bytes")
 LOSS_TABLE = ("arm", "by", "group", "truth_share", "truth_ops", "lost_ops", "loss", "bias")
 ERROR_TABLE = (
-    "arm", "by", "group", "truth_share", "against", "error", "low", "high", "n", "differs",
-)  # fmt: skip
+    "arm",
+    "by",
+    "group",
+    "truth_share",
+    "against",
+    "error",
+    "low",
+    "high",
+    "n",
+    "differs",
+)
 THEORY_TABLE = (
-    "arm", "row", "abscissa", "quantity", "x", "theory", "simulated", "low", "high", "z", "n",
+    "arm",
+    "row",
+    "abscissa",
+    "quantity",
+    "x",
+    "theory",
+    "simulated",
+    "low",
+    "high",
+    "z",
+    "n",
     "condition",
-)  # fmt: skip
+)
 TABLES = {
     "profile.parquet": PROFILE_TABLE,
     "ledger.parquet": LEDGER_TABLE,
@@ -359,36 +378,65 @@ TABLES = {
     "paired.parquet": ("arm", "quantity", "restart", "unit", "mean", "low", "high", "n"),
     "theory.parquet": THEORY_TABLE,
     "records.parquet": ("arm", "replication", *(c.name for c in RECORD_COLUMNS)),
-    "aux.parquet": (
-        "arm", "replication", "vcpu", "tid", *(c.name for c in AUX_COLUMNS)
-    ),
-}  # fmt: skip
+    "aux.parquet": ("arm", "replication", "vcpu", "tid", *(c.name for c in AUX_COLUMNS)),
+}
 """Files of a run directory and their columns, in order; the last two only if records are kept."""
 DATA_TABLES = {
     "data/ledgers.csv": ("arm", "ledger", "entry", "unit", "amount", "share_percent"),
     "data/symbols.csv": (
-        "arm", "symbol", "truth_percent", "lost_percent", "moved_by_loss_pp", "error_pp",
-        "error_low_pp", "error_high_pp", "replications",
+        "arm",
+        "symbol",
+        "truth_percent",
+        "lost_percent",
+        "moved_by_loss_pp",
+        "error_pp",
+        "error_low_pp",
+        "error_high_pp",
+        "replications",
     ),
     "data/distances.csv": ("arm", "view", "metric", "mean", "low", "high", "exact"),
     "data/blackouts.csv": ("arm", "cause", "at_least_ops", "count", "cumulative_fraction"),
     "data/timeline.csv": (
-        "arm", "replication", "vcpu", "lane", "state", "begin_us", "end_us", "bytes"
+        "arm",
+        "replication",
+        "vcpu",
+        "lane",
+        "state",
+        "begin_us",
+        "end_us",
+        "bytes",
     ),
     "data/perturbation.csv": ("arm", "cause", "added_ms", "lowest_ms", "highest_ms", "wall_ms"),
     "data/locked.csv": ("arm", "t_us", "locked_bytes", "limit_bytes"),
     "data/theory.csv": THEORY_TABLE,
     "data/designs.csv": (
-        "arm", "design", "loss_percent", "loss_low_percent", "loss_high_percent", "locked_bytes",
-        "added_percent", "added_low_percent", "added_high_percent", "on_front_memory",
-        "on_front_time", "first_exit_bytes", "last_exit_bytes",
+        "arm",
+        "design",
+        "loss_percent",
+        "loss_low_percent",
+        "loss_high_percent",
+        "locked_bytes",
+        "added_percent",
+        "added_low_percent",
+        "added_high_percent",
+        "on_front_memory",
+        "on_front_time",
+        "first_exit_bytes",
+        "last_exit_bytes",
     ),
     "data/limits.csv": ("arm", "limit_bytes", "exits"),
     "data/parameters.csv": (
-        "group", "name", "value", "overrides", "range", "unverified", "confidence", "meaning",
+        "group",
+        "name",
+        "value",
+        "overrides",
+        "range",
+        "unverified",
+        "confidence",
+        "meaning",
         "origin",
     ),
     "data/commands.csv": ("arm", "design", "command"),
-}  # fmt: skip
+}
 """What the report is drawn from, as CSV: an empty cell is no value, an empty `limit_bytes` no
 limit, an empty `arm` of the theory a curve."""

@@ -52,9 +52,15 @@ class Cpu:
     """One vCPU's thread: the stream and everything that interrupts it."""
 
     def __init__(
-        self, engine: Engine, index: int, stream: Stream, clock: WorkClock, plan: Plan,
-        ledgers: Ledgers, log: Log,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        index: int,
+        stream: Stream,
+        clock: WorkClock,
+        plan: Plan,
+        ledgers: Ledgers,
+        log: Log,
+    ) -> None:
         self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
         self.plan, self.ledgers, self.log = plan, ledgers, log
         self.spu: Spu

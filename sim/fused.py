@@ -254,9 +254,18 @@ def advance_fused(S: Any, K: Any, F: Any, candidates: Any) -> Any:
     left = candidates
     while True:
         status = k.advance(
-            S, K.config, K.sizes, K.distance, K.pages, state, K.places, K.rows, K.scratch,
-            k.FOREVER, left,
-        )  # fmt: skip
+            S,
+            K.config,
+            K.sizes,
+            K.distance,
+            K.pages,
+            state,
+            K.places,
+            K.rows,
+            K.scratch,
+            k.FOREVER,
+            left,
+        )
         if status != k.FULL and status != k.FAULT:
             return status
         if v[FULLS] + v[FAULTS] == F.rounds.shape[0]:
@@ -290,15 +299,18 @@ class Fused:
 
     def __init__(
         self, parts: Parts, law: tuple[int, ...], key: int, full: Costs, fault: Costs
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._parts, self._full, self._fault = parts, full, fault
         self.rounds = 0
         geometry = parts.ring.geometry
         mapped = parts.stage2.mapped if parts.stage2 else np.zeros(0, np.uint8)
         self._arrays = FusedArrays(
-            np.array(law, np.int64), np.zeros(SIZE, np.int64),
-            np.zeros((MAX_ROUNDS, FIELDS), np.int64), np.zeros((2, _BLACKOUT), np.int64), mapped,
-        )  # fmt: skip
+            np.array(law, np.int64),
+            np.zeros(SIZE, np.int64),
+            np.zeros((MAX_ROUNDS, FIELDS), np.int64),
+            np.zeros((2, _BLACKOUT), np.int64),
+            mapped,
+        )
         v = self._vector = self._arrays.vector.data
         v[FULL_TICKS] = sum(full.values()) if full else -1
         v[FAULT_TICKS] = sum(fault.values()) if fault else -1

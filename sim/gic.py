@@ -27,14 +27,31 @@ class Gic:
     """
 
     __slots__ = (
-        "_due", "_engine", "_key", "_law", "_on_arrival", "_on_late", "_process", "_retract",
-        "_risen", "_vcpu", "arrived", "level", "ordinal",
-    )  # fmt: skip
+        "_due",
+        "_engine",
+        "_key",
+        "_law",
+        "_on_arrival",
+        "_on_late",
+        "_process",
+        "_retract",
+        "_risen",
+        "_vcpu",
+        "arrived",
+        "level",
+        "ordinal",
+    )
 
     def __init__(
-        self, engine: Engine, vcpu: int, law: tuple[int, ...], key: int,
-        on_arrival: Callable[[], None], retract: int, on_late: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        vcpu: int,
+        law: tuple[int, ...],
+        key: int,
+        on_arrival: Callable[[], None],
+        retract: int,
+        on_late: Callable[[], None],
+    ) -> None:
         self._engine, self._vcpu, self._law, self._key = engine, vcpu, law, key
         self._on_arrival = on_arrival
         self._retract, self._on_late = retract, on_late

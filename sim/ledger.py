@@ -106,17 +106,26 @@ class SelectionsLedger:
     def close(self) -> None:
         """The first three selection laws."""
         _law(
-            "selections", "selected", self.selected, "collided + in flight + completed",
+            "selections",
+            "selected",
+            self.selected,
+            "collided + in flight + completed",
             self.collided + self.discarded_in_flight + self.in_flight_at_end + self.completed,
-        )  # fmt: skip
+        )
         _law(
-            "selections", "completed", self.completed, "filtered + not_written + passed",
+            "selections",
+            "completed",
+            self.completed,
+            "filtered + not_written + passed",
             self.filtered + self.not_written + self.passed,
-        )  # fmt: skip
+        )
         _law(
-            "selections", "passed", self.passed, "lost_at_fault + discarded_by_mode + written",
+            "selections",
+            "passed",
+            self.passed,
+            "lost_at_fault + discarded_by_mode + written",
             self.lost_at_fault + self.discarded_by_mode + self.written,
-        )  # fmt: skip
+        )
 
     def as_dict(self) -> dict[str, int]:
         """Contract names (`ledger.selections`)."""
@@ -153,9 +162,12 @@ class TimeLedger:
     def close(self) -> None:
         """wall = running + Σ stopped."""
         _law(
-            "time", "wall", self.wall, "running + stopped",
+            "time",
+            "wall",
+            self.wall,
+            "running + stopped",
             self.running + sum(self.stopped.values()),
-        )  # fmt: skip
+        )
 
     def as_dict(self) -> dict[str, int]:
         """Contract names (`ledger.time`)."""

@@ -240,9 +240,14 @@ class Machine:
             self.engine, index, clock, stream, self._sampler_config(index, stream), pages, sink
         )
         gic = Gic(
-            self.engine, index, spec.irq_latency, self._key(index, "irq"), cpu.pmbirq_arrived,
-            spec.irq_retract, cpu.pmbirq_late,
-        )  # fmt: skip
+            self.engine,
+            index,
+            spec.irq_latency,
+            self._key(index, "irq"),
+            cpu.pmbirq_arrived,
+            spec.irq_retract,
+            cpu.pmbirq_late,
+        )
 
         def line(level: bool) -> None:
             if level != gic.level:
@@ -257,9 +262,16 @@ class Machine:
         vcpu = Vcpu(index, stream, cpu, spu, None, ring, ledgers, sink, log)  # type: ignore[arg-type]
         registers = self._platform(vcpu, stage2)
         vcpu.event = SpeEvent(
-            spu, registers, ring, spec.period, spec.driver, cpu.spend,
-            lambda: self.engine.now, 1000 + index, spec.rules,
-        )  # fmt: skip
+            spu,
+            registers,
+            ring,
+            spec.period,
+            spec.driver,
+            cpu.spend,
+            lambda: self.engine.now,
+            1000 + index,
+            spec.rules,
+        )
         cpu.event = vcpu.event
         if isinstance(sampler, MacroSampler):
             vcpu.fused = sampler.fused = self._fused(vcpu)
@@ -307,9 +319,14 @@ class Machine:
         """The AUX ring and who reads it."""
         spec, reader = self.spec, self.spec.reader
         ring = AuxRing(
-            spec.aux, ledgers.delivery, cpu.index, self.run_spec.keep_records,
-            keeps_up=reader is None, overwrite=spec.snapshot, wake=cpu.enable_event,
-        )  # fmt: skip
+            spec.aux,
+            ledgers.delivery,
+            cpu.index,
+            self.run_spec.keep_records,
+            keeps_up=reader is None,
+            overwrite=spec.snapshot,
+            wake=cpu.enable_event,
+        )
         if reader is not None:
             cpu.reader = Reader(self.engine, cpu.index, ring, cpu, reader)
         return ring
@@ -421,9 +438,16 @@ class Machine:
         ends = self.run_spec.ends
         end = min(stream.ops, ends[index]) if ends else stream.ops
         return Plan(
-            start, end, spec.switch_ticks, spec.away_ticks, spec.wall_slices, spec.halted,
-            spec.wake_ticks, spec.per_task, spec.visits,
-        )  # fmt: skip
+            start,
+            end,
+            spec.switch_ticks,
+            spec.away_ticks,
+            spec.wall_slices,
+            spec.halted,
+            spec.wake_ticks,
+            spec.per_task,
+            spec.visits,
+        )
 
     # --- configuration -------------------------------------------------------------------
 

@@ -50,17 +50,25 @@ def stream_of(settings: Settings) -> Stream:
         from sim.workload.index import recorded_stream
 
         return recorded_stream(
-            stock_folder() / workload.path, repeat=workload.repeat, core=settings.cpu.core,
-            exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops,
-            overlay=workload.kernel, clock_hz=settings.cpu.clock,
-        )  # fmt: skip
+            stock_folder() / workload.path,
+            repeat=workload.repeat,
+            core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel,
+            micro_ops=micro_ops,
+            overlay=workload.kernel,
+            clock_hz=settings.cpu.clock,
+        )
     if isinstance(workload, Profiled):
         from sim.workload.profiled import profiled_stream
 
         return profiled_stream(
-            stock_folder() / workload.path, repeat=workload.repeat, core=settings.cpu.core,
-            exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops, clock_hz=settings.cpu.clock,
-        )  # fmt: skip
+            stock_folder() / workload.path,
+            repeat=workload.repeat,
+            core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel,
+            micro_ops=micro_ops,
+            clock_hz=settings.cpu.clock,
+        )
     from sim.workload.synthetic import synthetic_stream
 
     return synthetic_stream(

@@ -52,5 +52,8 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     ours = {"PATH": path, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         ["bash", "-c", "set -euo pipefail\n" + script],
-        cwd=folder, env=os.environ | ours | environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        env=os.environ | ours | environment,
+        capture_output=True,
+        text=True,
+    )

@@ -68,52 +68,81 @@ class Drawn:
 def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
     """Every figure of a run; timelines come one an arm, as `timeline-1`, `timeline-2`, …."""
     yield Drawing(
-        "ledgers", "Where operations and time went", "ledgers",
-        lambda: ledgers.figure(result, tables), readings.ledgers(result),
-    )  # fmt: skip
+        "ledgers",
+        "Where operations and time went",
+        "ledgers",
+        lambda: ledgers.figure(result, tables),
+        readings.ledgers(result),
+    )
     yield Drawing(
-        "losses", "Where the loss falls", "symbols",
-        lambda: losses.figure(result, tables), readings.losses(result),
-    )  # fmt: skip
+        "losses",
+        "Where the loss falls",
+        "symbols",
+        lambda: losses.figure(result, tables),
+        readings.losses(result),
+    )
     yield Drawing(
-        "symbols", "Profile by symbol", "symbols",
-        lambda: symbols.figure(result, tables), readings.symbols(result),
-    )  # fmt: skip
+        "symbols",
+        "Profile by symbol",
+        "symbols",
+        lambda: symbols.figure(result, tables),
+        readings.symbols(result),
+    )
     yield Drawing(
-        "distances", "Distance of profiles, with the noise floor", "distances",
-        lambda: distances.figure(result, tables), readings.distances(result),
-    )  # fmt: skip
+        "distances",
+        "Distance of profiles, with the noise floor",
+        "distances",
+        lambda: distances.figure(result, tables),
+        readings.distances(result),
+    )
     yield Drawing(
-        "blackouts", "Length of blackouts", "blackouts",
-        lambda: blackouts.figure(result, tables), readings.blackouts(result),
-    )  # fmt: skip
+        "blackouts",
+        "Length of blackouts",
+        "blackouts",
+        lambda: blackouts.figure(result, tables),
+        readings.blackouts(result),
+    )
     shown = timelines.arms(result, tables, MAX_TIMELINES)
     if not shown:
         yield Drawing("timeline", CLOSELY, "timeline", lambda: None, readings.NO_TIMELINE)
     for number, arm in enumerate(shown, 1):
         yield Drawing(
-            f"timeline-{number}", CLOSELY, "timeline",
+            f"timeline-{number}",
+            CLOSELY,
+            "timeline",
             timelines.maker(arm, result, tables),
             readings.timeline(arm, result, tables, shown if number == len(shown) else ()),
-        )  # fmt: skip
+        )
     yield Drawing(
-        "perturbation", "Perturbation: time added", "perturbation",
-        lambda: perturbation.figure(result, tables), readings.perturbation(tables),
-    )  # fmt: skip
+        "perturbation",
+        "Perturbation: time added",
+        "perturbation",
+        lambda: perturbation.figure(result, tables),
+        readings.perturbation(tables),
+    )
     yield Drawing(
-        "locked", "Locked memory against the limit", "locked",
-        lambda: locked.figure(result, tables), readings.locked(result),
-    )  # fmt: skip
+        "locked",
+        "Locked memory against the limit",
+        "locked",
+        lambda: locked.figure(result, tables),
+        readings.locked(result),
+    )
     if design_readings.several(result):
         yield Drawing(
-            "designs", "Designs side by side", "designs",
-            lambda: designs.figure(result, tables), design_readings.designs(result, tables),
-        )  # fmt: skip
+            "designs",
+            "Designs side by side",
+            "designs",
+            lambda: designs.figure(result, tables),
+            design_readings.designs(result, tables),
+        )
     yield Drawing(
-        "theory", "Does the model agree with theory?", "theory",
-        lambda: theory.figure(result, tables), theory_readings.theory(tables),
+        "theory",
+        "Does the model agree with theory?",
+        "theory",
+        lambda: theory.figure(result, tables),
+        theory_readings.theory(tables),
         theory_readings.conditions(tables),
-    )  # fmt: skip
+    )
 
 
 def draw(result: Result, tables: Tables) -> list[Drawn]:

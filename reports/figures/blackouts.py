@@ -31,10 +31,14 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
         y = [r["cumulative_fraction"] for r in of]
         count = sum(r["count"] for r in of)
         ax.step(
-            [x[0], *x], [0.0, *y], where="post", color=LINES[k % 7],
-            linestyle=("-", "--", "-.", ":")[k % 4], linewidth=1.6,
+            [x[0], *x],
+            [0.0, *y],
+            where="post",
+            color=LINES[k % 7],
+            linestyle=("-", "--", "-.", ":")[k % 4],
+            linewidth=1.6,
             label=f"{named(arm)}: {cause} ({count:,})",
-        )  # fmt: skip
+        )
     log_axis(ax)
     ax.grid()
     ax.set_ylim(0, 1.02)

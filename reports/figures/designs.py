@@ -70,9 +70,15 @@ def _panel(ax: Axes, rows: Sequence[Row], price: str, front: str, least: float) 
             ends = [max(row[c], least) for c in ("added_low_percent", "added_high_percent")]
             ax.plot(ends, [y, y], color=GREY, linewidth=4, alpha=0.5, solid_capstyle="butt")
         ax.errorbar(
-            [x], [y], yerr=[[y - low], [high - y]], fmt=MARKERS[k % 7], color=LINES[k % 7],
-            markersize=5, linewidth=1.2, fillstyle="full" if k < 7 else "none",
-        )  # fmt: skip
+            [x],
+            [y],
+            yerr=[[y - low], [high - y]],
+            fmt=MARKERS[k % 7],
+            color=LINES[k % 7],
+            markersize=5,
+            linewidth=1.2,
+            fillstyle="full" if k < 7 else "none",
+        )
         if row[front]:
             ax.plot([x], [y], "o", color=INK, markersize=10, fillstyle="none", markeredgewidth=0.9)
     log_axis(ax)
@@ -106,8 +112,14 @@ def _legend(ax: Axes, rows: Sequence[Row]) -> None:
     ax.set_axis_off()
     for k, row in enumerate(rows):
         ax.errorbar(
-            [], [], yerr=[], fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=5,
-            fillstyle="full" if k < 7 else "none", label=named(row["arm"]),
-        )  # fmt: skip
+            [],
+            [],
+            yerr=[],
+            fmt=MARKERS[k % 7],
+            color=LINES[k % 7],
+            markersize=5,
+            fillstyle="full" if k < 7 else "none",
+            label=named(row["arm"]),
+        )
     ax.plot([], [], "o", color=INK, markersize=10, fillstyle="none", label="on the front")
     ax.legend(loc="center left", ncols=4, handlelength=1.2, columnspacing=1, borderaxespad=0)

@@ -39,10 +39,11 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     A view in which nothing can be apart is left out, such as the symbols of a program of one.
     """
     found = {
-        view: {(r["arm"], r["metric"]): r for r in tables["distances"].records()
-               if r["view"] == view}
+        view: {
+            (r["arm"], r["metric"]): r for r in tables["distances"].records() if r["view"] == view
+        }
         for view, _ in VIEWS
-    }  # fmt: skip
+    }
     views = [(v, title) for v, title in VIEWS if any(r["mean"] for r in found[v].values())]
     if not views:
         return None
@@ -82,9 +83,15 @@ def _point(
     if row is not None and mean is not None and row["low"] is not None:
         low, high = x - max(row["low"], FLOOR), max(row["high"], FLOOR) - x
     ax.errorbar(
-        [x], [y], xerr=[[max(0.0, low)], [max(0.0, high)]], fmt=marker, color=colour,
-        markersize=4, linewidth=1.4, label=label or None,
-    )  # fmt: skip
+        [x],
+        [y],
+        xerr=[[max(0.0, low)], [max(0.0, high)]],
+        fmt=marker,
+        color=colour,
+        markersize=4,
+        linewidth=1.4,
+        label=label or None,
+    )
 
 
 def _floor(ax: Axes, y: float, row: dict[str, Any] | None, colour: str, label: str) -> None:

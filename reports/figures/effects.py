@@ -65,14 +65,27 @@ def _panel(
     bars = [scale * e[f"{weight}_conf"] for e in effects]
     below = [min(bar, max(w, 0.0)) for bar, w in zip(bars, weights, strict=True)]
     ax.errorbar(
-        weights, at, xerr=[below, bars], fmt=MARKERS[index % len(MARKERS)], color=colour,
-        capsize=2, markersize=5, linewidth=1.2, label=FIRST[method],
-    )  # fmt: skip
+        weights,
+        at,
+        xerr=[below, bars],
+        fmt=MARKERS[index % len(MARKERS)],
+        color=colour,
+        capsize=2,
+        markersize=5,
+        linewidth=1.2,
+        label=FIRST[method],
+    )
     second, words = SECOND[method]
     ax.plot(
-        [scale * e[second] for e in effects], at, "d", color=colour, markersize=4,
-        markerfacecolor="none", linestyle="none", label=words,
-    )  # fmt: skip
+        [scale * e[second] for e in effects],
+        at,
+        "d",
+        color=colour,
+        markersize=4,
+        markerfacecolor="none",
+        linestyle="none",
+        label=words,
+    )
     ax.barh(at, noise, 0.8, color=NOISE, linewidth=0, label="noise")
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]) if method == "sobol" else 0.0)
     x_grid(ax)

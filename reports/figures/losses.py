@@ -74,11 +74,23 @@ def _errors(ax: Axes, of: list[dict[str, Any]]) -> None:
     y = np.arange(len(of))
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.errorbar(
-        [r["error_pp"] for r in of], y, xerr=half_widths(of), fmt="o", color=BLUE, markersize=4,
-        linewidth=1.2, label="found, 95 %",
-    )  # fmt: skip
+        [r["error_pp"] for r in of],
+        y,
+        xerr=half_widths(of),
+        fmt="o",
+        color=BLUE,
+        markersize=4,
+        linewidth=1.2,
+        label="found, 95 %",
+    )
     ax.plot(
-        [r["moved_by_loss_pp"] for r in of], y, "D", color=VERMILION, markersize=6,
-        fillstyle="none", linewidth=0, label="expected from the loss alone",
-    )  # fmt: skip
+        [r["moved_by_loss_pp"] for r in of],
+        y,
+        "D",
+        color=VERMILION,
+        markersize=6,
+        fillstyle="none",
+        linewidth=0,
+        label="expected from the loss alone",
+    )
     rows(ax, [r["symbol"] for r in of], labelled=False)

@@ -171,15 +171,23 @@ def curves(grid: Grid, responses: dict[str, Response], label: str, scale: float)
         at, scaled = _positions(axis)
         where = middle(grid.axes, (index,))
         for k, (name, response) in enumerate(responses.items()):
-            mean, low, high = (where.of(v) * scale for v in
-                               (response.mean, response.low, response.high))  # fmt: skip
+            mean, low, high = (
+                where.of(v) * scale for v in (response.mean, response.low, response.high)
+            )
             bars = np.nan_to_num(np.stack([mean - low, high - mean])).clip(0)
             order = np.argsort(at)
             ax.errorbar(
-                np.array(at)[order], mean[order], bars[:, order], label=named(name), capsize=2,
-                color=LINES[k % len(LINES)], marker=MARKERS[k % len(MARKERS)], linewidth=1.2,
-                markersize=4 + 2 * (len(responses) - 1 - k), markerfacecolor="none",
-            )  # fmt: skip
+                np.array(at)[order],
+                mean[order],
+                bars[:, order],
+                label=named(name),
+                capsize=2,
+                color=LINES[k % len(LINES)],
+                marker=MARKERS[k % len(MARKERS)],
+                linewidth=1.2,
+                markersize=4 + 2 * (len(responses) - 1 - k),
+                markerfacecolor="none",
+            )
         if scaled == "log":
             ax.set_xscale("log")
         ax.set_xticks(at, axis.levels, fontsize=7, rotation=30 if len(axis.levels) > 4 else 0)

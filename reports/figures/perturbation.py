@@ -82,13 +82,18 @@ def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
         low, high = (here if x is None else 100 * x / base for x in ends)
         low, high, at = (max(x, SMALLEST) for x in (low, high, here))
         if high > low * 1.001:
-            ax.plot([low, high], [row, row], color=INK, linewidth=4, alpha=0.35,
-                    solid_capstyle="butt")  # fmt: skip
+            ax.plot(
+                [low, high], [row, row], color=INK, linewidth=4, alpha=0.35, solid_capstyle="butt"
+            )
         ax.plot([at], [row], "o", color=COLOURS[0], markersize=5)
         ax.text(
-            1.02, row, percent(here / 100), va="center", transform=ax.get_yaxis_transform(),
+            1.02,
+            row,
+            percent(here / 100),
+            va="center",
+            transform=ax.get_yaxis_transform(),
             fontsize=8,
-        )  # fmt: skip
+        )
         smallest = min(smallest, low)
     ax.set_xlim(left=smallest / 2)
     log_axis(ax)

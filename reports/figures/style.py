@@ -153,10 +153,17 @@ def legend_above(ax: Axes, title: str | None = None, columns: int = 2) -> None:
     count = len(ax.get_legend_handles_labels()[1])
     if count:
         ax.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.01), ncols=min(columns, count),
-            handlelength=1.5, columnspacing=1, borderaxespad=0, borderpad=0, title=title,
-            alignment="left", title_fontsize=9,
-        )  # fmt: skip
+            loc="lower left",
+            bbox_to_anchor=(0, 1.01),
+            ncols=min(columns, count),
+            handlelength=1.5,
+            columnspacing=1,
+            borderaxespad=0,
+            borderpad=0,
+            title=title,
+            alignment="left",
+            title_fontsize=9,
+        )
 
 
 FAR = 8.0
@@ -174,9 +181,13 @@ def cut_far(ax: Axes, totals: Sequence[float], unit: str) -> None:
     for row, total in enumerate(totals):
         if total > end:
             ax.text(
-                1.01, row, f"→ {number(total)} {unit}", va="center", fontsize=8,
+                1.01,
+                row,
+                f"→ {number(total)} {unit}",
+                va="center",
+                fontsize=8,
                 transform=ax.get_yaxis_transform(),
-            )  # fmt: skip
+            )
 
 
 def memory_top(used: Sequence[int], limits: Sequence[int]) -> tuple[int, str]:

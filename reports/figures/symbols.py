@@ -71,12 +71,20 @@ def _deviations(ax: Axes, arm: str, of: list[Row], k: int, arms: int) -> None:
     y = np.arange(len(of)) + (k - (arms - 1) / 2) * 0.7 / max(arms, 2)
     mean = np.array([np.nan if r["error_pp"] is None else r["error_pp"] for r in of])
     ax.errorbar(
-        mean, y, xerr=half_widths(of), fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=3.5,
-        linewidth=1.2, label=named(arm),
-    )  # fmt: skip
+        mean,
+        y,
+        xerr=half_widths(of),
+        fmt=MARKERS[k % 7],
+        color=LINES[k % 7],
+        markersize=3.5,
+        linewidth=1.2,
+        label=named(arm),
+    )
 
 
 def half_widths(of: list[Row]) -> list[float]:
     """Half of each interval of the error; 0 where there is none."""
-    return [0.0 if r["error_low_pp"] is None else (r["error_high_pp"] - r["error_low_pp"]) / 2
-            for r in of]  # fmt: skip
+    return [
+        0.0 if r["error_low_pp"] is None else (r["error_high_pp"] - r["error_low_pp"]) / 2
+        for r in of
+    ]

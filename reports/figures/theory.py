@@ -75,11 +75,15 @@ def _panel(ax: Axes, points: list[Row], curves: list[Row], names: Sequence[str])
         low = row["simulated"] if row["low"] is None else row["low"]
         high = row["simulated"] if row["high"] is None else row["high"]
         ax.errorbar(
-            [_shifted(ax, row["x"], shift)], [row["simulated"]],
+            [_shifted(ax, row["x"], shift)],
+            [row["simulated"]],
             yerr=[[max(0.0, row["simulated"] - low)], [max(0.0, high - row["simulated"])]],
-            fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=4.5, linewidth=1.3,
+            fmt=MARKERS[k % 7],
+            color=LINES[k % 7],
+            markersize=4.5,
+            linewidth=1.3,
             fillstyle="full" if k < 7 else "none",
-        )  # fmt: skip
+        )
     ax.set_xlabel(axis_label(points[0]["abscissa"]))
     ax.set_ylabel(axis_label(points[0]["quantity"]))
     ax.grid()
@@ -116,7 +120,13 @@ def _legend(ax: Axes, names: Sequence[str]) -> None:
     ax.plot([], [], color=INK, linewidth=1, label="closed form")
     for k, name in enumerate(names):
         ax.errorbar(
-            [], [], yerr=[], fmt=MARKERS[k % 7], color=LINES[k % 7], markersize=4.5,
-            fillstyle="full" if k < 7 else "none", label=named(name),
-        )  # fmt: skip
+            [],
+            [],
+            yerr=[],
+            fmt=MARKERS[k % 7],
+            color=LINES[k % 7],
+            markersize=4.5,
+            fillstyle="full" if k < 7 else "none",
+            label=named(name),
+        )
     ax.legend(loc="center left", ncols=4, handlelength=1.5, columnspacing=1, borderaxespad=0)

@@ -45,22 +45,40 @@ HAIRLINE = 1 / 1500
 """Of the window's width."""
 STATES = {
     "CPU": {
-        "running": GREEN, "guest kernel": BLUE, "in KVM": ORANGE, "in the VMM": VERMILION,
+        "running": GREEN,
+        "guest kernel": BLUE,
+        "in KVM": ORANGE,
+        "in the VMM": VERMILION,
         "off CPU": GREY,
     },
     "SPU": {
-        "profiled": GREEN, "before_start": GREY, "event_disabled": INK, "pin_refused": INK,
-        "irq_masked": PURPLE, "irq_wait_for_exit": YELLOW, "irq_delivery_full": ORANGE,
-        "irq_delivery_fault": VERMILION, "virq_delivery": SKY, "not_in_population": GREY,
+        "profiled": GREEN,
+        "before_start": GREY,
+        "event_disabled": INK,
+        "pin_refused": INK,
+        "irq_masked": PURPLE,
+        "irq_wait_for_exit": YELLOW,
+        "irq_delivery_full": ORANGE,
+        "irq_delivery_fault": VERMILION,
+        "virq_delivery": SKY,
+        "not_in_population": GREY,
     },
     "PMBIRQ": {"on its way": SKY, "at the core": BLUE},
     "KVM": {
-        "trap": SKY, EXIT_ENTRY: GREY, "ordinary_exit": YELLOW, "fault": VERMILION,
-        "walk": PURPLE, "pin": BLUE, "map": GREEN, "unpin": ORANGE, "inject": INK,
-        "prefault": BLUE, "copy": GREEN,
+        "trap": SKY,
+        EXIT_ENTRY: GREY,
+        "ordinary_exit": YELLOW,
+        "fault": VERMILION,
+        "walk": PURPLE,
+        "pin": BLUE,
+        "map": GREEN,
+        "unpin": ORANGE,
+        "inject": INK,
+        "prefault": BLUE,
+        "copy": GREEN,
     },
     "VMM": {"vmm": VERMILION},
-}  # fmt: skip
+}
 """Colour of each state; a lane has its own legend, so lanes may share colours."""
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
@@ -181,8 +199,15 @@ def _letters(ax: Axes, close: Sequence[Row], window: Row) -> None:
     last = window["begin_us"] / 1e3 - width
     for letter, r in zip(LETTERS, close, strict=False):
         x = max(r["begin_us"] / 1e3, last + 0.02 * width)
-        ax.annotate(letter, (x, 1.0), xycoords=("data", "axes fraction"), ha="left", va="bottom",
-                    fontsize=9, fontweight="bold")  # fmt: skip
+        ax.annotate(
+            letter,
+            (x, 1.0),
+            xycoords=("data", "axes fraction"),
+            ha="left",
+            va="bottom",
+            fontsize=9,
+            fontweight="bold",
+        )
         ax.axvline(r["begin_us"] / 1e3, color=INK, linewidth=0.7, linestyle=":")
         last = x
 
@@ -211,9 +236,14 @@ def _memory(ax: Axes, spans: Sequence[Row]) -> None:
     ax.set_yticks([0, top] if top else [0], ["0", size(top)] if top else ["0"])
     ax.set_title(f"memory of the VM{limit}", fontsize=8, pad=2)
     ax.legend(
-        loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0, borderpad=0,
-        handlelength=1.5, columnspacing=1,
-    )  # fmt: skip
+        loc="lower right",
+        bbox_to_anchor=(1, 1.0),
+        ncols=3,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.5,
+        columnspacing=1,
+    )
 
 
 def _legend_rows(lanes: Sequence[str], spans: Sequence[Row]) -> list[tuple[str, list[str]]]:
@@ -237,9 +267,18 @@ def _legend(part: Any, keys: list[tuple[str, list[str]]], window: Row) -> None:
         ax.text(0, k + 0.5, lane, va="center", fontsize=8)
         handles: list[Any] = [Patch(color=STATES[lane][s], label=_WORDS.get(s, s)) for s in states]
         made = Legend(
-            ax, handles, [h.get_label() for h in handles], loc="center left",
-            bbox_to_anchor=(0.07, 1 - (k + 0.5) / len(keys)), ncols=len(states), handlelength=1.0,
-            handleheight=0.7, columnspacing=1.0, borderaxespad=0, borderpad=0, fontsize=7.5,
+            ax,
+            handles,
+            [h.get_label() for h in handles],
+            loc="center left",
+            bbox_to_anchor=(0.07, 1 - (k + 0.5) / len(keys)),
+            ncols=len(states),
+            handlelength=1.0,
+            handleheight=0.7,
+            columnspacing=1.0,
+            borderaxespad=0,
+            borderpad=0,
+            fontsize=7.5,
             handletextpad=0.4,
-        )  # fmt: skip
+        )
         ax.add_artist(made)

@@ -105,6 +105,13 @@ def _points(ax: Axes, of: list[Row], k: int, name: str) -> None:
         [max(0.0, (r.high or 0.0) - m) for m, r in zip(y, of, strict=True)],
     ]
     ax.errorbar(
-        [r.x for r in of], y, yerr=spread, fmt=MARKERS[k], color=LINES[k], markersize=4,
-        linewidth=0, elinewidth=1.3, label=name,
-    )  # fmt: skip
+        [r.x for r in of],
+        y,
+        yerr=spread,
+        fmt=MARKERS[k],
+        color=LINES[k],
+        markersize=4,
+        linewidth=0,
+        elinewidth=1.3,
+        label=name,
+    )

@@ -63,9 +63,11 @@ def full_buffers() -> Iterator[Row]:
         for window in windows:
             ops = round(CYCLES * cycle(window))
             given = settings(
-                ops, spe=spe(1024), parameters={"t_irq_latency": law},
+                ops,
+                spe=spe(1024),
+                parameters={"t_irq_latency": law},
                 driver={"aux": f"{2 * window}B", "mode": "cpu"},
-            )  # fmt: skip
+            )
             found = [lost(r) for r in runs(given)]
             yield point("full", series, window, form(window), found, DELIVERY / ops)
 
@@ -89,11 +91,13 @@ def cold_pages() -> Iterator[Row]:
         for page in (4096, 16384, 65536):
             ops = round(CYCLES * (page / RECORD_BYTES + 1) * gap)
             given = settings(
-                ops, spe=spe(1024, jitter), host={"unmap": "per_window"},
+                ops,
+                spe=spe(1024, jitter),
+                host={"unmap": "per_window"},
                 driver={"aux": f"{2 * PAGES * page}B", "mode": "cpu"},
                 vm={"exits": "0/s", "granule": f"{page >> 10}KiB"},
                 parameters={"t_irq_latency": "500ns"},
-            )  # fmt: skip
+            )
             found = [lost(r) for r in runs(given, "unpinned")]
             yield point("cold", JITTERS[jitter], page, form(page), found, 2 * DELIVERY / ops)
 
@@ -107,15 +111,22 @@ def biases() -> Iterator[Row]:
     yield from curve("bias", "closed form", [0.0, 2.0], float)
     for fast in (250, 500, 1000, 2000):
         phases = [
-            {"name": str(cpi), "length": 20, "iterations": 20_000, "cpi_millis": cpi,
-             "latency": {"kind": "constant", "value": "16cycles"}}
+            {
+                "name": str(cpi),
+                "length": 20,
+                "iterations": 20_000,
+                "cpi_millis": cpi,
+                "latency": {"kind": "constant", "value": "16cycles"},
+            }
             for cpi in (fast, slowest)
-        ]  # fmt: skip
+        ]
         given = settings(
-            0, spe=spe(1024), driver={"aux": "8KiB", "mode": "cpu"},
+            0,
+            spe=spe(1024),
+            driver={"aux": "8KiB", "mode": "cpu"},
             workload={"kind": "synthetic", "repeat": 20, "phases": phases},
             parameters={"t_irq_latency": "500ns"},
-        )  # fmt: skip
+        )
         found = runs(given)
         gone, kept = (
             np.array([_per_phase(getattr(r.vcpus[0], what)) for r in found])
@@ -137,9 +148,11 @@ def noise_floors() -> Iterator[Row]:
     """TVD of n samples from an even truth; jitter meets each of the 64 ops equally often."""
     share = np.full(LOOP, 1 / LOOP)
     yield from curve(
-        "tvd", "noise floor", [float(n) for n in np.geomspace(1000, 32000, 40)],
+        "tvd",
+        "noise floor",
+        [float(n) for n in np.geomspace(1000, 32000, 40)],
         lambda n: tvd_floor(share, n),
-    )  # fmt: skip
+    )
     for n in (1000, 4000, 16000, 32000):
         given = settings((n + 2) * 385, spe=spe(256))
         counts = np.array([_per_op(r) for r in runs(given)])
@@ -175,10 +188,12 @@ def thresholds() -> Iterator[Row]:
         yield from curve("rlimit", series, range(1, 7), form)
         for vcpus in range(1, 7):
             given = settings(
-                LOOP * 1000, spe=spe(1024), driver={"aux": "4MiB", "mode": "cpu"},
+                LOOP * 1000,
+                spe=spe(1024),
+                driver={"aux": "4MiB", "mode": "cpu"},
                 vm={"vcpus": vcpus, "max_buffer": series.split()[1], "exits": "0/s"},
                 host={"memlock": "8MiB"},
-            )  # fmt: skip
+            )
             over = [r.rlimit.exits + r.rlimit.config_enomem > 0 for r in runs(given, "v6")]
             yield point("rlimit", series, vcpus, form(vcpus), over)
 
@@ -194,12 +209,14 @@ def knee() -> Iterator[Row]:
     for cpi in (250, 500, 1000):
         for period in (256, 512, 768, 1024, 1536, 2048, 3072, 4096):
             given = settings(
-                10 * SELECTIONS * (period + 128), spe=spe(period, "on", filter={"load": True}),
+                10 * SELECTIONS * (period + 128),
+                spe=spe(period, "on", filter={"load": True}),
                 phase={
-                    "cpi_millis": cpi, "latency": {"kind": "core"},
+                    "cpi_millis": cpi,
+                    "latency": {"kind": "core"},
                     "levels": {"l1": 70, "l2": 10, "slc": 5, "dram": 15},
                 },
-            )  # fmt: skip
+            )
             found = []
             for r in runs(given):
                 s = r.vcpus[0].ledgers.selections

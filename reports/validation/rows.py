@@ -79,9 +79,12 @@ def curve(
 def settings(ops: int, **sections: Any) -> Settings:
     """One loop at one op a cycle, in flight for two, and no exits; `sections` on top."""
     phase = {
-        "name": "loop", "length": LOOP, "iterations": ops // LOOP, "cpi_millis": 1000,
+        "name": "loop",
+        "length": LOOP,
+        "iterations": ops // LOOP,
+        "cpi_millis": 1000,
         "latency": {"kind": "constant", "value": "2cycles"},
-    } | sections.pop("phase", {})  # fmt: skip
+    } | sections.pop("phase", {})
     base: dict[str, Any] = {
         "workload": {"kind": "synthetic", "phases": [phase]},
         "driver": {"aux": "16MiB", "mode": "cpu"},

@@ -16,9 +16,18 @@ from reports.validation.rows import Row
 from reports.validation.sampling import accumulation, collisions, dispersions, gap_laws, gap_means
 
 EXPERIMENTS: tuple[Callable[[], Iterator[Row]], ...] = (
-    gap_means, gap_laws, dispersions, accumulation, collisions, full_buffers, cold_pages, biases,
-    noise_floors, thresholds, knee,
-)  # fmt: skip
+    gap_means,
+    gap_laws,
+    dispersions,
+    accumulation,
+    collisions,
+    full_buffers,
+    cold_pages,
+    biases,
+    noise_floors,
+    thresholds,
+    knee,
+)
 
 
 def table() -> list[Row]:

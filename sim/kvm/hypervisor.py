@@ -277,9 +277,11 @@ class Hypervisor:
         if timed and self.stage2.pins.any():
             generation, vcpu = self._enables, self.stage2.vcpu
             self._engine.call(
-                self.vm.sizes.unpin_after, Kind.STAGE, self.cpu.index,
+                self.vm.sizes.unpin_after,
+                Kind.STAGE,
+                self.cpu.index,
                 lambda _: self._unpin_later(generation, vcpu),
-            )  # fmt: skip
+            )
 
     def _unpin_later(self, generation: int, vcpu: int) -> None:
         """The timer of `unpin: after`: the host's work, on no vCPU's time."""

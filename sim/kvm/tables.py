@@ -95,9 +95,17 @@ class Stage2:
     """
 
     __slots__ = (
-        "_pins", "_windows", "absent", "elsewhere", "mapped", "pins", "tables", "translates",
-        "users", "vcpu",
-    )  # fmt: skip
+        "_pins",
+        "_windows",
+        "absent",
+        "elsewhere",
+        "mapped",
+        "pins",
+        "tables",
+        "translates",
+        "users",
+        "vcpu",
+    )
 
     def __init__(self, tables: Stage1Tables, warm: bool) -> None:
         self.tables = tables

@@ -68,10 +68,17 @@ class SpeEvent:
     """
 
     def __init__(
-        self, spu: Spu, registers: Registers, ring: AuxRing, period: int, costs: DriverCosts,
-        spend: Callable[[TimeCause, int], Process], now: Callable[[], int], tid: int,
+        self,
+        spu: Spu,
+        registers: Registers,
+        ring: AuxRing,
+        period: int,
+        costs: DriverCosts,
+        spend: Callable[[TimeCause, int], Process],
+        now: Callable[[], int],
+        tid: int,
         rules: DriverRules = DriverRules(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._spu, self._registers, self._ring, self._costs = spu, registers, ring, costs
         self._spend, self._now, self.tid, self._rules = spend, now, tid, rules
         self._period_left: tuple[int, int] = (period, 0)

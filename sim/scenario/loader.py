@@ -41,9 +41,19 @@ from sim.scenario.parameters import problem_with
 __all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock_folder"]
 
 _SCENARIO_KEYS = (
-    "schema_version", "name", "question", "seed", "replications", "until", "extends", "arms",
-    "checks", "matrix", "cases", "samples",
-)  # fmt: skip
+    "schema_version",
+    "name",
+    "question",
+    "seed",
+    "replications",
+    "until",
+    "extends",
+    "arms",
+    "checks",
+    "matrix",
+    "cases",
+    "samples",
+)
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
 M = TypeVar("M", bound=BaseModel)
@@ -80,9 +90,11 @@ def find(path: str | Path) -> Path:
 
 
 def load(
-    path: str | Path, overrides: Sequence[str] = (), replications: int | None = None,
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    replications: int | None = None,
     seed: int | None = None,
-) -> Scenario:  # fmt: skip
+) -> Scenario:
     """A resolved scenario; raises ScenarioError with every problem found.
 
     `overrides` are ``KEY=VALUE`` with dotted keys, as `--set` takes them; `replications` and `seed`
@@ -425,8 +437,9 @@ class _Resolver:
                 why = f"samples.over.{key}: has keys of its own; name one of them, e.g. {below}"
                 self._add(mark, why)
             elif root not in NOT_SETTINGS and key not in _single_settings():
-                beside = [k.rpartition(".")[2] for k in _single_settings()
-                          if _parent(k) == _parent(key)]  # fmt: skip
+                beside = [
+                    k.rpartition(".")[2] for k in _single_settings() if _parent(k) == _parent(key)
+                ]
                 self._problems.append(unknown(mark, key, beside or list(Settings.model_fields)))
 
     def _names_unique(self, items: list[Item]) -> None:

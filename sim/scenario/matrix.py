@@ -132,7 +132,17 @@ def problems(
 
 
 NOT_SETTINGS = (
-    "schema_version", "name", "question", "arms", "seed", "replications", "until", "checks",
-    "matrix", "cases", "samples", "extends",
-)  # fmt: skip
+    "schema_version",
+    "name",
+    "question",
+    "arms",
+    "seed",
+    "replications",
+    "until",
+    "checks",
+    "matrix",
+    "cases",
+    "samples",
+    "extends",
+)
 """Keys of a scenario that its cells share."""

@@ -19,8 +19,15 @@ _TEMPLATE = "#/definitions/{model}"
 _UNION_MEMBERS = ("ConstantTime", "CoreLatency")
 """Models whose `kind` has a default that a file must still spell out."""
 _CLAIMS = (
-    "Equivalence", "Bound", "NoWorseThan", "Exact", "Distribution", "Until", "Samples", "Range",
-)  # fmt: skip
+    "Equivalence",
+    "Bound",
+    "NoWorseThan",
+    "Exact",
+    "Distribution",
+    "Until",
+    "Samples",
+    "Range",
+)
 """Models that only a scenario's own keys refer to."""
 
 

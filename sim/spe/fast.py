@@ -69,9 +69,15 @@ class MacroSampler:
     """PROCESS sample timer (fast engine), as events from one own stop to the next."""
 
     def __init__(
-        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
-        pages: NDArray[np.uint8], sink: RecordSink,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        vcpu: int,
+        clock: WorkClock,
+        stream: Stream,
+        config: SamplerConfig,
+        pages: NDArray[np.uint8],
+        sink: RecordSink,
+    ) -> None:
         self._engine, self._vcpu, self._clock = engine, vcpu, clock
         self._stream, self._settings, self._pages, self._sink = stream, config, pages, sink
         self.counter = IntervalCounter(config.interval)
@@ -99,13 +105,30 @@ class MacroSampler:
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
         scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
-            k.advance, stream.arrays, self._config, sizes, distance, pages,
-            self._state, self._places, self._rows, scratch,
-        )  # fmt: skip
+            k.advance,
+            stream.arrays,
+            self._config,
+            sizes,
+            distance,
+            pages,
+            self._state,
+            self._places,
+            self._rows,
+            scratch,
+        )
         self._arrays = KernelArrays(
-            self._config, sizes, distance, pages, self._zappable, self._state, self._saved,
-            self._places, self._rows, self._profile, scratch,
-        )  # fmt: skip
+            self._config,
+            sizes,
+            distance,
+            pages,
+            self._zappable,
+            self._state,
+            self._saved,
+            self._places,
+            self._rows,
+            self._profile,
+            scratch,
+        )
 
     @staticmethod
     def _config_vector(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:

@@ -288,9 +288,18 @@ def _next_candidate(state: Any, config: Any) -> None:
 
 @njit
 def _emit(
-    config: Any, places: Any, rows: Any, r: Any, ops: Any, tick: Any, place: Any, busy: Any,
-    ok: Any, done: Any, written: Any,
-) -> None:  # fmt: skip
+    config: Any,
+    places: Any,
+    rows: Any,
+    r: Any,
+    ops: Any,
+    tick: Any,
+    place: Any,
+    busy: Any,
+    ok: Any,
+    done: Any,
+    written: Any,
+) -> None:
     """Output of the first `done` samples of a block, `written` of which pass."""
     if written == done and config[KEEP] == 0:
         for j in range(done):
@@ -307,9 +316,19 @@ def _emit(
 
 @njit
 def _commit_block(
-    state: Any, config: Any, places: Any, rows: Any, cand: Any, ops: Any, tick: Any, place: Any,
-    busy: Any, ok: Any, passing: Any, m: Any,
-) -> None:  # fmt: skip
+    state: Any,
+    config: Any,
+    places: Any,
+    rows: Any,
+    cand: Any,
+    ops: Any,
+    tick: Any,
+    place: Any,
+    busy: Any,
+    ok: Any,
+    passing: Any,
+    m: Any,
+) -> None:
     """A block in which each sample completes before the next selection; the last one flies on."""
     done = m - 1
     written = passing - (1 if ok[m - 1] != 0 else 0)
@@ -368,9 +387,18 @@ def _room(state: Any, config: Any, pages: Any, size: Any) -> Any:
 
 @njit
 def advance(
-    S: Any, config: Any, sizes: Any, distance: Any, pages: Any, state: Any, places: Any, rows: Any,
-    scratch: Any, horizon: Any, candidates: Any,
-) -> Any:  # fmt: skip
+    S: Any,
+    config: Any,
+    sizes: Any,
+    distance: Any,
+    pages: Any,
+    state: Any,
+    places: Any,
+    rows: Any,
+    scratch: Any,
+    horizon: Any,
+    candidates: Any,
+) -> Any:
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the

@@ -218,9 +218,15 @@ class SampleTimer:
     """
 
     def __init__(
-        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
-        pages: NDArray[np.uint8], sink: RecordSink,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        vcpu: int,
+        clock: WorkClock,
+        stream: Stream,
+        config: SamplerConfig,
+        pages: NDArray[np.uint8],
+        sink: RecordSink,
+    ) -> None:
         self._engine, self._vcpu, self._clock = engine, vcpu, clock
         self._stream, self._config, self._pages, self._sink = stream, config, pages, sink
         self._latency = stream.latency().tolist()

@@ -74,9 +74,20 @@ MICRO_OPS_PER_PAIR = 2
 _STORE, _ATOMIC = 2, 3
 _BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses", "checkpoints")
 _SMALL = (
-    "block_first", "block_size", "weight", "slots", "op_ticks", "row", "pc", "op_class", "payload",
-    "symbol", "size", "svc_ops", "pass_counts",
-)  # fmt: skip
+    "block_first",
+    "block_size",
+    "weight",
+    "slots",
+    "op_ticks",
+    "row",
+    "pc",
+    "op_class",
+    "payload",
+    "symbol",
+    "size",
+    "svc_ops",
+    "pass_counts",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +101,15 @@ class Index:
 
 
 def recorded_stream(
-    path: Path, *, repeat: int, core: str, exclude_kernel: bool, micro_ops: bool,
-    overlay: KernelOverlay | None, clock_hz: int,
-) -> Stream:  # fmt: skip
+    path: Path,
+    *,
+    repeat: int,
+    core: str,
+    exclude_kernel: bool,
+    micro_ops: bool,
+    overlay: KernelOverlay | None,
+    clock_hz: int,
+) -> Stream:
     """A recorded stream, repeated; builds its index on first use."""
     preset = get_preset(core)
     index = load_index(path, preset, micro_ops)
@@ -174,13 +191,26 @@ def build_index(
     index_at, extent = index_rows(recording.ids, size, exec_ticks)
     symbol, names = _symbols(recording)
     arrays = {
-        "ids": recording.ids, "exec_ticks": exec_ticks, "levels": levels, "index_at": index_at,
-        "addresses": recording.addresses, "block_first": first, "block_size": size,
-        "weight": weight, "slots": slots, "op_ticks": op_ticks, "row": row, "pc": recording.pc,
-        "op_class": recording.op_class, "payload": recording.op_payload, "symbol": symbol,
-        "size": extent, "svc_ops": _svc_ops(recording, flags, length),
-        "pass_counts": np.zeros(0, np.int64), "checkpoints": np.zeros((0, 0), np.int64),
-    }  # fmt: skip
+        "ids": recording.ids,
+        "exec_ticks": exec_ticks,
+        "levels": levels,
+        "index_at": index_at,
+        "addresses": recording.addresses,
+        "block_first": first,
+        "block_size": size,
+        "weight": weight,
+        "slots": slots,
+        "op_ticks": op_ticks,
+        "row": row,
+        "pc": recording.pc,
+        "op_class": recording.op_class,
+        "payload": recording.op_payload,
+        "symbol": symbol,
+        "size": extent,
+        "svc_ops": _svc_ops(recording, flags, length),
+        "pass_counts": np.zeros(0, np.int64),
+        "checkpoints": np.zeros((0, 0), np.int64),
+    }
     arrays["checkpoints"] = _checkpoints(arrays)
     arrays["pass_counts"] = _stream_arrays(arrays, preset, 1, True).pass_counts
     return arrays, names, recording.program
@@ -222,9 +252,16 @@ def _slots_of(ids: Any, first: Any, length: Any, slots: Any, kind: Any, out: Any
 
 @njit
 def _exec_ticks(
-    ids: Any, first: Any, length: Any, slots: Any, op_ticks: Any, row: Any, throughput: Any,
-    levels: Any, out: Any,
-) -> None:  # fmt: skip
+    ids: Any,
+    first: Any,
+    length: Any,
+    slots: Any,
+    op_ticks: Any,
+    row: Any,
+    throughput: Any,
+    levels: Any,
+    out: Any,
+) -> None:
     """Ticks of each block execution."""
     m = 0
     for x in range(ids.size):
@@ -256,9 +293,15 @@ def _checkpoints(arrays: dict[str, NDArray[Any]]) -> I64:
     step = _check_step(arrays["ids"].size, words)
     table = np.zeros((arrays["ids"].size // step + 1, words), np.int64)
     _fill_checkpoints(
-        arrays["ids"], arrays["block_first"], arrays["block_size"], arrays["slots"],
-        arrays["weight"], arrays["levels"], step, table,
-    )  # fmt: skip
+        arrays["ids"],
+        arrays["block_first"],
+        arrays["block_size"],
+        arrays["slots"],
+        arrays["weight"],
+        arrays["levels"],
+        step,
+        table,
+    )
     return table
 
 
@@ -319,9 +362,14 @@ def _statics(arrays: dict[str, NDArray[Any]]) -> Statics:
 def _indexed(arrays: dict[str, NDArray[Any]]) -> IndexedBody:
     words = arrays["weight"].size * LEVEL_STRIDE
     return IndexedBody(
-        arrays["ids"], arrays["exec_ticks"], arrays["levels"], arrays["index_at"], arrays["size"],
-        arrays["checkpoints"], _check_step(arrays["ids"].size, words),
-    )  # fmt: skip
+        arrays["ids"],
+        arrays["exec_ticks"],
+        arrays["levels"],
+        arrays["index_at"],
+        arrays["size"],
+        arrays["checkpoints"],
+        _check_step(arrays["ids"].size, words),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +383,15 @@ def _stream_arrays(
 ) -> _Arrays:
     blocks = Blocks(arrays["block_first"], arrays["block_size"])
     made = assemble(
-        _statics(arrays), (), _indexed(arrays), blocks, [Segment(0, 1)], _timing(preset),
-        repeat=repeat, exclude_kernel=exclude_kernel,
-    )  # fmt: skip
+        _statics(arrays),
+        (),
+        _indexed(arrays),
+        blocks,
+        [Segment(0, 1)],
+        _timing(preset),
+        repeat=repeat,
+        exclude_kernel=exclude_kernel,
+    )
     counts = arrays["pass_counts"]
     return _Arrays(made, counts if counts.size else count_pass(made))
 
@@ -363,9 +417,14 @@ def _stream(index: Index, preset: CorePreset, *, repeat: int, exclude_kernel: bo
 
 
 def _with_kernel(
-    index: Index, plain: Stream, preset: CorePreset, overlay: KernelOverlay, clock_hz: int,
-    repeat: int, exclude_kernel: bool,
-) -> Stream:  # fmt: skip
+    index: Index,
+    plain: Stream,
+    preset: CorePreset,
+    overlay: KernelOverlay,
+    clock_hz: int,
+    repeat: int,
+    exclude_kernel: bool,
+) -> Stream:
     """Slices of the recorded body with EL1 entries between them."""
     arrays = index.arrays
     bodies, kinds = _kernel_bodies(overlay, int(arrays["pc"].size))
@@ -379,9 +438,15 @@ def _with_kernel(
     )
     segments = _overlay_segments(arrays, plain, overlay, clock_hz, len(bodies))
     made = assemble(
-        grown, bodies, _indexed(arrays), Blocks(arrays["block_first"], arrays["block_size"]),
-        segments, _timing(preset), repeat=repeat, exclude_kernel=exclude_kernel,
-    )  # fmt: skip
+        grown,
+        bodies,
+        _indexed(arrays),
+        Blocks(arrays["block_first"], arrays["block_size"]),
+        segments,
+        _timing(preset),
+        repeat=repeat,
+        exclude_kernel=exclude_kernel,
+    )
     symbols = (*index.symbols, *_ENTRIES)
     return Stream(
         arrays=made,

@@ -57,16 +57,27 @@ def profiled_stream(
     """The stream of a profile; raises ProfileError if the file is none."""
     began = time.monotonic()
     made = stream_of_profile(
-        profiles.load(path), name=path.name, repeat=repeat, core=core,
-        exclude_kernel=exclude_kernel, micro_ops=micro_ops, clock_hz=clock_hz,
-    )  # fmt: skip
+        profiles.load(path),
+        name=path.name,
+        repeat=repeat,
+        core=core,
+        exclude_kernel=exclude_kernel,
+        micro_ops=micro_ops,
+        clock_hz=clock_hz,
+    )
     return replace(made, build_seconds=time.monotonic() - began)
 
 
 def stream_of_profile(
-    profile: Profile, *, name: str, repeat: int, core: str, exclude_kernel: bool, micro_ops: bool,
+    profile: Profile,
+    *,
+    name: str,
+    repeat: int,
+    core: str,
+    exclude_kernel: bool,
+    micro_ops: bool,
     clock_hz: int,
-) -> Stream:  # fmt: skip
+) -> Stream:
     """The stream of a profile for one core preset, clock and sample population."""
     columns, preset = _columns(profile), get_preset(core)
     flats, segments = [], []
@@ -90,9 +101,15 @@ def stream_of_profile(
         row=columns.timing_class * LEVEL_STRIDE,
     )
     arrays = assemble(
-        statics, flats, None, None, segments, _timing(profile, preset),
-        repeat=repeat, exclude_kernel=exclude_kernel,
-    )  # fmt: skip
+        statics,
+        flats,
+        None,
+        None,
+        segments,
+        _timing(profile, preset),
+        repeat=repeat,
+        exclude_kernel=exclude_kernel,
+    )
     return Stream(
         arrays=arrays,
         static_pc=columns.pc,
@@ -137,9 +154,14 @@ def _by_el(phase: Phase, columns: _Columns) -> Iterator[tuple[int, I64]]:
 
 
 def _body(
-    cells: I64, length: int, key: int, phase: Phase, columns: _Columns, preset: CorePreset,
+    cells: I64,
+    length: int,
+    key: int,
+    phase: Phase,
+    columns: _Columns,
+    preset: CorePreset,
     clock_hz: int,
-) -> FlatBody:  # fmt: skip
+) -> FlatBody:
     """A loop of `length` operations in the proportions of `cells`, in an order made by hashing.
 
     Counts are differences of rounded cumulative counts, so the error of a symbol, whose cells lie

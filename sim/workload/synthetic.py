@@ -65,9 +65,15 @@ def synthetic_stream(
         for k, phase in enumerate(spec.phases)
     ]
     arrays = assemble(
-        statics, flats, None, None, segments, timing,
-        repeat=spec.repeat, exclude_kernel=exclude_kernel,
-    )  # fmt: skip
+        statics,
+        flats,
+        None,
+        None,
+        segments,
+        timing,
+        repeat=spec.repeat,
+        exclude_kernel=exclude_kernel,
+    )
     return Stream(
         arrays=arrays,
         static_pc=0x400000 + 4 * np.arange(classes.size, dtype=np.uint64),

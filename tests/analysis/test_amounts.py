@@ -31,9 +31,17 @@ def test_fits(text: str, unit: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "unit"),
-    [("3ms", "fraction"), ("5%", "ms"), ("5%", ""), ("1", "ms"), ("1e99", "x"), ("x", "ms"),
-     ("5%", "pp"), ("", "")],
-)  # fmt: skip
+    [
+        ("3ms", "fraction"),
+        ("5%", "ms"),
+        ("5%", ""),
+        ("1", "ms"),
+        ("1e99", "x"),
+        ("x", "ms"),
+        ("5%", "pp"),
+        ("", ""),
+    ],
+)
 def test_does_not_fit(text: str, unit: str) -> None:
     """Another quantity, a bare number where a unit is needed, or no number at all."""
     with pytest.raises(AmountError):

@@ -133,7 +133,7 @@ def sampled(rng: np.random.Generator, spread: int, shift: int) -> list[float]:
     def arm(extra: int) -> list[object]:
         return [
             histogram(rng.integers(0, spread, 200) + rng.integers(0, 3) + extra) for _ in range(6)
-        ]  # fmt: skip
+        ]
 
     return excess(arm(shift), arm(0), "wasserstein")  # type: ignore[arg-type]
 
@@ -146,8 +146,9 @@ def test_distribution_null_and_injected_shift() -> None:
     assert null.count(Status.FAIL) / 600 <= ALPHA + within(600, ALPHA)
     injected = [status(estimate(sampled(rng, 50, 6), "ops"), region) for _ in range(100)]
     assert injected.count(Status.FAIL) / 100 >= POWER
-    harmless = [status(estimate(sampled(rng, 50, 0), "ops"), Region(-math.inf, 4.0))
-                for _ in range(100)]  # fmt: skip
+    harmless = [
+        status(estimate(sampled(rng, 50, 0), "ops"), Region(-math.inf, 4.0)) for _ in range(100)
+    ]
     assert harmless.count(Status.PASS) / 100 >= POWER
 
 

@@ -10,10 +10,13 @@ from analysis.pareto import Offer, beats, front
 OFFERS = st.lists(
     st.builds(
         lambda price, low, width: Offer(price, low, low + width),
-        st.integers(0, 5), st.integers(0, 10), st.integers(0, 3),
+        st.integers(0, 5),
+        st.integers(0, 10),
+        st.integers(0, 3),
     ),
-    min_size=1, max_size=8,
-)  # fmt: skip
+    min_size=1,
+    max_size=8,
+)
 
 
 def test_cheaper_and_no_worse_beats() -> None:

@@ -81,9 +81,20 @@ def _places(pages: int, granule: int) -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("granule", "pages"),
-    [(K4, 1), (K4, 2), (K4, 31), (K4, 512), (K4, 515), (K16, 1), (K16, 5), (K16, 40), (K64, 1),
-     (K64, 2), (K64, 9)],
-)  # fmt: skip
+    [
+        (K4, 1),
+        (K4, 2),
+        (K4, 31),
+        (K4, 512),
+        (K4, 515),
+        (K16, 1),
+        (K16, 5),
+        (K16, 40),
+        (K64, 1),
+        (K64, 2),
+        (K64, 9),
+    ],
+)
 def test_fewest_and_most_over_all_alignments(granule: int, pages: int) -> None:
     """The closed forms are the minimum and the maximum of the simulator's own tables."""
     counts = {stage1_tables(va, pages * granule, granule).tables for va in _places(pages, granule)}
@@ -214,11 +225,15 @@ def test_designs_by_what_they_charge() -> None:
     answers = {name: size(_request(design=name)) for name in CHARGES}
     assert {n for n, a in answers.items() if a.limit == 16 * GIB} == {"v3-mlock", "v5-memslot-lock"}
     assert {n for n, a in answers.items() if a.limit is None} == {
-        "bounce-buffer", "v7-guest-memfd", "v7-guest-memfd-untrapped",
-    }  # fmt: skip
+        "bounce-buffer",
+        "v7-guest-memfd",
+        "v7-guest-memfd-untrapped",
+    }
     assert {n for n, a in answers.items() if a.limit == 0} == {
-        "baremetal", "unpinned", "unpinned-error",
-    }  # fmt: skip
+        "baremetal",
+        "unpinned",
+        "unpinned-error",
+    }
     assert answers["v6"].guaranteed == 2 * MIB + 7 * K4
     assert answers["first-fault"].guaranteed == 4 * MIB + 8 * K4
     assert all(charge.source for charge in CHARGES.values())

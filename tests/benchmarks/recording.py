@@ -78,8 +78,10 @@ def _cpu() -> str:
 def _commit() -> str:
     found = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return found.stdout.strip()
 
 
@@ -116,9 +118,14 @@ def whole_process(code: str, arguments: Sequence[str], times: int, cwd: Path) ->
     for attempt in range(times + 1):
         began = time.perf_counter()
         subprocess.run(
-            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
-            stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
         if attempt:
             walls.append(time.perf_counter() - began)
             peaks.append(int((cwd / _PEAK).read_text()) / 1024)

@@ -26,7 +26,7 @@ from sim.workload.arrays import (
     OP,
     TICK,
     Stream,
-)  # fmt: skip
+)
 
 I64 = NDArray[np.int64]
 _POINTER = ctypes.POINTER(ctypes.c_int64)
@@ -34,18 +34,21 @@ _POINTER = ctypes.POINTER(ctypes.c_int64)
 
 class _In(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int64) for name in
-          ("interval", "mask", "first", "pop_end", "ops", "ticks", "window", "irq")),
-        ("key_interval", ctypes.c_uint64), ("key_latency", ctypes.c_uint64),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("interval", "mask", "first", "pop_end", "ops", "ticks", "window", "irq")
+        ),
+        ("key_interval", ctypes.c_uint64),
+        ("key_latency", ctypes.c_uint64),
         *((name, _POINTER) for name in ("tick", "place", "latency")),
-    ]  # fmt: skip
+    ]
 
 
 class _Out(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("selected", "collided", "written", "stops")),
         ("histogram", _POINTER),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,18 @@ def whole_run(library: Any, spec: MachineSpec, stream: Stream, run: Run, started
     histogram = np.zeros(stream.statics * 8, np.int64)
     assert len(set(spec.irq_latency)) == 1, "the loop knows one interrupt latency"
     given = _In(
-        spec.interval, spec.jitter_mask, started + spec.period - 1, stream.ops, ops,
-        int(tables[size + TICK]), spec.aux.watermark // spec.aux.record, spec.irq_latency[0],
+        spec.interval,
+        spec.jitter_mask,
+        started + spec.period - 1,
+        stream.ops,
+        ops,
+        int(tables[size + TICK]),
+        spec.aux.watermark // spec.aux.record,
+        spec.irq_latency[0],
         draws.key(run.seed, run.replication, 0, "interval"),
         draws.key(run.seed, run.replication, 0, "latency"),
         *(array.ctypes.data_as(_POINTER) for array in (tick, place, latency)),
-    )  # fmt: skip
+    )
     found = _Out(0, 0, 0, 0, histogram.ctypes.data_as(_POINTER))
     began = time.perf_counter()
     library.whole_run(ctypes.byref(given), ctypes.byref(found))

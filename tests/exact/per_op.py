@@ -39,9 +39,15 @@ class PerOpTimer:
     """One SimPy event per op."""
 
     def __init__(
-        self, engine: Engine, vcpu: int, clock: WorkClock, stream: Stream, config: SamplerConfig,
-        pages: NDArray[np.uint8], sink: RecordSink,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        vcpu: int,
+        clock: WorkClock,
+        stream: Stream,
+        config: SamplerConfig,
+        pages: NDArray[np.uint8],
+        sink: RecordSink,
+    ) -> None:
         assert not config.resync
         self.engine, self.vcpu, self.clock, self.stream = engine, vcpu, clock, stream
         self.config, self.pages, self.sink = config, pages, sink

@@ -103,10 +103,15 @@ def stream(r: random.Random, dense: bool) -> Stream:
     indexed, blocks = _indexed(r, bodies, statics, firsts, row_ticks, total)
     segments = _segments(r, bodies, total, indexed is not None)
     arrays = assemble(
-        statics, flats, indexed, blocks, segments,
+        statics,
+        flats,
+        indexed,
+        blocks,
+        segments,
         Timing(row_ticks, latency_table(r).reshape(-1)),
-        repeat=r.choice([1, 2, 3]), exclude_kernel=r.random() < 0.7,
-    )  # fmt: skip
+        repeat=r.choice([1, 2, 3]),
+        exclude_kernel=r.random() < 0.7,
+    )
     n = int(firsts[-1])
     return Stream(
         arrays=arrays,
@@ -206,8 +211,9 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     jitter, mask = _jitter(r, interval)
     filters = build_filter(
         SpeFilter(load=r.random() < 0.2, branch=r.random() < 0.2),
-        of.static_class, np.zeros(LEVEL_STRIDE, np.int64),
-    )  # fmt: skip
+        of.static_class,
+        np.zeros(LEVEL_STRIDE, np.int64),
+    )
     if r.random() < 0.3:
         filters = replace(filters, min_latency=r.choice([16, 64, 1000]))
     aux = r.choice([2 * PAGE, 2 * PAGE, 4 * PAGE, 16 * PAGE])
@@ -267,10 +273,12 @@ def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
 
 def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
     """Blocks that go with a neighbour, and what becomes of lost pins."""
-    policies = machine.policies.model_copy(update={
-        "pin_maps": r.choice(["pages", "pages", "blocks"]),
-        "lost_pin": r.choice(["as_fault", "as_fault", "inject_error"]),
-    })  # fmt: skip
+    policies = machine.policies.model_copy(
+        update={
+            "pin_maps": r.choice(["pages", "pages", "blocks"]),
+            "lost_pin": r.choice(["as_fault", "as_fault", "inject_error"]),
+        }
+    )
     if r.random() < 0.8:
         return replace(machine, policies=policies)
     law = tuple(r.choice([640, 20_000, 200_000]) for _ in range(4))
@@ -309,11 +317,15 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
     made: dict[str, Any] = {"host_slice": r.choice([20_000, 50_000])}
     made["pressures"] = tuple(
         PressureSpec(
-            kind, touch, tuple(r.choice([320, 3200, 50_000]) for _ in range(4)),
-            sweeps=r.random() < 0.3, span=r.choice([1, 2]),
+            kind,
+            touch,
+            tuple(r.choice([320, 3200, 50_000]) for _ in range(4)),
+            sweeps=r.random() < 0.3,
+            span=r.choice([1, 2]),
         )
-        for kind, touch in _KINDS if r.random() < 0.15
-    )  # fmt: skip
+        for kind, touch in _KINDS
+        if r.random() < 0.15
+    )
     if r.random() < 0.15:
         made["memslot_changes"] = r.choice([20_000, 50_000])
     if r.random() < 0.2:
@@ -329,10 +341,15 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
 
 
 CALM: dict[str, Any] = {
-    "pressures": (), "balloons": (), "memslot_changes": 0, "migration": None, "visits": 1,
+    "pressures": (),
+    "balloons": (),
+    "memslot_changes": 0,
+    "migration": None,
+    "visits": 1,
     "physical_cpus": 0,
-    "data_loss_per_mille": 0, "layout": SLOT64,
-}  # fmt: skip
+    "data_loss_per_mille": 0,
+    "layout": SLOT64,
+}
 """A host that leaves the VM alone, and records of 64 bytes, for tests of something else."""
 
 
@@ -381,8 +398,14 @@ def everything(result: RunResult) -> dict[str, object]:
     }
     for k, v in enumerate(result.vcpus):
         for name in (
-            "ledgers", "blackouts", "ended_at_op", "stops", "traps", "ordinary_exits", "log",
-        ):  # fmt: skip
+            "ledgers",
+            "blackouts",
+            "ended_at_op",
+            "stops",
+            "traps",
+            "ordinary_exits",
+            "log",
+        ):
             said[f"{k}.{name}"] = getattr(v, name)
         for name in ("profile", "lost", "written", "aux"):
             said[f"{k}.{name}"] = getattr(v, name).tolist()

@@ -123,10 +123,20 @@ def test_an_enable_maps_what_the_records_unmapped() -> None:
         stream, spec = _machine(seed)
         policies = DESIGNS["v6"][0].model_copy(update={"notifiers": "honour_all"})
         spec = replace(
-            spec, policies=policies, unmap=UnmapSpec("per_record"), vcpus=1, memlock=1 << 40,
-            max_buffer=1 << 62, switch_ticks=0, exits=None, warm=True,
-            rules=DriverRules(), reader=None, snapshot=False, **made.CALM,
-        )  # fmt: skip
+            spec,
+            policies=policies,
+            unmap=UnmapSpec("per_record"),
+            vcpus=1,
+            memlock=1 << 40,
+            max_buffer=1 << 62,
+            switch_ticks=0,
+            exits=None,
+            warm=True,
+            rules=DriverRules(),
+            reader=None,
+            snapshot=False,
+            **made.CALM,
+        )
         result = Machine(spec, (stream,), Run("x", seed, 0, True, True), fast.MacroSampler).run()
         found, log = result.vcpus[0].ledgers.selections, result.vcpus[0].log
         windows = result.rlimit.enables

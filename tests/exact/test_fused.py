@@ -72,10 +72,24 @@ def test_rounds_happen_in_every_way() -> None:
             seen |= {"collision"} if (vcpu.aux["flags"] & AuxFlag.COLLISION).any() else set()
             seen |= {"padding"} if (vcpu.aux["pad"] > 0).any() else set()
     assert seen == {
-        "full", "fault", "collided in flight", "jitter OFF", "jitter RND", "jitter ERND", "hold",
-        "resync", "per record", "masked", "two vCPUs", "ordinary exits", "part of the ops", "many",
-        "through the CPU too", "collision", "padding",
-    }  # fmt: skip
+        "full",
+        "fault",
+        "collided in flight",
+        "jitter OFF",
+        "jitter RND",
+        "jitter ERND",
+        "hold",
+        "resync",
+        "per record",
+        "masked",
+        "two vCPUs",
+        "ordinary exits",
+        "part of the ops",
+        "many",
+        "through the CPU too",
+        "collision",
+        "padding",
+    }
 
 
 def test_a_log_sees_every_stop() -> None:
@@ -103,28 +117,34 @@ MUTANTS = [
     _m("running not counted", FUSED, "v[RUNNING] += taken - v[RESUMED]"),
     _m("running time forgotten", FUSED, "time.running += v[RUNNING]"),
     _m("handler time forgotten", FUSED, "time.stopped[cause] += rounds * ticks"),
-    _m("the handler takes no time", FUSED,
-       "v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]"),
+    _m(
+        "the handler takes no time",
+        FUSED,
+        "v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]",
+    ),
     _m("records keep their work time", FUSED, "K.rows[r, k.ROW_WRITE] += offset"),
     _m("a speculation goes back too far", FUSED, "K.saved[:] = K.state"),
     _m("zapped pages come back", FUSED, "K.pages_before[page] = K.pages[page]"),
     _m("tables not looked at", FUSED, "if F.mapped[table] == 0:", "if False:"),
-    _m("the page stays away", FUSED, "F.mapped[page] = K.pages[page] = 1",
-       "F.mapped[page] = 1"),
+    _m("the page stays away", FUSED, "F.mapped[page] = K.pages[page] = 1", "F.mapped[page] = 1"),
     _m("stage 2 not told", FUSED, "F.mapped[page] = K.pages[page] = 1", "K.pages[page] = 1"),
     _m("lost code not counted", FUSED, "rows[:, STOP : RESUME + 1]", "rows[:0, STOP : RESUME + 1]"),
     _m("blackouts not counted", FUSED, "account[COUNT] += 1"),
-    _m("the longest blackout forgotten", FUSED,
-       "account[TICKS_MAX] = max(account[TICKS_MAX], ticks)"),
-    _m("head does not move", FUSED, "v[HEAD] = head + window.pad",
-       "v[HEAD] = v[HEAD] + window.pad"),
+    _m(
+        "the longest blackout forgotten",
+        FUSED,
+        "account[TICKS_MAX] = max(account[TICKS_MAX], ticks)",
+    ),
+    _m(
+        "head does not move", FUSED, "v[HEAD] = head + window.pad", "v[HEAD] = v[HEAD] + window.pad"
+    ),
     _m("records not delivered", FUSED, "v[BYTES] += written"),
     _m("collisions not flagged", FUSED, "_COLLISION if state[k.COLLIDED] > v[CLEARED] else 0", "0"),
     _m("COLL never cleared", FUSED, "v[CLEARED] = state[k.COLLIDED]"),
     _m("COLL of the next window", FUSED, "spu.collisions_cleared = v[CLEARED]"),
     _m("AUX records without their window", FUSED, "ring.keep_row(event.tid, *closed, records)"),
     _m("the driver keeps its old window", FUSED, "event.reopened(v[WINDOW], written)"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

@@ -48,11 +48,20 @@ AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
 NOTIFIERS, MIGRATION, PAGES = "sim.kvm.notifiers", "sim.migration", "sim.kvm.pages"
 SHARED = {
-    CPU: ("Cpu",), GIC: ("Gic",), ENGINE: ("Engine",), HOST: ("Host",), AUX: ("AuxRing",),
-    DRIVER: ("SpeEvent",), READER: ("Reader",), HYP: ("Hypervisor",), MEMLOCK: ("Account",),
-    PAGES: ("Pages",), TABLES: ("Stage2",), NOTIFIERS: ("GuestBuffer",),
+    CPU: ("Cpu",),
+    GIC: ("Gic",),
+    ENGINE: ("Engine",),
+    HOST: ("Host",),
+    AUX: ("AuxRing",),
+    DRIVER: ("SpeEvent",),
+    READER: ("Reader",),
+    HYP: ("Hypervisor",),
+    MEMLOCK: ("Account",),
+    PAGES: ("Pages",),
+    TABLES: ("Stage2",),
+    NOTIFIERS: ("GuestBuffer",),
     MIGRATION: ("migrate", "share_cpus"),
-}  # fmt: skip
+}
 """Modules that both engines run, and what of each the machine is built from."""
 MUTANTS = [
     _m("write after selection on a tie", KERNEL, "if due <= at:", "if due < at:"),
@@ -311,7 +320,7 @@ MUTANTS = [
     _m("the dirty log stays on", MIGRATION, "vm.dirty_logging = False"),
     _m("the host's turns do not move on", MIGRATION, "turn += 1"),
     _m("a turn missed is one slice", MIGRATION, "out += 1", "return 1"),
-]  # fmt: skip
+]  # a mutant a line  # fmt: skip
 
 
 FORGOTTEN = [
@@ -363,10 +372,18 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         if stream.ops <= MAX_OPS:
             found.append((seed, stream, made.spec(r, stream, dense=True)))
     return [
-        *_slowly_read(found), *_snapshots(found), *_destroyed_unread(found), _killed(found),
-        *_often_zapped(found), *_small_windows(found), *_unmapped_by_records(found),
-        *_often_frozen(found), *_packed(), *_pressed(found), *found,
-    ]  # fmt: skip
+        *_slowly_read(found),
+        *_snapshots(found),
+        *_destroyed_unread(found),
+        _killed(found),
+        *_often_zapped(found),
+        *_small_windows(found),
+        *_unmapped_by_records(found),
+        *_often_frozen(found),
+        *_packed(),
+        *_pressed(found),
+        *found,
+    ]
 
 
 def _pressed(
@@ -382,22 +399,54 @@ def _pressed(
     pressed = []
     for n, (seed, stream, spec) in enumerate(machines[:40]):
         policies = DESIGNS[("v6", "unpinned", "v7-guest-memfd", "v6-lazy-unpin")[n % 4]][0]
-        pressed.append((seed, stream, replace(
-            spec, policies=policies.model_copy(update={
-                "unmap_on_unpin": n % 3 == 0,
-                "lost_pin": "inject_error" if n % 10 == 3 else "as_fault",
-            }),
-            pressures=scans if n % 5 < 3 else (), memslot_changes=20_000 if n % 5 == 3 else 0,
-            migration=replace(log, post_copy=n % 8 > 4) if n % 5 != 3 else None,
-            vcpus=3 if n % 2 else 2, physical_cpus=1 if n % 3 else 0, host_slice=8000,
-            visits=1 + n % 3, switch_ticks=4800, away_ticks=64, wall_slices=False, halted=False,
-            aux=Geometry(16_384, 4096, 4096), granule=4096, memory=16 * 4096, layout=SLOT64,
-            kvm=KvmCosts(*(640 for _ in range(20))), random_start=False, max_buffer=1 << 62,
-            memlock=1 << 40, cap_ipc_lock=False, data_loss_per_mille=0, interval=8, period=8,
-            jitter=Jitter.OFF, resync=False, snapshot=False, rules=DriverRules(), reader=None,
-            per_task=True, exits=None, unmap=UnmapSpec("never"), warm=True,
-            irq_latency=(64,),
-        )))  # fmt: skip
+        pressed.append(
+            (
+                seed,
+                stream,
+                replace(
+                    spec,
+                    policies=policies.model_copy(
+                        update={
+                            "unmap_on_unpin": n % 3 == 0,
+                            "lost_pin": "inject_error" if n % 10 == 3 else "as_fault",
+                        }
+                    ),
+                    pressures=scans if n % 5 < 3 else (),
+                    memslot_changes=20_000 if n % 5 == 3 else 0,
+                    migration=replace(log, post_copy=n % 8 > 4) if n % 5 != 3 else None,
+                    vcpus=3 if n % 2 else 2,
+                    physical_cpus=1 if n % 3 else 0,
+                    host_slice=8000,
+                    visits=1 + n % 3,
+                    switch_ticks=4800,
+                    away_ticks=64,
+                    wall_slices=False,
+                    halted=False,
+                    aux=Geometry(16_384, 4096, 4096),
+                    granule=4096,
+                    memory=16 * 4096,
+                    layout=SLOT64,
+                    kvm=KvmCosts(*(640 for _ in range(20))),
+                    random_start=False,
+                    max_buffer=1 << 62,
+                    memlock=1 << 40,
+                    cap_ipc_lock=False,
+                    data_loss_per_mille=0,
+                    interval=8,
+                    period=8,
+                    jitter=Jitter.OFF,
+                    resync=False,
+                    snapshot=False,
+                    rules=DriverRules(),
+                    reader=None,
+                    per_task=True,
+                    exits=None,
+                    unmap=UnmapSpec("never"),
+                    warm=True,
+                    irq_latency=(64,),
+                ),
+            )
+        )
     return pressed
 
 
@@ -426,12 +475,19 @@ def _unmapped_by_records(
     """Pinned windows whose notifier yields to `unmap: per_record`."""
     policies = DESIGNS["v6"][0].model_copy(update={"notifiers": "honour_all"})
     return [
-        (seed, stream, replace(
-            spec, policies=policies, unmap=UnmapSpec("per_record"), memlock=1 << 40,
-            max_buffer=1 << 62,
-        ))
+        (
+            seed,
+            stream,
+            replace(
+                spec,
+                policies=policies,
+                unmap=UnmapSpec("per_record"),
+                memlock=1 << 40,
+                max_buffer=1 << 62,
+            ),
+        )
         for seed, stream, spec in _small_windows(machines)[:10]
-    ]  # fmt: skip
+    ]
 
 
 def _often_frozen(
@@ -439,37 +495,70 @@ def _often_frozen(
 ) -> list[tuple[int, Stream, MachineSpec]]:
     """Every other op selected and many freezes, so that some find the counter at 0."""
     return [
-        (seed, stream, replace(
-            spec, policies=DESIGNS["unpinned"][0], interval=1, period=1, jitter=Jitter.OFF,
-            resync=False, in_flight=1, exits=(96, 112, 160, 240), unmap=UnmapSpec("never"),
-            vcpus=1, aux=Geometry(1 << 20, spec.granule, 1 << 19), switch_ticks=0, warm=True,
-        ))
+        (
+            seed,
+            stream,
+            replace(
+                spec,
+                policies=DESIGNS["unpinned"][0],
+                interval=1,
+                period=1,
+                jitter=Jitter.OFF,
+                resync=False,
+                in_flight=1,
+                exits=(96, 112, 160, 240),
+                unmap=UnmapSpec("never"),
+                vcpus=1,
+                aux=Geometry(1 << 20, spec.granule, 1 << 19),
+                switch_ticks=0,
+                warm=True,
+            ),
+        )
         for seed, stream, spec in machines[:60]
-    ]  # fmt: skip
+    ]
 
 
 def _packed() -> list[tuple[int, Stream, MachineSpec]]:
     """Records that straddle pages which come and go: voided by a fix, or an error for the guest."""
     found = []
     by_record, at_random = UnmapSpec("per_record"), UnmapSpec("poisson", (6400, 25_600))
-    for n, (design, pressure, first) in enumerate((
-        ("unpinned", by_record, 6008), ("unpinned-error", at_random, 6118),
-        ("unpinned", at_random, 6302), ("first-fault", at_random, 7101),
-        ("unpinned", by_record, 6624), ("unpinned-error", at_random, 6735),
-    )):  # fmt: skip
+    for n, (design, pressure, first) in enumerate(
+        (
+            ("unpinned", by_record, 6008),
+            ("unpinned-error", at_random, 6118),
+            ("unpinned", at_random, 6302),
+            ("first-fault", at_random, 7101),
+            ("unpinned", by_record, 6624),
+            ("unpinned-error", at_random, 6735),
+        )
+    ):
         for seed in range(first, first + 100):
             r = random.Random(seed)
             stream = made.stream(r, dense=False)
             spec = replace(
-                made.spec(r, stream, dense=False), policies=DESIGNS[design][0],
+                made.spec(r, stream, dense=False),
+                policies=DESIGNS[design][0],
                 unmap=pressure,
-                layout=PACKED, aux=Geometry(16_384, 4096, 8192, PACKED.max_size, PACKED.align),
-                vcpus=1, in_flight=4, interval=1, period=1, jitter=Jitter.OFF, resync=False,
-                rules=DriverRules(), snapshot=False, data_loss_per_mille=0, exits=None,
+                layout=PACKED,
+                aux=Geometry(16_384, 4096, 8192, PACKED.max_size, PACKED.align),
+                vcpus=1,
+                in_flight=4,
+                interval=1,
+                period=1,
+                jitter=Jitter.OFF,
+                resync=False,
+                rules=DriverRules(),
+                snapshot=False,
+                data_loss_per_mille=0,
+                exits=None,
                 filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
-                reader=ReaderSpec(False, 640, 64, 64) if n % 2 else None, switch_ticks=0,
-                max_buffer=1 << 62, memlock=1 << 40, cap_ipc_lock=False, random_start=False,
-            )  # fmt: skip
+                reader=ReaderSpec(False, 640, 64, 64) if n % 2 else None,
+                switch_ticks=0,
+                max_buffer=1 << 62,
+                memlock=1 << 40,
+                cap_ipc_lock=False,
+                random_start=False,
+            )
             vcpu = simulate(spec, (stream,), Run("x", seed, 0, True)).vcpus[0]
             cut = (vcpu.aux["flags"] & AuxFlag.PARTIAL).any()
             if stream.ops < 4 * MAX_OPS and (cut or vcpu.ledgers.delivery.voided_by_DL):
@@ -483,14 +572,28 @@ def _often_zapped(
 ) -> list[tuple[int, Stream, MachineSpec]]:
     """Pages unmapped at the very instants of record writes."""
     return [
-        (seed, stream, replace(
-            spec, policies=DESIGNS["unpinned"][0], unmap=UnmapSpec("poisson", (16, 32, 64, 96)),
-            vcpus=1, exits=None, switch_ticks=0, rules=DriverRules(), reader=None, snapshot=False,
-            aux=Geometry(2 * spec.granule, spec.granule, spec.granule), interval=8, period=8,
-            jitter=Jitter.OFF, resync=False,
-        ))
+        (
+            seed,
+            stream,
+            replace(
+                spec,
+                policies=DESIGNS["unpinned"][0],
+                unmap=UnmapSpec("poisson", (16, 32, 64, 96)),
+                vcpus=1,
+                exits=None,
+                switch_ticks=0,
+                rules=DriverRules(),
+                reader=None,
+                snapshot=False,
+                aux=Geometry(2 * spec.granule, spec.granule, spec.granule),
+                interval=8,
+                period=8,
+                jitter=Jitter.OFF,
+                resync=False,
+            ),
+        )
         for seed, stream, spec in machines[:60]
-    ]  # fmt: skip
+    ]
 
 
 def _snapshots(
@@ -498,13 +601,28 @@ def _snapshots(
 ) -> list[tuple[int, Stream, MachineSpec]]:
     """A ring that is overwritten several times."""
     return [
-        (seed, stream, replace(
-            spec, policies=DESIGNS["baremetal"][0], snapshot=True, rules=DriverRules(), reader=None,
-            vcpus=1, interval=1, period=1, jitter=Jitter.OFF, resync=False, in_flight=4,
-            aux=Geometry(512, 256, 256), granule=256, irq_latency=(0,),
-        ))
+        (
+            seed,
+            stream,
+            replace(
+                spec,
+                policies=DESIGNS["baremetal"][0],
+                snapshot=True,
+                rules=DriverRules(),
+                reader=None,
+                vcpus=1,
+                interval=1,
+                period=1,
+                jitter=Jitter.OFF,
+                resync=False,
+                in_flight=4,
+                aux=Geometry(512, 256, 256),
+                granule=256,
+                irq_latency=(0,),
+            ),
+        )
         for seed, stream, spec in machines[:20]
-    ]  # fmt: skip
+    ]
 
 
 def _slowly_read(
@@ -516,22 +634,46 @@ def _slowly_read(
         times = (64, 9000) if n % 3 else (9000, 640)
         small = n % 12 == 0  # bare metal, the task's own CPU: the ring is full before it is read
         times = (1280, 64) if small else times
-        made_of.append((seed, stream, replace(
-            spec, policies=DESIGNS[("baremetal", "v6", "unpinned")[n % 3]][0].model_copy(
-                update={
-                    "pmbsr_sync": "irq_only" if n % 2 else "every_exit",
-                    "accounting": "per_pin" if n % 4 < 2 else "high_water_mark",
-                }
-            ),
-            reader=ReaderSpec(n % 4 == 0, *times, 16), snapshot=False, halted=n % 5 == 0,
-            rules=DriverRules(stops_on_failure=n % 2 == 1), wall_slices=n % 2 == 0,
-            wake_ticks=160, switch_ticks=2400, per_task=n % 8 != 4, irq_retract=1 << 20,
-            vcpus=1, interval=1, period=1, jitter=Jitter.OFF, resync=False, in_flight=4,
-            aux=Geometry(1024 if small else 8192, 256, 256), granule=256 if small else 4096,
-            irq_latency=(0, 64, 640, 1280), exits=None,
-            max_buffer=1 << 62, memlock=1 << 40, cap_ipc_lock=False, unmap=UnmapSpec("never"),
-            filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0), **made.CALM,
-        )))  # fmt: skip
+        made_of.append(
+            (
+                seed,
+                stream,
+                replace(
+                    spec,
+                    policies=DESIGNS[("baremetal", "v6", "unpinned")[n % 3]][0].model_copy(
+                        update={
+                            "pmbsr_sync": "irq_only" if n % 2 else "every_exit",
+                            "accounting": "per_pin" if n % 4 < 2 else "high_water_mark",
+                        }
+                    ),
+                    reader=ReaderSpec(n % 4 == 0, *times, 16),
+                    snapshot=False,
+                    halted=n % 5 == 0,
+                    rules=DriverRules(stops_on_failure=n % 2 == 1),
+                    wall_slices=n % 2 == 0,
+                    wake_ticks=160,
+                    switch_ticks=2400,
+                    per_task=n % 8 != 4,
+                    irq_retract=1 << 20,
+                    vcpus=1,
+                    interval=1,
+                    period=1,
+                    jitter=Jitter.OFF,
+                    resync=False,
+                    in_flight=4,
+                    aux=Geometry(1024 if small else 8192, 256, 256),
+                    granule=256 if small else 4096,
+                    irq_latency=(0, 64, 640, 1280),
+                    exits=None,
+                    max_buffer=1 << 62,
+                    memlock=1 << 40,
+                    cap_ipc_lock=False,
+                    unmap=UnmapSpec("never"),
+                    filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
+                    **made.CALM,
+                ),
+            )
+        )
     return made_of
 
 
@@ -544,12 +686,28 @@ def _destroyed_unread(
     for seed, stream, spec in machines[:60]:
         page = spec.granule
         spec = replace(
-            spec, policies=policies, vcpus=2, max_buffer=1 << 62, memlock=9 * page,
-            memlock_hard=9 * page, cap_ipc_lock=False, interval=200, period=1, jitter=Jitter.OFF,
-            aux=Geometry(16 * page, page, 64), exits=None, resync=False, wall_slices=False,
-            unmap=UnmapSpec("never"), random_start=True, snapshot=False, rules=DriverRules(),
-            reader=ReaderSpec(False, 16, 1 << 20, 16), switch_ticks=160, away_ticks=16,
-        )  # fmt: skip
+            spec,
+            policies=policies,
+            vcpus=2,
+            max_buffer=1 << 62,
+            memlock=9 * page,
+            memlock_hard=9 * page,
+            cap_ipc_lock=False,
+            interval=200,
+            period=1,
+            jitter=Jitter.OFF,
+            aux=Geometry(16 * page, page, 64),
+            exits=None,
+            resync=False,
+            wall_slices=False,
+            unmap=UnmapSpec("never"),
+            random_start=True,
+            snapshot=False,
+            rules=DriverRules(),
+            reader=ReaderSpec(False, 16, 1 << 20, 16),
+            switch_ticks=160,
+            away_ticks=16,
+        )
         result = simulate(spec, (stream,), Run("x", seed, 0))
         if any(vcpu.ledgers.delivery.unread_at_end for vcpu in result.vcpus):
             found.append((seed, stream, spec))
@@ -562,11 +720,23 @@ def _killed(machines: list[tuple[int, Stream, MachineSpec]]) -> tuple[int, Strea
         page = spec.granule
         policies = DESIGNS["v6"][0].model_copy(update={"vmm": "refuse_kill"})
         spec = replace(
-            spec, policies=policies, vcpus=2, max_buffer=1 << 62, memlock=12 * page,
-            memlock_hard=12 * page, cap_ipc_lock=False, interval=200, period=1, jitter=Jitter.OFF,
-            aux=Geometry(16 * page, page, 8 * page), switch_ticks=0, exits=None, resync=False,
-            unmap=UnmapSpec("never"), random_start=True,
-        )  # fmt: skip
+            spec,
+            policies=policies,
+            vcpus=2,
+            max_buffer=1 << 62,
+            memlock=12 * page,
+            memlock_hard=12 * page,
+            cap_ipc_lock=False,
+            interval=200,
+            period=1,
+            jitter=Jitter.OFF,
+            aux=Geometry(16 * page, page, 8 * page),
+            switch_ticks=0,
+            exits=None,
+            resync=False,
+            unmap=UnmapSpec("never"),
+            random_start=True,
+        )
         result = simulate(spec, (stream,), Run("x", seed, 0))
         if any(vcpu.ledgers.delivery.unread_at_end for vcpu in result.vcpus):
             return seed, stream, spec

@@ -141,10 +141,17 @@ def test_pinned_records_are_baremetals_on_the_recorded_mix(
         {"spe": {"jitter": "on", "restart": "resync"}},
     ],
     ids=[
-        "per_window", "poisson", "memlock", "cold", "granule", "vcpus", "filter", "in_flight",
+        "per_window",
+        "poisson",
+        "memlock",
+        "cold",
+        "granule",
+        "vcpus",
+        "filter",
+        "in_flight",
         "resync",
     ],
-)  # fmt: skip
+)
 def test_what_pinning_hides(changes: dict[str, Any]) -> None:
     """Host pressure, limits, page size and more vCPUs cost a pinned guest time, and no record."""
     given = settings("on", "128KiB", CPU, [loop(3_000_000)], **changes)
@@ -178,9 +185,13 @@ def unexplained(a: VcpuResult, b: VcpuResult, gap: float) -> tuple[float, float]
     profiled = mine.ops.as_dict()["profiled"] - theirs.ops.as_dict()["profiled"]
     records = 0
     for name, sign in (
-        ("written", 1), ("lost_at_fault", 1), ("filtered", 1), ("discarded_in_flight", 1),
-        ("in_flight_at_end", 1), ("collided", 1),
-    ):  # fmt: skip
+        ("written", 1),
+        ("lost_at_fault", 1),
+        ("filtered", 1),
+        ("discarded_in_flight", 1),
+        ("in_flight_at_end", 1),
+        ("collided", 1),
+    ):
         left, right = mine.selections.as_dict()[name], theirs.selections.as_dict()[name]
         records += sign * (left - right)
     return records - profiled / gap, SD_GAP * math.sqrt(abs(profiled) / gap) / gap
@@ -189,22 +200,27 @@ def unexplained(a: VcpuResult, b: VcpuResult, gap: float) -> tuple[float, float]
 ELSEWHERE: dict[str, tuple[str, list[dict[str, object]], dict[str, Any]]] = {
     "always cold": ("unpinned", [loop(3_000_000)], {"host": {"unmap": "per_window"}}),
     "random unmapping": (
-        "unpinned", [loop(3_000_000)], {"host": {"unmap": {"poisson": "200000/s"}}},
+        "unpinned",
+        [loop(3_000_000)],
+        {"host": {"unmap": {"poisson": "200000/s"}}},
     ),
     "ordinary exits, pinned": ("v6", [loop(3_000_000)], {"vm": {"exits": "15000/s"}}),
     "ordinary exits, unpinned": (
-        "unpinned", [loop(3_000_000)],
+        "unpinned",
+        [loop(3_000_000)],
         {"vm": {"exits": "15000/s"}, "host": {"unmap": "per_window"}},
     ),
     "masked code": (
-        "v6", [loop(20_000), loop(10_000, "masked", irq_masked=True)], {},
+        "v6",
+        [loop(20_000), loop(10_000, "masked", irq_masked=True)],
+        {},
     ),
     "masked kernel code": (
         "unpinned",
         [loop(20_000), loop(3_000, "masked", irq_masked=True, el=1), loop(2_000, "kernel", el=1)],
         {"host": {"unmap": "per_window"}},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("mode", [CPU, TASK], ids=["cpu", "task"])
@@ -277,9 +293,13 @@ def test_always_cold_loses_a_record_per_fault() -> None:
 def test_equal_seeds_give_equal_results(design: str) -> None:
     """Everything that a run says, twice, with every source of draws in use."""
     given = settings(
-        "on", "32KiB", TASK, [loop(1_000_000)],
-        host={"unmap": {"poisson": "100000/s"}}, vm={"exits": "15000/s", "vcpus": 2},
-    )  # fmt: skip
+        "on",
+        "32KiB",
+        TASK,
+        [loop(1_000_000)],
+        host={"unmap": {"poisson": "100000/s"}},
+        vm={"exits": "15000/s", "vcpus": 2},
+    )
     stream = stream_of(given)
     first, again = (everything(run(given, stream, design, 7, 3)) for _ in range(2))
     assert first == again

@@ -69,9 +69,12 @@ class _Literal:
 
 
 @given(
-    st.integers(1, 40), st.sampled_from(list(Jitter)), st.integers(0, 2**64 - 1),
-    st.lists(st.integers(1, 60), max_size=12), st.integers(0, 50),
-)  # fmt: skip
+    st.integers(1, 40),
+    st.sampled_from(list(Jitter)),
+    st.integers(0, 2**64 - 1),
+    st.lists(st.integers(1, 60), max_size=12),
+    st.integers(0, 50),
+)
 def test_counter_jumps_equal_steps(
     ops: int, jitter: Jitter, key: int, jumps: list[int], start: int
 ) -> None:
@@ -86,8 +89,10 @@ def test_counter_jumps_equal_steps(
         jumper.advance(jump)
         assert selected == [False] * (jump - 1) + [jump == gap]
         assert (jumper.count, jumper.ecount, jumper.drawn) == (
-            literal.count, literal.ecount, literal.drawn,
-        )  # fmt: skip
+            literal.count,
+            literal.ecount,
+            literal.drawn,
+        )
 
 
 def test_resync_lays_one_sequence_in_population_ranks() -> None:

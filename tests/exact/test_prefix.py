@@ -67,10 +67,16 @@ def _setup(seed: int) -> Setup:
     distance = target_distances(stream, spec.target_bias_reach)
     bias = TargetBias(draws.key(seed, 0, 0, "b"), spec.target_bias_per_mille, distance)
     config = SamplerConfig(
-        interval, draws.key(seed, 0, 0, "l"), spec.in_flight, spec.filter, 12,
-        zap_after_write=r.random() < 0.2, resync=False, layout=spec.layout,
+        interval,
+        draws.key(seed, 0, 0, "l"),
+        spec.in_flight,
+        spec.filter,
+        12,
+        zap_after_write=r.random() < 0.2,
+        resync=False,
+        layout=spec.layout,
         bias=bias,
-    )  # fmt: skip
+    )
     missing = r.choice([0, 0.2])
     pages = np.array([int(r.random() >= missing) for _ in range(16)], np.uint8)
     sampler = fast.MacroSampler(Engine(), 0, WorkClock(), stream, config, pages, RecordSink(True))
@@ -97,10 +103,19 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
         while status == k.EXHAUSTED:
             status = int(
                 k.advance(
-                    setup.stream.arrays, setup.config, setup.sizes, setup.distance, pages, state,
-                    places, rows, scratch, horizon, chunks[calls % len(chunks)],
+                    setup.stream.arrays,
+                    setup.config,
+                    setup.sizes,
+                    setup.distance,
+                    pages,
+                    state,
+                    places,
+                    rows,
+                    scratch,
+                    horizon,
+                    chunks[calls % len(chunks)],
                 )
-            )  # fmt: skip
+            )
             calls += 1
             kept_rows += rows[: state[k.ROWS]].tolist()
             kept_places += places[: state[k.ROWS]].tolist()

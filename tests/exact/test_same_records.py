@@ -42,11 +42,24 @@ def _calm(seed: int, stream: Stream, dense: bool) -> MachineSpec:
     """A random machine under the conditions of the exact test."""
     spec = made.spec(random.Random(seed), stream, dense)
     return replace(
-        spec, policies=DESIGNS["baremetal"][0], vcpus=1, exits=None, warm=True,
-        unmap=UnmapSpec("never"), switch_ticks=0, max_buffer=1 << 62, memlock=1 << 40,
-        memlock_hard=1 << 62, aux=SMALL_WINDOWS, rules=DriverRules(), reader=None, snapshot=False,
-        wall_slices=False, halted=False, **made.CALM,
-    )  # fmt: skip
+        spec,
+        policies=DESIGNS["baremetal"][0],
+        vcpus=1,
+        exits=None,
+        warm=True,
+        unmap=UnmapSpec("never"),
+        switch_ticks=0,
+        max_buffer=1 << 62,
+        memlock=1 << 40,
+        memlock_hard=1 << 62,
+        aux=SMALL_WINDOWS,
+        rules=DriverRules(),
+        reader=None,
+        snapshot=False,
+        wall_slices=False,
+        halted=False,
+        **made.CALM,
+    )
 
 
 def _run(spec: MachineSpec, policies: Policies, stream: Stream, seed: int) -> VcpuResult:
@@ -117,8 +130,10 @@ def test_pinning_hides_every_unmapping_and_a_cold_start() -> None:
         stream = _unmasked(seed, dense=True)
         spec = _calm(seed, stream, dense=True)
         pressure = (
-            UnmapSpec("per_window"), UnmapSpec("per_record"), UnmapSpec("poisson", (64, 640)),
-        )[seed % 3]  # fmt: skip
+            UnmapSpec("per_window"),
+            UnmapSpec("per_record"),
+            UnmapSpec("poisson", (64, 640)),
+        )[seed % 3]
         spec = replace(spec, warm=False, unmap=pressure)
         bare, virtual = _pair(spec, "v6", stream, seed)
         assert virtual.written[:, 0].tolist() == bare.written[:, 0].tolist(), seed
@@ -181,9 +196,15 @@ def test_selections_follow_the_ledgers(jitter: Jitter) -> None:
         stream = made.stream(r, dense=True)
         spec = made.spec(r, stream, dense=True)
         spec = replace(
-            spec, vcpus=1, jitter=jitter, resync=False, period=spec.interval, exits=None,
-            switch_ticks=0, aux=SMALL_WINDOWS,
-        )  # fmt: skip
+            spec,
+            vcpus=1,
+            jitter=jitter,
+            resync=False,
+            period=spec.interval,
+            exits=None,
+            switch_ticks=0,
+            aux=SMALL_WINDOWS,
+        )
         if jitter is Jitter.ERND and not spec.jitter_mask:
             continue
         bare = _run(spec, DESIGNS["baremetal"][0], stream, seed)

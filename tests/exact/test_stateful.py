@@ -40,9 +40,13 @@ from tests.exact.mutants import Mutant, build, mutant
 PAGE = made.PAGE
 VCPUS = 3
 QUICK = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None,
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
     phases=(Phase.generate,),
-)  # fmt: skip
+)
 BRIEF = settings(QUICK, max_examples=80, stateful_step_count=10)
 
 vcpus = st.integers(0, VCPUS - 1)
@@ -64,9 +68,14 @@ class AccountRules(RuleBasedStateMachine):
     def opened(self, limit: int, high_water: bool, per_vm: bool) -> None:
         """A new VM."""
         self.account = self.account_class(
-            limit=limit * PAGE, hard_limit=1 << 62, cap_ipc_lock=False, high_water=high_water,
-            per_vm=per_vm, enforced=True, now=lambda: 0,
-        )  # fmt: skip
+            limit=limit * PAGE,
+            hard_limit=1 << 62,
+            cap_ipc_lock=False,
+            high_water=high_water,
+            per_vm=per_vm,
+            enforced=True,
+            now=lambda: 0,
+        )
 
     @rule(vcpu=vcpus, need=pages)
     def pin(self, vcpu: int, need: int) -> None:
@@ -136,9 +145,18 @@ def _streams() -> list[tuple[Stream, MachineSpec]]:
 
 
 OFTEN = [
-    "unpinned", "v6", "first-fault", "v6-lazy-unpin", "unpinned", "v6", "v5-memslot-lock",
-    "bounce-buffer", "v7-guest-memfd", "baremetal", "unpinned-error",
-]  # fmt: skip
+    "unpinned",
+    "v6",
+    "first-fault",
+    "v6-lazy-unpin",
+    "unpinned",
+    "v6",
+    "v5-memslot-lock",
+    "bounce-buffer",
+    "v7-guest-memfd",
+    "baremetal",
+    "unpinned-error",
+]
 """Designs to choose from; those whose pins and faults interact more than once."""
 
 
@@ -171,15 +189,36 @@ class MachineRules(RuleBasedStateMachine):
                 changed |= {"unpin": unpin, "accounting": accounting}
             policies = policies.model_copy(update=changed)
         spec = replace(
-            spec, policies=policies, vcpus=2 if policies.virtual else 1, memlock=limit * PAGE,
-            memlock_hard=1 << 62, cap_ipc_lock=False, max_buffer=1 << 62, unmap=UnmapSpec("never"),
-            interval=2, period=2, jitter=Jitter.OFF, resync=False, data_loss_per_mille=1000,
-            pressures=(), balloons=(), migration=None, memslot_changes=0, physical_cpus=0,
-            switch_ticks=40_000 if spec.switch_ticks else 0, exits=None, in_flight=4,
-            layout=SLOT64, reader=None, aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
-            rules=DriverRules(), snapshot=False, random_start=False, irq_latency=(160, 640),
+            spec,
+            policies=policies,
+            vcpus=2 if policies.virtual else 1,
+            memlock=limit * PAGE,
+            memlock_hard=1 << 62,
+            cap_ipc_lock=False,
+            max_buffer=1 << 62,
+            unmap=UnmapSpec("never"),
+            interval=2,
+            period=2,
+            jitter=Jitter.OFF,
+            resync=False,
+            data_loss_per_mille=1000,
+            pressures=(),
+            balloons=(),
+            migration=None,
+            memslot_changes=0,
+            physical_cpus=0,
+            switch_ticks=40_000 if spec.switch_ticks else 0,
+            exits=None,
+            in_flight=4,
+            layout=SLOT64,
+            reader=None,
+            aux=Geometry(8 * PAGE, PAGE, 2 * PAGE),
+            rules=DriverRules(),
+            snapshot=False,
+            random_start=False,
+            irq_latency=(160, 640),
             filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
-        )  # fmt: skip
+        )
         run = Run("x", 11, 0, keep_records=True, keep_log=True)
         self.machines = [
             Machine(spec, (stream,), run, factory) for factory in self.engines.values()
@@ -312,34 +351,70 @@ SHARED = {HYP: "Hypervisor", PAGES: "Pages", TABLES: "Stage2"}
 ACCOUNT_MUTANTS = [
     mutant("a mark that falls", MEMLOCK, "max(self._highest.get(vcpu, 0), size)", "size"),
     mutant("a failed charge is kept", MEMLOCK, "self._current[vcpu] = before"),
-    mutant("a failed charge raises the mark", MEMLOCK, "self._current[vcpu] = before",
-           "self._raise_to(vcpu, need)"),
-    mutant("a refusal forgets the other vCPUs", MEMLOCK, "self._current[vcpu] = before",
-           "self._current.clear()"),
-    mutant("the excess is a page short", MEMLOCK, "max(0, wanted - self.limit)",
-           "max(0, wanted - self.limit - 4096)"),
-    mutant("a success has an excess", MEMLOCK, "max(0, wanted - self.limit)",
-           "wanted - self.limit"),
-    mutant("a mark outlives its VM", MEMLOCK, "self._highest.clear()\n        self._vm_highest ="
-           " self._reserved = 0", "pass"),
-    mutant("a pin outlives its VM", MEMLOCK, "self._current.clear()\n        self._highest.clear()",
-           "self._highest.clear()"),
-]  # fmt: skip
+    mutant(
+        "a failed charge raises the mark",
+        MEMLOCK,
+        "self._current[vcpu] = before",
+        "self._raise_to(vcpu, need)",
+    ),
+    mutant(
+        "a refusal forgets the other vCPUs",
+        MEMLOCK,
+        "self._current[vcpu] = before",
+        "self._current.clear()",
+    ),
+    mutant(
+        "the excess is a page short",
+        MEMLOCK,
+        "max(0, wanted - self.limit)",
+        "max(0, wanted - self.limit - 4096)",
+    ),
+    mutant(
+        "a success has an excess", MEMLOCK, "max(0, wanted - self.limit)", "wanted - self.limit"
+    ),
+    mutant(
+        "a mark outlives its VM",
+        MEMLOCK,
+        "self._highest.clear()\n        self._vm_highest = self._reserved = 0",
+        "pass",
+    ),
+    mutant(
+        "a pin outlives its VM",
+        MEMLOCK,
+        "self._current.clear()\n        self._highest.clear()",
+        "self._highest.clear()",
+    ),
+]
 MACHINE_MUTANTS = [
     mutant("a pin is leaked", PAGES, "pins[gone] = 0"),
-    mutant("an unmap leaves pins in the books", PAGES,
-           "self._held = 0\n        return gone", "return gone"),
-    mutant("pins outlive the VM", TABLES,
-           "self._pins.values(), self.elsewhere):\n            pins[:] = 0",
-           "self._pins.values(), self.elsewhere):\n            pass"),
-    mutant("an unpin is not uncharged", PAGES,
-           "self.vm.account.hold(self.payer(vcpu), held * self.granule)"),
-    mutant("the SPU goes on with S = 1", SPU,
-           "self._enabled = False\n        self.stop(stop, op)", "self.stop(stop, op)"),
+    mutant(
+        "an unmap leaves pins in the books",
+        PAGES,
+        "self._held = 0\n        return gone",
+        "return gone",
+    ),
+    mutant(
+        "pins outlive the VM",
+        TABLES,
+        "self._pins.values(), self.elsewhere):\n            pins[:] = 0",
+        "self._pins.values(), self.elsewhere):\n            pass",
+    ),
+    mutant(
+        "an unpin is not uncharged",
+        PAGES,
+        "self.vm.account.hold(self.payer(vcpu), held * self.granule)",
+    ),
+    mutant(
+        "the SPU goes on with S = 1",
+        SPU,
+        "self._enabled = False\n        self.stop(stop, op)",
+        "self.stop(stop, op)",
+    ),
     mutant("the engines part", FAST, "self._state[:] = self._saved"),
-    mutant("voided records stay delivered", HYP,
-           "self.cpu.ledgers.delivery.voided_by_DL += voided"),
-]  # fmt: skip
+    mutant(
+        "voided records stay delivered", HYP, "self.cpu.ledgers.delivery.voided_by_DL += voided"
+    ),
+]
 
 
 @pytest.mark.parametrize("one", ACCOUNT_MUTANTS, ids=lambda one: one.name)

@@ -50,10 +50,20 @@ def _campaign(name: str, seconds: int) -> bool:
     new.mkdir(parents=True, exist_ok=True)
     print(f"== {name}, {seconds} s", file=sys.stderr, flush=True)
     command = [
-        sys.executable, "-m", "tests.fuzz.campaign", "--one", name, f"-max_total_time={seconds}",
-        f"-timeout={MOST_SECONDS}", f"-max_len={MOST_LENGTH}", "-print_final_stats=1",
-        "-verbosity=0", f"-artifact_prefix={new}{os.sep}", str(new), str(CORPUS / name),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.fuzz.campaign",
+        "--one",
+        name,
+        f"-max_total_time={seconds}",
+        f"-timeout={MOST_SECONDS}",
+        f"-max_len={MOST_LENGTH}",
+        "-print_final_stats=1",
+        "-verbosity=0",
+        f"-artifact_prefix={new}{os.sep}",
+        str(new),
+        str(CORPUS / name),
+    ]
     return subprocess.run(command, check=False).returncode != 0
 
 

@@ -95,9 +95,21 @@ def run(name: str, data: bytes, folder: Path) -> bool:
 # --- writes elsewhere ------------------------------------------------------------------------
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod",
-            "os.truncate", "shutil.rmtree", "subprocess.Popen", "os.system", "os.exec",
-            "socket.connect")  # fmt: skip
+_CHANGES = (
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.chmod",
+    "os.truncate",
+    "shutil.rmtree",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "socket.connect",
+)
 
 
 _PAIRS = ("os.rename", "os.link", "os.symlink")

@@ -60,9 +60,12 @@ def good(reader: str) -> tuple[bytes, ...]:
         chunks = drmemtrace_chunks(LOOP, chunk_ops=3)
         plain = drmemtrace_chunks(LOOP)[0]
         return (
-            plain, zipped(chunks), zipped(chunks, zipfile.ZIP_DEFLATED),
-            gzip.compress(plain, mtime=0), zstandard.compress(plain),
-        )  # fmt: skip
+            plain,
+            zipped(chunks),
+            zipped(chunks, zipfile.ZIP_DEFLATED),
+            gzip.compress(plain, mtime=0),
+            zstandard.compress(plain),
+        )
     if reader == "execlog":
         return EXECLOG.encode(), gzip.compress(EXECLOG.encode(), mtime=0)
     texts = [text.encode() for text in (FASTMODEL, GEM5, ES)]
@@ -77,9 +80,13 @@ def test_good_files_are_good() -> None:
 
 
 @quick
-@given(data=st.binary(max_size=600), reader=readers, head=st.sampled_from(
-    [b"", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b"\x19\0\0\0"]
-))  # fmt: skip
+@given(
+    data=st.binary(max_size=600),
+    reader=readers,
+    head=st.sampled_from(
+        [b"", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b"\x19\0\0\0"]
+    ),
+)
 def test_any_bytes(data: bytes, reader: str, head: bytes) -> None:
     """Noise, with or without the first bytes of a container, is survived."""
     survives(head + data, reader)

@@ -90,11 +90,39 @@ def test_damaged_stock_scenarios(tmp_path: Path, text: str, data: st.DataObject)
 
 # --- good keys, any values -------------------------------------------------------------------
 
-WORDS = st.sampled_from([
-    "on", "off", "never", "1024ops", "4MiB", "0s", "1e99s", "9" * 30 + "s", "1000/s", "1e15/s",
-    "3GHz", "unlimited", "streams/mix.spestream", "", "..", "\x00", "~", "recorded", "a" * 5000,
-    "core", "constant", "uniform", "1.5", "inf", "0x10", "7 ops", "١ms", "1_0ms", "1e5GiB",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "on",
+        "off",
+        "never",
+        "1024ops",
+        "4MiB",
+        "0s",
+        "1e99s",
+        "9" * 30 + "s",
+        "1000/s",
+        "1e15/s",
+        "3GHz",
+        "unlimited",
+        "streams/mix.spestream",
+        "",
+        "..",
+        "\x00",
+        "~",
+        "recorded",
+        "a" * 5000,
+        "core",
+        "constant",
+        "uniform",
+        "1.5",
+        "inf",
+        "0x10",
+        "7 ops",
+        "١ms",
+        "1_0ms",
+        "1e5GiB",
+    ]
+)
 SCALARS = st.one_of(
     WORDS,
     st.none(),
@@ -169,8 +197,9 @@ def _bomb() -> str:
 
 HOSTILE: dict[str, Callable[[], str]] = {
     "aliases": _bomb,
-    "mapping aliases": lambda: "a: &b0 {x: y}\n" + "".join(
-        f"a{k}: &b{k} {{p: *b{k - 1}, q: *b{k - 1}}}\n" for k in range(1, 40)
+    "mapping aliases": lambda: (
+        "a: &b0 {x: y}\n"
+        + "".join(f"a{k}: &b{k} {{p: *b{k - 1}, q: *b{k - 1}}}\n" for k in range(1, 40))
     ),
     "a list in itself": lambda: "a: &a [*a, *a]\n" + GOOD,
     "brackets": lambda: "[" * (MAX_BYTES - 1),
@@ -191,7 +220,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "many arms": lambda: GOOD.replace("[v6]", "[" + ",".join(["v6"] * 19_000) + "]"),
     "many errors": lambda: GOOD + "host:\n" + "".join(f"  k{k}: 1\n" for k in range(9000)),
     "many tags": lambda: "a: [" + "!x y, " * 15_000 + "]\n" + GOOD,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -17,17 +17,41 @@ from tests.sim import perf_file as pf
 from tests.sim.spe_bytes import fixed, load, variable
 
 quick = settings(max_examples=250, deadline=None)
-GOOD = pf.perf_data([
-    pf.time_conv(20971520, 19), pf.INFO_V2, pf.comm(42, b"x"),
-    pf.mmap2(42, 0x400000, 0x1000, 0, b"/no/x"), pf.mmap2(42, 0x500000, 0x1000, 0, b"/no/y", "ab"),
-    pf.switch_out(5, 0, 42), pf.event(12, 0, struct.pack("<ii", 42, 42) + pf.sid(3, 0)),
-    pf.aux(0, 128, 9), pf.auxtrace(fixed(load(0x400100, 3)) * 2, 0),
-    pf.auxtrace(variable(load(0x400100, 3)), 0, cpu=1),
-    pf.event(4, 0, bytes(24) + pf.sid(9, 0)), pf.event(2, 0, bytes(16) + pf.sid(9, 0)),
-    pf.event(68, 0, b""),
-])  # fmt: skip
-WORDS = st.sampled_from([0, 1, 7, 8, 16, 48, 0xFF, 0xFFFF, 1 << 31, (1 << 32) - 1, 1 << 62,
-                         (1 << 63) - 1, 1 << 63, (1 << 64) - 1])  # fmt: skip
+GOOD = pf.perf_data(
+    [
+        pf.time_conv(20971520, 19),
+        pf.INFO_V2,
+        pf.comm(42, b"x"),
+        pf.mmap2(42, 0x400000, 0x1000, 0, b"/no/x"),
+        pf.mmap2(42, 0x500000, 0x1000, 0, b"/no/y", "ab"),
+        pf.switch_out(5, 0, 42),
+        pf.event(12, 0, struct.pack("<ii", 42, 42) + pf.sid(3, 0)),
+        pf.aux(0, 128, 9),
+        pf.auxtrace(fixed(load(0x400100, 3)) * 2, 0),
+        pf.auxtrace(variable(load(0x400100, 3)), 0, cpu=1),
+        pf.event(4, 0, bytes(24) + pf.sid(9, 0)),
+        pf.event(2, 0, bytes(16) + pf.sid(9, 0)),
+        pf.event(68, 0, b""),
+    ]
+)
+WORDS = st.sampled_from(
+    [
+        0,
+        1,
+        7,
+        8,
+        16,
+        48,
+        0xFF,
+        0xFFFF,
+        1 << 31,
+        (1 << 32) - 1,
+        1 << 62,
+        (1 << 63) - 1,
+        1 << 63,
+        (1 << 64) - 1,
+    ]
+)
 
 
 def read(data: bytes) -> int:

@@ -34,8 +34,9 @@ _IN_SLOT = [which for which, _ in SLOT if which is not None]
 @st.composite
 def records(draw: st.DrawFn, *, slot: bool = False) -> Made:
     """Any record; `slot`: one that fits the fixed layout."""
-    events, source = (2, 1) if slot else draw(st.tuples(st.sampled_from([1, 2, 4, 8]),
-                                                        st.sampled_from([1, 2])))  # fmt: skip
+    events, source = (
+        (2, 1) if slot else draw(st.tuples(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2])))
+    )
     width = _WIDTH | {Packet.EVENTS: events, Packet.SOURCE: source}
     chosen = draw(st.sets(st.sampled_from(_IN_SLOT if slot else list(ORDER))))
     ends = {Packet.TIMESTAMP} if draw(st.booleans()) else set()

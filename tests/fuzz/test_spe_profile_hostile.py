@@ -14,22 +14,51 @@ from sim.workload.profiled import stream_of_profile
 
 quick = settings(max_examples=200, deadline=None)
 GOOD: dict[str, Any] = {
-    "format": "speskew-profile", "version": 1, "source": "x", "interval": 1024,
-    "ops_per_record": 1025, "symbols": ["f", "g"],
+    "format": "speskew-profile",
+    "version": 1,
+    "source": "x",
+    "interval": 1024,
+    "ops_per_record": 1025,
+    "symbols": ["f", "g"],
     "statics": [[0x400100, 0, 1, 0, 0], [0x400104, 1, 2, 1, 1]],
     "latencies": [{"timing_class": 1, "level": 1, "records": 20, "cycles": [*range(256)]}],
     "phases": [{"fs_per_op": 222_000, "cells": [[0, 1, 3], [1, 0, 2]]}],
-}  # fmt: skip
-ODD: st.SearchStrategy[Any] = st.sampled_from([
-    None, True, -1, 0, 1, 2, 5, 8, 1 << 31, 1 << 63, 1 << 64, 10**30, 1.5, "x", "", [], {}, [[]],
-    [0], [[0, 0, 0]],
-])  # fmt: skip
+}
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2,
+        5,
+        8,
+        1 << 31,
+        1 << 63,
+        1 << 64,
+        10**30,
+        1.5,
+        "x",
+        "",
+        [],
+        {},
+        [[]],
+        [0],
+        [[0, 0, 0]],
+    ]
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths to every value within a document."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(
-        value, list) else ()  # fmt: skip
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(p for key, entry in inner for p in places(entry, (*path, key)))]
 
 
@@ -51,9 +80,14 @@ def usable(made: Profile) -> None:
     assert loads(dumps(made)) == made
     if made.ops < 10**7:
         stream = stream_of_profile(
-            made, name="p", repeat=1, core="neoverse-n1", exclude_kernel=True, micro_ops=True,
+            made,
+            name="p",
+            repeat=1,
+            core="neoverse-n1",
+            exclude_kernel=True,
+            micro_ops=True,
             clock_hz=10**9,
-        )  # fmt: skip
+        )
         assert stream.ops > 0
 
 

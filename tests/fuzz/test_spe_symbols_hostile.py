@@ -35,10 +35,11 @@ def elf() -> bytes:
     sections = bytes(64) + b"".join(
         struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, at, size, link, 1, 8, entry)
         for name, kind, at, size, link, entry in (
-            (1, 2, 120, len(table), 2, 24), (9, 3, strings_at, len(SYMBOLS), 0, 0),
+            (1, 2, 120, len(table), 2, 24),
+            (9, 3, strings_at, len(SYMBOLS), 0, 0),
             (9, 3, names_at, len(NAMES), 0, 0),
         )
-    )  # fmt: skip
+    )
     return head + segment + table + SYMBOLS + NAMES + sections
 
 

@@ -35,11 +35,19 @@ class Browser:
         assert binary is not None, "chromium is not installed: apt-get install chromium"
         # The browser reads descriptor 3 and writes descriptor 4; a helper moves ours there.
         arguments = [
-            binary, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--remote-debugging-pipe", "--no-first-run", "--disable-extensions",
-            "--disable-background-networking", "--disable-component-update",
-            f"--user-data-dir={self._profile.name}", "about:blank",
-        ]  # fmt: skip
+            binary,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-pipe",
+            "--no-first-run",
+            "--disable-extensions",
+            "--disable-background-networking",
+            "--disable-component-update",
+            f"--user-data-dir={self._profile.name}",
+            "about:blank",
+        ]
         code = (
             "import fcntl, os, sys; "
             "r, w = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]); "
@@ -48,9 +56,12 @@ class Browser:
         )
         command = [sys.executable, "-c", code, str(to_read), str(to_write), *arguments]
         self._process = subprocess.Popen(
-            command, pass_fds=(to_read, to_write), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            command,
+            pass_fds=(to_read, to_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_read)
         os.close(to_write)
         self._buffer = b""
@@ -68,9 +79,11 @@ class Browser:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         os.close(self._to)  # the browser ends when its pipe does
         try:
             self._process.wait(timeout=10)
@@ -121,9 +134,12 @@ class Browser:
         """The reader's screen and theme."""
         self._dark = dark
         self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
             mobile=phone,
-        )  # fmt: skip
+        )
         self.emulate("screen")
 
     def emulate(self, media: str) -> None:

@@ -15,22 +15,40 @@ from sim.scenario.model import Scenario
 from tests.analysis.fakes import Plan, arm
 
 LOG: tuple[timeline.Entry, ...] = (
-    (0, "RUN", 0), (0, "before_start", 0), (64_000, "START", 100),
-    (64_000, "guest_kernel", 192_000), (256_000, "trap", 86_400),
-    (342_400, "walk", 19_200), (361_600, "pin", 57_600),
-    (419_200, "KVM_EXIT_RLIMIT", 8192), (419_200, "vmm", 326_400), (745_600, "vmm", 76_800),
-    (822_400, "pin", 6_000_000), (6_822_400, "PINNED_PAGES", 515), (6_822_400, "map", 3_000_000),
-    (9_822_400, "RUN", 100), (9_822_400, "profiled", 100),
-    (60_000_000, "FAULT", 4096), (60_000_000, "PMBIRQ_LINE", 1),
-    (60_000_000, "irq_delivery_fault", 5_000_000), (60_096_000, "PMBIRQ_AT_CORE", 0),
-    (60_096_000, "PMBIRQ", 5_000_000), (60_096_000, "handler", 125_760),
-    (60_221_760, "PMBIRQ_LINE", 0), (60_221_760, "fault", 460_800),
-    (60_682_560, "handler", 29_760), (60_712_320, "RUN", 5_000_000),
-    (60_712_320, "profiled", 5_000_000), (200_000_000, "SWITCH", 6_000_000),
-    (200_000_000, "unpin", 1_000_000), (201_000_000, "PINNED_PAGES", 0),
-    (201_000_000, "task_off_cpu", 20_000_000), (221_000_000, "RUN", 6_000_000),
-    (221_000_000, "profiled", 6_000_000), (400_000_000, "END", 9_000_000),
-)  # fmt: skip
+    (0, "RUN", 0),
+    (0, "before_start", 0),
+    (64_000, "START", 100),
+    (64_000, "guest_kernel", 192_000),
+    (256_000, "trap", 86_400),
+    (342_400, "walk", 19_200),
+    (361_600, "pin", 57_600),
+    (419_200, "KVM_EXIT_RLIMIT", 8192),
+    (419_200, "vmm", 326_400),
+    (745_600, "vmm", 76_800),
+    (822_400, "pin", 6_000_000),
+    (6_822_400, "PINNED_PAGES", 515),
+    (6_822_400, "map", 3_000_000),
+    (9_822_400, "RUN", 100),
+    (9_822_400, "profiled", 100),
+    (60_000_000, "FAULT", 4096),
+    (60_000_000, "PMBIRQ_LINE", 1),
+    (60_000_000, "irq_delivery_fault", 5_000_000),
+    (60_096_000, "PMBIRQ_AT_CORE", 0),
+    (60_096_000, "PMBIRQ", 5_000_000),
+    (60_096_000, "handler", 125_760),
+    (60_221_760, "PMBIRQ_LINE", 0),
+    (60_221_760, "fault", 460_800),
+    (60_682_560, "handler", 29_760),
+    (60_712_320, "RUN", 5_000_000),
+    (60_712_320, "profiled", 5_000_000),
+    (200_000_000, "SWITCH", 6_000_000),
+    (200_000_000, "unpin", 1_000_000),
+    (201_000_000, "PINNED_PAGES", 0),
+    (201_000_000, "task_off_cpu", 20_000_000),
+    (221_000_000, "RUN", 6_000_000),
+    (221_000_000, "profiled", 6_000_000),
+    (400_000_000, "END", 9_000_000),
+)
 """A vCPU of a VM: an enable with KVM_EXIT_RLIMIT, a pin, a fault, a switch; 192 ticks are 1 ns."""
 
 EVIL = "<script>alert('$x^2$')</script>&\x1b[31m\u202e"
@@ -41,15 +59,25 @@ PLANS = (
     Plan(lost=100, symbols=SYMBOLS),
     Plan(name="v6", design="v6", lost=100, symbols=SYMBOLS, pin_ticks=10**6, exits=2),
     Plan(
-        name="unpinned-cold", design="unpinned", lost=50_000, seed=2, symbols=SYMBOLS,
-        shares=(0.42, 0.38, 0.15, 0.05), zap_rate=68_000.0, settings=UPPER,
+        name="unpinned-cold",
+        design="unpinned",
+        lost=50_000,
+        seed=2,
+        symbols=SYMBOLS,
+        shares=(0.42, 0.38, 0.15, 0.05),
+        zap_rate=68_000.0,
+        settings=UPPER,
     ),
     Plan(
-        name="refused", design="v6", lost=5, symbols=SYMBOLS, ended_at=1000,
+        name="refused",
+        design="v6",
+        lost=5,
+        symbols=SYMBOLS,
+        ended_at=1000,
         verdict="the VMM refused",
     ),
     Plan(name="silent", design="unpinned-error", samples=0, symbols=SYMBOLS),
-)  # fmt: skip
+)
 
 
 def arms(plans: Sequence[Plan] = PLANS) -> tuple[ArmResult, ...]:
@@ -80,9 +108,11 @@ def timelines(found: Sequence[ArmResult]) -> dict[str, timeline.Timeline]:
         run = one.runs[0]
         vcpus = tuple(replace(v, log=LOG) for v in run.vcpus)
         out[one.arm.name] = timeline.timeline(
-            replace(run, vcpus=vcpus, wall=400_000_000), virtual=True, per_ms=192_000_000,
+            replace(run, vcpus=vcpus, wall=400_000_000),
+            virtual=True,
+            per_ms=192_000_000,
             granule=4096,
-        )  # fmt: skip
+        )
     return out
 
 

@@ -63,9 +63,19 @@ def test_page_is_silent_and_whole(
     _opened(browser, report, screen, dark)
     found = browser.evaluate(TEXTS)
     assert [f["figure"].removeprefix("figure-") for f in found] == [
-        "ledgers", "losses", "symbols", "distances", "blackouts", "timeline-1", "timeline-2",
-        "timeline-3", "timeline-4", "perturbation", "locked", "theory",
-    ]  # fmt: skip
+        "ledgers",
+        "losses",
+        "symbols",
+        "distances",
+        "blackouts",
+        "timeline-1",
+        "timeline-2",
+        "timeline-3",
+        "timeline-4",
+        "perturbation",
+        "locked",
+        "theory",
+    ]
     for figure in found:
         box = figure["box"]
         assert box["right"] - box["left"] > 300

@@ -107,9 +107,12 @@ def test_damage_and_insane_records_are_found() -> None:
     nonsense: list[dict[Packet, int]] = [
         {k: v for k, v in whole.items() if k is not Packet.PC},
         {k: v for k, v in whole.items() if k is not Packet.VA},
-        whole | {Packet.ISSUE: 99}, whole | {Packet.TOTAL: 0xFFF}, whole | {Packet.EVENTS: 0x14},
-        whole | {Packet.SOURCE: 5}, whole | {Packet.TIMESTAMP: 5},
-    ]  # fmt: skip
+        whole | {Packet.ISSUE: 99},
+        whole | {Packet.TOTAL: 0xFFF},
+        whole | {Packet.EVENTS: 0x14},
+        whole | {Packet.SOURCE: 5},
+        whole | {Packet.TIMESTAMP: 5},
+    ]
     data = b"".join(variable(Made(payload, op_class=1)) for payload in nonsense)
     one = variable(load(0x400100, 200))
     Path("raw").write_bytes(one * 20 + data + one[:9] + b"\xff" + one[9:])
@@ -118,9 +121,14 @@ def test_damage_and_insane_records_are_found() -> None:
     assert found["damaged"]["records"] == 2
     sanity = {name: n for name, n in found["sanity"].items() if n}
     assert sanity == {
-        "without_pc": 1, "access_without_address": 1, "issue_above_total": 1, "saturated": 1,
-        "not_retired": 1, "source_not_known": 1, "time_backwards": 2,
-    }  # fmt: skip
+        "without_pc": 1,
+        "access_without_address": 1,
+        "issue_above_total": 1,
+        "saturated": 1,
+        "not_retired": 1,
+        "source_not_known": 1,
+        "time_backwards": 2,
+    }
     text = call("report", "spe", "raw").stdout
     for word in ("bytes begin no packet", "are damaged", "have no PC", "did not retire"):
         assert word in text
@@ -212,27 +220,62 @@ def event_names(events: int) -> str:
 def ldst_row(record: Any, cpu: int) -> dict[str, Any]:
     """A load or store of GP registers as a row of the table ldst."""
     return {
-        "cpu": cpu, "op": "ST" if record["op_payload"] & 1 else "LD",
-        "pc": f"0x{int(record['pc']) & (1 << 56) - 1:x}", "el": int(record["pc"]) >> 61 & 3,
-        "atomic": False, "excl": False, "ar": False, "subclass": "GP-REG", "sve_evl": 0,
-        "sve_pred": False, "sve_sg": False, "event": event_names(int(record["events"])),
-        "issue_lat": int(record["issue"]), "total_lat": int(record["total"]),
-        "vaddr": f"0x{int(record['va']):x}", "xlat_lat": int(record["xlat"]), "paddr": "",
-        "data_source": NAMES[int(record["source"])], "context": f"0x{int(record['context_el1']):x}",
+        "cpu": cpu,
+        "op": "ST" if record["op_payload"] & 1 else "LD",
+        "pc": f"0x{int(record['pc']) & (1 << 56) - 1:x}",
+        "el": int(record["pc"]) >> 61 & 3,
+        "atomic": False,
+        "excl": False,
+        "ar": False,
+        "subclass": "GP-REG",
+        "sve_evl": 0,
+        "sve_pred": False,
+        "sve_sg": False,
+        "event": event_names(int(record["events"])),
+        "issue_lat": int(record["issue"]),
+        "total_lat": int(record["total"]),
+        "vaddr": f"0x{int(record['va']):x}",
+        "xlat_lat": int(record["xlat"]),
+        "paddr": "",
+        "data_source": NAMES[int(record["source"])],
+        "context": f"0x{int(record['context_el1']):x}",
         "ts": int(record["ts"]),
-    }  # fmt: skip
+    }
 
 
 BRANCH_ROW = {
-    "cpu": 0, "op": "B", "pc": "0x400200", "el": 0, "condition": True, "indirect": False,
-    "event": "RETIRED:MISPRED", "issue_lat": 3, "total_lat": 5, "br_tgt": "0x400300",
-    "br_tgt_lvl": 0, "pbt": "", "pbt_lvl": 0, "context": "", "ts": 150,
-}  # fmt: skip
+    "cpu": 0,
+    "op": "B",
+    "pc": "0x400200",
+    "el": 0,
+    "condition": True,
+    "indirect": False,
+    "event": "RETIRED:MISPRED",
+    "issue_lat": 3,
+    "total_lat": 5,
+    "br_tgt": "0x400300",
+    "br_tgt_lvl": 0,
+    "pbt": "",
+    "pbt_lvl": 0,
+    "context": "",
+    "ts": 150,
+}
 OTHER_ROW = {
-    "cpu": 0, "op": "OTHER", "pc": "0xffff800000001000", "el": 1, "subclass": "OTHER",
-    "sve_evl": 0, "sve_pred": False, "sve_fp": False, "condition": False, "event": "RETIRED",
-    "issue_lat": 1, "total_lat": 2, "context": "", "ts": 120,
-}  # fmt: skip
+    "cpu": 0,
+    "op": "OTHER",
+    "pc": "0xffff800000001000",
+    "el": 1,
+    "subclass": "OTHER",
+    "sve_evl": 0,
+    "sve_pred": False,
+    "sve_fp": False,
+    "condition": False,
+    "event": "RETIRED",
+    "issue_lat": 1,
+    "total_lat": 2,
+    "context": "",
+    "ts": 120,
+}
 
 
 def write_tables(rows: dict[str, list[dict[str, Any]]]) -> Path:
@@ -266,10 +309,15 @@ def test_tables_hold_the_same_records() -> None:
 
 def test_tables_in_integers_and_report() -> None:
     """Exports with integer columns read alike; the report and the import take the tables."""
-    rows = [BRANCH_ROW | {"pc": 0x400200 + 4 * (k % 2), "br_tgt": 0x400300, "event": 0x82,
-                          "ts": 100 + 300 * k} for k in range(50)]  # fmt: skip
-    path = write_tables({"br": rows, "ldst": [], "other": [OTHER_ROW]} | {"ldst": [
-        ldst_row(decode(variable(load(0x400100, 50)))[0][0], 0)]})  # fmt: skip
+    rows = [
+        BRANCH_ROW
+        | {"pc": 0x400200 + 4 * (k % 2), "br_tgt": 0x400300, "event": 0x82, "ts": 100 + 300 * k}
+        for k in range(50)
+    ]
+    path = write_tables(
+        {"br": rows, "ldst": [], "other": [OTHER_ROW]}
+        | {"ldst": [ldst_row(decode(variable(load(0x400100, 50)))[0][0], 0)]}
+    )
     found = reported(str(path))
     assert (found["records"], found["by_class"]["branch"]) == (52, 50)
     result = call("import", "spe", str(path), "--interval", "1024ops", "-o", "p.json")
@@ -280,10 +328,13 @@ def test_tables_that_are_none() -> None:
     """Wrong names, columns, values and bytes are refused with the column or a reason."""
     path = write_tables({"br": [BRANCH_ROW]})
     for change, message in (
-        ({"el": 7}, "column 'el'.*7 is not in 0 to 3"), ({"pc": "zz"}, "column 'pc'"),
-        ({"event": "NONSENSE"}, "column 'event'"), ({"total_lat": -1}, "total_lat"),
-        ({"pc": 2.5}, "2.5 is no integer"), ({"ts": -5}, "ts"),
-    ):  # fmt: skip
+        ({"el": 7}, "column 'el'.*7 is not in 0 to 3"),
+        ({"pc": "zz"}, "column 'pc'"),
+        ({"event": "NONSENSE"}, "column 'event'"),
+        ({"total_lat": -1}, "total_lat"),
+        ({"pc": 2.5}, "2.5 is no integer"),
+        ({"ts": -5}, "ts"),
+    ):
         write_tables({"br": [BRANCH_ROW | change]})
         with pytest.raises(CaptureError, match=message):
             from_tables(path)
@@ -298,9 +349,16 @@ def test_tables_that_are_none() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(sorted(BRANCH_ROW)),
-    st.one_of(st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), st.floats(),
-              st.text(max_size=8), st.binary(max_size=4), st.lists(st.integers(0, 3), max_size=2)),
-)  # fmt: skip
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(1 << 63), (1 << 63) - 1),
+        st.floats(),
+        st.text(max_size=8),
+        st.binary(max_size=4),
+        st.lists(st.integers(0, 3), max_size=2),
+    ),
+)
 def test_hostile_tables(tmp_path_factory: pytest.TempPathFactory, column: str, value: Any) -> None:
     """Any value of any type in any column: an error that names the file, or a record."""
     path = tmp_path_factory.mktemp("t") / "T-br.parquet"

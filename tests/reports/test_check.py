@@ -154,8 +154,12 @@ def test_baseline_is_missing() -> None:
 
 
 CELLS = "matrix: {driver.aux: [8KiB, 16KiB], spe.interval: [1024ops, 2048ops]}\n"
-ASKED = ("counters", "little", "exits", "{name: some, test: exact, metric: arms.cold.loss.total, "
-         "at_least: 0.001%}")  # fmt: skip
+ASKED = (
+    "counters",
+    "little",
+    "exits",
+    "{name: some, test: exact, metric: arms.cold.loss.total, at_least: 0.001%}",
+)
 
 
 def swept(*checks: str, cells: str = CELLS) -> Path:
@@ -184,8 +188,10 @@ def test_checks_of_a_sweep_hold_in_every_cell() -> None:
 
 def test_a_check_that_fails_in_one_cell_fails() -> None:
     """Positive control: exit 1, and the cell is named with its number."""
-    folder = swept("{name: equal, test: exact, metric: arms.v6.setup.aux_bytes, equals: 8192}",
-                   cells=CELLS.replace("[1024ops, 2048ops]", "[1024ops]"))  # fmt: skip
+    folder = swept(
+        "{name: equal, test: exact, metric: arms.v6.setup.aux_bytes, equals: 8192}",
+        cells=CELLS.replace("[1024ops, 2048ops]", "[1024ops]"),
+    )
     code, found = checked(str(folder))
     assert code == ExitCode.FAILED
     statuses = {name.split(",")[0]: check["status"] for name, check in found.items()}
@@ -239,8 +245,10 @@ def test_formats_say_the_same() -> None:
     table = call("check", file, "-q")
     assert table.exit_code == ExitCode.FAILED
     assert re.findall(r"^(PASS|FAIL|SKIP) +(\w+)$", table.stdout, re.M) == [
-        ("PASS", "little"), ("FAIL", "bad"), ("SKIP", "none"),
-    ]  # fmt: skip
+        ("PASS", "little"),
+        ("FAIL", "bad"),
+        ("SKIP", "none"),
+    ]
     ktap = call("check", file, "-q", "--format", "ktap").stdout.splitlines()
     assert ktap[:2] == ["TAP version 13", "1..3"]
     results = [line for line in ktap if not line.startswith("#")][2:]
@@ -252,8 +260,11 @@ def test_formats_say_the_same() -> None:
     assert [c.attrib["name"] for c in suite if c.find("skipped") is not None] == ["none"]
     rows = call("check", file, "-q", "--format", "md").stdout.splitlines()
     assert [row.split("|")[1].strip() for row in rows if row.startswith("| ")] == [
-        "verdict", "PASS", "FAIL", "SKIP",
-    ]  # fmt: skip
+        "verdict",
+        "PASS",
+        "FAIL",
+        "SKIP",
+    ]
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -272,9 +283,17 @@ def test_until_looks_after_batches_only() -> None:
     halves = []
     for n in (3, 5, 7, 8):
         text = call(
-            "run", scenario(), "--replications", str(n), "--format", "json", "-o", f"r{n}",
-            "--no-report", "--no-band",
-        ).stdout  # fmt: skip
+            "run",
+            scenario(),
+            "--replications",
+            str(n),
+            "--format",
+            "json",
+            "-o",
+            f"r{n}",
+            "--no-report",
+            "--no-band",
+        ).stdout
         low, high = json.loads(text)["arms"]["cold"]["loss"]["total"]["ci95"]
         halves.append((high - low) / 2)
     target = (halves[0] + halves[1]) / 2
@@ -402,11 +421,14 @@ def test_bisect_keeps_pass_and_fail() -> None:
 def git(*args: str) -> str:
     """git in the present folder, whoever runs it."""
     env = os.environ | {
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
-        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@localhost",
-        "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@localhost",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@localhost",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@localhost",
         "PYTHONPATH": str(Path(next(iter(reports.__path__))).parent),
-    }  # fmt: skip
+    }
     done = subprocess.run(["git", *args], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -81,9 +81,16 @@ def test_run_writes_a_directory_and_prints_a_summary() -> None:
     assert lines[0].startswith("1/3 arms")
     assert lines[-1] == "out/report.html"
     assert set(files("out")) | DIFFER == {
-        "scenario.yaml", "scenario.resolved.yaml", "manifest.json", "log.jsonl", "result.json",
-        "summary.txt", "report.html", "report.md", *(f"data/{name}.csv" for name in SHAPES),
-    } | (set(TABLES) - {"records.parquet", "aux.parquet"})  # fmt: skip
+        "scenario.yaml",
+        "scenario.resolved.yaml",
+        "manifest.json",
+        "log.jsonl",
+        "result.json",
+        "summary.txt",
+        "report.html",
+        "report.md",
+        *(f"data/{name}.csv" for name in SHAPES),
+    } | (set(TABLES) - {"records.parquet", "aux.parquet"})
     assert Path("out/scenario.yaml").read_text() == TINY
 
 
@@ -132,9 +139,20 @@ def test_records_are_kept_on_request() -> None:
 def test_options_reach_the_scenario() -> None:
     """--seed, --replications and --set are in the resolved scenario and the manifest."""
     done = call(
-        "run", "tiny.yaml", "-o", "out", "--seed", "9", "--replications", "2", "--no-report",
-        "--set", "spe.interval=2048ops", "--format", "json",
-    )  # fmt: skip
+        "run",
+        "tiny.yaml",
+        "-o",
+        "out",
+        "--seed",
+        "9",
+        "--replications",
+        "2",
+        "--no-report",
+        "--set",
+        "spe.interval=2048ops",
+        "--format",
+        "json",
+    )
     shown = json.loads(done.stdout)
     assert (shown["seed"], shown["replications"]) == (9, 2)
     assert shown["arms"]["v6"]["setup"]["interval_ops"] == 2048
@@ -286,9 +304,21 @@ def test_a_real_ctrl_c(jobs: str) -> None:
     """SIGINT in the middle of the first arm: 130 within seconds, and no traceback."""
     Path("long.yaml").write_text(TINY.replace("repeat: 40", "repeat: 4000"))
     command = [
-        sys.executable, "-c", "from reports.cli import main; main()", "run", "long.yaml", "-o",
-        "out", "-j", jobs, "--no-report", "--engine", "reference", "--replications", "50",
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from reports.cli import main; main()",
+        "run",
+        "long.yaml",
+        "-o",
+        "out",
+        "-j",
+        jobs,
+        "--no-report",
+        "--engine",
+        "reference",
+        "--replications",
+        "50",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=4)
@@ -347,8 +377,11 @@ def test_time_added_lies_in_its_band() -> None:
     """The table of a real run has the band that the run was given ends for."""
     call("run", "tiny.yaml", "-o", "out", "--no-report")
     text = Path("out/data/perturbation.csv").read_text()
-    whole = [r for r in loads("perturbation", SHAPES["perturbation"], text).records()
-             if r["cause"] == "all"]  # fmt: skip
+    whole = [
+        r
+        for r in loads("perturbation", SHAPES["perturbation"], text).records()
+        if r["cause"] == "all"
+    ]
     assert [r["arm"] for r in whole] == ["v6", "cold"]
     assert all(r["lowest_ms"] < r["added_ms"] < r["highest_ms"] for r in whole)
 

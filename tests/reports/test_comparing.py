@@ -45,9 +45,13 @@ def test_six_rows_with_signs() -> None:
     """B − A: the cold arm loses more, takes no longer by pinning, locks nothing."""
     found = rows("a:baremetal", "a:unpinned-cold")
     assert list(found) == [
-        "ops lost", "skew in excess of noise", "wall time", "locked memory, peak", "RLIMIT exits",
+        "ops lost",
+        "skew in excess of noise",
+        "wall time",
+        "locked memory, peak",
+        "RLIMIT exits",
         "records delivered",
-    ]  # fmt: skip
+    ]
     loss = found["ops lost"]
     assert loss.a == pytest.approx(0.01)
     assert loss.b == pytest.approx(5.0)

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from reports.csvdata import FORMULA_STARTS, Column, Table, TableError, dumps, guarded, loads
 
 SHAPE = (
-    Column("arm", str), Column("count", int), Column("share", float), Column("unverified", bool),
-)  # fmt: skip
+    Column("arm", str),
+    Column("count", int),
+    Column("share", float),
+    Column("unverified", bool),
+)
 TEXT = st.text(st.characters(exclude_categories=[]))
 ROW = st.tuples(
     TEXT,

@@ -48,8 +48,12 @@ def test_every_number_is_in_the_dictionary(ran: tuple[Any, Any]) -> None:
     """Each leaf of result.json is one metric, each metric is a leaf of some result."""
     scenario, arms = ran
     whole = [described(), result.build(scenario, arms, interrupted=False)]
-    found = [(path, value) for r in whole for a in r["arms"].values() for path, value in
-             metrics.leaves(a)]  # fmt: skip
+    found = [
+        (path, value)
+        for r in whole
+        for a in r["arms"].values()
+        for path, value in metrics.leaves(a)
+    ]
     unknown = {path for path, _ in found if metrics.find(path) is None}
     assert unknown == set()
     assert {c.name for path, _ in found if (c := metrics.find(path))} == set(METRICS)

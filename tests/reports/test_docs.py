@@ -317,5 +317,6 @@ def test_the_readme_is_read_in_two_minutes() -> None:
     assert len(prose.split()) <= 450
     assert re.search(r"!\[[^\]]+\]\(docs/figures/[\w-]+\.png\)", text)
     assert [line.split()[:2] for line in blocks(PAGES[0], "sh")[0].splitlines()] == [
-        ["make", "demo"], ["make", "test"],
-    ]  # fmt: skip
+        ["make", "demo"],
+        ["make", "test"],
+    ]

@@ -163,9 +163,17 @@ def test_packets_lie_where_published_records_have_them() -> None:
     """A store at EL1: every byte of its slot, written out by hand."""
     record = np.zeros(1, RECORD_DT)
     for name, value in (
-        ("tid", 0x1234), ("el", 1), ("op_payload", 1), ("events", 0x16), ("issue", 5),
-        ("total", 0x123), ("xlat", 2), ("va", 0xABCD), ("pa", 0x9000), ("level", 1),
-    ):  # fmt: skip
+        ("tid", 0x1234),
+        ("el", 1),
+        ("op_payload", 1),
+        ("events", 0x16),
+        ("issue", 5),
+        ("total", 0x123),
+        ("xlat", 2),
+        ("va", 0xABCD),
+        ("pa", 0x9000),
+        ("level", 1),
+    ):
         record[name] = value
     pc, time = np.array([0xFFFF_8000_1000_0040], np.uint64), np.array([77], np.uint64)
     slot = spepackets.encode(record, pc, np.array([2], np.uint8), time).tobytes()
@@ -191,9 +199,13 @@ def test_absent_packets_are_padding() -> None:
 def test_switches_come_from_the_log() -> None:
     """In when the stream runs, out at a switch; other interruptions are none."""
     log = [
-        (0, "RUN", 0), (5, "PMBIRQ", 1), (6, "RUN", 1), (9, "SWITCH", 2), (12, "RUN", 2),
+        (0, "RUN", 0),
+        (5, "PMBIRQ", 1),
+        (6, "RUN", 1),
+        (9, "SWITCH", 2),
+        (12, "RUN", 2),
         (20, "END", 3),
-    ]  # fmt: skip
+    ]
     found = list(perfdata.switches(log, 1, 7, lambda t: 10 * t))
     assert found == [(0, 1, 7, True), (90, 1, 7, False), (120, 1, 7, True)]
 

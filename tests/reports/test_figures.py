@@ -29,10 +29,19 @@ def drawn() -> dict[str, figures.Drawn]:
 
 
 KEYS = [
-    "ledgers", "losses", "symbols", "distances", "blackouts", "timeline-1", "timeline-2",
-    "timeline-3", "timeline-4", "perturbation", "locked",
+    "ledgers",
+    "losses",
+    "symbols",
+    "distances",
+    "blackouts",
+    "timeline-1",
+    "timeline-2",
+    "timeline-3",
+    "timeline-4",
+    "perturbation",
+    "locked",
     "theory",
-]  # fmt: skip
+]
 
 
 def test_every_figure_with_a_reading(drawn: dict[str, figures.Drawn]) -> None:
@@ -222,11 +231,16 @@ def overlapping(found: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
 
 MANY = tuple(
     Plan(
-        name=f"a-rather-long-name-of-an-arm-{k}", design="v6", lost=10**k, seed=k, pin_ticks=10**k,
-        exits=k, shares=(0.4, 0.4, 0.15, 0.05),
+        name=f"a-rather-long-name-of-an-arm-{k}",
+        design="v6",
+        lost=10**k,
+        seed=k,
+        pin_ticks=10**k,
+        exits=k,
+        shares=(0.4, 0.4, 0.15, 0.05),
     )
     for k in range(1, 6)
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,10 @@ def test_errors_name_file_and_line() -> None:
     assert result.exit_code == ExitCode.USAGE
     assert result.stderr.startswith("speskew: run.tarmac:8: an instruction or access that cannot")
     result = call("execlog", "missing.log")
-    assert result.stderr == "speskew: missing.log: cannot be read: No such file or directory; " \
-        "check the path\n"  # fmt: skip
+    assert (
+        result.stderr == "speskew: missing.log: cannot be read: No such file or directory; "
+        "check the path\n"
+    )
     assert not list(Path.cwd().glob("*.spestream"))
 
 

@@ -50,9 +50,11 @@ def _spec(design: str, workload: Synthetic = MIXED, **changes: Any) -> MachineSp
     chosen = Settings.model_validate({"workload": workload, "cpu": {"core": "kunpeng-920"}})
     arm = Arm(name="arm", design=design, policies=DESIGNS[design].policies, settings=chosen)
     usual: dict[str, Any] = {
-        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE, PACKED.max_size, PACKED.align), "exits": None,
-        "irq_latency": (6400,), "max_buffer": 1 << 62,
-    }  # fmt: skip
+        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE, PACKED.max_size, PACKED.align),
+        "exits": None,
+        "irq_latency": (6400,),
+        "max_buffer": 1 << 62,
+    }
     return replace(machine_spec(arm, _stream(workload)), **(usual | changes))
 
 

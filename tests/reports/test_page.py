@@ -121,10 +121,18 @@ def test_page_stays_small_with_many_arms() -> None:
     symbols = tuple(f"function_{k}" for k in range(200))
     shares = tuple(1 / 200 for _ in symbols)
     plans = [
-        Plan(name=f"arm{k}", design="v6" if k else "baremetal", seed=k, symbols=symbols,
-             shares=shares, truth=shares, lost=100, replications=2)
+        Plan(
+            name=f"arm{k}",
+            design="v6" if k else "baremetal",
+            seed=k,
+            symbols=symbols,
+            shares=shares,
+            truth=shares,
+            lost=100,
+            replications=2,
+        )
         for k in range(30)
-    ]  # fmt: skip
+    ]
     text = page.render(source(plans))
     assert len(text.encode()) < 1_500_000
     assert "<code>data/symbols.csv</code> in the run directory" in text

@@ -52,8 +52,9 @@ def test_timelines_that_show_something_else_come_first() -> None:
         return tuple(cells.get(c.name, 0) for c in shape)
 
     seen = {"a": "pin", "b": "pin", "c": "fault", "d": "pin"}
-    rows = [row(arm, *what) for arm, state in seen.items() for what in
-            (("window", ""), ("KVM", state))]  # fmt: skip
+    rows = [
+        row(arm, *what) for arm, state in seen.items() for what in (("window", ""), ("KVM", state))
+    ]
     made = {"timeline": Table("timeline", shape, tuple(rows))}  # type: ignore[arg-type]
     result = {"arm_order": list(seen)}
     assert timelines.arms(result, made, 2) == ["a", "c"]

@@ -14,9 +14,14 @@ from tests.reports.samples import PLANS, described
 
 SCHEMA = json.loads((resources.files("reports") / "result.schema.json").read_text("utf-8"))
 TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,), "array": (list,), "string": (str,), "integer": (int,),
-    "number": (int, float), "boolean": (bool,), "null": (type(None),),
-}  # fmt: skip
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
 
 
 def errors(value: Any, schema: dict[str, Any], at: str = "$") -> list[str]:

@@ -191,10 +191,14 @@ def test_a_response_that_moves_beside_the_base_points_only() -> None:
     drawn = sampling.draw(loader.load("s.yaml"))
     metric = {"mean": 0.0, "ci95": "exact", "n": 2, "unit": "fraction"}
     rows = [
-        {"id": cell.id, "status": "finished", "arms": {"v6": {TIME: metric}},
-         "each": {"v6": {TIME: [float(cell == drawn.cells[1])] * 2}}}
+        {
+            "id": cell.id,
+            "status": "finished",
+            "arms": {"v6": {TIME: metric}},
+            "each": {"v6": {TIME: [float(cell == drawn.cells[1])] * 2}},
+        }
         for cell in drawn.cells
-    ]  # fmt: skip
+    ]
     found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
     assert found["why"] == "it is the same at all base points, so that more of them are needed"
 
@@ -214,16 +218,22 @@ def entry(*weights: float, noise: float | None = 0.0, conf: float = 0.0) -> dict
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (entry(0.04, 0.01, 0.0), "a decides: its whole range moves time by 4 ± 0 percentage "
-         "points, on average, 4 times the next, b; 1 of 3 do nothing."),
+        (
+            entry(0.04, 0.01, 0.0),
+            "a decides: its whole range moves time by 4 ± 0 percentage "
+            "points, on average, 4 times the next, b; 1 of 3 do nothing.",
+        ),
         (entry(0.04, 0.03, conf=0.02), "a and b matter most, and the points cannot tell"),
-        (entry(0.04, 0.001, noise=0.001), "a alone decides: its whole range moves time by 4 ± 0 "
-         "percentage points, on average; 1 cannot be told from noise."),
+        (
+            entry(0.04, 0.001, noise=0.001),
+            "a alone decides: its whole range moves time by 4 ± 0 "
+            "percentage points, on average; 1 cannot be told from noise.",
+        ),
         (entry(0.04, 0.03, noise=0.03), "The noise of replications swamps the indices"),
         (entry(0.04, 0.0, noise=None), "one replication: what is noise is unknown."),
         ({"why": "of this"}, "No indices: of this."),
     ],
-)  # fmt: skip
+)
 def test_sentences(made: dict[str, Any], said: str) -> None:
     """One sentence that claims no more than the numbers hold."""
     assert said in screening.sentence(made, "morris", "time")

@@ -35,25 +35,34 @@ def made(vary: float = 1.0) -> dict[str, Any]:
         for b, mode in enumerate(("task", "cpu")):
             loss = 0.0 if a == b == 0 else vary * 1e-5 * 10 ** (a + b)
             row: dict[str, Any] = {
-                "id": f"cell-{a}{b}", "status": "finished", "reproduce": "speskew run x",
+                "id": f"cell-{a}{b}",
+                "status": "finished",
+                "reproduce": "speskew run x",
                 "settings": {"spe.interval": interval, "driver.mode": mode, "vm.vcpus": 1},
                 "arms": {
                     "baremetal": {"loss.total": metric(0.0), "time_added": metric(0.0)},
                     EVIL: {"loss.total": metric(loss, loss / 10), "time_added": metric(b - 0.5)},
                 },
-            }  # fmt: skip
+            }
             cells.append(row)
     cells[3] = {k: v for k, v in cells[3].items() if k != "arms"} | {
-        "status": "failed", "why": f"no luck {EVIL}",
-    }  # fmt: skip
+        "status": "failed",
+        "why": f"no luck {EVIL}",
+    }
     return {
-        "sweep_version": 1, "kind": "prediction", "scenario": EVIL, "question": "Why?",
-        "seed": 1, "arm_order": ["baremetal", EVIL], "cells": cells,
+        "sweep_version": 1,
+        "kind": "prediction",
+        "scenario": EVIL,
+        "question": "Why?",
+        "seed": 1,
+        "arm_order": ["baremetal", EVIL],
+        "cells": cells,
         "axes": {
-            "driver.mode": ["task", "cpu"], "spe.interval": ["1024ops", "4096ops", "16384ops"],
+            "driver.mode": ["task", "cpu"],
+            "spe.interval": ["1024ops", "4096ops", "16384ops"],
             "vm.vcpus": [1],
         },
-    }  # fmt: skip
+    }
 
 
 # --- the grid
@@ -196,9 +205,9 @@ def test_report_and_figures_again(swept: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [(None, ExitCode.USAGE), ("{", ExitCode.USAGE),
-                       ('{"sweep_version": 99}', ExitCode.BASELINE)],
-)  # fmt: skip
+    ("text", "code"),
+    [(None, ExitCode.USAGE), ("{", ExitCode.USAGE), ('{"sweep_version": 99}', ExitCode.BASELINE)],
+)
 def test_no_report_of_half_a_sweep(text: str | None, code: int, tmp_path: Path) -> None:
     """Not ended, damaged, or of another version: said so, no traceback."""
     (tmp_path / sweeping.MANIFEST).write_text("{}")

@@ -12,10 +12,19 @@ from reports.datasets import SHAPES
 def table(*rows: dict[str, Any]) -> dict[str, Table]:
     """A theory table; what a row does not say is a point on its curve."""
     base: dict[str, Any] = {
-        "arm": "a", "row": "4", "abscissa": "renewals", "quantity": "collided_fraction", "x": 0.1,
-        "theory": 0.1, "simulated": 0.1, "low": 0.09, "high": 0.11, "z": 0.0, "n": 8,
+        "arm": "a",
+        "row": "4",
+        "abscissa": "renewals",
+        "quantity": "collided_fraction",
+        "x": 0.1,
+        "theory": 0.1,
+        "simulated": 0.1,
+        "low": 0.09,
+        "high": 0.11,
+        "z": 0.0,
+        "n": 8,
         "condition": "",
-    }  # fmt: skip
+    }
     shape = SHAPES["theory"]
     cells = tuple(tuple((base | row)[c.name] for c in shape) for row in rows)
     return {"theory": Table("theory", shape, cells)}

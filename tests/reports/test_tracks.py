@@ -18,9 +18,13 @@ from sim.scenario.model import Arm
 
 SETTINGS = ("workload.repeat=2",)
 HOST = (
-    "workload.repeat=1", "vm.vcpus=3", "vm.physical_cpus=2", "driver.aux=64KiB", "switch.every=1ms",
+    "workload.repeat=1",
+    "vm.vcpus=3",
+    "vm.physical_cpus=2",
+    "driver.aux=64KiB",
+    "switch.every=1ms",
     "host.pressure=[{kind: live_migration, start: 2ms, rounds: 2, round: 1ms}]",
-)  # fmt: skip
+)
 """Migration in the middle of a run, and fewer CPUs than vCPUs."""
 
 

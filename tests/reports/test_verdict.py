@@ -155,11 +155,23 @@ def test_small_report_has_verdicts_and_the_table() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        EVIL, "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))", "![x](http://evil/)",
-        "`code`", "a|b", "*bold* _em_", "@everyone #1", "https://evil.example", "www.evil.example",
-        "# head", "$x^2$", "&lt;", "~~gone~~", "line\n\n* item",
+        EVIL,
+        "<img src=x onerror=alert(1)>",
+        "[a](javascript:alert(1))",
+        "![x](http://evil/)",
+        "`code`",
+        "a|b",
+        "*bold* _em_",
+        "@everyone #1",
+        "https://evil.example",
+        "www.evil.example",
+        "# head",
+        "$x^2$",
+        "&lt;",
+        "~~gone~~",
+        "line\n\n* item",
     ],
-)  # fmt: skip
+)
 def test_markdown_is_defused(text: str) -> None:
     """No character that makes markup, a link or a mention stands without its escape."""
     safe = markdown.escaped(text)

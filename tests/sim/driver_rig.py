@@ -86,9 +86,16 @@ class Rig:
         self.spu = Spu(self.sampler, lambda stop, op: None, lambda level: None)
         self.ring = AuxRing(GEOMETRY, DeliveryLedger(), 0, keep=True)
         self.event = SpeEvent(
-            self.spu, self, self.ring, self.period, DriverCosts(10, 20, 30), self._spend,
-            lambda: 77, 1000, self.rules,
-        )  # fmt: skip
+            self.spu,
+            self,
+            self.ring,
+            self.period,
+            DriverCosts(10, 20, 30),
+            self._spend,
+            lambda: 77,
+            1000,
+            self.rules,
+        )
         self.event.started = True
 
     def _spend(self, cause: TimeCause, ticks: int) -> Process:

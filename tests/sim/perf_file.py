@@ -78,23 +78,31 @@ def auxtrace(payload: bytes, offset: int, *, cpu: int = 0, tid: int = -1) -> byt
 
 def attr(kind: int, config: int, period: int, *, config2: int = 0) -> bytes:
     """128 bytes of `perf_event_attr`."""
-    head = struct.pack("<IIQQQQQIIQQ", kind, 128, config, period, SAMPLE_TYPE, 4, SID_ALL, 0, 0, 0,
-                       config2)  # fmt: skip
+    head = struct.pack(
+        "<IIQQQQQIIQQ", kind, 128, config, period, SAMPLE_TYPE, 4, SID_ALL, 0, 0, 0, config2
+    )
     return head.ljust(128, b"\0")
 
 
 def perf_data(
-    records: Sequence[bytes], *, config: int = 1, period: int = 1024, config2: int = 0,
-    command: Sequence[bytes] = (b"perf", b"record"), midr: int = 0x410FD0C0,
-) -> bytes:  # fmt: skip
+    records: Sequence[bytes],
+    *,
+    config: int = 1,
+    period: int = 1024,
+    config2: int = 0,
+    command: Sequence[bytes] = (b"perf", b"record"),
+    midr: int = 0x410FD0C0,
+) -> bytes:
     """A whole file: SPE event, tracking event, features CPUID and CMDLINE."""
     ids = struct.pack("<QQ", SPE_ID, DUMMY_ID)
     attrs = attr(PMU, config, period, config2=config2) + struct.pack("<QQ", 104, 8)
     attrs += attr(1, 9, 1) + struct.pack("<QQ", 112, 8)
     data = b"".join(records)
     attrs_at, data_at = 104 + len(ids), 104 + len(ids) + len(attrs)
-    features = (_string(b"0x%016x" % midr),
-                struct.pack("<I", len(command)) + b"".join(map(_string, command)))  # fmt: skip
+    features = (
+        _string(b"0x%016x" % midr),
+        struct.pack("<I", len(command)) + b"".join(map(_string, command)),
+    )
     table_at = data_at + len(data)
     at = table_at + 16 * len(features)
     table = b""
@@ -102,8 +110,12 @@ def perf_data(
         table += struct.pack("<QQ", at, len(feature))
         at += len(feature)
     bits = 1 << 9 | 1 << 11
-    head = b"PERFILE2" + struct.pack("<13Q", 104, 144, attrs_at, len(attrs), data_at, len(data),
-                                     0, 0, bits, 0, 0, 0, 0)[:96]  # fmt: skip
+    head = (
+        b"PERFILE2"
+        + struct.pack(
+            "<13Q", 104, 144, attrs_at, len(attrs), data_at, len(data), 0, 0, bits, 0, 0, 0, 0
+        )[:96]
+    )
     return head + ids + attrs + data + table + b"".join(features)
 
 

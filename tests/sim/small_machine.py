@@ -23,8 +23,10 @@ STREAM = synthetic_stream(
         kind="synthetic",
         phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
     ),
-    core="neoverse-n1", exclude_kernel=True, micro_ops=False,
-)  # fmt: skip
+    core="neoverse-n1",
+    exclude_kernel=True,
+    micro_ops=False,
+)
 RUN = Run("arm", 5, 0, keep_records=True, keep_log=True)
 
 

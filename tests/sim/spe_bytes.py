@@ -14,22 +14,52 @@ PAD, END = b"\0", b"\x01"
 ADDRESS = {Packet.PC: 0, Packet.TARGET: 1, Packet.VA: 2, Packet.PA: 3, Packet.PREV_TARGET: 4}
 COUNTER = {Packet.TOTAL: 0, Packet.ISSUE: 1, Packet.XLAT: 2, Packet.ALT_ISSUE: 4}
 FIELD = {
-    Packet.PC: "pc", Packet.TARGET: "target", Packet.VA: "va", Packet.PA: "pa",
-    Packet.PREV_TARGET: "prev_target", Packet.TOTAL: "total", Packet.ISSUE: "issue",
-    Packet.XLAT: "xlat", Packet.ALT_ISSUE: "alt_issue", Packet.EVENTS: "events",
-    Packet.OP: "op_payload", Packet.SOURCE: "source", Packet.CONTEXT_EL1: "context_el1",
-    Packet.CONTEXT_EL2: "context_el2", Packet.TIMESTAMP: "ts",
-}  # fmt: skip
+    Packet.PC: "pc",
+    Packet.TARGET: "target",
+    Packet.VA: "va",
+    Packet.PA: "pa",
+    Packet.PREV_TARGET: "prev_target",
+    Packet.TOTAL: "total",
+    Packet.ISSUE: "issue",
+    Packet.XLAT: "xlat",
+    Packet.ALT_ISSUE: "alt_issue",
+    Packet.EVENTS: "events",
+    Packet.OP: "op_payload",
+    Packet.SOURCE: "source",
+    Packet.CONTEXT_EL1: "context_el1",
+    Packet.CONTEXT_EL2: "context_el2",
+    Packet.TIMESTAMP: "ts",
+}
 ORDER = (
-    Packet.PC, Packet.CONTEXT_EL1, Packet.CONTEXT_EL2, Packet.OP, Packet.EVENTS, Packet.ISSUE,
-    Packet.TOTAL, Packet.VA, Packet.TARGET, Packet.XLAT, Packet.PA, Packet.SOURCE,
-    Packet.ALT_ISSUE, Packet.PREV_TARGET,
-)  # fmt: skip
+    Packet.PC,
+    Packet.CONTEXT_EL1,
+    Packet.CONTEXT_EL2,
+    Packet.OP,
+    Packet.EVENTS,
+    Packet.ISSUE,
+    Packet.TOTAL,
+    Packet.VA,
+    Packet.TARGET,
+    Packet.XLAT,
+    Packet.PA,
+    Packet.SOURCE,
+    Packet.ALT_ISSUE,
+    Packet.PREV_TARGET,
+)
 SLOT = (
-    (Packet.PC, 9), (Packet.CONTEXT_EL1, 5), (Packet.CONTEXT_EL2, 5), (Packet.OP, 2),
-    (Packet.EVENTS, 3), (Packet.ISSUE, 3), (Packet.TOTAL, 3), (Packet.VA, 9), (Packet.XLAT, 3),
-    (Packet.PA, 9), (Packet.SOURCE, 2), (None, 2),
-)  # fmt: skip
+    (Packet.PC, 9),
+    (Packet.CONTEXT_EL1, 5),
+    (Packet.CONTEXT_EL2, 5),
+    (Packet.OP, 2),
+    (Packet.EVENTS, 3),
+    (Packet.ISSUE, 3),
+    (Packet.TOTAL, 3),
+    (Packet.VA, 9),
+    (Packet.XLAT, 3),
+    (Packet.PA, 9),
+    (Packet.SOURCE, 2),
+    (None, 2),
+)
 """The fixed 64-byte layout of Neoverse-class cores: packet and its bytes."""
 
 
@@ -113,11 +143,21 @@ def expected(records: Iterable[tuple[int, int, Made]]) -> NDArray[np.void]:
 
 def load(pc: int, ts: int, *, total: int = 20, source: int = 0, context: int = 42) -> Made:
     """An ordinary EL0 load."""
-    return Made({
-        Packet.PC: 0x80 << 56 | pc, Packet.CONTEXT_EL1: context, Packet.OP: 0,
-        Packet.EVENTS: 0x16, Packet.ISSUE: 4, Packet.TOTAL: total, Packet.VA: 0x7000,
-        Packet.XLAT: 1, Packet.SOURCE: source, Packet.TIMESTAMP: ts,
-    }, op_class=1)  # fmt: skip
+    return Made(
+        {
+            Packet.PC: 0x80 << 56 | pc,
+            Packet.CONTEXT_EL1: context,
+            Packet.OP: 0,
+            Packet.EVENTS: 0x16,
+            Packet.ISSUE: 4,
+            Packet.TOTAL: total,
+            Packet.VA: 0x7000,
+            Packet.XLAT: 1,
+            Packet.SOURCE: source,
+            Packet.TIMESTAMP: ts,
+        },
+        op_class=1,
+    )
 
 
 def of_simulation(
@@ -131,11 +171,14 @@ def of_simulation(
         kind = int(op_class[row["insn"]])
         ns = (0x80 | int(row["el"]) << 5) << 56
         payload = {
-            Packet.PC: ns | int(pc[row["insn"]]), Packet.CONTEXT_EL1: int(row["tid"]),
-            Packet.OP: int(row["op_payload"]), Packet.EVENTS: int(row["events"]),
-            Packet.ISSUE: int(row["issue"]), Packet.TOTAL: int(row["total"]),
+            Packet.PC: ns | int(pc[row["insn"]]),
+            Packet.CONTEXT_EL1: int(row["tid"]),
+            Packet.OP: int(row["op_payload"]),
+            Packet.EVENTS: int(row["events"]),
+            Packet.ISSUE: int(row["issue"]),
+            Packet.TOTAL: int(row["total"]),
             Packet.TIMESTAMP: int(row["t_select"]) * 10**9 // (64 * clock_hz),
-        }  # fmt: skip
+        }
         if kind in memory:
             payload |= {Packet.VA: int(row["va"]), Packet.XLAT: int(row["xlat"])}
         if kind in (1, 3):

@@ -174,9 +174,11 @@ def facts() -> tuple[Any, Any]:
 
     phase = {"name": "x", "length": 50, "iterations": 40_000}
     settings = Settings.model_validate(
-        {"workload": {"kind": "synthetic", "phases": [phase]},
-         "spe": {"jitter": "on", "filter": {"min_latency": 3}}}
-    )  # fmt: skip
+        {
+            "workload": {"kind": "synthetic", "phases": [phase]},
+            "spe": {"jitter": "on", "filter": {"min_latency": 3}},
+        }
+    )
     return stream_of(settings), settings
 
 

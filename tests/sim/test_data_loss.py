@@ -52,9 +52,12 @@ def _spec(
     )
     arm = Arm(name="arm", design=design, policies=chosen, settings=settings)
     usual: dict[str, Any] = {
-        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE), "exits": None, "irq_latency": (6400,),
-        "max_buffer": UNLIMITED, "unmap": UnmapSpec("per_window"),
-    }  # fmt: skip
+        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE),
+        "exits": None,
+        "irq_latency": (6400,),
+        "max_buffer": UNLIMITED,
+        "unmap": UnmapSpec("per_window"),
+    }
     return replace(machine_spec(arm, stream), **(usual | changes))
 
 
@@ -166,9 +169,16 @@ def test_a_destroyed_vm_leaves_no_voided_record_unread() -> None:
     late = _stream(_phase(300_000, el=1), _phase(100_000))
     policies = {"vmm": "refuse_kill", "notifiers": "honour_all"}
     spec = _spec(
-        "v6", 1000, policies, late, vcpus=2, memlock=37 * PAGE, memlock_hard=37 * PAGE,
-        aux=Geometry(64 * PAGE, PAGE, 32 * PAGE), unmap=UnmapSpec("poisson", (64 * 10_000,)),
-    )  # fmt: skip
+        "v6",
+        1000,
+        policies,
+        late,
+        vcpus=2,
+        memlock=37 * PAGE,
+        memlock_hard=37 * PAGE,
+        aux=Geometry(64 * PAGE, PAGE, 32 * PAGE),
+        unmap=UnmapSpec("poisson", (64 * 10_000,)),
+    )
     run = simulate(
         spec, (_stream(_phase(100), _phase(400_000)), late), Run("arm", 7, 0, True, True)
     )

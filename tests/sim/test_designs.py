@@ -43,9 +43,14 @@ def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -
     chosen = DESIGNS[design].policies.model_copy(update=policies or {})
     arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=LOOP))
     usual: dict[str, Any] = {
-        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE), "exits": None, "irq_latency": (6400,),
-        "memory": MEMORY, "memlock": MEMORY, "max_buffer": UNLIMITED, "unmap": COLD,
-    }  # fmt: skip
+        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE),
+        "exits": None,
+        "irq_latency": (6400,),
+        "memory": MEMORY,
+        "memlock": MEMORY,
+        "max_buffer": UNLIMITED,
+        "unmap": COLD,
+    }
     return replace(machine_spec(arm, STREAM), **(usual | changes))
 
 

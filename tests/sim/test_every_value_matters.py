@@ -47,8 +47,10 @@ FIRST = {"on_first_fault": {"stage2_fault": "pin_then_resume"}}
 SITUATIONS: dict[str, Situation] = {
     "virtual": Situation("v6"),
     "backing": Situation(
-        "unpinned", {"notifiers": "unmap_only", "accounting": "high_water_mark"},
-        {**FREE, **COLD}, FIRST,
+        "unpinned",
+        {"notifiers": "unmap_only", "accounting": "high_water_mark"},
+        {**FREE, **COLD},
+        FIRST,
     ),
     "unpin": Situation("v6", {}, {**FREE, **SWITCHED, "unpin_after": 10 * US}),
     "stage2_fault": Situation("unpinned", CLOSED, {**FREE, **ZAPPED}),
@@ -72,7 +74,7 @@ SITUATIONS: dict[str, Situation] = {
     "retry": Situation("v6", {}, SHORT),
     "vmm": Situation("v6", {"notifiers": "honour_all"}, {**SHORT, **COLD}),
     "vmm_raise": Situation("v6", {}, {**SHORT, "memlock": 5 * PAGE, "memlock_hard": 50 * PAGE}),
-}  # fmt: skip
+}
 ORDER_ONLY = {"injected", "copy_out"}
 
 
@@ -153,11 +155,17 @@ def test_the_driver_treats_both_injected_events_alike() -> None:
 # --- pressure --------------------------------------------------------------------------------
 
 _FAST = {
-    "t_ksm_pass": "80ms", "t_thp_collapse": "1us", "t_compaction": "10ns", "t_reclaim": "100ps",
-    "t_balloon": "1ns", "t_free_page_report": "50us", "t_downtime": "100us",
-    "t_dirty_log_start": "1us", "t_swap_in": "6us",
+    "t_ksm_pass": "80ms",
+    "t_thp_collapse": "1us",
+    "t_compaction": "10ns",
+    "t_reclaim": "100ps",
+    "t_balloon": "1ns",
+    "t_free_page_report": "50us",
+    "t_downtime": "100us",
+    "t_dirty_log_start": "1us",
+    "t_swap_in": "6us",
     "t_numa_sweep": "6400ms",
-}  # fmt: skip
+}
 _MORE: dict[str, dict[str, Any]] = {
     "memslot_change": {"every": "20us"},
     "live_migration": {"start": "20us", "round": "20us"},
@@ -167,12 +175,16 @@ _MORE: dict[str, dict[str, Any]] = {
 def _settings(granule: str = "4KiB", memory: str = "16MiB", **host: Any) -> Settings:
     loop = {"name": "loop", "length": 100, "iterations": 8_000, "cpi_millis": 1000}
     aux = "256KiB" if granule == "64KiB" else "32KiB"
-    return Settings.model_validate({
-        "workload": {"kind": "synthetic", "phases": [loop]},
-        "spe": {"interval": "256ops", "min_interval": "256ops"},
-        "vm": {"granule": granule, "memory": memory, "huge_pages": True, "exits": "none"},
-        "driver": {"aux": aux}, "host": host, "parameters": _FAST,
-    })  # fmt: skip
+    return Settings.model_validate(
+        {
+            "workload": {"kind": "synthetic", "phases": [loop]},
+            "spe": {"interval": "256ops", "min_interval": "256ops"},
+            "vm": {"granule": granule, "memory": memory, "huge_pages": True, "exits": "none"},
+            "driver": {"aux": aux},
+            "host": host,
+            "parameters": _FAST,
+        }
+    )
 
 
 def _pressed(design: str, settings: Settings) -> RunResult:
@@ -212,9 +224,16 @@ def test_every_way_of_unmapping_unmaps(kind: Any) -> None:
 def test_every_form_of_pressure_is_among_them() -> None:
     """A new kind needs its effect shown."""
     assert set(_kinds()) == {
-        "numa_balancing", "ksm", "khugepaged", "compaction", "reclaim", "ballooning",
-        "free_page_reporting", "memslot_change", "live_migration",
-    }  # fmt: skip
+        "numa_balancing",
+        "ksm",
+        "khugepaged",
+        "compaction",
+        "reclaim",
+        "ballooning",
+        "free_page_reporting",
+        "memslot_change",
+        "live_migration",
+    }
     assert Host.model_validate({"pressure": [{"kind": "ballooning"}]}).pressure
 
 
@@ -222,8 +241,11 @@ def test_a_migration_with_everything_else_differs_from_one_without() -> None:
     """`post_copy`, `rounds` and `round` each count."""
     base = Migration(WORK // 8, 3, WORK // 8, 64_000, 640_000, post_copy=False)
     plans = [
-        base, replace(base, rounds=1), replace(base, round=WORK // 16),
-        replace(base, post_copy=True), replace(base, start=WORK // 16),
-    ]  # fmt: skip
+        base,
+        replace(base, rounds=1),
+        replace(base, round=WORK // 16),
+        replace(base, post_copy=True),
+        replace(base, start=WORK // 16),
+    ]
     runs = [_run("unpinned", {}, {**FREE, "migration": plan}) for plan in plans]
     assert len({repr(run.vcpus[0].log) for run in runs}) == len(plans)

@@ -61,9 +61,15 @@ def _faults(machine: Machine) -> int:
 def test_an_ordinary_exit_is_an_exit(sync: str, interrupts: bool, engine: str) -> None:
     """v5 looks at PMBSR in every exit, so an ordinary one ends a blackout before the interrupt
     does; v6 waits for the interrupt."""
-    machine = _ran(_machine(
-        "v6", {"pmbsr_sync": sync}, engine, irq_latency=(3_000_000,), exits=(1_000_000,),
-    ))  # fmt: skip
+    machine = _ran(
+        _machine(
+            "v6",
+            {"pmbsr_sync": sync},
+            engine,
+            irq_latency=(3_000_000,),
+            exits=(1_000_000,),
+        )
+    )
     names = _names(machine)
     assert names.count("FULL") > 2
     assert ("PMBIRQ_AT_CORE" in names) is interrupts
@@ -298,9 +304,10 @@ def test_nothing_happens_without_huge_pages(kind: str) -> None:
 def test_reports_are_parts_of_a_huge_page_with_64_kib_only(granule: str, reports: int) -> None:
     """A page block is a huge page; the virtio driver makes an exception for 64 KiB pages."""
     spec = _resolved(
-        host=_press("free_page_reporting"), vm={"granule": granule, "huge_pages": True},
+        host=_press("free_page_reporting"),
+        vm={"granule": granule, "huge_pages": True},
         driver={"aux": "256KiB"},
-    )  # fmt: skip
+    )
     assert len(spec.balloons) == reports
     for balloon in spec.balloons:
         assert (balloon.block, balloon.chunk) == (8192, 2)

@@ -335,9 +335,11 @@ def test_only_v6_has_a_largest_window(design: str) -> None:
     """No other series has the attribute: vm.max_buffer changes nothing there, and everything once
     the design has a limit."""
     large: dict[str, Any] = {
-        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE), "memory": 64 * PAGE, "memlock": 1 << 40,
+        "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE),
+        "memory": 64 * PAGE,
+        "memlock": 1 << 40,
         "max_buffer": PAGE,
-    }  # fmt: skip
+    }
     run = _run(_spec(design, **large))
     assert run.rlimit.oversize_windows == 0
     assert len(run.vcpus[0].written) > 0

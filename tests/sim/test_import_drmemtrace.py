@@ -36,8 +36,13 @@ from tests.sim.trace_writers import (
 
 STREAMS = ["mix", "phases", "threads.0", "threads.1", "threads.2", "threads.3"]
 LDR, LDP, B_NE, RET, NOP, SVC = (
-    0xF9400001, 0xA9400C02, 0x54FFFFC1, 0xD65F03C0, 0xD503201F, 0xD4000001,
-)  # fmt: skip
+    0xF9400001,
+    0xA9400C02,
+    0x54FFFFC1,
+    0xD65F03C0,
+    0xD503201F,
+    0xD4000001,
+)
 
 
 def shipped(name: str) -> Recording:
@@ -64,15 +69,23 @@ def few(*rows: tuple[int, int, int], apart: tuple[int, ...] = (), taken: bool = 
     broken = np.zeros(len(rows), np.bool_)
     broken[list(apart)] = True
     return ops_of(
-        np.array(pc, np.uint64), np.array(word, np.uint32), np.array(address, np.uint64), broken,
+        np.array(pc, np.uint64),
+        np.array(word, np.uint32),
+        np.array(address, np.uint64),
+        broken,
         taken,
-    )  # fmt: skip
+    )
 
 
 LOOP = few(
-    (0x1000, LDR, 0x9000), (0x1004, LDP, 0x9010), (0x1008, B_NE, 0),
-    (0x1000, LDR, 0x9008), (0x1004, LDP, 0), (0x1008, B_NE, 0), (0x100C, RET, 0),
-)  # fmt: skip
+    (0x1000, LDR, 0x9000),
+    (0x1004, LDP, 0x9010),
+    (0x1008, B_NE, 0),
+    (0x1000, LDR, 0x9008),
+    (0x1004, LDP, 0),
+    (0x1008, B_NE, 0),
+    (0x100C, RET, 0),
+)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -154,9 +167,15 @@ def test_chunks_are_in_numerical_order(tmp_path: Path) -> None:
 def test_encodings_hold_until_they_change(tmp_path: Path) -> None:
     """Code that is rewritten gets a new block, at the same pc."""
     ops = few(
-        (0x1000, NOP, 0), (0x1004, RET, 0), (0x1000, NOP, 0), (0x1004, RET, 0),
-        (0x1000, LDR, 0x9000), (0x1004, RET, 0), (0x1000, LDR, 0x9008), (0x1004, RET, 0),
-    )  # fmt: skip
+        (0x1000, NOP, 0),
+        (0x1004, RET, 0),
+        (0x1000, NOP, 0),
+        (0x1004, RET, 0),
+        (0x1000, LDR, 0x9000),
+        (0x1004, RET, 0),
+        (0x1000, LDR, 0x9008),
+        (0x1004, RET, 0),
+    )
     stream = read_spestream(load(drmemtrace_chunks(ops)[0], tmp_path).files[0])
     same(executed(stream), ops)
     assert stream.block_len.size == 2
@@ -164,9 +183,7 @@ def test_encodings_hold_until_they_change(tmp_path: Path) -> None:
 
 def test_a_signal_is_a_discontinuity(tmp_path: Path) -> None:
     """A kernel event breaks the flow, even after an indirect branch, and nothing is inferred."""
-    ops = few(
-        (0x1000, NOP, 0), (0x1004, B_NE, 0), (0x2000, RET, 0), (0x3000, NOP, 0), apart=(2, 3)
-    )  # fmt: skip
+    ops = few((0x1000, NOP, 0), (0x1004, B_NE, 0), (0x2000, RET, 0), (0x3000, NOP, 0), apart=(2, 3))
     stream = read_spestream(load(drmemtrace_chunks(ops)[0], tmp_path).files[0])
     same(executed(stream), ops)
     assert not block_taken(stream)[0]
@@ -194,10 +211,19 @@ def records(
 def test_kernel_code_is_left_out(tmp_path: Path) -> None:
     """Between the marks of a system call's trace nothing is taken, and the user is told."""
     data = records(
-        (47, 4, SVC), (31, 4, 0x1000),
-        (28, 27, 1), (47, 4, LDR), (10, 4, 0xFFFF0000), (0, 8, 0x7000), (28, 28, 1),
-        (47, 4, LDR), (10, 4, 0x1004), (7, 8, 0x5000), (0, 8, 0x9000), (0, 8, 0x9008),
-    )  # fmt: skip
+        (47, 4, SVC),
+        (31, 4, 0x1000),
+        (28, 27, 1),
+        (47, 4, LDR),
+        (10, 4, 0xFFFF0000),
+        (0, 8, 0x7000),
+        (28, 28, 1),
+        (47, 4, LDR),
+        (10, 4, 0x1004),
+        (7, 8, 0x5000),
+        (0, 8, 0x9000),
+        (0, 8, 0x9008),
+    )
     result = load(data, tmp_path)
     same(executed(read_spestream(result.files[0])), few((0x1000, SVC, 0), (0x1004, LDR, 0x9000)))
     assert result.remarks == ("1 ops of the kernel were left out",)
@@ -206,9 +232,17 @@ def test_kernel_code_is_left_out(tmp_path: Path) -> None:
 def test_windows_and_lost_addresses(tmp_path: Path) -> None:
     """A new trace window is a break; an address of an op that takes none is counted."""
     data = records(
-        (28, 14, 0), (47, 4, NOP), (10, 4, 0x1000), (0, 8, 0x9000), (28, 14, 0),
-        (47, 4, NOP), (10, 4, 0x1004), (28, 14, 1), (47, 4, RET), (16, 4, 0x1008),
-    )  # fmt: skip
+        (28, 14, 0),
+        (47, 4, NOP),
+        (10, 4, 0x1000),
+        (0, 8, 0x9000),
+        (28, 14, 0),
+        (47, 4, NOP),
+        (10, 4, 0x1004),
+        (28, 14, 1),
+        (47, 4, RET),
+        (16, 4, 0x1008),
+    )
     result = load(data, tmp_path)
     ops = executed(read_spestream(result.files[0]))
     assert ops.apart.tolist() == [False, False, True]

@@ -139,10 +139,13 @@ def test_es_sample(tmp_path: Path) -> None:
     same(
         ops(result),
         few(
-            (0x1000, LDR, 0x900D), (0x1004, B_EQ, 0), (0x1008, STR, 0x9026), (0x100C, RET, 0),
+            (0x1000, LDR, 0x900D),
+            (0x1004, B_EQ, 0),
+            (0x1008, STR, 0x9026),
+            (0x100C, RET, 0),
             apart=(3,),
         ),
-    )  # fmt: skip
+    )
 
 
 def test_execlog_sample(tmp_path: Path) -> None:

@@ -42,9 +42,14 @@ def _stream(
     repeat: int = 2,
 ) -> Stream:
     return recorded_stream(
-        THREAD, repeat=repeat, core="neoverse-n1", exclude_kernel=exclude, micro_ops=micro_ops,
-        overlay=overlay, clock_hz=CLOCK,
-    )  # fmt: skip
+        THREAD,
+        repeat=repeat,
+        core="neoverse-n1",
+        exclude_kernel=exclude,
+        micro_ops=micro_ops,
+        overlay=overlay,
+        clock_hz=CLOCK,
+    )
 
 
 @pytest.mark.parametrize("overlay", [None, OVERLAY], ids=["user", "with kernel"])
@@ -208,10 +213,11 @@ def test_index_is_cached_by_content_and_model(
     assert (again.arrays["index_at"] == first.arrays["index_at"]).all()
     smaller = replace(preset, slc=replace(preset.slc, sets=preset.slc.sets // 2))
     keys = {
-        index_key(THREAD, preset, False), index_key(THREAD, preset, True),
+        index_key(THREAD, preset, False),
+        index_key(THREAD, preset, True),
         index_key(THREAD, smaller, False),
         index_key(THREAD.with_name("threads.0.spestream"), preset, False),
-    }  # fmt: skip
+    }
     assert len(keys) == 4
 
 

@@ -29,11 +29,14 @@ WORKLOAD = Synthetic(
     kind="synthetic",
     phases=(
         Phase(
-            name="loop", length=100, iterations=8_000, cpi_millis=1000,
+            name="loop",
+            length=100,
+            iterations=8_000,
+            cpi_millis=1000,
             latency=ConstantLatency.model_validate({"kind": "constant", "value": "2000cycles"}),
         ),
     ),
-)  # fmt: skip
+)
 """Every sample takes longer than the interval: each second one collides, so that COLL is set."""
 STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
 SHOWN = ("FULL", "SWITCH", "PMBIRQ_AT_CORE", "PMBIRQ", "LATE_PMBIRQ", "VIRQ", "RUN")
@@ -45,9 +48,13 @@ def _spec(design: str, sync: str = "every_exit", **changes: Any) -> MachineSpec:
     policies = DESIGNS[design][0].model_copy(update={"pmbsr_sync": sync})
     arm = Arm(name="arm", design=design, policies=policies, settings=Settings(workload=WORKLOAD))
     fixed: dict[str, Any] = {
-        "exits": None, "irq_latency": (FLIGHT,), "aux": Geometry(2 * PAGE, PAGE, PAGE),
-        "switch_ticks": 2 * SWITCH, "away_ticks": 2_000_000, "random_start": False,
-    }  # fmt: skip
+        "exits": None,
+        "irq_latency": (FLIGHT,),
+        "aux": Geometry(2 * PAGE, PAGE, PAGE),
+        "switch_ticks": 2 * SWITCH,
+        "away_ticks": 2_000_000,
+        "random_start": False,
+    }
     return replace(machine_spec(arm, STREAM), **(fixed | changes))
 
 

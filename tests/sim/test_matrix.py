@@ -99,11 +99,14 @@ def test_overrides_are_what_set_takes(tmp_path: Path) -> None:
 
 @given(
     st.one_of(
-        st.text(max_size=8), st.integers(), st.booleans(), st.none(),
+        st.text(max_size=8),
+        st.integers(),
+        st.booleans(),
+        st.none(),
         st.floats(allow_nan=False, allow_infinity=False),
         st.sampled_from(["1e5", "0x1f", "on", "1", "1.5", "null", "2MiB", "10/s", "~", "-"]),
     )
-)  # fmt: skip
+)
 def test_values_survive_the_way_through_set(value: Any) -> None:
     """Text stays text and numbers numbers when `--set` reads them."""
     (cell,) = expand({"x": [value]}, ())
@@ -160,28 +163,48 @@ RANGE = "vm.vcpus: {low: 1, high: 4}"
         ("samples: {method: moris, points: 6, over: {%s}}", "3:19: samples.method: unknown value"),
         ("samples: {method: morris, points: 6, over: {}}", "needs a setting, or unverified"),
         ("samples: {method: morris, points: 6, over: {seed: {low: 1, high: 2}}}", "no setting"),
-        ("samples: {method: morris, points: 6, over: {vm.vcpu: {low: 1, high: 2}}}",
-         "3:45: vm.vcpu: unknown key; did you mean 'vcpus'?"),
-        ("samples: {method: morris, points: 6, over: {vm: {low: 1, high: 2}}}",
-         "3:45: samples.over.vm: has keys of its own"),
-        ("samples: {method: morris, points: 6, over: {parameters.t_ent: {low: 1ns, high: 2ns}}}",
-         "unknown parameter 't_ent'; did you mean 't_entry'?"),
-        ("samples: {method: morris, points: 6, over: {vm.vcpus: {low: 4, high: 1}}}",
-         "3:45: samples.over.vm.vcpus: low (4) must be below high (1)"),
-        ("samples: {method: morris, points: 6, over: {driver.aux: {low: 4KiB, high: 9us}}}",
-         "low is a size, high a time"),
-        ("samples: {method: morris, points: 6, over: {vm.vcpus: {low: 0, high: 1, scale: log}}}",
-         "a log scale cannot begin at 0"),
-        ("samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1, high: 1e999999999}}}",
-         "3:70: samples.over.vm.vcpus.high: "),
-        ("samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1, high: 9e999999999s}}}",
-         "3:70: samples.over.vm.vcpus.high: '9e999999999s' is too long for a quantity"),
-        ("samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1.5, high: 4}}}",
-         "3:61: samples.over.vm.vcpus.low: an end of a range is"),
-        ("samples: {method: morris, points: 6, over: {%s}}\nmatrix: {vm.vcpus: [1]}",
-         "samples, matrix or cases: one of them"),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpu: {low: 1, high: 2}}}",
+            "3:45: vm.vcpu: unknown key; did you mean 'vcpus'?",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm: {low: 1, high: 2}}}",
+            "3:45: samples.over.vm: has keys of its own",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {parameters.t_ent: {low: 1ns, high: 2ns}}}",
+            "unknown parameter 't_ent'; did you mean 't_entry'?",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpus: {low: 4, high: 1}}}",
+            "3:45: samples.over.vm.vcpus: low (4) must be below high (1)",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {driver.aux: {low: 4KiB, high: 9us}}}",
+            "low is a size, high a time",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpus: {low: 0, high: 1, scale: log}}}",
+            "a log scale cannot begin at 0",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1, high: 1e999999999}}}",
+            "3:70: samples.over.vm.vcpus.high: ",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1, high: 9e999999999s}}}",
+            "3:70: samples.over.vm.vcpus.high: '9e999999999s' is too long for a quantity",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {vm.vcpus: {low: 1.5, high: 4}}}",
+            "3:61: samples.over.vm.vcpus.low: an end of a range is",
+        ),
+        (
+            "samples: {method: morris, points: 6, over: {%s}}\nmatrix: {vm.vcpus: [1]}",
+            "samples, matrix or cases: one of them",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_samples(tmp_path: Path, more: str, said: str) -> None:
     """file:line:col, what and why."""
     file = tmp_path / "s.yaml"

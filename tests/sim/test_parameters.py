@@ -62,8 +62,19 @@ def test_no_source_means_unverified(name: str) -> None:
 
 def test_the_table_has_these_keys_only() -> None:
     """Misspelt keys of parameters.toml would be ignored silently."""
-    allowed = {"value", "low", "high", "unit", "range", "source", "confidence", "unverified",
-               "meaning", "fact", "setting"}  # fmt: skip
+    allowed = {
+        "value",
+        "low",
+        "high",
+        "unit",
+        "range",
+        "source",
+        "confidence",
+        "unverified",
+        "meaning",
+        "fact",
+        "setting",
+    }
     for name, row in TABLE.items():
         assert set(row) <= allowed, name
         assert ("value" in row) != ("low" in row and "high" in row), name

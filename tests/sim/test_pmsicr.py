@@ -43,9 +43,14 @@ def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
     settings = Settings(workload=WORKLOAD)
     arm = Arm(name="arm", design=design, policies=DESIGNS[design][0], settings=settings)
     fixed: dict[str, Any] = {
-        "exits": None, "irq_latency": (0,), "aux": Geometry(2 * PAGE, PAGE, PAGE),
-        "period": PERIOD, "interval": INTERVAL, "jitter": Jitter.OFF, "random_start": False,
-    }  # fmt: skip
+        "exits": None,
+        "irq_latency": (0,),
+        "aux": Geometry(2 * PAGE, PAGE, PAGE),
+        "period": PERIOD,
+        "interval": INTERVAL,
+        "jitter": Jitter.OFF,
+        "random_start": False,
+    }
     return replace(machine_spec(arm, STREAM), **(fixed | changes))
 
 

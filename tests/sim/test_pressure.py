@@ -223,9 +223,11 @@ def test_each_vcpu_that_a_task_visits_keeps_its_mark(scope: str, marks: int) -> 
 def test_a_pin_that_is_kept_is_kept_on_each_vcpu() -> None:
     """Never unpinning: the first visit to each vCPU pins its window, a later one pins nothing."""
     fixed: dict[str, Any] = {
-        "max_buffer": 1 << 62, "memlock": 1 << 40, "switch_ticks": WORK // 12,
+        "max_buffer": 1 << 62,
+        "memlock": 1 << 40,
+        "switch_ticks": WORK // 12,
         "aux": Geometry(2 * PAGE, PAGE, PAGE),
-    }  # fmt: skip
+    }
     still = _run("v6", {"unpin": "never"}, **fixed)
     moving = _run("v6", {"unpin": "never"}, visits=3, **fixed)
     assert 2 * still.rlimit.pinned_pages < moving.rlimit.pinned_pages
@@ -315,9 +317,12 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     assert made["ksm"].sweeps
     assert made["ksm"].law == (839 * second,)
     assert {kind: p.touch for kind, p in made.items()} == {
-        "ksm": Touch.MOVE, "khugepaged": Touch.MOVE, "compaction": Touch.MOVE,
-        "reclaim": Touch.SWAP_OUT, "numa_balancing": Touch.ZAP,
-    }  # fmt: skip
+        "ksm": Touch.MOVE,
+        "khugepaged": Touch.MOVE,
+        "compaction": Touch.MOVE,
+        "reclaim": Touch.SWAP_OUT,
+        "numa_balancing": Touch.ZAP,
+    }
 
     def mean(kind: str) -> float:
         return sum(made[kind].law) / len(made[kind].law) / second

@@ -173,9 +173,16 @@ def test_a_destroyed_vm_is_not_read() -> None:
     """Records that a slow reader had not copied when the VMM gave up are unread."""
     policies = DESIGNS["v6"][0].model_copy(update={"vmm": "refuse_kill"})
     spec = _spec(
-        "v6", policies=policies, vcpus=2, max_buffer=1 << 62, memlock=9 * PAGE,
-        memlock_hard=9 * PAGE, reader=SLOW, aux=Geometry(4 * PAGE, PAGE, PAGE), random_start=True,
-    )  # fmt: skip
+        "v6",
+        policies=policies,
+        vcpus=2,
+        max_buffer=1 << 62,
+        memlock=9 * PAGE,
+        memlock_hard=9 * PAGE,
+        reader=SLOW,
+        aux=Geometry(4 * PAGE, PAGE, PAGE),
+        random_start=True,
+    )
     result = _run(spec)
     assert "destroyed" in result.verdict
 

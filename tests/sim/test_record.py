@@ -113,8 +113,10 @@ def test_a_branch_goes_where_its_exception_level_went_next() -> None:
             ),
             repeat=3,
         ),
-        core="neoverse-n1", exclude_kernel=False, micro_ops=False,
-    )  # fmt: skip
+        core="neoverse-n1",
+        exclude_kernel=False,
+        micro_ops=False,
+    )
     every = expand(stream, _rows(np.arange(stream.ops)), FACTS, KEY, vcpu=0, tid=1)
     pc = stream.static_pc[every["insn"]]
     jumped = crossed = 0

@@ -100,12 +100,34 @@ def test_an_empty_sink_has_the_shape_of_rows(keep: bool) -> None:
 def test_layouts_are_the_contract() -> None:
     """Field names of records and AUX transactions (design §7), packed and little-endian."""
     assert RECORD_DT.names == (
-        "vcpu", "tid", "op", "insn", "el", "op_payload", "events", "issue", "total", "xlat",
-        "va", "pa", "target", "source", "level", "t_select", "t_write",
-    )  # fmt: skip
+        "vcpu",
+        "tid",
+        "op",
+        "insn",
+        "el",
+        "op_payload",
+        "events",
+        "issue",
+        "total",
+        "xlat",
+        "va",
+        "pa",
+        "target",
+        "source",
+        "level",
+        "t_select",
+        "t_write",
+    )
     assert AUX_DT.names == (
-        "vcpu", "tid", "offset", "size", "pad", "flags", "t", "records",
-    )  # fmt: skip
+        "vcpu",
+        "tid",
+        "offset",
+        "size",
+        "pad",
+        "flags",
+        "t",
+        "records",
+    )
     for layout in (RECORD_DT, AUX_DT):
         sizes = [layout[name].itemsize for name in layout.names or ()]
         assert layout.itemsize == sum(sizes)

@@ -104,11 +104,14 @@ def test_all_errors_at_once(tmp_path: Path) -> None:
         (b"\xff\xfe", "not UTF-8"),
         (b"a: " + b"[" * 3000, "s.yaml"),
         (b"x: 1\n" * (MAX_BYTES // 4), "at most"),
-        (b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
-         b"c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
-         b"e: [*d,*d,*d,*d,*d,*d,*d,*d]\n", "too often"),
+        (
+            b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
+            b"c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
+            b"e: [*d,*d,*d,*d,*d,*d,*d,*d]\n",
+            "too often",
+        ),
     ],
-)  # fmt: skip
+)
 def test_hostile_files(tmp_path: Path, raw: bytes, says: str) -> None:
     """Clear errors, bounded work."""
     path = tmp_path / "s.yaml"
@@ -133,9 +136,12 @@ def test_nothing_but_a_scenario_error(tmp_path: Path, raw: bytes) -> None:
 def test_overrides_and_extends(tmp_path: Path) -> None:
     """Base, then file, then --set; dotted and nested; lists replaced."""
     _write(tmp_path, GOOD + "spe: {interval: 4096ops, jitter: on}\n", "base.yaml")
-    path = _write(tmp_path, "extends: base.yaml\nspe: {jitter: off}\narms:\n"
-                  "  - {name: a, design: v6, overrides: {host.unmap: never, spe: {jitter: ernd}}}\n"
-                  "  - {name: b, design: v6, policies: {unpin: never}}\n")  # fmt: skip
+    path = _write(
+        tmp_path,
+        "extends: base.yaml\nspe: {jitter: off}\narms:\n"
+        "  - {name: a, design: v6, overrides: {host.unmap: never, spe: {jitter: ernd}}}\n"
+        "  - {name: b, design: v6, policies: {unpin: never}}\n",
+    )
     made = load(path, ["host.memlock=64KiB", "vm.max_buffer=unlimited"], replications=3, seed=7)
     first, second = made.arms
     assert (first.settings.spe.jitter, second.settings.spe.jitter) == ("ernd", "off")
@@ -177,8 +183,12 @@ def test_quickstart_is_two_billion_ops() -> None:
     assert workload.kind == "recorded"
     assert read_header(stock_folder() / workload.path).ops * workload.repeat >= 2 * 10**9
     assert [arm.name for arm in made.arms] == [
-        "baremetal", "v6", "unpinned", "unpinned-error", "unpinned-cold",
-    ]  # fmt: skip
+        "baremetal",
+        "v6",
+        "unpinned",
+        "unpinned-error",
+        "unpinned-cold",
+    ]
 
 
 def test_published_schema_is_in_sync() -> None:

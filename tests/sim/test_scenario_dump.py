@@ -30,8 +30,10 @@ SLICES = st.one_of(_with("ns", 1000, 10**6), _with("s", 1, 10**6))
 SIZES = st.one_of(_with("B", 0, 1 << 62), _with("KiB", 0, 1 << 20), st.just("unlimited"))
 RATES = st.one_of(
     st.integers(10**5, 10**15).map(lambda gap: written(gap, RATE)),
-    st.just("0/s"), st.just(0), st.just("0.001/s"),
-)  # fmt: skip
+    st.just("0/s"),
+    st.just(0),
+    st.just("0.001/s"),
+)
 LETTERS = st.characters(codec="utf-8", exclude_categories=["Cs"])
 TEXT = st.one_of(
     st.text(LETTERS, min_size=1, max_size=40),

@@ -55,9 +55,11 @@ def _problems(path: Path, *sets: str) -> list[str]:
             "5:15: spe.jitter: must be a word, not true; one of off, on, ernd",
         ),
         ("vm: {granule: 4kiB}", "5:15: vm.granule: unknown value '4kiB'; did you mean '4KiB'?"),
-        ("cpu: {core: z80}",
-         "5:13: cpu.core: unknown value 'z80'; "
-         "one of neoverse-n1, neoverse-v1, neoverse-v2, kunpeng-920"),
+        (
+            "cpu: {core: z80}",
+            "5:13: cpu.core: unknown value 'z80'; "
+            "one of neoverse-n1, neoverse-v1, neoverse-v2, kunpeng-920",
+        ),
         (
             "host: {unmap: often}",
             "5:15: host.unmap: unknown value 'often'; "
@@ -129,68 +131,114 @@ def _problems(path: Path, *sets: str) -> list[str]:
         ("host:", "5:1: host: must be a mapping, e.g. {key: value}; got nothing"),
         ("host: 5", "5:7: host: must be a mapping, e.g. {key: value}; got 5"),
         ("schema_version: 2", "5:17: schema_version: this version reads schema_version 1; got 2"),
-        ("driver: {aux: 3MiB}",
-         "5:15: driver.aux: must be a power of two and at least two pages of 4KiB (8 KiB)"),
-        ("vm: {granule: 64KiB}\ndriver: {aux: 64KiB}",
-         "6:15: driver.aux: must be a power of two and at least two pages of 64KiB (128 KiB)"),
+        (
+            "driver: {aux: 3MiB}",
+            "5:15: driver.aux: must be a power of two and at least two pages of 4KiB (8 KiB)",
+        ),
+        (
+            "vm: {granule: 64KiB}\ndriver: {aux: 64KiB}",
+            "6:15: driver.aux: must be a power of two and at least two pages of 64KiB (128 KiB)",
+        ),
         ("driver: {aux: 8GiB}", "5:15: driver.aux: at most 4 GiB"),
-        ("driver: {watermark: 8MiB}",
-         "5:21: driver.watermark: above the AUX area, so that no interrupt would come; "
-         "0 means half of it"),
-        ("driver: {capture: snapshot, reader: {kind: process}}",
-         "5:37: driver.reader: in snapshot mode nobody reads the ring while it fills; remove "
-         "`reader` or use capture: full"),
-        ("driver: {capture: discard, watermark: 8KiB}",
-         "5:39: driver.watermark: in discard mode there is no wake-up; remove `watermark`"),
-        ("driver: {reader: {cpu: same}}",
-         "5:18: driver.reader: a reader that keeps up takes no time on any CPU; "
-         "use kind: process, or remove `cpu`"),
-        ("driver: {aux: default}",
-         "5:15: driver.aux: unknown 'default'; one of default-privileged, default-unprivileged, "
-         "or a number with its unit"),
-        ("vm: {exits: fast}",
-         "5:13: vm.exits: unknown 'fast'; one of none, quiet, light, heavy, busiest, "
-         "or a number with its unit"),
-        ("driver: {mode: cpu}\nswitch: {every: 4ms, away: 1ms}",
-         "5:16: driver.mode: cpu profiles whatever runs on the CPU, but the stream is one task; "
-         "remove `switch` or use mode: task"),
-        ("buffer: {va: 5}",
-         "5:14: buffer.va: must be a multiple of the granule 4KiB, with driver.aux bytes above"),
-        ("vm: {memory: 1MiB}",
-         "5:14: vm.memory: less guest memory than AUX areas; each vCPU has one of driver.aux"),
-        ("host: {memlock_hard: 1MiB}",
-         "5:22: host.memlock: a soft limit is at most the hard one; raise host.memlock_hard"),
-        ("spe: {min_interval: 1000ops}",
-         "5:21: spe.min_interval: PMSIDR_EL1.Interval knows "
-         "256, 512, 768, 1024, 1536, 2048, 3072, 4096 ops only"),
+        (
+            "driver: {watermark: 8MiB}",
+            "5:21: driver.watermark: above the AUX area, so that no interrupt would come; "
+            "0 means half of it",
+        ),
+        (
+            "driver: {capture: snapshot, reader: {kind: process}}",
+            "5:37: driver.reader: in snapshot mode nobody reads the ring while it fills; remove "
+            "`reader` or use capture: full",
+        ),
+        (
+            "driver: {capture: discard, watermark: 8KiB}",
+            "5:39: driver.watermark: in discard mode there is no wake-up; remove `watermark`",
+        ),
+        (
+            "driver: {reader: {cpu: same}}",
+            "5:18: driver.reader: a reader that keeps up takes no time on any CPU; "
+            "use kind: process, or remove `cpu`",
+        ),
+        (
+            "driver: {aux: default}",
+            "5:15: driver.aux: unknown 'default'; one of default-privileged, default-unprivileged, "
+            "or a number with its unit",
+        ),
+        (
+            "vm: {exits: fast}",
+            "5:13: vm.exits: unknown 'fast'; one of none, quiet, light, heavy, busiest, "
+            "or a number with its unit",
+        ),
+        (
+            "driver: {mode: cpu}\nswitch: {every: 4ms, away: 1ms}",
+            "5:16: driver.mode: cpu profiles whatever runs on the CPU, but the stream is one task; "
+            "remove `switch` or use mode: task",
+        ),
+        (
+            "buffer: {va: 5}",
+            "5:14: buffer.va: must be a multiple of the granule 4KiB, with driver.aux bytes above",
+        ),
+        (
+            "vm: {memory: 1MiB}",
+            "5:14: vm.memory: less guest memory than AUX areas; each vCPU has one of driver.aux",
+        ),
+        (
+            "host: {memlock_hard: 1MiB}",
+            "5:22: host.memlock: a soft limit is at most the hard one; raise host.memlock_hard",
+        ),
+        (
+            "spe: {min_interval: 1000ops}",
+            "5:21: spe.min_interval: PMSIDR_EL1.Interval knows "
+            "256, 512, 768, 1024, 1536, 2048, 3072, 4096 ops only",
+        ),
         ("spe: {interval: 0ops}", "5:17: spe.interval: a sample period is 1ops to 4294967040ops"),
-        ("parameters: {t_pinn: 3ns}",
-         "5:14: parameters.t_pinn: unknown parameter 't_pinn'; did you mean 't_pin'?"),
-        ("parameters: {t_pin: 5}",
-         "5:21: parameters.t_pin: needs a time with its unit, e.g. '4ms'; got 5"),
-        ("parameters: {min_interval: 256ns}",
-         "5:14: parameters.min_interval: is no time of the model; set spe.min_interval instead"),
-        ("parameters: {t_irq_latency: {kind: unifrm, low: 1ns, high: 2ns}}",
-         "5:36: parameters.t_irq_latency.kind: unknown value 'unifrm'; did you mean 'uniform'?"),
-        ("parameters: {t_irq_latency: {kind: uniform, low: 9ns, high: 2ns}}",
-         "5:14: parameters.t_irq_latency: low is above high; exchange them"),
-        ("parameters: {t_irq_latency: {low: 9ns, high: 2ns}}",
-         "5:14: parameters.t_irq_latency.kind: is missing; "
-         "it says what parameters.t_irq_latency is"),
-        ("spe: {jitter: on}\nspe: {jitter: off}",
-         "6:1: spe: is given twice (first at line 5); remove one"),
-        ("vm: &b {vcpus: 1}\nhost: {<<: *b}",
-         "6:8: <<: YAML 1.2 has no merge keys; use `extends: base.yaml`"),
+        (
+            "parameters: {t_pinn: 3ns}",
+            "5:14: parameters.t_pinn: unknown parameter 't_pinn'; did you mean 't_pin'?",
+        ),
+        (
+            "parameters: {t_pin: 5}",
+            "5:21: parameters.t_pin: needs a time with its unit, e.g. '4ms'; got 5",
+        ),
+        (
+            "parameters: {min_interval: 256ns}",
+            "5:14: parameters.min_interval: is no time of the model; set spe.min_interval instead",
+        ),
+        (
+            "parameters: {t_irq_latency: {kind: unifrm, low: 1ns, high: 2ns}}",
+            "5:36: parameters.t_irq_latency.kind: unknown value 'unifrm'; did you mean 'uniform'?",
+        ),
+        (
+            "parameters: {t_irq_latency: {kind: uniform, low: 9ns, high: 2ns}}",
+            "5:14: parameters.t_irq_latency: low is above high; exchange them",
+        ),
+        (
+            "parameters: {t_irq_latency: {low: 9ns, high: 2ns}}",
+            "5:14: parameters.t_irq_latency.kind: is missing; "
+            "it says what parameters.t_irq_latency is",
+        ),
+        (
+            "spe: {jitter: on}\nspe: {jitter: off}",
+            "6:1: spe: is given twice (first at line 5); remove one",
+        ),
+        (
+            "vm: &b {vcpus: 1}\nhost: {<<: *b}",
+            "6:8: <<: YAML 1.2 has no merge keys; use `extends: base.yaml`",
+        ),
         ("? [a]\n: 3", "5:3: a key must be a plain word"),
         ("name: !foo x", "5:7: has the tag '!foo'; a scenario has plain values only"),
-        ('name: "\\ud800"',
-         "5:7: holds half of a surrogate pair, which is no character; remove it"),
-        ("extends: nothing.yaml",
-         "5:10: extends: no file 'nothing.yaml' beside s.yaml or in the stock"),
+        (
+            'name: "\\ud800"',
+            "5:7: holds half of a surrogate pair, which is no character; remove it",
+        ),
+        (
+            "extends: nothing.yaml",
+            "5:10: extends: no file 'nothing.yaml' beside s.yaml or in the stock",
+        ),
         ("extends: s.yaml", "5:10: extends: 's.yaml' extends itself"),
         ("extends: 5", "5:10: extends: must be the path of another scenario"),
     ],
-)  # fmt: skip
+)
 def test_one_wrong_line(tmp_path: Path, line: str, found: str) -> None:
     """Where it is, what is wrong, and what would be right; nothing else is blamed."""
     path = _write(tmp_path, GOOD + line + "\n")
@@ -353,9 +401,16 @@ seed: -1
     assert places == [
         ["--set nothing", " write KEY=VALUE, e.g. host.memlock=64KiB"],
         ["--set vm.vcpu=3", " vm.vcpu"],
-        ["2", "8"], ["2", "35"], ["2", "49"], ["3", "7"], ["3", "28"], ["4", "17"], ["4", "22"],
-        ["5", "10"], ["6", "7"],
-    ]  # fmt: skip
+        ["2", "8"],
+        ["2", "35"],
+        ["2", "49"],
+        ["3", "7"],
+        ["3", "28"],
+        ["4", "17"],
+        ["4", "22"],
+        ["5", "10"],
+        ["6", "7"],
+    ]
 
 
 # --- files that are no scenarios -------------------------------------------------------------
@@ -514,8 +569,9 @@ def test_errors_stand_in_the_file_that_has_them(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         load(_write(tmp_path, "extends: base.yaml\nvm: {vcpus: 0}\n"))
     assert [(p.file, p.line) for p in caught.value.problems] == [
-        (str(base), 5), (str(tmp_path / "s.yaml"), 2),
-    ]  # fmt: skip
+        (str(base), 5),
+        (str(tmp_path / "s.yaml"), 2),
+    ]
 
 
 def test_streams_stand_beside_the_file_that_names_them(tmp_path: Path) -> None:
@@ -535,8 +591,14 @@ def test_set_beats_the_file_and_loses_to_arms(tmp_path: Path) -> None:
     """Dotted keys, YAML values, the last one wins; an arm's override is what the arm is."""
     arms = "[v6, {name: own, design: v6, overrides: {host.memlock: 1MiB}}]"
     path = _write(tmp_path, GOOD.replace("[baremetal]", arms) + "host: {memlock: 2MiB}\n")
-    sets = ["host.memlock=4MiB", "host.memlock=64KiB", "vm.max_buffer=unlimited", "spe.jitter=on",
-            "switch={every: 4ms, away: 0}", "question=a # b?"]  # fmt: skip
+    sets = [
+        "host.memlock=4MiB",
+        "host.memlock=64KiB",
+        "vm.max_buffer=unlimited",
+        "spe.jitter=on",
+        "switch={every: 4ms, away: 0}",
+        "question=a # b?",
+    ]
     made = load(path, sets, replications=3, seed=7)
     first, own = (arm.settings for arm in made.arms)
     assert (first.host.memlock, own.host.memlock) == (64 << 10, 1 << 20)

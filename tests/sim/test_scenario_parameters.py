@@ -14,11 +14,25 @@ from sim.workload.presets import PRESETS
 
 WORKLOAD = {"kind": "synthetic", "phases": [{"name": "x", "length": 1, "iterations": 1}]}
 PUBLISHED = {
-    "t_irq_latency": "0.5us", "t_irq_handler": "3us", "t_driver_start": "1us",
-    "t_driver_stop": "1us", "t_exit": "155ns", "t_entry": "155ns", "t_trap": "450ns",
-    "t_host_irq": "500ns", "t_inject": "1us", "t_ordinary_exit": "450ns", "t_walk_table": "100ns",
-    "t_charge": "300ns", "t_pin": "62ns", "t_unpin": "15ns", "t_map_cold": "150ns",
-    "t_map_present": "30ns", "t_unmap": "1.9us", "t_fault": "2.4us", "t_vmm_exit": "1.7us",
+    "t_irq_latency": "0.5us",
+    "t_irq_handler": "3us",
+    "t_driver_start": "1us",
+    "t_driver_stop": "1us",
+    "t_exit": "155ns",
+    "t_entry": "155ns",
+    "t_trap": "450ns",
+    "t_host_irq": "500ns",
+    "t_inject": "1us",
+    "t_ordinary_exit": "450ns",
+    "t_walk_table": "100ns",
+    "t_charge": "300ns",
+    "t_pin": "62ns",
+    "t_unpin": "15ns",
+    "t_map_cold": "150ns",
+    "t_map_present": "30ns",
+    "t_unmap": "1.9us",
+    "t_fault": "2.4us",
+    "t_vmm_exit": "1.7us",
     "t_prefault": "950ns",
     "t_copy": "100ns",
     "t_setrlimit": "400ns",
@@ -29,10 +43,18 @@ PUBLISHED = {
     "t_halt_poll": "500us",
     "t_wake_polling": "5us",
     "t_wake_halted": "15us",
-    "t_ksm_pass": "839s", "t_thp_collapse": "1250ms", "t_compaction": "10ms",
-    "t_reclaim": "7143us", "t_swap_in": "6us", "t_remote": "45us", "t_dirty_log_start": "1800us",
-    "t_downtime": "50ms", "t_host_slice": "3ms", "t_balloon": "2250ns", "t_free_page_report": "2s",
-}  # fmt: skip
+    "t_ksm_pass": "839s",
+    "t_thp_collapse": "1250ms",
+    "t_compaction": "10ms",
+    "t_reclaim": "7143us",
+    "t_swap_in": "6us",
+    "t_remote": "45us",
+    "t_dirty_log_start": "1800us",
+    "t_downtime": "50ms",
+    "t_host_slice": "3ms",
+    "t_balloon": "2250ns",
+    "t_free_page_report": "2s",
+}
 UNVERIFIED = {
     "t_driver_start",
     "t_driver_stop",
@@ -48,7 +70,7 @@ UNVERIFIED = {
     "t_copy",
     "t_compaction",
     "t_free_page_report",
-}  # fmt: skip
+}
 
 
 def _settings(**parameters: object) -> Settings:

@@ -57,8 +57,12 @@ _NOTES = {"description", "default", "examples", "title", "definitions", "$schema
 
 def valid(value: Any, rules: dict[str, Any]) -> bool:
     """Whether draft-07 accepts a value, for the keywords that the schema uses."""
-    tables = [(_ANY, True), (_NUMBER, _TYPES["integer"](value)), (_STRING, isinstance(value, str)),
-              (_ARRAY, isinstance(value, list))]  # fmt: skip
+    tables = [
+        (_ANY, True),
+        (_NUMBER, _TYPES["integer"](value)),
+        (_STRING, isinstance(value, str)),
+        (_ARRAY, isinstance(value, list)),
+    ]
     known = _NOTES | _OBJECT | {key for table, _ in tables for key in table}
     assert set(rules) <= known, set(rules) - known
     for table, applies in tables:

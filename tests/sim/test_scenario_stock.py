@@ -69,11 +69,19 @@ def test_quickstart_is_two_billion_ops() -> None:
     """The main job runs at least 2e9 ops in every arm, over the designs to compare."""
     made = load("quickstart")
     assert [arm.name for arm in made.arms] == [
-        "baremetal", "v6", "unpinned", "unpinned-error", "unpinned-cold",
-    ]  # fmt: skip
+        "baremetal",
+        "v6",
+        "unpinned",
+        "unpinned-error",
+        "unpinned-cold",
+    ]
     assert [arm.design for arm in made.arms] == [
-        "baremetal", "v6", "unpinned", "unpinned-error", "unpinned",
-    ]  # fmt: skip
+        "baremetal",
+        "v6",
+        "unpinned",
+        "unpinned-error",
+        "unpinned",
+    ]
     for arm in made.arms:
         workload = arm.settings.workload
         assert workload.kind == "recorded"
@@ -86,8 +94,12 @@ def test_quickstart_arms_differ_in_the_host_only() -> None:
     """Unmapping is what separates the arms; nothing else of their settings does."""
     arms = load("quickstart").arms
     assert [arm.settings.host.unmap for arm in arms] == [
-        "never", "published", "published", "published", "per_window",
-    ]  # fmt: skip
+        "never",
+        "published",
+        "published",
+        "published",
+        "per_window",
+    ]
     rest = [arm.settings.model_dump(exclude={"host": {"unmap"}}) for arm in arms]
     assert all(other == rest[0] for other in rest)
 

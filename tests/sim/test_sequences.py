@@ -407,24 +407,24 @@ PATHS = [
          RUN, PROFILED],
         {"interrupt": "next_exit"}, {"exits": (OP * 5000,)},
     ),
-]  # fmt: skip
+]  # steps in a row  # fmt: skip
 
 _TIMES = frozenset(cause.value for cause in TimeCause)
 _VALUES = _TIMES | {
     "FULL", "FAULT", "PMBIRQ_LINE", "PMBIRQ_AT_CORE", "PINNED_PAGES", "KVM_EXIT_RLIMIT", "VOIDED",
-}  # fmt: skip
+}  # steps in a row  # fmt: skip
 
 
 def _spec(path: Path) -> MachineSpec:
     arm = Arm(
         name="arm", design=path.design, policies=path.chosen,
         settings=Settings(workload=Synthetic(kind="synthetic", phases=(_phase(100),))),
-    )  # fmt: skip
+    )  # steps in a row  # fmt: skip
     usual: dict[str, Any] = {
         "aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None, "irq_latency": (100 * OP,),
         "memory": 4 * PAGE, "memlock": 1 << 40, "max_buffer": 1 << 62, "kvm": K, "driver": D,
         "random_start": False,
-    }  # fmt: skip
+    }  # steps in a row  # fmt: skip
     return replace(machine_spec(arm, path.stream), **(usual | path.machine))
 
 

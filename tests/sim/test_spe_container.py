@@ -44,8 +44,10 @@ def test_facts_of_each_metadata_version(tmp_path: Path, info: bytes) -> None:
     """v1, v2 and the hybrid name the PMU; period, jitter, clock and command come out."""
     data = pf.perf_data(
         [pf.time_conv(3, 1, 7), info, pf.aux(0, len(ONE), 0b1001), pf.auxtrace(ONE, 0)],
-        config=1 | 1 << 16, period=4096, command=[b"perf", b"record", b"--", b"./x"],
-    )  # fmt: skip
+        config=1 | 1 << 16,
+        period=4096,
+        command=[b"perf", b"record", b"--", b"./x"],
+    )
     capture = open_capture(written(tmp_path, data))
     facts = capture.facts
     assert (facts.container, facts.interval, facts.jitter) == ("perf.data", 4096, True)
@@ -73,10 +75,15 @@ def test_queues_pieces_and_padding(tmp_path: Path, first: int) -> None:
     a = b"".join(fixed(load(0x400100 + 4 * k, 10 * k)) for k in range(8))
     b = b"".join(variable(load(0x500100 + 4 * k, 10 * k)) for k in range(5))
     assert len(b) == 5 * 48
-    data = pf.perf_data([
-        pf.INFO_V1, pf.auxtrace(a[:200], 0), pf.auxtrace(b[:first], 0, cpu=1),
-        pf.auxtrace(a[200:], 200), pf.auxtrace(b[first:], first, cpu=1),
-    ])  # fmt: skip
+    data = pf.perf_data(
+        [
+            pf.INFO_V1,
+            pf.auxtrace(a[:200], 0),
+            pf.auxtrace(b[:first], 0, cpu=1),
+            pf.auxtrace(a[200:], 200),
+            pf.auxtrace(b[first:], first, cpu=1),
+        ]
+    )
     batches, reading = taken(open_capture(written(tmp_path, data)))
     pcs = {
         queue: joined([x for x in batches if x.queue == queue])["pc"] & np.uint64((1 << 56) - 1)
@@ -101,9 +108,13 @@ def test_what_is_there_twice_is_read_once(tmp_path: Path) -> None:
 def test_missing_bytes_between_pieces(tmp_path: Path) -> None:
     """A jump of the offsets is a gap of so many bytes; no record is made of both sides."""
     slot = fixed(load(0x400100, 1))
-    data = pf.perf_data([
-        pf.INFO_V1, pf.auxtrace(slot + slot[:40], 0), pf.auxtrace(slot, 64 * 10),
-    ])  # fmt: skip
+    data = pf.perf_data(
+        [
+            pf.INFO_V1,
+            pf.auxtrace(slot + slot[:40], 0),
+            pf.auxtrace(slot, 64 * 10),
+        ]
+    )
     batches, reading = taken(open_capture(written(tmp_path, data)))
     assert joined(batches)["damage"].tolist() == [0, 1, 0]
     assert (reading.gaps, reading.missing_bytes) == (1, 64 * 10 - 104)
@@ -194,8 +205,12 @@ def test_no_file_a_folder_and_an_empty_file(tmp_path: Path) -> None:
 
 def test_pages_stand_in_for_symbols(tmp_path: Path) -> None:
     """Without the file at hand a name is file and page; without a mapping the page alone."""
-    records = [*HEAD, pf.comm(42, b"x"), pf.mmap2(42, 0x400000, 0x10000, 0x2000, b"/no/x.so"),
-               pf.auxtrace(ONE, 0)]  # fmt: skip
+    records = [
+        *HEAD,
+        pf.comm(42, b"x"),
+        pf.mmap2(42, 0x400000, 0x10000, 0x2000, b"/no/x.so"),
+        pf.auxtrace(ONE, 0),
+    ]
     file = perfdata.scan(written(tmp_path, pf.perf_data(records)))
     table = SymbolTable(file.mappings, file.pid_of, file.build_ids)
     assert table.name(42, 0x401234) == "x.so+0x3000"
@@ -229,8 +244,9 @@ def test_elf_symbols_where_the_very_file_is_at_hand(elf: Path) -> None:
         symbols = SymbolTable([mapping], {}, {})
         names = [symbols.name(42, 0x7F0000000000 + values[name]) for name in ("one", "two")]
         assert (names == ["one", "two"]) is known
-    named = SymbolTable([perfdata.Mapping(42, 0, 0x10000, 0, "/usr/lib/libf.so", "")], {}, {},
-                        elf.parent)  # fmt: skip
+    named = SymbolTable(
+        [perfdata.Mapping(42, 0, 0x10000, 0, "/usr/lib/libf.so", "")], {}, {}, elf.parent
+    )
     assert named.name(42, values["two"]) == "two"
     foreign = SymbolTable([perfdata.Mapping(42, 0, 1 << 30, 0, "/bin/sh", "")], {}, {})
     assert foreign.name(42, 0x1000).startswith("sh+0x")

@@ -172,9 +172,15 @@ def test_levels_of_the_preset_come_back() -> None:
 
 def test_classes_by_operation_type() -> None:
     """Operation type packets name the class; atomics are not plain loads."""
-    cases = [(0, 0, TimingClass.OTHER), (1, 0, TimingClass.LOAD), (1, 1, TimingClass.STORE),
-             (1, 4, TimingClass.LOAD), (1, 0x06, TimingClass.ATOMIC), (1, 0x0A, TimingClass.LOAD),
-             (2, 1, TimingClass.BRANCH)]  # fmt: skip
+    cases = [
+        (0, 0, TimingClass.OTHER),
+        (1, 0, TimingClass.LOAD),
+        (1, 1, TimingClass.STORE),
+        (1, 4, TimingClass.LOAD),
+        (1, 0x06, TimingClass.ATOMIC),
+        (1, 0x0A, TimingClass.LOAD),
+        (2, 1, TimingClass.BRANCH),
+    ]
     data = b"".join(variable(Made({Packet.OP: payload}, kind)) for kind, payload, _ in cases)
     records, _ = decode(data)
     assert timing_class(records).tolist() == [want for _, _, want in cases]
@@ -201,8 +207,14 @@ def test_published_records_decode() -> None:
     assert code_address(records["target"][1:]).tolist() == [pc[1] + 4]
     assert data_address(records["va"][:1]).tolist() == [0xFFFF_0E37_0309_6B28]
     for name, values in (
-        ("total", [12, 17]), ("issue", [4, 16]), ("xlat", [1, 0]), ("events", [0x16, 0x42]),
-        ("context_el2", [0x5F80, 0xE]), ("ts", [44731163950, 44731164045]), ("op_class", [1, 2]),
-        ("op_payload", [0, 1]), ("source", [0, 0]),
-    ):  # fmt: skip
+        ("total", [12, 17]),
+        ("issue", [4, 16]),
+        ("xlat", [1, 0]),
+        ("events", [0x16, 0x42]),
+        ("context_el2", [0x5F80, 0xE]),
+        ("ts", [44731163950, 44731164045]),
+        ("op_class", [1, 2]),
+        ("op_payload", [0, 1]),
+        ("source", [0, 0]),
+    ):
         assert records[name].tolist() == values, name

@@ -65,9 +65,14 @@ def small(**changes: object) -> Profile:
 def stream(made: Profile, *, exclude_kernel: bool = False) -> Stream:
     """The stream of a profile at 3 GHz."""
     return stream_of_profile(
-        made, name="p", repeat=1, core="neoverse-n1", exclude_kernel=exclude_kernel,
-        micro_ops=False, clock_hz=3 * 10**9,
-    )  # fmt: skip
+        made,
+        name="p",
+        repeat=1,
+        core="neoverse-n1",
+        exclude_kernel=exclude_kernel,
+        micro_ops=False,
+        clock_hz=3 * 10**9,
+    )
 
 
 def test_records_become_cells(tmp_path: Path) -> None:
@@ -84,8 +89,9 @@ def test_records_become_cells(tmp_path: Path) -> None:
     assert phase.cells == ((0, 1, 50), (1, 2, 50))
     assert phase.fs_per_op == 300 * GHZ.fs_per_tick // 1025
     assert [(r.timing_class, r.level, set(r.cycles)) for r in made.latencies] == [
-        (1, 1, {20}), (1, 2, {21}),
-    ]  # fmt: skip
+        (1, 1, {20}),
+        (1, 2, {21}),
+    ]
     assert seen.records == 100
 
 
@@ -147,10 +153,14 @@ def test_selection_and_missing_interval(tmp_path: Path) -> None:
 def test_the_container_knows_better(tmp_path: Path) -> None:
     """Period, jitter and clock of a perf.data win over what is given by hand."""
     data = pf.perf_data(
-        [pf.time_conv(2, 0), pf.INFO_V1,
-         pf.auxtrace(b"".join(variable(load(0x400100, 100 * k)) for k in range(20)), 0)],
-        config=1 | 1 << 16, period=4097,
-    )  # fmt: skip
+        [
+            pf.time_conv(2, 0),
+            pf.INFO_V1,
+            pf.auxtrace(b"".join(variable(load(0x400100, 100 * k)) for k in range(20)), 0),
+        ],
+        config=1 | 1 << 16,
+        period=4097,
+    )
     path = tmp_path / "perf.data"
     path.write_bytes(data)
     made, _ = profile(open_capture(path), Pages(), RAW, "perf.data")
@@ -161,8 +171,9 @@ def test_the_container_knows_better(tmp_path: Path) -> None:
 def test_damaged_records_do_not_count(tmp_path: Path) -> None:
     """Halves of a record with a bad byte are left out of a profile."""
     one = variable(load(0x400100, 5))
-    made, seen = profile(raw(tmp_path, one * 50 + one[:9] + b"\xff" + one[9:] + one), Pages(),
-                         RAW, "raw")  # fmt: skip
+    made, seen = profile(
+        raw(tmp_path, one * 50 + one[:9] + b"\xff" + one[9:] + one), Pages(), RAW, "raw"
+    )
     assert (made.records, seen.records, seen.intact) == (51, 53, 51)
 
 
@@ -177,9 +188,11 @@ def test_file_round_trip(tmp_path: Path) -> None:
 
 
 BAD = [
-    ("", "no JSON"), ("[1]", "no profile of speskew"), ('{"format": "x"}', "no profile"),
+    ("", "no JSON"),
+    ("[1]", "no profile of speskew"),
+    ('{"format": "x"}', "no profile"),
     ('{"format": "speskew-profile", "version": 2}', "version 2, this speskew reads 1"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "message"), BAD)

@@ -85,9 +85,12 @@ def test_keys_depend_on_everything_that_matters(
     first = unit(scenario)
     assert key(first) == key(unit(scenario))
     changed = [
-        replace(first, replication=1), replace(first, seed=1), replace(first, engine="reference"),
-        replace(first, arm=scenario.arms[1]), replace(first, ends=(5,)),
-    ]  # fmt: skip
+        replace(first, replication=1),
+        replace(first, seed=1),
+        replace(first, engine="reference"),
+        replace(first, arm=scenario.arms[1]),
+        replace(first, ends=(5,)),
+    ]
     keys = {key(u) for u in (first, *changed)}
     monkeypatch.setattr(plan, "code_digest", lambda: "another version")
     assert len(keys | {key(first)}) == 7
@@ -112,10 +115,14 @@ def test_key_depends_on_the_streams_content(tmp_path: Path) -> None:
 def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
     """Recorded, synthetic and captured workloads: as long as their streams are, give or take."""
     made = Profile(
-        source="x", interval=1024, ops_per_record=1025, symbols=("f",),
-        statics=(Static(0x400104, 0, 0, 0, 0),), latencies=(),
+        source="x",
+        interval=1024,
+        ops_per_record=1025,
+        symbols=("f",),
+        statics=(Static(0x400104, 0, 0, 0, 0),),
+        latencies=(),
         phases=(Phase(fs_per_op=200_000, cells=((0, 0, 3000),)),),
-    )  # fmt: skip
+    )
     (tmp_path / "p.json").write_text(profile.dumps(made))
     for workload in (
         f"{{kind: profile, path: {tmp_path / 'p.json'}, repeat: 2}}",

@@ -34,11 +34,15 @@ def _run(per_mille: int) -> VcpuResult:
         {
             "workload": LOOP,
             "spe": {
-                "interval": "256ops", "min_interval": "256ops", "jitter": "on", "in_flight": 4,
-                "target_bias_per_mille": per_mille, "target_bias_reach": REACH,
+                "interval": "256ops",
+                "min_interval": "256ops",
+                "jitter": "on",
+                "in_flight": 4,
+                "target_bias_per_mille": per_mille,
+                "target_bias_reach": REACH,
             },
         }
-    )  # fmt: skip
+    )
     arm = Arm(
         name="arm", design="baremetal", policies=DESIGNS["baremetal"].policies, settings=settings
     )
@@ -81,9 +85,14 @@ def test_distances_count_from_the_begin_of_loops_and_blocks() -> None:
     """0 at a target and beyond the reach; in a recorded stream every block begins one."""
     assert target_distances(STREAM, REACH).tolist()[: REACH + 3] == [0, 1, 2, 3, 4, 5, 0, 0]
     mix = recorded_stream(
-        stock_folder() / "streams" / "mix.spestream", repeat=1, core="neoverse-n1",
-        exclude_kernel=True, micro_ops=False, overlay=None, clock_hz=3_000_000_000,
-    )  # fmt: skip
+        stock_folder() / "streams" / "mix.spestream",
+        repeat=1,
+        core="neoverse-n1",
+        exclude_kernel=True,
+        micro_ops=False,
+        overlay=None,
+        clock_hz=3_000_000_000,
+    )
     found = target_distances(mix, REACH)
     assert found.max() == REACH
     steps = np.diff(found.astype(int))

@@ -96,9 +96,13 @@ def imported(read: Reader, out: Path, name: str = "p", **options: Any) -> Import
 
 
 def drmemtrace_chunks(
-    ops: Executed, *, version: int = 5, kind: int = AARCH64_WITH_ENCODINGS, tid: int = 7,
+    ops: Executed,
+    *,
+    version: int = 5,
+    kind: int = AARCH64_WITH_ENCODINGS,
+    tid: int = 7,
     chunk_ops: int = 1 << 30,
-) -> list[bytes]:  # fmt: skip
+) -> list[bytes]:
     """The chunks of one thread's file."""
     static = classify(ops.word)
     size = max(ops.pc.size, 1)
@@ -266,10 +270,21 @@ def elf_file(symbols: tuple[Symbol, ...], build_id: str, *, shared: bool = False
     links, sizes = [0, 2, 0, 0, 0], [0, 24, 0, 0, 0]
     titled = [0, *(titles.index(name) for name in (b".symtab", b".strtab", b".note", b".shstr"))]
     sections = b"".join(
-        struct.pack("<IIQQQQIIQQ", titled[i], kinds[i], 0, 0, places[i], len(bodies[i]), links[i],
-                    1 if kinds[i] == 2 else 0, 8 if kinds[i] != 7 else 4, sizes[i])
+        struct.pack(
+            "<IIQQQQIIQQ",
+            titled[i],
+            kinds[i],
+            0,
+            0,
+            places[i],
+            len(bodies[i]),
+            links[i],
+            1 if kinds[i] == 2 else 0,
+            8 if kinds[i] != 7 else 4,
+            sizes[i],
+        )
         for i in range(5)
-    )  # fmt: skip
+    )
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     header = ident + struct.pack(
         "<HHIQQQIHHHHHH", 3 if shared else 2, 183, 1, 0, 64, at, 0, 64, 56, 1, 64, 5, 4

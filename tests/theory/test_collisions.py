@@ -129,10 +129,13 @@ def test_collision_fraction_when_always_cold(
 ) -> None:
     """Row 4 with a fault in every page: the counter is frozen in a blackout, so nothing changes."""
     given = settings(
-        period, jitter, exponential(600),
-        vm={"exits": "0/s", "granule": granule}, driver={"aux": aux, "mode": "cpu"},
+        period,
+        jitter,
+        exponential(600),
+        vm={"exits": "0/s", "granule": granule},
+        driver={"aux": aux, "mode": "cpu"},
         host={"unmap": "per_window"},
-    )  # fmt: skip
+    )
     results = runs(given, "unpinned")
     assert all(result.blackouts["fault"].count > 10 for result in results)
     found = fractions(results)

@@ -46,9 +46,12 @@ COLD = {"design": "unpinned", "unmap": "per_window"}
 def ran(folder: Path, phases: str, **changes: str) -> ArmResult:
     """One arm; baremetal with 64-byte slots and nothing unmapped unless told otherwise."""
     usual = {
-        "spe": "interval: 1024ops", "design": "baremetal", "unmap": "never", "repeat": "1",
+        "spe": "interval: 1024ops",
+        "design": "baremetal",
+        "unmap": "never",
+        "repeat": "1",
         "core": "neoverse-n1",
-    }  # fmt: skip
+    }
     (folder / "s.yaml").write_text(TEXT.format(phases=phases, **(usual | changes)))
     return batch.run(loader.load(folder / "s.yaml"))[0]
 

@@ -222,10 +222,13 @@ def test_population_predicts_selections(design: str, unmap: str, jitter: str, mo
     """
     period = 1024
     given = settings(
-        period, jitter, 4_000_000,
-        driver={"aux": f"{AUX}B", "mode": mode}, host={"unmap": unmap},
+        period,
+        jitter,
+        4_000_000,
+        driver={"aux": f"{AUX}B", "mode": mode},
+        host={"unmap": unmap},
         **({"switch": {"every": "40us", "away": "10us"}} if mode == "task" else {}),
-    )  # fmt: skip
+    )
     mean = period + (128.5 if jitter == "on" else 1)
     variance = theory.jitter_variance() if jitter == "on" else 0.0
     for result in runs(given, 30, design):

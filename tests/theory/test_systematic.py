@@ -83,9 +83,12 @@ def ran(length: int) -> ArmResult:
 
     ops = GAP * length * 2  # whole samples for every start
     phase = {
-        "name": "loop", "length": length, "iterations": ops // length, "cpi_millis": 1000,
+        "name": "loop",
+        "length": length,
+        "iterations": ops // length,
+        "cpi_millis": 1000,
         "latency": {"kind": "constant", "value": "2cycles"},
-    }  # fmt: skip
+    }
     given = Settings.model_validate(
         {
             "workload": {"kind": "synthetic", "phases": [phase]},

@@ -146,9 +146,7 @@ def expected(folder: Path, arm: str) -> Iterator[Sample]:
     pc, _, hz = code_of(folder, arm)
     table = kept(folder, arm)
     time = nanoseconds(table["t_select"].to_numpy(), hz) + BASE_NS
-    columns = (
-        table["vcpu"], time, pc[table["insn"]], table["va"], table["pa"], table["total"]
-    )  # fmt: skip
+    columns = (table["vcpu"], time, pc[table["insn"]], table["va"], table["pa"], table["total"])
     for row in zip(*columns, strict=True):
         yield tuple(int(v) for v in row)  # type: ignore[misc]
 

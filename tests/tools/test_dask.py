@@ -44,20 +44,34 @@ def cluster(workers: int) -> Iterator[tuple[str, list[Process]]]:
     file = Path("scheduler.json")
     processes = [
         part(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-            "--scheduler-file", str(file),
+            "dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
         )
-    ]  # fmt: skip
+    ]
     try:
         wait_for(lambda: complete(file), processes[0])
         address = str(json.loads(file.read_text())["address"])
         for number in range(workers):
             processes.append(
                 part(
-                    "dask_worker", address, "--host", "127.0.0.1", "--nthreads", "1",
-                    "--no-nanny", "--no-dashboard", "--local-directory", f"w{number}",
+                    "dask_worker",
+                    address,
+                    "--host",
+                    "127.0.0.1",
+                    "--nthreads",
+                    "1",
+                    "--no-nanny",
+                    "--no-dashboard",
+                    "--local-directory",
+                    f"w{number}",
                 )
-            )  # fmt: skip
+            )
         yield address, processes[1:]
     finally:
         for process in reversed(processes):
@@ -114,8 +128,11 @@ def test_a_sweep_begun_here_ends_on_a_cluster() -> None:
     with cluster(1) as (address, _):
         done = subprocess.run(
             [*SPESKEW, "sweep", "s.yaml", "-o", "out", "-q", "--resume", "--scheduler", address],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stderr
     assert before.items() <= units().items()
     assert results() == results("whole")
@@ -125,8 +142,11 @@ def test_no_cluster_is_a_usage_error() -> None:
     """No scheduler there: exit 2 and what is missing, nothing is run."""
     done = subprocess.run(
         [*SPESKEW, "sweep", "s.yaml", "--scheduler", "tcp://127.0.0.1:9"],
-        capture_output=True, text=True, check=False, env=dict(os.environ),
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
     assert done.returncode == ExitCode.USAGE
     assert "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
     assert not Path("runs").exists()

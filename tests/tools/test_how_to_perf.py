@@ -22,9 +22,12 @@ def test_commands_run(tmp_path: Path) -> None:
     need("perf")
     cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     done = shell(
-        "\n".join(blocks(HOW_TO, "sh")), tmp_path,
-        HOME=str(tmp_path), XDG_CACHE_HOME=cache, PERF_CONFIG="/dev/null",
-    )  # fmt: skip
+        "\n".join(blocks(HOW_TO, "sh")),
+        tmp_path,
+        HOME=str(tmp_path),
+        XDG_CACHE_HOME=cache,
+        PERF_CONFIG="/dev/null",
+    )
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "records.txt").read_text().splitlines()) > 300_000
     tables = re.findall(r"Event 'instructions'.*?(?=\n# Event|\Z)", done.stdout, re.DOTALL)

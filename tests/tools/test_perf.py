@@ -157,9 +157,16 @@ def test_a_bad_byte_would_be_seen(baremetal: Path, tmp_path: Path) -> None:
 def test_code_symbols_are_the_programs(recorded: Path, baremetal: Path) -> None:
     """perf report's shares by symbol are the records' shares."""
     out, err = captures.perf(
-        "report", "--stdio", "--itrace=i1i", "--sort", "symbol", "-n", "-i", baremetal,
+        "report",
+        "--stdio",
+        "--itrace=i1i",
+        "--sort",
+        "symbol",
+        "-n",
+        "-i",
+        baremetal,
         cwd=baremetal.parent,
-    )  # fmt: skip
+    )
     assert _said(err) == ""
     found = {m[2]: int(m[1]) for m in re.finditer(r"%\s+(\d+)\s+\[\.\] (\S+)", out)}
     again = rerunning.rerun(recorded, "baremetal", 0)
@@ -181,9 +188,15 @@ def test_synthetic_phases_are_symbols(synthetic: Path) -> None:
     """A synthetic stream has no program: a made ELF file carries its phases."""
     data = captures.export(synthetic, "baremetal")
     out, err = captures.perf(
-        "report", "--stdio", "--itrace=i1i", "--sort", "comm,dso,symbol", "-i", data,
+        "report",
+        "--stdio",
+        "--itrace=i1i",
+        "--sort",
+        "comm,dso,symbol",
+        "-i",
+        data,
         cwd=data.parent,
-    )  # fmt: skip
+    )
     assert re.fullmatch(r"Warning:\nAUX data detected collision  \d+ times out of \d+!", _said(err))
     found = re.findall(r"%\s+synthetic\s+synthetic\s+\[\.\] (\w+)", out)
     assert sorted(found) == ["cold", "hot"]
@@ -196,9 +209,16 @@ def test_annotate_shows_the_instructions(baremetal: Path, synthetic: Path) -> No
         (captures.export(synthetic, "baremetal"), "hot", "ldr     x0, [x1]"),
     ):
         out, _ = captures.perf(
-            "annotate", "--stdio", "--itrace=i1i", "--objdump=aarch64-linux-gnu-objdump",
-            "-s", symbol, "-i", data, cwd=data.parent,
-        )  # fmt: skip
+            "annotate",
+            "--stdio",
+            "--itrace=i1i",
+            "--objdump=aarch64-linux-gnu-objdump",
+            "-s",
+            symbol,
+            "-i",
+            data,
+            cwd=data.parent,
+        )
         assert re.search(rf"\d\.\d\d\s+:?\s*[0-9a-f]+:\s+{re.escape(word)}", out), out[:2000]
 
 
@@ -223,9 +243,15 @@ def test_task_and_context(baremetal: Path) -> None:
 def test_switches_are_told(recorded: Path, baremetal: Path) -> None:
     """A switch in and out for every slice, each told from both tasks' side."""
     out, _ = captures.perf(
-        "script", "--show-switch-events", "-F", "comm,tid,cpu,time,event", "--itrace=i1i",
-        "-i", baremetal, cwd=baremetal.parent,
-    )  # fmt: skip
+        "script",
+        "--show-switch-events",
+        "-F",
+        "comm,tid,cpu,time,event",
+        "--itrace=i1i",
+        "-i",
+        baremetal,
+        cwd=baremetal.parent,
+    )
     out = re.sub(r"\s+", " ", out)
     run = rerunning.rerun(recorded, "baremetal", 0).run
     slices = sum(what == "SWITCH" for v in run.vcpus for _, what, _ in v.log)

@@ -27,11 +27,18 @@ def in_file(tmp_path: Path, stream: bytes) -> Path:
     """A perf.data with one AUX stream."""
     stream += bytes(-len(stream) % 8)
     path = tmp_path / "perf.data"
-    path.write_bytes(pf.perf_data([
-        pf.time_conv(), pf.INFO_V1, pf.comm(42, b"x"),
-        pf.mmap2(42, 0x400000, 0x100000, 0, b"/no/x"), pf.aux(0, len(stream), 0),
-        pf.auxtrace(stream, 0),
-    ]))  # fmt: skip
+    path.write_bytes(
+        pf.perf_data(
+            [
+                pf.time_conv(),
+                pf.INFO_V1,
+                pf.comm(42, b"x"),
+                pf.mmap2(42, 0x400000, 0x100000, 0, b"/no/x"),
+                pf.aux(0, len(stream), 0),
+                pf.auxtrace(stream, 0),
+            ]
+        )
+    )
     return path
 
 
@@ -50,9 +57,7 @@ def test_the_same_way_back_after_bad_bytes(tmp_path: Path, seed: int) -> None:
     """As many bad packets, and as many samples: perf shows each record that ends, and for each bad
     byte what it had of a record."""
     draw = random.Random(seed)
-    data = bytearray(b"".join(
-        variable(load(0x400100 + 4 * k, 1000 + 10 * k)) for k in range(200)
-    ))  # fmt: skip
+    data = bytearray(b"".join(variable(load(0x400100 + 4 * k, 1000 + 10 * k)) for k in range(200)))
     for _ in range(5):
         at = draw.randrange(len(data))
         if seed % 2:

@@ -69,9 +69,16 @@ arms:
       spe.data_loss_per_mille: 500
 """
 FLAGS = {
-    "moving": {0}, "hosted": {0}, "lossy": {0}, "partial": {0, 5}, "packed": {0},
-    "packed-slow": {0, 1}, "packed-lossy": {0}, "packed-partial": {0, 5}, "snapshot-lossy": {2},
-}  # fmt: skip
+    "moving": {0},
+    "hosted": {0},
+    "lossy": {0},
+    "partial": {0, 5},
+    "packed": {0},
+    "packed-slow": {0, 1},
+    "packed-lossy": {0},
+    "packed-partial": {0, 5},
+    "snapshot-lossy": {2},
+}
 VOIDED = {"lossy", "packed-lossy", "snapshot-lossy"}
 
 
@@ -150,9 +157,16 @@ def test_other_commands_run_clean(machines: Path, arm: str) -> None:
     out, _ = captures.perf("c2c", "report", "--stdio", "-i", data, cwd=where)
     assert re.search(r"Load Operations\s*:\s*[1-9]", out)
     out, _ = captures.perf(
-        "annotate", "--stdio", "--itrace=i1i", "--objdump=aarch64-linux-gnu-objdump",
-        "-s", "quicksort", "-i", data, cwd=where,
-    )  # fmt: skip
+        "annotate",
+        "--stdio",
+        "--itrace=i1i",
+        "--objdump=aarch64-linux-gnu-objdump",
+        "-s",
+        "quicksort",
+        "-i",
+        data,
+        cwd=where,
+    )
     assert re.search(r"\d\.\d\d\s+:?\s*[0-9a-f]+:\s+ldr", out)
     out, _ = captures.perf("evlist", "-v", "-i", data, cwd=where)
     assert out.startswith("arm_spe_0/ts_enable=1,")

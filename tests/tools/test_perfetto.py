@@ -119,8 +119,9 @@ def test_slices_nest_and_time_goes_on(trace: Any) -> None:
         last[event.track_uuid] = packet.timestamp
         assert (event.type == TrackEvent.TYPE_COUNTER) == (event.track_uuid in counters)
         depth[event.track_uuid] += {
-            TrackEvent.TYPE_SLICE_BEGIN: 1, TrackEvent.TYPE_SLICE_END: -1,
-        }.get(event.type, 0)  # fmt: skip
+            TrackEvent.TYPE_SLICE_BEGIN: 1,
+            TrackEvent.TYPE_SLICE_END: -1,
+        }.get(event.type, 0)
         assert 0 <= depth[event.track_uuid] <= 2
         assert event.type in (TrackEvent.TYPE_SLICE_END, TrackEvent.TYPE_COUNTER) or event.name
     assert set(depth.values()) == {0}

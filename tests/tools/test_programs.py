@@ -128,9 +128,16 @@ def test_perf_reads_a_made_program(alone: Path) -> None:
     assert "[.] quicksort" in out
     assert "0x0000" not in out
     out, _ = captures.perf(
-        "annotate", "--stdio", "--itrace=i1i", "--objdump=aarch64-linux-gnu-objdump",
-        "-s", "hot_a", "-i", data, cwd=data.parent,
-    )  # fmt: skip
+        "annotate",
+        "--stdio",
+        "--itrace=i1i",
+        "--objdump=aarch64-linux-gnu-objdump",
+        "-s",
+        "hot_a",
+        "-i",
+        data,
+        cwd=data.parent,
+    )
     assert "add     x0, x0, #0x1" in out
     assert "ret" in out
 

@@ -59,9 +59,12 @@ def first_bytes(path: Path, count: int = 8) -> bytes:
     """The first bytes of a regular file; raises CaptureError."""
     try:
         if not path.is_file():
-            raise CaptureError(f"{path}: no such file" if not path.exists() else
-                               f"{path}: not a regular file; give a perf.data, a raw AUX buffer "
-                               "or a table of spe-parser")  # fmt: skip
+            raise CaptureError(
+                f"{path}: no such file"
+                if not path.exists()
+                else f"{path}: not a regular file; give a perf.data, a raw AUX buffer "
+                "or a table of spe-parser"
+            )
         with path.open("rb") as file:
             return file.read(count)
     except (OSError, ValueError) as error:

@@ -182,9 +182,16 @@ def _skip_bad(base: Any, at: Any, counts: Any, places: Any) -> None:
 
 @njit
 def _decode(
-    data: Any, base: Any, last: Any, half: Any, blank: Any, state: Any, out: Any,
-    counts: Any, places: Any,
-) -> Any:  # fmt: skip
+    data: Any,
+    base: Any,
+    last: Any,
+    half: Any,
+    blank: Any,
+    state: Any,
+    out: Any,
+    counts: Any,
+    places: Any,
+) -> Any:
     """Decode until `data` is used up or `out` is full: (bytes used, records written).
 
     Without `last`, an incomplete packet at the end is left for the next call.
@@ -260,11 +267,16 @@ class Decoder:
         """What was met so far."""
         c = [int(n) for n in self._counts]
         return Counts(
-            records=c[_RECORDS], bytes=c[_BYTES], bad=c[_BAD],
+            records=c[_RECORDS],
+            bytes=c[_BYTES],
+            bad=c[_BAD],
             bad_at=tuple(int(p) for p in self._places[: min(c[_BAD], MAX_PLACES)]),
-            pads=c[_PADS], unknown=c[_UNKNOWN], repeated=c[_REPEATED], cut=c[_CUT],
+            pads=c[_PADS],
+            unknown=c[_UNKNOWN],
+            repeated=c[_REPEATED],
+            cut=c[_CUT],
             damaged=c[_DAMAGED],
-        )  # fmt: skip
+        )
 
     def feed(self, data: bytes) -> Iterator[Records]:
         """Arrays [≤ MAX_CHUNK] of the records that end within `data`."""
@@ -295,9 +307,16 @@ class Decoder:
         while used < view.size:
             out = np.empty(min(MAX_CHUNK, view.size - used + 1), CAPTURE_DT)
             step, n = _decode(
-                view[used:], self._at, last, self._half, self._blank, self._state, out,
-                self._counts, self._places,
-            )  # fmt: skip
+                view[used:],
+                self._at,
+                last,
+                self._half,
+                self._blank,
+                self._state,
+                out,
+                self._counts,
+                self._places,
+            )
             used += step
             self._at += step
             self._counts[_RECORDS] += n

@@ -153,11 +153,16 @@ class _Scanner:
         self._read_features(data_at + data_size, features)
         self._records(data_at, data_at + data_size)
         if self._out.pmu_type < 0:
-            raise self._error(data_at, "no AUXTRACE_INFO record, so no SPE data; record with "
-                                       "`perf record -e arm_spe//`")  # fmt: skip
+            raise self._error(
+                data_at,
+                "no AUXTRACE_INFO record, so no SPE data; record with `perf record -e arm_spe//`",
+            )
         if not self._out.pieces:
-            raise self._error(data_at, "no AUXTRACE record: the event gave no data; was the "
-                                       "program shorter than the period?")  # fmt: skip
+            raise self._error(
+                data_at,
+                "no AUXTRACE record: the event gave no data; was the "
+                "program shorter than the period?",
+            )
         return self._out
 
     def _error(self, at: int, what: str) -> CaptureError:
@@ -168,9 +173,10 @@ class _Scanner:
             raise self._error(at, f"{what} of {size:,} bytes; the file is damaged, copy it again")
         if at + size > self._size:
             raise self._error(
-                at, f"{what} of {size:,} bytes lies beyond the file's end at {self._size:#x}; "
+                at,
+                f"{what} of {size:,} bytes lies beyond the file's end at {self._size:#x}; "
                 "copy the file again",
-            )  # fmt: skip
+            )
         self._file.seek(at)
         return self._file.read(size)
 
@@ -184,16 +190,23 @@ class _Scanner:
         if magic != MAGIC:
             raise self._error(0, "no perf.data file (magic PERFILE2 is missing)")
         if size == 16:
-            raise self._error(8, "a pipe's file (`perf record -o -`); record into a file, with "
-                                 "`-o NAME`")  # fmt: skip
+            raise self._error(
+                8, "a pipe's file (`perf record -o -`); record into a file, with `-o NAME`"
+            )
         words = struct.unpack("<11Q", self._read(16, 88, "the header"))
         entry, attrs_at, attrs_size, data_at, data_size = words[:5]
         if data_size == 0:
-            raise self._error(48, "the data section is empty: `perf record` did not end in order; "
-                                  "stop it with SIGINT, not SIGKILL")  # fmt: skip
+            raise self._error(
+                48,
+                "the data section is empty: `perf record` did not end in order; "
+                "stop it with SIGINT, not SIGKILL",
+            )
         if data_at + data_size > self._size:
-            raise self._error(40, f"the data section ends at {data_at + data_size:#x}, the file at "
-                                  f"{self._size:#x}; copy the file again")  # fmt: skip
+            raise self._error(
+                40,
+                f"the data section ends at {data_at + data_size:#x}, the file at "
+                f"{self._size:#x}; copy the file again",
+            )
         self._read_attrs(entry, attrs_at, attrs_size)
         bits = [bit for bit in range(256) if words[7 + bit // 64] >> bit % 64 & 1]
         return data_at, data_size, bits
@@ -238,29 +251,37 @@ class _Scanner:
         while at < end:
             kind, misc, size = _HEADER.unpack(self._exactly(at, 8, end))
             if size < 8:
-                raise self._error(at, f"record of type {kind} and size {size}; a record has at "
-                                      "least 8 bytes: the file is damaged")  # fmt: skip
+                raise self._error(
+                    at,
+                    f"record of type {kind} and size {size}; a record has at "
+                    "least 8 bytes: the file is damaged",
+                )
             body = self._exactly(at + 8, size - 8, end)
             if kind in (COMPRESSED, COMPRESSED2):
                 raise self._error(at, "compressed records; record without -z")
             try:
                 payload = self._take(at, kind, misc, body)
             except struct.error:
-                raise self._error(at, f"record of type {kind} has {size} bytes, too few for its "
-                                      "fields; the file is damaged") from None  # fmt: skip
+                raise self._error(
+                    at,
+                    f"record of type {kind} has {size} bytes, too few for its "
+                    "fields; the file is damaged",
+                ) from None
             if payload > end - at - size:
                 raise self._error(
-                    at, f"AUX data of {payload:,} bytes runs beyond the data section's end at "
+                    at,
+                    f"AUX data of {payload:,} bytes runs beyond the data section's end at "
                     f"{end:#x}; copy the file again",
-                )  # fmt: skip
+                )
             at += size + payload
             if payload:
                 self._file.seek(at)
 
     def _exactly(self, at: int, size: int, end: int) -> bytes:
         if at + size > end:
-            raise self._error(at, f"a record runs beyond the data section's end at {end:#x}; copy "
-                                  "the file again")  # fmt: skip
+            raise self._error(
+                at, f"a record runs beyond the data section's end at {end:#x}; copy the file again"
+            )
         return self._file.read(size)
 
     def _take(self, at: int, kind: int, misc: int, body: bytes) -> int:
@@ -370,8 +391,9 @@ class _Scanner:
         if len(body) >= 42 and body[41]:
             cycles, mask = struct.unpack_from("<QQ", body, 24)
         if shift > 40 or not 0 < mult < 1 << 40:
-            raise self._error(at, f"TIME_CONV with shift {shift} and multiplier {mult}; the file "
-                                  "is damaged")  # fmt: skip
+            raise self._error(
+                at, f"TIME_CONV with shift {shift} and multiplier {mult}; the file is damaged"
+            )
         return Clock(mult, shift, zero, cycles, mask)
 
     def _info(self, at: int, body: bytes) -> None:

@@ -228,11 +228,13 @@ def _phase(row: object, statics: int) -> Phase:
     cells = []
     for cell in _list(row, "cells", MAX_STATIC_OPS * _LEVELS):
         static, level, count = _row(cell, "phases.cells", 3)
-        cells.append((
-            _int(static, "phases.cells.static", 0, statics - 1),
-            _int(level, "phases.cells.level", 0, _LEVELS - 1),
-            _int(count, "phases.cells.count", 1, MAX_OPS),
-        ))  # fmt: skip
+        cells.append(
+            (
+                _int(static, "phases.cells.static", 0, statics - 1),
+                _int(level, "phases.cells.level", 0, _LEVELS - 1),
+                _int(count, "phases.cells.count", 1, MAX_OPS),
+            )
+        )
     return Phase(
         None if fs is None else _int(fs, "phases.fs_per_op", 1, MAX_FS_PER_OP), tuple(cells)
     )

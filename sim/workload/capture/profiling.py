@@ -105,10 +105,14 @@ class Sampling:
 
 
 def profile(
-    capture: Capture, names: Names, sampling: Sampling, source: str,
-    selection: Selection | None = None, pid_of: Mapping[int, int] | None = None,
+    capture: Capture,
+    names: Names,
+    sampling: Sampling,
+    source: str,
+    selection: Selection | None = None,
+    pid_of: Mapping[int, int] | None = None,
     progress: Progress | None = None,
-) -> tuple[Profile, Survey]:  # fmt: skip
+) -> tuple[Profile, Survey]:
     """The profile of a capture, and what its records are like; raises CaptureError."""
     if selection is not None:
         capture = Selected(capture, selection)
@@ -127,8 +131,9 @@ def profile(
         if progress is not None:
             progress(seen.records + tally.records)
     if tally.records == 0:
-        raise CaptureError(f"{source}: no whole record with a PC in the selection; see `speskew "
-                           "report spe`")  # fmt: skip
+        raise CaptureError(
+            f"{source}: no whole record with a PC in the selection; see `speskew report spe`"
+        )
     jitter = sampling.jitter if facts.jitter is None else facts.jitter
     per_record = ops_per_record(interval, jitter=jitter)
     clock = facts.clock or sampling.clock

@@ -133,8 +133,13 @@ def total(reading: Reading) -> Counts:
     every = list(reading.counts.values())
     places = next((c.bad_at for c in every if c.bad_at), ())
     return Counts(
-        records=sum(c.records for c in every), bytes=sum(c.bytes for c in every),
-        bad=sum(c.bad for c in every), bad_at=places, pads=sum(c.pads for c in every),
-        unknown=sum(c.unknown for c in every), repeated=sum(c.repeated for c in every),
-        cut=sum(c.cut for c in every), damaged=sum(c.damaged for c in every),
-    )  # fmt: skip
+        records=sum(c.records for c in every),
+        bytes=sum(c.bytes for c in every),
+        bad=sum(c.bad for c in every),
+        bad_at=places,
+        pads=sum(c.pads for c in every),
+        unknown=sum(c.unknown for c in every),
+        repeated=sum(c.repeated for c in every),
+        cut=sum(c.cut for c in every),
+        damaged=sum(c.damaged for c in every),
+    )

@@ -42,9 +42,12 @@ class SymbolTable:
     """
 
     def __init__(
-        self, mappings: list[Mapping], pid_of: dict[int, int], build_ids: dict[str, str],
+        self,
+        mappings: list[Mapping],
+        pid_of: dict[int, int],
+        build_ids: dict[str, str],
         symfs: Path | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.pid_of, self._build_ids, self._symfs = pid_of, build_ids, symfs
         self._by_pid: dict[int, list[Mapping]] = {}
         for mapping in mappings:

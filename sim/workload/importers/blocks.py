@@ -121,9 +121,24 @@ def _end_block(state, begin, current, table, starts, lengths, firsts, words):  #
 
 @njit
 def _build(  # type: ignore[no-untyped-def]
-    pc, word, address, apart, branch, slot, state, begin, current, table, starts, lengths, firsts,
-    words, ids, slots, breaks,
-):  # fmt: skip
+    pc,
+    word,
+    address,
+    apart,
+    branch,
+    slot,
+    state,
+    begin,
+    current,
+    table,
+    starts,
+    lengths,
+    firsts,
+    words,
+    ids,
+    slots,
+    breaks,
+):
     """Run ops through the builder; returns how many ids, slots and breaks, and addresses lost."""
     runs = taken = broken = lost = 0
     for i in range(pc.size):
@@ -215,10 +230,24 @@ class ThreadBuilder:
         slots = np.empty(count, np.uint64)
         breaks = np.empty(count, np.int64)
         runs, taken, broken, lost = _build(
-            ops.pc, ops.word, ops.address, ops.apart, a64.is_branch(ops.word),
-            a64.takes_slot(ops.word), self._state, self._begin, self._current, self._table,
-            self._starts, self._lengths, self._firsts, self._words, ids, slots, breaks,
-        )  # fmt: skip
+            ops.pc,
+            ops.word,
+            ops.address,
+            ops.apart,
+            a64.is_branch(ops.word),
+            a64.takes_slot(ops.word),
+            self._state,
+            self._begin,
+            self._current,
+            self._table,
+            self._starts,
+            self._lengths,
+            self._firsts,
+            self._words,
+            ids,
+            slots,
+            breaks,
+        )
         self._ids.write(ids[:runs].tobytes())
         self._slots.write(slots[:taken].tobytes())
         if broken:
@@ -250,9 +279,15 @@ class ThreadBuilder:
         if self._state[_LEN]:
             self._reserve(0)
             block = _end_block(
-                self._state, self._begin, self._current, self._table, self._starts,
-                self._lengths, self._firsts, self._words,
-            )  # fmt: skip
+                self._state,
+                self._begin,
+                self._current,
+                self._table,
+                self._starts,
+                self._lengths,
+                self._firsts,
+                self._words,
+            )
             self._ids.write(np.array([block], np.uint32).tobytes())
         self._ids.close()
         self._slots.close()

@@ -171,7 +171,12 @@ def reading(path: Path) -> Iterator[None]:
         why = error.strerror or str(error)
         raise TraceError(f"{path}: cannot be read: {why}; check the path") from error
     except (
-        zlib.error, zstandard.ZstdError, zipfile.BadZipFile, NotImplementedError, RuntimeError,
-        ValueError, OverflowError,
-    ) as error:  # fmt: skip
+        zlib.error,
+        zstandard.ZstdError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise TraceError(f"{path}: damaged: {error}; {_AGAIN}") from error

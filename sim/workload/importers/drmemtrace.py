@@ -154,8 +154,12 @@ def _parse(records, state, keys, words, pc, word, address, apart):  # type: igno
             state[_FRESH] = np.int64(value)
         elif kind == _MARKER:
             if size in (
-                _KERNEL_EVENT, _KERNEL_XFER, _RSEQ_ABORT, _HARDWARE_EVENT, _HARDWARE_RETURN,
-            ):  # fmt: skip
+                _KERNEL_EVENT,
+                _KERNEL_XFER,
+                _RSEQ_ABORT,
+                _HARDWARE_EVENT,
+                _HARDWARE_RETURN,
+            ):
                 state[_NEXT_APART] = 1
             elif size == _WINDOW:
                 if state[_WINDOW_ID] != _UNKNOWN and state[_WINDOW_ID] != np.int64(value):
@@ -207,9 +211,11 @@ class _Parser:
             n = records.shape[0]
             self._reserve(n, place)
             ops = Ops(
-                np.empty(n, np.uint64), np.empty(n, np.uint32), np.empty(n, np.uint64),
+                np.empty(n, np.uint64),
+                np.empty(n, np.uint32),
+                np.empty(n, np.uint64),
                 np.empty(n, np.bool_),
-            )  # fmt: skip
+            )
             count = _parse(
                 records, self.state, self.keys, self.words, ops.pc, ops.word, ops.address, ops.apart
             )

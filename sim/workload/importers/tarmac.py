@@ -50,8 +50,20 @@ from sim.workload.importers.threads import Threads
 EXAMPLE: Final = "195 clk IT (195) 00210d4c f94007e8 O EL0t_n : LDR x8,[sp,#8]"
 _TAB, _RETURN, _SPACE, _OPEN, _CLOSE, _DOT, _COLON = 9, 13, 0x20, 0x28, 0x29, 0x2E, 0x3A
 _A, _C, _D, _E, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
-    0x41, 0x43, 0x44, 0x45, 0x49, 0x4C, 0x4D, 0x4F, 0x52, 0x53, 0x54, 0x57, 0x58,
-)  # fmt: skip
+    0x41,
+    0x43,
+    0x44,
+    0x45,
+    0x49,
+    0x4C,
+    0x4D,
+    0x4F,
+    0x52,
+    0x53,
+    0x54,
+    0x57,
+    0x58,
+)
 _LOWER: Final = 0x20
 _UNKNOWN_LEVEL: Final = 4
 _NONE, _INSTRUCTION, _ACCESS, _ES, _LINE_ACCESS, _EVENT = range(6)

@@ -177,9 +177,15 @@ def read_lines(
 
 
 def _feed(
-    path: Path, line: int, data: bytes, end: int, threads: Threads, parse: LineParser,
-    state: State, hint: str,
-) -> int:  # fmt: skip
+    path: Path,
+    line: int,
+    data: bytes,
+    end: int,
+    threads: Threads,
+    parse: LineParser,
+    state: State,
+    hint: str,
+) -> int:
     """Parse whole lines and hand on their ops; returns the number of the line that comes next."""
     out = np.empty((end // _LEAST_LINE + 1, COLUMNS), np.uint64)
     count, code = parse(

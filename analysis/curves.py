@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.columns import THEORY_TABLE
 from analysis.stats import F64, no_variance, t_interval
 from analysis.theory_points import FORMS, Form, Points
-from sim.columns import THEORY_TABLE
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
+    from sim.runs.batch import ArmResult
 
 CURVE_COLUMNS = ("row", "abscissa", "quantity", "x", "theory")
 STEPS = 60

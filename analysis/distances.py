@@ -28,7 +28,7 @@ from analysis.profiles import I64, By
 from analysis.stats import F64, SHARE, Metric, metric
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
+    from sim.runs.batch import ArmResult
 
 TOP = 10
 """Groups that a reader looks at first."""

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import profiles
+from analysis.columns import ERROR_TABLE
 from analysis.profiles import By
 from analysis.stats import F64, Metric, metric, no_variance, t_cdf
-from sim.columns import ERROR_TABLE
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
+    from sim.runs.batch import ArmResult
 
 RATE = 0.05
 """False discovery rate."""

@@ -16,8 +16,8 @@ from analysis.profiles import By
 from sim.results import log_linear_edge
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import Blackouts, VcpuResult
+    from sim.runs.batch import ArmResult
 
 KEY = ("arm", "replication", "vcpu")
 

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import profiles, theory
+from analysis.columns import LOSS_TABLE
 from analysis.profiles import By
 from analysis.stats import F64, SHARE, Metric, metric
-from sim.columns import LOSS_TABLE
 from sim.ledger import LOSS_LABELS, OpLabel
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import RunResult
+    from sim.runs.batch import ArmResult
 
 NEAR = 10**0.5
 """Two losses are of one order if they differ by less than this factor."""

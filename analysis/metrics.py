@@ -1,7 +1,7 @@
 """Every number of `result.json` by name: the second half of the column dictionary.
 
 Names are paths below `arms.<arm>`; `<…>` stands for any one name. The first half, columns and
-ledger entries, is in `sim.columns`. A test holds the two and `result.json` to each other.
+ledger entries, is in `analysis.columns`. A test holds the two and `result.json` to each other.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from analysis.columns import ENTRIES, Column
 from analysis.distances import DISTANCES
 from analysis.paired import QUANTITIES, RESTARTS
 from analysis.profiles import VIEWS
-from sim.columns import ENTRIES, Column
 
 METRIC_KEYS = {"mean", "ci95", "n", "unit"}
 BACKINGS = (

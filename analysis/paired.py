@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 
 from analysis import losses, profiles
+from analysis.columns import TABLES
 from analysis.distances import tvd
 from analysis.perturbation import walls_ms
 from analysis.stats import F64, Metric, metric
-from sim.columns import TABLES
 from sim.ledger import LOSS_LABELS
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import RunResult
+    from sim.runs.batch import ArmResult
 
 RESTARTS = ("hold", "resync")
 

@@ -1,7 +1,7 @@
 """Perturbation: wall time that a design adds, by cause, as a band over what nobody has measured.
 
 Ends of the band: replication 0 of the arm and of baremetal run again with every UNVERIFIED time at
-the low, then at the high end of its plausible range (`sim.counterparts`). What that changes is
+the low, then at the high end of its plausible range (`sim.runs.counterparts`). What that changes is
 added to the mean over replications. Running again is exact where a cost changes what happens
 (ordinary exits in the added time, pages unmapped meanwhile), which counts times costs are not; one
 replication is enough, since costs are integers and their counts hardly differ between replications.
@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 
 from analysis import profiles
+from analysis.columns import TABLES
 from analysis.stats import F64, Metric, metric
-from sim.columns import TABLES
 from sim.ledger import TimeCause, TimeLedger
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import RunResult
+    from sim.runs.batch import ArmResult
 
 TOTAL = "total"
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.stats import F64
-from sim import counterparts
-from sim.batch import Latency
+from sim.runs import counterparts
+from sim.runs.batch import Latency
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult, StreamTables
     from sim.results import RunResult
+    from sim.runs.batch import ArmResult, StreamTables
 
 I64 = NDArray[np.int64]
 By = Literal["symbol", "pc", "op_class", "mem_level", "latency"]

@@ -16,7 +16,7 @@ from analysis.distances import distances
 from analysis.stats import Metric
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
+    from sim.runs.batch import ArmResult
 
 Response = Callable[["ArmResult", "ArmResult | None"], Metric]
 

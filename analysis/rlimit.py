@@ -29,13 +29,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis.columns import LOCKED_TABLE, TABLES
 from analysis.stats import Metric, metric
-from sim.columns import LOCKED_TABLE, TABLES
 from sim.results import MAX_POINTS
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import LockedPoint, RunResult
+    from sim.runs.batch import ArmResult
 
 
 def df_locked(arms: Sequence[ArmResult]) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import counterparts, draws, units
+from sim import draws, units
+from sim.runs import counterparts
 from sim.scenario.matrix import MAX_CELLS, Cell
 from sim.scenario.model import Scenario
 from sim.scenario.parameters import span

@@ -26,8 +26,8 @@ from sim.units import TICKS_PER_CYCLE
 from sim.workload.presets import get_preset
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
     from sim.results import VcpuResult
+    from sim.runs.batch import ArmResult
 
 FEWEST_GAPS = 1000
 """Mean gaps from which the first and the last one do not matter."""

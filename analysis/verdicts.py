@@ -20,7 +20,7 @@ from analysis.profiles import By
 from analysis.stats import F64, Interval, finite, no_variance, t_cdf, t_interval, t_quantile
 
 if TYPE_CHECKING:
-    from sim.batch import ArmResult
+    from sim.runs.batch import ArmResult
 
 SHARE_MARGIN = 0.5
 """Percentage points: a change of a symbol's share that no reader acts on."""

@@ -248,4 +248,4 @@ class RunResult:
     kernel_calls: int
     kernel_truncations: int
     fused_rounds: int
-    """Stops that were served inside the kernel (`sim.fused`)."""
+    """Stops that were served inside the kernel (`sim.machine.rounds`)."""

@@ -45,7 +45,8 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     failure ends it."""
     (folder / "bin").mkdir(exist_ok=True)
     command = folder / "bin" / "speskew"
-    code = "from reports.cli import main\nif __name__ == '__main__':\n    main()\n"  # -j spawns
+    # the guard: -j spawns
+    code = "from reports.cli.main import main\nif __name__ == '__main__':\n    main()\n"
     command.write_text(f"#!{sys.executable}\n{code}")
     command.chmod(0o755)
     path = f"{command.parent}:{os.environ['PATH']}:{Path(sys.executable).parent}"

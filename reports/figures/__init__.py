@@ -12,8 +12,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports import design_readings, readings, theory_readings
-from reports.csvdata import Table
 from reports.figures import (
     blackouts,
     designs,
@@ -27,6 +25,8 @@ from reports.figures import (
     timelines,
 )
 from reports.figures.style import styled, to_png, to_svg
+from reports.pages import design_readings, readings, theory_readings
+from reports.store.csvdata import Table
 
 __all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import LINES, axis_label, blank, legend_above, log_axis, named
+from reports.store.csvdata import Table
 
 MAX_CURVES = 7
 

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.csvdata import Table
 from reports.figures.style import (
     GREY,
     INK,
@@ -25,6 +24,7 @@ from reports.figures.style import (
     log_y,
     named,
 )
+from reports.store.csvdata import Table
 from reports.text import size
 
 Row = dict[str, Any]

@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     BLUE,
     VERMILION,
@@ -19,6 +18,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.store.csvdata import Table
 
 VIEWS = (("symbol", "tvd_by_symbol"), ("pc", "tvd_by_pc"))
 PAIRS = (

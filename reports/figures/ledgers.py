@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     COLOURS,
     LINES,
@@ -21,7 +20,8 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
-from reports.summary import time_by_cause
+from reports.pages.summary import time_by_cause
+from reports.store.csvdata import Table
 from reports.text import percent
 
 Result = Mapping[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import INK, LINES, axis_label, blank, log_axis, memory_top, named
+from reports.store.csvdata import Table
 from reports.text import size
 
 MAX_ROWS = 12

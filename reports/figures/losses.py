@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     BLUE,
     INK,
@@ -27,6 +26,7 @@ from reports.figures.style import (
     x_grid,
 )
 from reports.figures.symbols import half_widths
+from reports.store.csvdata import Table
 
 MAX_ARMS = 3
 TOP = 8

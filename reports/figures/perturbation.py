@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     COLOURS,
     INK,
@@ -20,6 +19,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.store.csvdata import Table
 from reports.text import percent
 
 SMALLEST = 1e-4

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from analysis.columns import AXES, COLUMNS
 from analysis.metrics import METRICS
 from reports.text import number, printable, size
-from sim.columns import AXES, COLUMNS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
 """Okabe and Ito (2008) with grey for black, the text's; yellow is last, for areas only."""

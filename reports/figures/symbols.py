@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     GREY,
     INK,
@@ -22,6 +21,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.store.csvdata import Table
 
 TOP = 12
 MAX_ARMS = 7

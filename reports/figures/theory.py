@@ -15,7 +15,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.csvdata import Table
 from reports.figures.style import (
     INK,
     LINES,
@@ -26,6 +25,7 @@ from reports.figures.style import (
     log_y,
     named,
 )
+from reports.store.csvdata import Table
 
 Row = dict[str, Any]
 MAX_ARMS = 14

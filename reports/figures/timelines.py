@@ -17,7 +17,6 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
-from reports.csvdata import Table
 from reports.figures.style import (
     BLUE,
     GREEN,
@@ -33,8 +32,9 @@ from reports.figures.style import (
     memory_top,
     named,
 )
+from reports.store.csvdata import Table
 from reports.text import number, size
-from reports.timeline import EXIT_ENTRY
+from reports.traces.timeline import EXIT_ENTRY
 
 Row = Mapping[str, Any]
 BARE_LANES = ("CPU", "SPU", "PMBIRQ")

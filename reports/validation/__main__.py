@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reports.figures import validation
-from reports.rebuilding import replace
+from reports.runs.rebuilding import replace
+from reports.validation import figures
 from reports.validation.rows import digest, dumps
 from reports.validation.table import table
 
@@ -17,7 +17,7 @@ def write(folder: Path) -> None:
     text = dumps(rows)
     folder.mkdir(parents=True, exist_ok=True)
     replace(folder / "validation.csv", text.encode())
-    for name, svg in validation.draw(rows, digest(text)):
+    for name, svg in figures.draw(rows, digest(text)):
         replace(folder / f"validation-{name}.svg", svg)
 
 

@@ -27,9 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim import uapi
-from sim.cpu import Cpu
+from sim.cpu.core import Cpu
+from sim.cpu.ports import VmKilledError
 from sim.engine import FOREVER, Kind, Process
+from sim.host import uapi
+from sim.host.vmm import Answer, Reply, answer_exit
 from sim.kvm.pages import Pages
 from sim.kvm.policies import (
     Effect,
@@ -48,7 +50,6 @@ from sim.kvm.policies import (
 from sim.kvm.tables import Absence
 from sim.kvm.vm import Vm
 from sim.ledger import TimeCause
-from sim.ports import VmKilledError
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -63,7 +64,6 @@ from sim.spe.buffer import (
 )
 from sim.spe.port import Limit, Reg, Value
 from sim.units import div_up
-from sim.vmm import Answer, Reply, answer_exit
 
 LIVELOCK_EXITS = 1000
 """KVM_EXIT_RLIMIT in a row, nothing changed in between: the run is ended with a verdict."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sim.host import Touch
+from sim.host.pressure import Touch
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.policies import goes_with_block, on_invalidate
 from sim.kvm.tables import Absence, Stage2

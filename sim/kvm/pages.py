@@ -4,7 +4,7 @@ Fidelity note. Modelled: a pin is a page's, by the vCPU that the task is on; wha
 pinned another does not unmap; pins are charged as they are made (RFC v6 33/35) and held until they
 are given back, a memslot goes or the VM ends, which is checked at the end. Holds no simulator: what
 these changes cost and when they happen is `sim.kvm.policies` and `sim.kvm.hypervisor`. Not
-modelled: huge pages (but see `sim.host`: ballooning).
+modelled: huge pages (but see `sim.host.pressure`: ballooning).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.cpu.ports import Log
 from sim.engine import MAX_VCPUS
 from sim.kvm.tables import Absence, Stage2
 from sim.kvm.vm import Vm
 from sim.ledger import LawBrokenError
-from sim.ports import Log
 
 
 class Pages:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from simpy.events import Event
 
-from sim.cpu import Cpu
+from sim.cpu.core import Cpu
 from sim.engine import FOREVER
 from sim.kvm.locks import Locks
 from sim.kvm.memlock import Account

@@ -224,8 +224,8 @@ class AuxRing:
         self._rows.append((self.vcpu, tid, offset, size, pad, flags, now, records))
 
     def went_on(self, head: int, pad: int, wakeup: int, size: int) -> None:
-        """`sim.fused` has ended and begun transactions of `size` bytes of records, all of them read
-        by a reader that keeps up.
+        """`sim.machine.rounds` has ended and begun transactions of `size` bytes of records, all of
+        them read by a reader that keeps up.
         """
         self._hold(size // self.geometry.record)
         self.head = head - pad

@@ -162,8 +162,8 @@ class SpeEvent:
         self._ring.finish(killed=killed)
 
     def reopened(self, head: int, written: int) -> None:
-        """`sim.fused` has served interrupts: the window open now begins at offset `head`, with
-        `written` records before it.
+        """`sim.machine.rounds` has served interrupts: the window open now begins at offset `head`,
+        with `written` records before it.
         """
         self.window_head, self._recorded_before = head, written
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sim.engine import FOREVER, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
-from sim.spe import kernel as k
+from sim.spe import compiled as k
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import SamplerConfig, _unconnected
@@ -39,8 +39,8 @@ def _signed(value: int) -> int:
 
 
 class KernelArrays(NamedTuple):
-    """What compiled code reads and writes, `sim.spe.kernel`; `saved` and `pages_before` are what a
-    speculation goes back to.
+    """What compiled code reads and writes, `sim.spe.compiled`; `saved` and `pages_before` are what
+    a speculation goes back to.
     """
 
     config: NDArray[np.int64]
@@ -57,7 +57,7 @@ class KernelArrays(NamedTuple):
 
 
 class Fused(Protocol):
-    """Runs ahead over stops that need no decision (`sim.fused`)."""
+    """Runs ahead over stops that need no decision (`sim.machine.rounds`)."""
 
     def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> int:
         """Like `kernel.advance` to FOREVER; `arrays.saved` becomes the state of the last restart,

@@ -10,7 +10,7 @@ records show). An atomic is recorded as its load half. Not modelled: targets acr
 handler's first op stands for the target), TLB misses. ISSUE, XLAT and misprediction are functions
 of (op, key), the physical address one of the page: UNVERIFIED. Layouts: fixed 64-byte slots of
 Neoverse-class cores, packed records of Kunpeng (`sim.spe.buffer` has their lengths,
-`reports.spepackets` their bytes).
+`reports.perf.packets` their bytes).
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.batch import ArmResult, StreamTables
 from sim.ledger import Ledgers, OpLabel, TimeCause
 from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
+from sim.runs.batch import ArmResult, StreamTables
 from sim.scenario.model import DESIGNS, Arm, Policies, Settings
 
 I64 = NDArray[np.int64]

@@ -11,9 +11,9 @@ import pytest
 from analysis import paired, perturbation, profiles
 from analysis.distances import distances
 from analysis.verdicts import Status, same_shares
-from sim import batch
-from sim.batch import ArmResult, Prefix
 from sim.ledger import TimeCause
+from sim.runs import batch
+from sim.runs.batch import ArmResult, Prefix
 from sim.scenario import loader
 from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells
 

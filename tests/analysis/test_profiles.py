@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import profiles
-from sim import truth
+from sim.runs import truth
 from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells, stream
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from analysis import rlimit
-from sim import batch
-from sim.batch import ArmResult
 from sim.results import MAX_POINTS, LockedPoint, RunResult
+from sim.runs import batch
+from sim.runs.batch import ArmResult
 from sim.scenario import loader
 from tests.analysis.fakes import Plan, arm
 

@@ -22,8 +22,8 @@ from analysis.sizing import (
 )
 from sim.kvm.tables import stage1_tables
 from sim.linux.aux import Geometry
-from sim.machine import Run, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import Run, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import UNLIMITED

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reports.rundir import PACKAGES
+from reports.store.rundir import PACKAGES
 
 BENCH_VERSION = 1
 GROUPS = ("frequent", "targeted", "simulation")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reports import perfexport, rerunning
-from sim import batch
+from reports.perf import export
+from reports.runs import rerunning
+from sim.runs import batch
 from sim.scenario import loader
 from tests.benchmarks.recording import line
 
@@ -27,7 +28,7 @@ def _write(found: rerunning.Rerun, path: Path) -> float:
     """Seconds that writing took."""
     began = time.perf_counter()
     with path.open("wb") as file:
-        perfexport.write(file, found, perf_format="6.1", program=None)
+        export.write(file, found, perf_format="6.1", program=None)
     return time.perf_counter() - began
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reports import rerunning, spetables
-from sim import batch
+from reports.captures import spetables
+from reports.runs import rerunning
+from sim.runs import batch
 from sim.scenario import loader
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset
@@ -19,7 +20,7 @@ from sim.workload.spestream import read_spestream
 from tests.benchmarks.recording import line, whole_process
 
 pytestmark = [pytest.mark.bench, pytest.mark.frequent]
-CODE = "from reports.cli import main\nif __name__ == '__main__':\n    main()"
+CODE = "from reports.cli.main import main\nif __name__ == '__main__':\n    main()"
 
 
 def speskew(name: str, arguments: Sequence[str], folder: Path, target: str = "") -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sim import resolve
-from sim.machine import Run, simulate
+from sim.machine import resolve
+from sim.machine.machine import Run, simulate
 from sim.scenario import loader
 from sim.scenario.model import DESIGNS
 from tests.benchmarks.recording import line

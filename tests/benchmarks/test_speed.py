@@ -18,8 +18,8 @@ import pytest
 
 from sim.engine import Engine, Kind, Process
 from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec, stream_of
+from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sim.ledger import OpLabel
-from sim.machine import simulate
-from sim.resolve import stream_of
+from sim.machine.machine import simulate
+from sim.machine.resolve import stream_of
 from tests.benchmarks import whole_run
 from tests.benchmarks.recording import line
 from tests.benchmarks.test_speed import _RUN, _seconds, _spec, _synthetic

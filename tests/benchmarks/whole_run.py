@@ -15,7 +15,7 @@ import simpy
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.machine import MachineSpec, Run
+from sim.machine.machine import MachineSpec, Run
 from sim.workload.arrays import (
     BODY_INFO,
     BODY_SIZE,

@@ -17,7 +17,7 @@ from sim import draws
 
 MACHINE_SECONDS = 20
 """Time for one small machine, hundreds of times what it needs."""
-MEETING_POINTS = {"sim.host": ("Blocks", "MemslotChange", "Random", "Sweep", "Touch")}
+MEETING_POINTS = {"sim.host.pressure": ("Blocks", "MemslotChange", "Random", "Sweep", "Touch")}
 """Classes by which a module and its users recognise each other: a copy must share them."""
 
 

@@ -14,13 +14,13 @@ import numpy as np
 
 from sim import draws
 from sim.engine import FOREVER
-from sim.host import Touch
+from sim.host.migration import Migration
+from sim.host.pressure import Touch
 from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
-from sim.migration import Migration
+from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
 from sim.spe.buffer import PACKED, SLOT64
@@ -354,7 +354,7 @@ CALM: dict[str, Any] = {
 
 
 def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
-    """A random machine whose stops need no decision, most of the time: what `sim.fused` serves."""
+    """A random machine whose stops need no decision, most of the time: for `sim.machine.rounds`."""
     machine = spec(r, of, dense)
     design = r.choice(["baremetal", "baremetal", "unpinned", "v6"])
     policies = DESIGNS[design][0].model_copy(

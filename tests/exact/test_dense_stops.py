@@ -14,7 +14,7 @@ import pytest
 
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine import Machine, MachineSpec, Run, SamplerFactory, UnmapSpec
+from sim.machine.machine import Machine, MachineSpec, Run, SamplerFactory, UnmapSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS
 from sim.spe import fast

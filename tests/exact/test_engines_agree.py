@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim.linux.aux import AuxFlag
-from sim.machine import Run, simulate
+from sim.machine.machine import Run, simulate
 from sim.results import RunResult
 from sim.spe import fast
 from tests.exact import random_machines as made

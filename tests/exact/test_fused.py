@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import sim.machine
+import sim.machine.machine
 from sim.linux.aux import AuxFlag
-from sim.machine import Machine, MachineSpec, Run, simulate
+from sim.machine.machine import Machine, MachineSpec, Run, simulate
 from sim.results import RunResult
 from sim.spe import fast
 from sim.workload.arrays import Stream
@@ -21,7 +21,7 @@ from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build
 from tests.exact.mutants import mutant as _m
 
 SEEDS_PER_TEST = 75
-FUSED = "sim.fused"
+FUSED = "sim.machine.rounds"
 
 
 @cache
@@ -168,7 +168,7 @@ def _busy() -> list[tuple[int, dict[str, object]]]:
 
 
 def _differs(module: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(sim.machine, "Fused", module.__dict__["Fused"])
+    monkeypatch.setattr(sim.machine.machine, "Fused", module.__dict__["Fused"])
     for seed, expected in _busy():
         stream, spec = _machine(seed)
         run = Run("x", seed, 0, keep_records=True)

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from sim.machine import MachineSpec, Run, simulate
+from sim.machine.machine import MachineSpec, Run, simulate
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS
 from tests.exact import random_machines as made

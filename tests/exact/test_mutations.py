@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sim.machine
-from sim.host import Touch
+import sim.machine.machine
+from sim.host.migration import Migration
+from sim.host.pressure import Touch
 from sim.kvm.policies import KvmCosts
 from sim.ledger import LawBrokenError
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import Machine, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
-from sim.migration import Migration
+from sim.machine.machine import Machine, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
 from sim.spe.buffer import PACKED, SLOT64
@@ -41,12 +41,12 @@ MAX_OPS = 2500
 MACHINES = 250
 
 
-KERNEL, FAST, SPU = "sim.spe.kernel", "sim.spe.fast", "sim.spe.spu"
+KERNEL, FAST, SPU = "sim.spe.compiled", "sim.spe.fast", "sim.spe.spu"
 READER = "sim.linux.reader"
-CPU, GIC, ENGINE, HOST = "sim.cpu", "sim.gic", "sim.engine", "sim.host"
+CPU, GIC, ENGINE, HOST = "sim.cpu.core", "sim.cpu.gic", "sim.engine", "sim.host.pressure"
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
-NOTIFIERS, MIGRATION, PAGES = "sim.kvm.notifiers", "sim.migration", "sim.kvm.pages"
+NOTIFIERS, MIGRATION, PAGES = "sim.kvm.notifiers", "sim.host.migration", "sim.kvm.pages"
 SHARED = {
     CPU: ("Cpu",),
     GIC: ("Gic",),
@@ -813,7 +813,7 @@ def _is_told_apart(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatc
 def _replace(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is built from this copy of a shared module."""
     for part in SHARED[name]:
-        monkeypatch.setattr(sim.machine, part, module.__dict__[part])
+        monkeypatch.setattr(sim.machine.machine, part, module.__dict__[part])
 
 
 @pytest.mark.parametrize("module", [KERNEL, FAST, SPU, *SHARED])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import draws
-from sim.machine import Machine, Run, simulate
+from sim.machine.machine import Machine, Run, simulate
 from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.workload.arrays import OP, POP, SLOT, TICK, Stream
 from tests.exact import random_machines as made

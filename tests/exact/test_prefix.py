@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sim import draws
 from sim.engine import Engine, WorkClock
 from sim.results import RecordSink
+from sim.spe import compiled as k
 from sim.spe import fast
-from sim.spe import kernel as k
 from sim.spe.select import Interval, IntervalCounter, Jitter, TargetBias, target_distances
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream

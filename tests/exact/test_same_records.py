@@ -16,7 +16,7 @@ import pytest
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Policies
 from sim.spe.select import Jitter

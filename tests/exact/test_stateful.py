@@ -22,13 +22,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import sim.machine
-from sim.host import Touch
+import sim.machine.machine
+from sim.host.pressure import Touch
 from sim.kvm.memlock import Account
 from sim.ledger import LawBrokenError
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec
+from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec
 from sim.scenario.designs import DESIGNS
 from sim.spe.buffer import SLOT64
 from sim.spe.filter import Filter
@@ -432,7 +432,7 @@ def test_the_machine_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -
     broken = build(one.module, one.old, one.new).__dict__
     if one.module in SHARED:
         part = SHARED[one.module]
-        monkeypatch.setattr(sim.machine, part, broken[part])
+        monkeypatch.setattr(sim.machine.machine, part, broken[part])
     else:
         names = {FAST: ("fast", "MacroSampler"), SPU: ("reference", "SampleTimer")}
         engine, part = names[one.module]

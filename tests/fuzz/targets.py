@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reports import baselines
-from reports.baselines import BaselineError
+from reports.checks import baselines
+from reports.checks.baselines import BaselineError
 from sim import draws
+from sim.runs.store import Store
 from sim.scenario import loader
 from sim.scenario.loader import ScenarioError
-from sim.sweep.store import Store
 from sim.workload import spestream
 from sim.workload.capture import container, profile
 from sim.workload.capture.profile import ProfileError

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reports import datasets, result, timeline
-from reports.csvdata import Table
-from reports.page import Source
-from sim.batch import ArmResult
+from reports.pages.page import Source
+from reports.runs import datasets
+from reports.store import result
+from reports.store.csvdata import Table
+from reports.traces import timeline
+from sim.runs.batch import ArmResult
 from sim.scenario import loader
 from sim.scenario.model import Scenario
 from tests.analysis.fakes import Plan, arm

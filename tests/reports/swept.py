@@ -12,7 +12,7 @@ matrix:
   spe.interval: [1024ops, 2048ops]
   driver.aux: [8KiB, 16KiB]
 """
-SPESKEW = [sys.executable, "-c", "from reports.cli import main; main()"]
+SPESKEW = [sys.executable, "-c", "from reports.cli.main import main; main()"]
 LONG = TINY.replace("repeat: 40", "repeat: 200") + MATRIX.replace("[8KiB,", "[32KiB, 64KiB, 8KiB,")
 
 

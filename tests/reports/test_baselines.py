@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import baselines, lookup, result
-from reports.baselines import Baseline, BaselineError, changes, difference
+from reports.checks import baselines
+from reports.checks.baselines import Baseline, BaselineError, changes, difference
 from reports.exitcodes import ExitCode
+from reports.store import lookup, result
 from sim.scenario import loader
 from tests.analysis.fakes import Plan
 from tests.reports.samples import described

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import page
+from reports.pages import page
 from tests.reports.browser import Browser, overlaps
 from tests.reports.samples import source
 

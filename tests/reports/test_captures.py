@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.cli import main
-from reports.spe_parquet import EVENT_BITS, SOURCES, ParquetCapture
+from reports.captures.spe_parquet import EVENT_BITS, SOURCES, ParquetCapture
+from reports.cli.main import main
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import Packet, data_address
 from sim.workload.capture.source import CaptureError, Reading

@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 import reports
-from reports import replicating
 from reports.exitcodes import ExitCode
-from sim import batch
+from reports.runs import replicating
 from sim.ledger import LawBrokenError
 from sim.results import RunResult
+from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.checks import Until
 from tests.reports.tiny import CHECKS, call, scenario
@@ -445,6 +445,6 @@ def test_git_bisect_finds_the_commit_that_broke_it() -> None:
         git("commit", "-q", "-m", f"commit {number}: {latency}")
         commits[number] = git("rev-parse", "HEAD").strip()
     git("bisect", "start", commits[5], commits[0])
-    speskew = [sys.executable, "-c", "from reports.cli import main; main()"]
+    speskew = [sys.executable, "-c", "from reports.cli.main import main; main()"]
     out = git("bisect", "run", *speskew, "check", "tiny.yaml", "--bisect", "-q")
     assert f"{commits[4]} is the first bad commit" in out

@@ -14,14 +14,16 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from reports import rebuilding, tables, timeline
-from reports.cli import main
-from reports.csvdata import loads
-from reports.datasets import SHAPES
+from analysis.columns import TABLES
+from reports.cli.main import main
 from reports.exitcodes import MEANING, ExitCode
-from sim import batch
-from sim.columns import TABLES
+from reports.runs import rebuilding
+from reports.runs.datasets import SHAPES
+from reports.store import parquet
+from reports.store.csvdata import loads
+from reports.traces import timeline
 from sim.ledger import LawBrokenError
+from sim.runs import batch
 from sim.scenario import loader
 from sim.workload.spestream import StreamError
 from tests.reports.tiny import TINY, call
@@ -47,7 +49,7 @@ def files(folder: str) -> dict[str, bytes]:
 def test_help_is_light() -> None:
     """`--help` imports nothing heavy and costs less than 150 ms of CPU, best of three."""
     code = (
-        "import sys\nfrom reports.cli import main\n"
+        "import sys\nfrom reports.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
@@ -265,13 +267,13 @@ def test_ctrl_c_during_the_timelines_keeps_the_arms(monkeypatch: pytest.MonkeyPa
 def test_ctrl_c_while_tables_are_written_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was simulated is written whole; the report can be drawn later, and is the same."""
     call("run", "tiny.yaml", "-o", "calm")
-    real = tables.write
+    real = parquet.write
 
     def pressed(*args: Any, **kwargs: Any) -> Any:
         _presses()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(tables, "write", pressed)
+    monkeypatch.setattr(parquet, "write", pressed)
     done = call("run", "tiny.yaml", "-o", "out")
     assert done.exit_code == ExitCode.INTERRUPTED
     assert "speskew report run out" in done.stderr
@@ -306,7 +308,7 @@ def test_a_real_ctrl_c(jobs: str) -> None:
     command = [
         sys.executable,
         "-c",
-        "from reports.cli import main; main()",
+        "from reports.cli.main import main; main()",
         "run",
         "long.yaml",
         "-o",

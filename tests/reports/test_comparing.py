@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from reports import comparing, result
-from reports.cli import main
+from reports.cli.main import main
 from reports.exitcodes import ExitCode
-from reports.rundir import RunDirError
+from reports.runs import comparing
+from reports.store import result
+from reports.store.rundir import RunDirError
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, SYMBOLS, described
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.csvdata import FORMULA_STARTS, Column, Table, TableError, dumps, guarded, loads
+from reports.store.csvdata import FORMULA_STARTS, Column, Table, TableError, dumps, guarded, loads
 
 SHAPE = (
     Column("arm", str),

@@ -12,10 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from analysis import curves, errors, frames, losses, metrics, paired, perturbation, rlimit
+from analysis.columns import AXES, COLUMNS, TABLES
 from analysis.metrics import METRICS
-from reports import result, tables
-from sim import batch
-from sim.columns import AXES, COLUMNS, TABLES
+from reports.store import parquet, result
+from sim.runs import batch
 from sim.scenario import loader
 from tests.analysis.fakes import Plan, arm
 from tests.reports.samples import PLANS, described
@@ -91,7 +91,7 @@ def test_allowed_values_are_all_that_occur(ran: tuple[Any, Any]) -> None:
 def test_files_have_the_columns_of_the_dictionary(ran: tuple[Any, Any], tmp_path: Path) -> None:
     """Names, order, types, units and meanings of every Parquet file."""
     scenario, arms = ran
-    names = tables.write(tmp_path, arms, records_of_seed=scenario.seed)
+    names = parquet.write(tmp_path, arms, records_of_seed=scenario.seed)
     assert set(names) == set(TABLES)
     for name in names:
         schema = pyarrow.parquet.read_schema(tmp_path / name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reports.cli import main
+from reports.cli.main import main
 from sim.kvm import policies
 from sim.scenario import designs
 from sim.workload.spestream import read_header

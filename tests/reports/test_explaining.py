@@ -7,9 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from reports import explaining
-from reports.cli import main
+from reports.cli.main import main
 from reports.exitcodes import ExitCode
+from reports.reference import explaining
 
 
 def call(*args: str) -> Result:

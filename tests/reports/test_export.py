@@ -15,9 +15,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import outfile, perfdata, perfexport, rerunning, spepackets, spetables
-from reports.cli import main
+from reports.captures import spetables
+from reports.cli.main import main
 from reports.exitcodes import ExitCode
+from reports.perf import export, packets, writer
+from reports.runs import rerunning
+from reports.store import outfile
 from sim.ledger import LawBrokenError
 from sim.results import RECORD_DT
 from tests.tools import captures
@@ -124,7 +127,7 @@ def test_a_failed_write_leaves_nothing(
             raise raised
 
         with monkeypatch.context() as patch:
-            patch.setattr(spepackets, "encode", encode)
+            patch.setattr(packets, "encode", encode)
             done = call("perf", synthetic, "--arm", "baremetal", "-o", tmp_path / "x", "--force")
         assert done.exit_code == code
         assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"x": "old"}
@@ -141,12 +144,12 @@ def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
 def test_transactions_must_hold_what_was_delivered(synthetic: Path) -> None:
     """An AUX transaction too few is a broken law, not a smaller file."""
     found = rerunning.rerun(synthetic, "baremetal", 0)
-    chunks = list(perfexport.chunks(found, 0))
+    chunks = list(export.chunks(found, 0))
     assert sum(chunk.records for chunk in chunks) == found.total > 100
     assert [c.offset + c.size for c in chunks[:-1]] == [c.offset for c in chunks[1:]]
     found.run.vcpus[0].ledgers.delivery.delivered += 1
     with pytest.raises(LawBrokenError, match="delivered records"):
-        list(perfexport.chunks(found, 0))
+        list(export.chunks(found, 0))
 
 
 @given(
@@ -176,7 +179,7 @@ def test_packets_lie_where_published_records_have_them() -> None:
     ):
         record[name] = value
     pc, time = np.array([0xFFFF_8000_1000_0040], np.uint64), np.array([77], np.uint64)
-    slot = spepackets.encode(record, pc, np.array([2], np.uint8), time).tobytes()
+    slot = packets.encode(record, pc, np.array([2], np.uint8), time).tobytes()
     assert slot.hex(" ") == (
         "b0 40 00 00 10 00 80 ff a0 64 34 12 00 00 00 00 00 00 00 49 01 52 16 00 99 05 00 98 23 01"
         " b2 cd ab 00 00 00 00 00 00 9a 02 00 b3 00 90 00 00 00 00 00 80 00 00 00 00"
@@ -189,7 +192,7 @@ def test_absent_packets_are_padding() -> None:
     records = np.zeros(2, RECORD_DT)
     records["target"] = (0x400100, 0)
     pc, time = np.full(2, 0x400000, np.uint64), np.zeros(2, np.uint64)
-    branch, other = spepackets.encode(records, pc, np.array([4, 0], np.uint8), time)
+    branch, other = packets.encode(records, pc, np.array([4, 0], np.uint8), time)
     assert (branch["op_h"], branch["va_h"], branch["va"]) == (0x4A, 0xB1, 0x8000_0000_0040_0100)
     for name in ("pa_h", "xlat_h", "source_h", "context2_h"):
         assert branch[name] == other[name] == 0
@@ -206,7 +209,7 @@ def test_switches_come_from_the_log() -> None:
         (12, "RUN", 2),
         (20, "END", 3),
     ]
-    found = list(perfdata.switches(log, 1, 7, lambda t: 10 * t))
+    found = list(writer.switches(log, 1, 7, lambda t: 10 * t))
     assert found == [(0, 1, 7, True), (90, 1, 7, False), (120, 1, 7, True)]
 
 

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from analysis.columns import AXES, COLUMNS
 from analysis.metrics import METRICS
-from reports import datasets, design_readings, figures
+from reports import figures
 from reports.figures import style, symbols
-from sim.columns import AXES, COLUMNS
+from reports.pages import design_readings
+from reports.runs import datasets
 from sim.results import LockedPoint
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, described, tables

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from reports.cli import main
+from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from sim.workload.importers import threads
 from sim.workload.spestream import read_header, read_spestream
@@ -123,7 +123,7 @@ def test_kill_leaves_nothing_behind() -> None:
     """SIGTERM in the middle of an import ends it as Ctrl-C does: no file, no hidden folder."""
     os.mkfifo("endless")
     there = set(os.listdir())
-    program = "from reports.cli import main; main()"
+    program = "from reports.cli.main import main; main()"
     command = [sys.executable, "-c", program, "import", "tarmac", "endless"]
     with (
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
@@ -141,7 +141,7 @@ def test_kill_leaves_nothing_behind() -> None:
 
 def test_a_pipe_can_be_read() -> None:
     """/dev/stdin works, so that a simulator's output need not be stored."""
-    code = "from reports.cli import main; main(['import', 'tarmac', '/dev/stdin'])"
+    code = "from reports.cli.main import main; main(['import', 'tarmac', '/dev/stdin'])"
     done = subprocess.run(
         [sys.executable, "-c", code], input=GEM5.encode(), capture_output=True, check=True
     )
@@ -162,7 +162,7 @@ def test_messages_cannot_control_the_terminal() -> None:
 def test_progress_on_a_terminal_only() -> None:
     """With a terminal as stderr a bar is drawn; without one nothing but the ending."""
     leader, follower = pty.openpty()
-    code = "from reports.cli import main; main(['import', 'tarmac', 'run.tarmac'])"
+    code = "from reports.cli.main import main; main(['import', 'tarmac', 'run.tarmac'])"
     subprocess.run(
         [sys.executable, "-c", code], stderr=follower, stdout=subprocess.DEVNULL, check=True
     )
@@ -177,7 +177,7 @@ def test_progress_on_a_terminal_only() -> None:
 def test_help_imports_nothing_heavy() -> None:
     """`import --help` and a command's --help answer without the machinery behind them."""
     code = (
-        "import sys; from reports.cli import main; main(['import', 'tarmac', '--help'], "
+        "import sys; from reports.cli.main import main; main(['import', 'tarmac', '--help'], "
         f"standalone_mode=False); sys.exit(any(name in sys.modules for name in {HEAVY}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reports import lookup, result
+from reports.store import lookup, result
 from tests.analysis.fakes import Plan
 from tests.reports.samples import described
 

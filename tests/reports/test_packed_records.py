@@ -12,10 +12,10 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from reports.cli import main
+from reports.cli.main import main
 from sim.linux.aux import AuxFlag, Geometry
-from sim.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import OpMix, Phase, Synthetic

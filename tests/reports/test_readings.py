@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reports import datasets, readings
-from reports.csvdata import Table
 from reports.figures import style, timelines
+from reports.pages import readings
+from reports.runs import datasets
+from reports.store.csvdata import Table
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, arms, described, scenario, tables
 

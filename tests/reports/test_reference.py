@@ -11,10 +11,10 @@ from typing import Any
 import click
 import pytest
 
+from analysis.columns import COLUMNS, ENTRIES, TABLES
 from analysis.metrics import METRICS
-from reports import reference
-from reports.cli import main
-from sim.columns import COLUMNS, ENTRIES, TABLES
+from reports.cli.main import main
+from reports.reference import pages
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.parameters import FACTS, PARAMETERS
 from sim.scenario.schema import schema
@@ -25,18 +25,18 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 @pytest.mark.skipif(
     os.environ.get("SPESKEW_INSTALLED") == "1", reason="the pages are part of the checkout"
 )
-@pytest.mark.parametrize("name", reference.PAGES)
+@pytest.mark.parametrize("name", pages.PAGES)
 def test_the_committed_page_is_the_generated_one(name: str) -> None:
     """If this fails, run `make docs`."""
-    assert (FOLDER / f"{name}.md").read_text(encoding="utf-8") == reference.page(name)
+    assert (FOLDER / f"{name}.md").read_text(encoding="utf-8") == pages.page(name)
 
 
 def test_make_docs_writes_every_page(tmp_path: Path) -> None:
     """One file per page, and again without a change."""
-    reference.write(tmp_path / "new")
+    pages.write(tmp_path / "new")
     first = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
-    reference.write(tmp_path / "new")
-    assert set(first) == {f"{name}.md" for name in reference.PAGES}
+    pages.write(tmp_path / "new")
+    assert set(first) == {f"{name}.md" for name in pages.PAGES}
     assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == first
 
 
@@ -50,7 +50,7 @@ def commands(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[s
 
 def test_every_command_and_option_has_its_line() -> None:
     """A heading per command, a row per option."""
-    text = reference.page("cli")
+    text = pages.page("cli")
     parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
     for words, command in list(commands(("speskew",), main))[1:]:
         for option in (p for p in command.params if isinstance(p, click.Option)):
@@ -77,14 +77,14 @@ def keys(rules: dict[str, Any]) -> Iterator[str]:
 )
 def test_every_name_has_its_row(page: str, names: set[str]) -> None:
     """Rows begin with the name."""
-    rows = set(re.findall(r"^\| `([^`]+)` \|", reference.page(page), re.MULTILINE))
+    rows = set(re.findall(r"^\| `([^`]+)` \|", pages.page(page), re.MULTILINE))
     assert names <= rows
 
 
 def test_every_design_and_parameter_has_its_section() -> None:
     """Sections are called by name, and UNVERIFIED is said where it holds."""
-    assert set(DESIGNS) < set(re.findall(r"^## (.*)$", reference.page("designs"), re.MULTILINE))
-    text = reference.page("parameters")
+    assert set(DESIGNS) < set(re.findall(r"^## (.*)$", pages.page("designs"), re.MULTILINE))
+    text = pages.page("parameters")
     parts = dict(re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
     known = PARAMETERS | FACTS
     assert set(parts) == set(known)
@@ -93,11 +93,11 @@ def test_every_design_and_parameter_has_its_section() -> None:
     }
 
 
-@pytest.mark.parametrize("name", reference.PAGES)
+@pytest.mark.parametrize("name", pages.PAGES)
 def test_tables_are_whole(name: str) -> None:
     """Every row of a table has as many cells as its head: no text breaks out of its cell."""
     width = 0
-    for line in reference.page(name).splitlines():
+    for line in pages.page(name).splitlines():
         cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
         assert cells in (0, width) or not width, line
         width = cells
@@ -105,6 +105,4 @@ def test_tables_are_whole(name: str) -> None:
 
 def test_text_stays_text() -> None:
     """Control: what would be markup in a cell is escaped."""
-    assert list(reference.table(("a",), [(reference.prose("x|y <b> *"),)]))[2] == (
-        r"| x\|y &lt;b> \* |"
-    )
+    assert list(pages.table(("a",), [(pages.prose("x|y <b> *"),)]))[2] == (r"| x\|y &lt;b> \* |")

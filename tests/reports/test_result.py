@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import result
+from reports.store import result
 from tests.analysis.fakes import OPS, Plan
 from tests.reports.samples import PLANS, described
 

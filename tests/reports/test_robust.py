@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from reports import rundir
 from reports.exitcodes import ExitCode
+from reports.store import rundir
 from tests.reports.swept import MATRIX, SPESKEW, results
 from tests.reports.tiny import TINY, call
 

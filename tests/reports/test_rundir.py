@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import rundir
+from reports.store import rundir
 
 
 def test_directory_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from analysis import sampling
 from analysis.responses import RESPONSES
-from reports import screening, sweeppage
 from reports.exitcodes import ExitCode
-from reports.sweeptables import SWEEP_TABLES
+from reports.store.sweep_columns import SWEEP_TABLES
+from reports.sweeps import page, screening
+from sim.runs import backends
 from sim.scenario import loader
-from sim.sweep import workers
 from tests.reports.browser import Browser, overlaps
 from tests.reports.swept import results, units
 from tests.reports.test_browser import SCREENS, TEXTS
@@ -122,9 +122,9 @@ def test_neither_jobs_nor_order_nor_attempts_matter(monkeypatch: pytest.MonkeyPa
     assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
     assert before.items() < units().items()
     assert results() == first
-    forward = workers.Here.run
+    forward = backends.Here.run
     monkeypatch.setattr(
-        workers.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
+        backends.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
     )
     call("sweep", "s.yaml", "-o", "back", "-q")
     assert results("back") == first
@@ -241,7 +241,7 @@ def test_sentences(made: dict[str, Any], said: str) -> None:
 
 def test_metrics_of_the_page_have_values_per_replication() -> None:
     """What the page shows is what indices are made of."""
-    assert [shown.metric for shown in sweeppage.METRICS] == list(RESPONSES)
+    assert [shown.metric for shown in page.METRICS] == list(RESPONSES)
 
 
 def test_stock_sweep_takes_every_cost_of_its_arms() -> None:

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.sizing import CHARGES
-from reports.cli import main
+from reports.cli.commands.memlock import DESIGNS
+from reports.cli.main import main
 from reports.exitcodes import ExitCode
-from reports.sizing import DESIGNS
 
 MIB, GIB = 1 << 20, 1 << 30
 

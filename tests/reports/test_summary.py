@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports import readings, summary
+from reports.pages import readings, summary
 from reports.text import fixed, interval, number, percent, printable, size, with_interval
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, PLANS, described

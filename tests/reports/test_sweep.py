@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 import reports
-from reports import sweepcommands, sweeping
+from reports.cli.commands import sweep
 from reports.exitcodes import ExitCode
-from reports.sweeping import Standing
+from reports.sweeps import sweeping
+from reports.sweeps.sweeping import Standing
+from sim.runs import backends
 from sim.scenario import loader
-from sim.sweep import workers
 from tests.reports.swept import LONG, MATRIX, SPESKEW, results, units
 from tests.reports.tiny import TINY, call
 
@@ -56,9 +57,9 @@ def test_neither_order_nor_jobs_nor_format_matter(monkeypatch: pytest.MonkeyPatc
     call("sweep", "s.yaml", "-o", "out", "-q")
     assert call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q").exit_code == 0
     assert results("two") == results()
-    forward = workers.Here.run
+    forward = backends.Here.run
     monkeypatch.setattr(
-        workers.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
+        backends.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
     )
     call("sweep", "s.yaml", "-o", "back", "-q")
     assert results("back") == results()
@@ -155,13 +156,13 @@ def test_resuming_what_is_finished_runs_nothing(monkeypatch: pytest.MonkeyPatch)
     call("sweep", "s.yaml", "-o", "out", "-q")
     first, before = results(), units()
     ran: list[str] = []
-    real = workers.run_task
+    real = backends.run_task
 
     def counted(task: Any) -> Any:
         ran.extend(task.keys)
         return real(task)
 
-    monkeypatch.setattr(workers, "run_task", counted)
+    monkeypatch.setattr(backends, "run_task", counted)
     assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
     assert (ran, units(), results()) == ([], before, first)
     damaged = Path("out/units", sorted(before)[0])
@@ -192,7 +193,7 @@ def test_an_earlier_result_does_not_stand_for_a_later_sweep(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers.Here, "run", interrupted)
+    monkeypatch.setattr(backends.Here, "run", interrupted)
     done = call("sweep", "s.yaml", "-o", "out", "-q", "--resume", "--replications", "9")
     assert done.exit_code == ExitCode.INTERRUPTED
     assert units() == before
@@ -294,12 +295,12 @@ def test_cells_that_cannot_start_are_a_usage_error() -> None:
 
 def test_failed_units_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure is not a result: --resume runs it again."""
-    real = workers.run_task
-    monkeypatch.setattr(workers, "run_task", lambda task: workers.Failure("out of luck"))
+    real = backends.run_task
+    monkeypatch.setattr(backends, "run_task", lambda task: backends.Failure("out of luck"))
     done = call("sweep", "s.yaml", "-o", "out", "-q")
     assert done.exit_code == ExitCode.MODEL
     assert [row["why"] for row in cells()] == ["out of luck"] * 4
-    monkeypatch.setattr(workers, "run_task", real)
+    monkeypatch.setattr(backends, "run_task", real)
     assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
     call("sweep", "s.yaml", "-o", "whole", "-q")
     assert results() == results("whole")
@@ -368,9 +369,9 @@ def test_time_left_goes_by_cost() -> None:
     standing = Standing(4, 100, cost=400, cost_done=100, units_done=90, last="x")
     standing.started = time.monotonic() - 10
     assert standing.left == pytest.approx(30, abs=0.5)
-    assert "about 30 s left: x" in sweepcommands.line(standing)
+    assert "about 30 s left: x" in sweep.line(standing)
     assert Standing(1, 1, cost=5).left is None
-    assert [sweepcommands.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
+    assert [sweep.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
 
 
 def test_the_plan_is_pure() -> None:

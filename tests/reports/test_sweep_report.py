@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import runindex, sweepgrid, sweeping, sweeppage
 from reports.exitcodes import ExitCode
-from reports.figures import maps
+from reports.runs import index
+from reports.store import grid
+from reports.sweeps import maps, page, sweeping
 from tests.reports.browser import Browser, overlaps
 from tests.reports.swept import MATRIX
 from tests.reports.test_browser import SCREENS, TEXTS
@@ -70,7 +71,7 @@ def made(vary: float = 1.0) -> dict[str, Any]:
 
 def test_grid_of_a_result() -> None:
     """Axes of two levels or more in order; numbers in their places; NaN where a cell failed."""
-    whole = sweepgrid.grid(made())
+    whole = grid.grid(made())
     assert [axis.name for axis in whole.axes] == ["driver.mode", "spe.interval"]
     assert [axis.at for axis in whole.axes] == [None, (1024.0, 4096.0, 16384.0)]
     got = whole.response(EVIL, "loss.total")
@@ -84,8 +85,8 @@ def test_settings_that_only_some_cells_have() -> None:
     result = made()
     for row in result["cells"][:2]:
         del row["settings"]["spe.interval"]
-    axis = sweepgrid.grid(result).axes[1]
-    assert axis.levels[-1] == sweepgrid.DEFAULT
+    axis = grid.grid(result).axes[1]
+    assert axis.levels[-1] == grid.DEFAULT
     assert axis.at is None
 
 
@@ -108,9 +109,9 @@ def test_scales_are_honest(values: list[float], kind: str, least: float, most: f
 
 def test_further_axes_are_panels_or_held_at_their_middle() -> None:
     """Few combinations get a row each; many are held, and the text says at what."""
-    few = [sweepgrid.Axis(name, ("a", "b", "c"), None) for name in ("x.p", "q", "r")]
+    few = [grid.Axis(name, ("a", "b", "c"), None) for name in ("x.p", "q", "r")]
     assert [s.text(few) for s in maps.slices(few, (0, 1))] == ["r = a", "r = b", "r = c"]
-    many = [*few, sweepgrid.Axis("s", ("1", "2"), None)]
+    many = [*few, grid.Axis("s", ("1", "2"), None)]
     assert [s.text(many) for s in maps.slices(many, (1, 2))] == ["p = b\ns = 2"]
     values = np.arange(27.0).reshape(3, 3, 3)
     assert maps.slices(few, (0, 1))[1].of(values).tolist() == values[:, :, 1].tolist()
@@ -121,8 +122,8 @@ def test_further_axes_are_panels_or_held_at_their_middle() -> None:
 
 def test_page_is_self_contained_and_escaped() -> None:
     """No script, picture or address; hostile names are text; equal bytes each time."""
-    html = sweeppage.page(made())
-    assert html == sweeppage.page(copy.deepcopy(made()))
+    html = page.page(made())
+    assert html == page.page(copy.deepcopy(made()))
     assert "<script" not in html
     assert "<image" not in html
     assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/", "")
@@ -139,18 +140,18 @@ def test_which_setting_matters() -> None:
     result["cells"][3] = copy.deepcopy(result["cells"][5]) | {
         "settings": {"spe.interval": "4096ops", "driver.mode": "cpu", "vm.vcpus": 1}
     }
-    time = next(s for s in sweeppage.sections(result) if s.shown.key == "time")
+    time = next(s for s in page.sections(result) if s.shown.key == "time")
     assert time.ranks == (
         (EVIL, "driver.mode", "100 %", "100 %", "0 %"),
         (EVIL, "spe.interval", "0 %", "0 %", "0 %"),
     )
-    assert 'id="figure-matters-time"' in sweeppage.page(result)
+    assert 'id="figure-matters-time"' in page.page(result)
 
 
 def test_nothing_varies() -> None:
     """Constant metrics are a sentence, not a figure."""
     result = made(vary=0.0)
-    loss = sweeppage.sections(result)[0]
+    loss = page.sections(result)[0]
     assert loss.pictures == ()
     assert loss.constant == f"baremetal: 0 %, {EVIL}: 0 %"
 
@@ -168,7 +169,7 @@ def test_in_a_browser(
 ) -> None:
     """Silent, no wider than the screen, and no text of a figure lies on another."""
     path = tmp_path / "report.html"
-    path.write_text(sweeppage.page(made()), encoding="utf-8")
+    path.write_text(page.page(made()), encoding="utf-8")
     browser.messages.clear()
     browser.device(*screen, dark=dark, phone=screen[0] < 500)
     browser.open(path)
@@ -228,20 +229,20 @@ def test_index_of_runs_and_sweeps(swept: Path) -> None:
     Path("runs/empty").mkdir()
     done = call("report", "index", "runs")
     assert done.exit_code == 0, done.output
-    assert done.stdout.strip() == str(Path("runs", runindex.INDEX))
-    found = {e.path: e for e in runindex.entries(Path("runs"))}
+    assert done.stdout.strip() == str(Path("runs", index.INDEX))
+    found = {e.path: e for e in index.entries(Path("runs"))}
     assert sorted(found) == ["broken", "deep/one", "half", "sweep"]
     one, whole = found["deep/one"], found["sweep"]
-    assert isinstance(one, runindex.Entry)
-    assert isinstance(whole, runindex.Entry)
+    assert isinstance(one, index.Entry)
+    assert isinstance(whole, index.Entry)
     assert (one.link, whole.link) == ("deep/one/report.html", "sweep/report.html")
     assert all(Path("runs", link).is_file() for link in (one.link, whole.link))
-    assert isinstance(found["half"], runindex.Bad)
+    assert isinstance(found["half"], index.Bad)
     assert "has not ended" in found["half"].why
     result = json.loads((swept / "result.json").read_text())
     losses = [c["arms"]["cold"]["loss.total"]["mean"] for c in result["cells"]]
     line = next(line for line in whole.lines if line[0] == "cold")
     assert line[1] == f"{100 * min(losses):.3g} to {100 * max(losses):.3g} %"
-    html = Path("runs", runindex.INDEX).read_text()
+    html = Path("runs", index.INDEX).read_text()
     assert "deep/one/report.html" in html
     assert "No whole result" in html

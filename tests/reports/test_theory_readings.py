@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import theory_readings
-from reports.csvdata import Table
-from reports.datasets import SHAPES
+from reports.pages import theory_readings
+from reports.runs.datasets import SHAPES
+from reports.store.csvdata import Table
 
 
 def table(*rows: dict[str, Any]) -> dict[str, Table]:

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from reports import timeline
-from reports.timeline import Span
-from sim import batch
+from reports.traces import timeline
+from reports.traces.timeline import Span
+from sim.runs import batch
 from sim.scenario import loader
 from tests.reports.samples import LOG, arms, timelines
 

@@ -7,12 +7,12 @@ from itertools import count
 
 import pytest
 
-from reports import tracks
-from reports.tracks import Event, Kind
-from sim import batch
+from reports.traces import tracks
+from reports.traces.tracks import Event, Kind
+from sim.cpu.ports import Reason
 from sim.ledger import OpLabel, TimeCause
-from sim.ports import Reason
 from sim.results import RunResult
+from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.model import Arm
 

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from reports import datasets, markdown, readings, verdict
+from reports.pages import markdown, readings, sentences
+from reports.runs import datasets
 from reports.text import percent
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, PLANS, arms, described, scenario, tables
@@ -14,7 +15,7 @@ from tests.reports.samples import EVIL, PLANS, arms, described, scenario, tables
 
 def said(name: str, plans: tuple[Plan, ...] = PLANS) -> tuple[str, str, str]:
     """The verdict of one arm."""
-    return verdict.sentences(name, described(plans), tables(plans))
+    return sentences.of_arm(name, described(plans), tables(plans))
 
 
 def test_baseline() -> None:
@@ -44,7 +45,7 @@ def test_band_is_told() -> None:
     banded = datasets.collect(scenario(found), found, result, {})
     wall = result["arms"]["baremetal"]["wall"]["mean"]
     low, high = percent(0.1 / wall), percent(2.0 / wall)
-    assert f"({low} to {high} over UNVERIFIED times)" in verdict.sentences("v6", result, banded)[2]
+    assert f"({low} to {high} over UNVERIFIED times)" in sentences.of_arm("v6", result, banded)[2]
     assert readings.perturbation(banded).endswith(f"v6 lies anywhere from {low} to {high}.")
 
 
@@ -69,7 +70,7 @@ def test_refused_configurations_are_told() -> None:
     """-ENOMEM is no exit, and no silence either."""
     result = described()
     result["arms"]["v6"]["rlimit"] |= {"exits": 0, "config_enomem": 10}
-    cost = verdict.sentences("v6", result, tables())[2]
+    cost = sentences.of_arm("v6", result, tables())[2]
     assert "(KVM_EXIT_RLIMIT never fires; configuration fails once per replication)" in cost
 
 
@@ -88,7 +89,7 @@ def test_causes_of_the_loss_are_told_by_their_parts() -> None:
     ):
         for cause in ("full", "fault"):
             ops[f"irq_delivery_{cause}"] = parts.get(cause, 0)
-        assert text in verdict.sentences("unpinned-cold", result, tables())[0]
+        assert text in sentences.of_arm("unpinned-cold", result, tables())[0]
 
 
 def test_a_program_of_one_symbol_is_judged_by_instruction() -> None:
@@ -111,7 +112,7 @@ def test_memory_that_is_populated_before_is_in_no_time() -> None:
     arm["ledger"]["time"]["prefault"] = arm["ledger"]["time"]["wall"]
     arm["ledger"]["time"]["wall"] *= 2
     after = datasets.collect(scenario(found), found, result, {})
-    assert verdict.sentences("v6", result, before)[2] == verdict.sentences("v6", result, after)[2]
+    assert sentences.of_arm("v6", result, before)[2] == sentences.of_arm("v6", result, after)[2]
 
 
 def test_too_large_windows_are_the_reason() -> None:
@@ -120,9 +121,9 @@ def test_too_large_windows_are_the_reason() -> None:
     result = described(plans)
     ops = result["arms"]["v6"]["ledger"]["ops"]
     ops["event_disabled"], ops["irq_delivery_full"] = ops["irq_delivery_full"], 0
-    assert "buffer size event" not in verdict.sentences("v6", result, tables(plans))[0]
+    assert "buffer size event" not in sentences.of_arm("v6", result, tables(plans))[0]
     result["arms"]["v6"]["rlimit"]["oversize_windows"] = 3
-    loss = verdict.sentences("v6", result, tables(plans))[0]
+    loss = sentences.of_arm("v6", result, tables(plans))[0]
     assert "after the event was disabled by a buffer size event (its windows are larger" in loss
 
 

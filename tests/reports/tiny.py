@@ -6,7 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from reports.cli import main
+from reports.cli.main import main
 
 TINY = """\
 name: tiny

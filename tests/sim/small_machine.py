@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, Run
-from sim.resolve import machine_spec
+from sim.machine.machine import MachineSpec, Run
+from sim.machine.resolve import machine_spec
 from sim.scenario.designs import DESIGNS
 from sim.scenario.model import Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.workload.a64 import Flag, OpClass, branch_targets, classify, takes_slot
-from sim.workload.recorder import compile_plugin
+from sim.workload.recording.recorder import compile_plugin
 from tests.needs import need
 
 Words = NDArray[np.uint32]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.columns import AUX_COLUMNS, COLUMNS, ENTRIES, RECORD_COLUMNS, TABLES
+from analysis.columns import AUX_COLUMNS, COLUMNS, ENTRIES, RECORD_COLUMNS, TABLES
 from sim.ledger import LOSS_LABELS, Ledgers
 from sim.results import AUX_DT, RECORD_DT
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import batch, counterparts, draws, truth
-from sim.batch import ArmResult
-from sim.resolve import core_facts, machine_spec, stream_of
+from sim import draws
+from sim.machine.resolve import core_facts, machine_spec, stream_of
+from sim.runs import batch, counterparts, truth
+from sim.runs.batch import ArmResult
 from sim.scenario import loader
 from sim.scenario.designs import DESIGNS
 from sim.scenario.parameters import PARAMETERS, span
@@ -100,7 +101,7 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
 
     One exception: the sample in flight at E is written at E instead of later.
     """
-    from sim.machine import Run, simulate
+    from sim.machine.machine import Run, simulate
 
     arm = load(tmp_path, BASE % "").arms[0]
     stream = stream_of(arm.settings)
@@ -184,7 +185,7 @@ def facts() -> tuple[Any, Any]:
 
 def test_latency_truth_is_the_mean_over_all_ops() -> None:
     """Exact enumeration: the latency of every op of the stream, over 40 keys, 4 SE + 1e-4."""
-    from sim.machine import Run, simulate
+    from sim.machine.machine import Run, simulate
     from sim.scenario.model import DESIGNS, Arm
 
     stream, settings = facts()

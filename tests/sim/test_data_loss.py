@@ -11,8 +11,8 @@ import pytest
 from sim.ledger import OpLabel
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.reader import ReaderSpec
-from sim.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RecordSink, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic

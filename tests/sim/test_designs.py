@@ -12,8 +12,8 @@ from analysis.metrics import BACKINGS
 from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Settings

@@ -165,7 +165,7 @@ def test_editing_a_callee_changes_the_address(copy: Path, callee: str) -> None:
 def test_other_edits_keep_the_compiled_code(copy: Path) -> None:
     """A source without compiled code does not cost a recompilation."""
     before = _digest(copy)
-    path = copy / "vmm.py"
+    path = copy / "host" / "vmm.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert _digest(copy) == before
     (copy / "new.py").write_text("from sim.draws import njit\n")

@@ -18,8 +18,8 @@ from sim.linux.driver import (
     is_fatal,
     sanitise_period,
 )
-from sim.machine import MachineSpec, Run, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import MachineSpec, Run, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic

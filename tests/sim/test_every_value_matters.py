@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 import pytest
 
-from sim.host import Touch
-from sim.machine import BalloonSpec, PressureSpec, Run, UnmapSpec, simulate
-from sim.migration import Migration
-from sim.resolve import machine_spec, stream_of
+from sim.host.migration import Migration
+from sim.host.pressure import Touch
+from sim.machine.machine import BalloonSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec, stream_of
 from sim.results import RunResult
 from sim.scenario.designs import DESIGNS, UNPIN_RULES, Policies
 from sim.scenario.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan

@@ -11,8 +11,8 @@ import pytest
 
 from sim import draws
 from sim.engine import Engine
-from sim.host import Host, Pressure, Random, Sweep, Touch
-from sim.machine import UnmapSpec, simulate
+from sim.host.pressure import Host, Pressure, Random, Sweep, Touch
+from sim.machine.machine import UnmapSpec, simulate
 from sim.results import RunResult
 from tests.sim.small_machine import RUN, STREAM, WORK, spec
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sim.host import Touch, shared_blocks
+from sim.host.migration import Migration
+from sim.host.pressure import Touch, shared_blocks
 from sim.kvm.tables import Absence
 from sim.ledger import OpLabel, TimeCause
-from sim.machine import ENGINES, BalloonSpec, Machine, MachineSpec, PressureSpec
-from sim.migration import Migration
-from sim.resolve import machine_spec, stream_of
+from sim.machine.machine import ENGINES, BalloonSpec, Machine, MachineSpec, PressureSpec
+from sim.machine.resolve import machine_spec, stream_of
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Settings
 from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec

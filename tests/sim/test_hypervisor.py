@@ -13,8 +13,8 @@ from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.policies import KvmCosts, Stages, View
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Policies, Settings
 from sim.scenario.workloads import Phase, Synthetic

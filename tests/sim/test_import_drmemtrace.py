@@ -15,12 +15,12 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.workload.elfsymbols import touched
 from sim.workload.importers import drmemtrace
 from sim.workload.importers.blocks import TraceError, TruncatedError, Wanted
 from sim.workload.importers.threads import Imported, import_trace, program_of
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset
+from sim.workload.recording.elfsymbols import touched
 from sim.workload.spestream import Recording, block_taken, read_spestream
 from tests.sim.trace_writers import (
     AARCH64_WITH_ENCODINGS,

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sim.draws import njit
-from sim.machine import Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import KernelOverlay
 from sim.workload import places

@@ -12,8 +12,8 @@ import pytest
 
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, Geometry
-from sim.machine import ENGINES, Machine, MachineSpec, Run, Vcpu
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, Vcpu
+from sim.machine.resolve import machine_spec
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import ConstantLatency
 from sim.scenario.workloads import Phase, Synthetic

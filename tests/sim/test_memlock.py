@@ -13,8 +13,8 @@ from sim.kvm.memlock import Account
 from sim.kvm.tables import stage1_tables
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
-from sim.machine import MachineSpec, Run, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import MachineSpec, Run, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import UNLIMITED

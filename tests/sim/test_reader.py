@@ -13,8 +13,8 @@ from sim.ledger import DeliveryLedger, OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import Reader, ReaderSpec
-from sim.machine import ENGINES, MachineSpec, Run, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, MachineSpec, Run, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic

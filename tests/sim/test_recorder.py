@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim.workload import recorder
 from sim.workload.a64 import Flag, OpClass
-from sim.workload.recorder import RecorderError, compile_plugin, plugin_api, record
+from sim.workload.recording import recorder
+from sim.workload.recording.recorder import RecorderError, compile_plugin, plugin_api, record
 from sim.workload.spestream import CHUNK_BLOCKS, Recording, block_taken, read_spestream
 from tests.needs import need
 
@@ -358,7 +358,7 @@ def test_interrupt_keeps_what_was_recorded(tmp_path: Path) -> None:
     out = tmp_path / "a.spestream"
     script = f"""
         from pathlib import Path
-        from sim.workload.recorder import record
+        from sim.workload.recording.recorder import record
         show = lambda ops: print(ops, flush=True)
         result = record([{program!r}], Path({str(out)!r}), progress=show)
         print(result.interrupted, result.signal, result.exit_status, result.ops)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sim import resolve
-from sim.cpu import MAX_IDLE_SLICES
+from sim.cpu.core import MAX_IDLE_SLICES
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine import ENGINES, MachineSpec, Run, simulate
+from sim.machine import resolve
+from sim.machine.machine import ENGINES, MachineSpec, Run, simulate
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS
 from sim.scenario.model import Arm, Settings

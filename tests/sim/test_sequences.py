@@ -20,8 +20,8 @@ from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine import ENGINES, BalloonSpec, MachineSpec, Run, UnmapSpec, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, BalloonSpec, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.designs import DESIGNS, UNPIN_RULES, Policies
 from sim.scenario.model import Arm, Settings

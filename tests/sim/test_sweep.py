@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import batch, resolve
-from sim.batch import Unit
+from sim.machine import resolve
+from sim.runs import batch
+from sim.runs import tasks as plan
+from sim.runs.backends import Failure, Here, Processes, run_task
+from sim.runs.batch import Unit
+from sim.runs.store import MAGIC, Store
+from sim.runs.tasks import LEAST_NANOSECONDS, key, task, tasks
 from sim.scenario.loader import load
 from sim.scenario.model import Scenario
-from sim.sweep import plan
-from sim.sweep.plan import LEAST_NANOSECONDS, key, task, tasks
-from sim.sweep.store import MAGIC, Store
-from sim.sweep.workers import Failure, Here, Processes, run_task
 from sim.workload.capture import profile
 from sim.workload.capture.profile import Phase, Profile, Static
 

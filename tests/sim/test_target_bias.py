@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reports.cli import main
+from reports.cli.main import main
 from sim import draws
-from sim.machine import ENGINES, Run, simulate
-from sim.resolve import machine_spec
+from sim.machine.machine import ENGINES, Run, simulate
+from sim.machine.resolve import machine_spec
 from sim.results import VcpuResult
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import DESIGNS, Arm, Settings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim import uapi
+from sim.host import uapi
 
 
 class _Rlimit(ctypes.Structure):

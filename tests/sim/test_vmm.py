@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.host.uapi import kvm_run_rlimit
+from sim.host.vmm import PAGE, Answer, Reply, answer_enomem, answer_exit, raise_limit
 from sim.scenario.model import Policies
-from sim.uapi import kvm_run_rlimit
-from sim.vmm import PAGE, Answer, Reply, answer_enomem, answer_exit, raise_limit
 
 
 @dataclass

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from sim.workers import apply, pooled
+from sim.runs.pool import apply, pooled
 
 ENDLESS = "while True: pass"
 
@@ -52,7 +52,7 @@ def test_leaving_amid_large_results_does_not_hang(_attempt: int) -> None:
 def test_workers_do_not_outlive_a_killed_parent() -> None:
     """SIGKILL in the middle of endless units: the group is empty soon after."""
     code = (
-        "from sim.workers import apply, pooled\n"
+        "from sim.runs.pool import apply, pooled\n"
         "if __name__ == '__main__':\n"
         "    with pooled(2) as pool:\n"
         "        print(dict(apply(pool, len, ['up', 'up'])), flush=True)\n"

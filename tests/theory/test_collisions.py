@@ -17,8 +17,8 @@ import pytest
 from analysis import theory
 from analysis.stats import F64
 from sim import draws
-from sim.machine import Run, simulate
-from sim.resolve import machine_spec, stream_of
+from sim.machine.machine import Run, simulate
+from sim.machine.resolve import machine_spec, stream_of
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 

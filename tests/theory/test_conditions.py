@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from analysis import curves, losses, profiles, theory, theory_points
-from sim import batch
-from sim.batch import ArmResult
+from sim.runs import batch
+from sim.runs.batch import ArmResult
 from sim.scenario import loader
 
 Z = 4

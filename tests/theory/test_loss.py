@@ -14,9 +14,9 @@ import pytest
 
 from analysis import curves, losses, profiles, theory, theory_points
 from analysis.stats import F64
-from sim import batch
-from sim.batch import ArmResult
 from sim.ledger import OpLabel
+from sim.runs import batch
+from sim.runs.batch import ArmResult
 from sim.scenario import loader
 
 Z = 4

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.stats import F64
 from analysis.verdicts import Status, tost
-from sim import batch
+from sim.runs import batch
 from sim.scenario import loader
 from sim.workload.capture import profile as profiles
 from sim.workload.capture.container import RawCapture

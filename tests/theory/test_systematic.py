@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis import profiles, theory
 from analysis.stats import F64
-from sim.batch import ArmResult
+from sim.runs.batch import ArmResult
 from sim.scenario.model import Scenario, Settings
 
 Z = 4
@@ -78,7 +78,7 @@ def test_resonance_is_a_correlation_of_one() -> None:
 
 def ran(length: int) -> ArmResult:
     """One loop without jitter at N = 256: the gap is 257 ops; shares by instruction."""
-    from sim import batch
+    from sim.runs import batch
     from sim.scenario.model import DESIGNS, Arm
 
     ops = GAP * length * 2  # whole samples for every start

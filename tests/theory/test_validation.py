@@ -12,7 +12,7 @@ import re
 import pytest
 
 from analysis.stats import t_quantile
-from reports.figures.validation import FIGURES
+from reports.validation.figures import FIGURES
 from reports.validation.rows import REPLICATIONS, Row, digest, dumps, loads
 from reports.validation.table import table
 from tests.pages import DOCS, ROOT, in_checkout

@@ -14,11 +14,11 @@ import pandas as pd
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from reports.cli import main
-from reports.perfdata import BASE_NS
-from reports.rerunning import nanoseconds
-from sim import batch
+from reports.cli.main import main
+from reports.perf.writer import BASE_NS
+from reports.runs.rerunning import nanoseconds
 from sim.linux.aux import AuxFlag
+from sim.runs import batch
 from sim.scenario import loader
 
 RECORDED = """\

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.captures import open_any
-from reports.perfdata import BASE_NS
-from reports.rerunning import nanoseconds
-from reports.spetables import paths
+from reports.captures.opening import open_any
+from reports.captures.spetables import paths
+from reports.perf.writer import BASE_NS
+from reports.runs.rerunning import nanoseconds
 from sim.workload.capture.records import Packet, code_address, exception_level, has
 from sim.workload.capture.source import Reading
 from tests.tools import captures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from reports.cli import main
+from reports.cli.main import main
 from tests.needs import need
 from tests.pages import DOCS, blocks, in_checkout, shell
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports import perfdata, perfevents, perfheader, rerunning
+from reports.perf import events, header, writer
+from reports.runs import rerunning
 from sim.linux.aux import AuxFlag
 from tests.tools import captures
 
@@ -126,7 +127,7 @@ def test_6_12_metadata_is_that_of_6_1(recorded: Path, baremetal: Path) -> None:
 def test_v2_metadata_has_an_entry_per_cpu(recorded: Path) -> None:
     """7.x: version 2, then magic, CPU, MIDR, PMU, minimum interval and events of each CPU."""
     data = captures.export(recorded, "baremetal", "--perf-format=7.x").read_bytes()
-    info = perfevents.auxtrace_info_v2(perfheader.PMU_TYPE, 2, 0x413FD0C1, 1024)
+    info = events.auxtrace_info_v2(header.PMU_TYPE, 2, 0x413FD0C1, 1024)
     assert data.count(info) == 1
     words = np.frombuffer(info[16:], "<u8").tolist()
     assert words[:4] == [2, 4, 11, 2]
@@ -281,8 +282,8 @@ def test_every_flag_gives_its_warning(tmp_path: Path) -> None:
     for number, flag in enumerate(flags):
         pad, records = 64 * (number % 3), number % 4
         size = 64 * records
-        t = perfdata.BASE_NS + 1000 * (number + 1)
-        chunks.append(perfdata.Chunk(t, 0, 1000, at + pad, size, flag, pad, records, size))
+        t = writer.BASE_NS + 1000 * (number + 1)
+        chunks.append(writer.Chunk(t, 0, 1000, at + pad, size, flag, pad, records, size))
         at += pad + size
     data = tmp_path / "flags.data"
     _write(data, tuple(chunks))
@@ -290,17 +291,17 @@ def test_every_flag_gives_its_warning(tmp_path: Path) -> None:
     captures.check_warnings(data, flags)
 
 
-def _write(path: Path, chunks: tuple[perfdata.Chunk, ...]) -> None:
+def _write(path: Path, chunks: tuple[writer.Chunk, ...]) -> None:
     """A capture of one CPU without a program; its records are all alike."""
-    spe = perfheader.SpeConfig("arm_spe_0/ts_enable=1/", 1024, 3, 0, 0, True)
-    machine = perfheader.MachineText("6.1", "0", "neoverse-n1", 0x413FD0C1, ("perf", "record"))
-    task = perfdata.Task(0, 1000, perfdata.BASE_NS, perfdata.BASE_NS + 10**6)
-    capture = perfdata.Capture("6.1", spe, machine, 1024, "none", (), (task,), (), chunks)
+    spe = header.SpeConfig("arm_spe_0/ts_enable=1/", 1024, 3, 0, 0, True)
+    machine = header.MachineText("6.1", "0", "neoverse-n1", 0x413FD0C1, ("perf", "record"))
+    task = writer.Task(0, 1000, writer.BASE_NS, writer.BASE_NS + 10**6)
+    capture = writer.Capture("6.1", spe, machine, 1024, "none", (), (task,), (), chunks)
     record = bytes.fromhex("b0 00 04 40 00 00 00 00 80").ljust(19, b"\0")
     record += bytes.fromhex("48 00 52 02 00 99 01 00 98 05 00")
-    record = record.ljust(55, b"\0") + b"\x71" + (perfdata.BASE_NS + 500).to_bytes(8, "little")
+    record = record.ljust(55, b"\0") + b"\x71" + (writer.BASE_NS + 500).to_bytes(8, "little")
     with path.open("wb") as file:
-        perfdata.Writer(file, capture, lambda cpu, n: iter([memoryview(record * n)])).write()
+        writer.Writer(file, capture, lambda cpu, n: iter([memoryview(record * n)])).write()
 
 
 def test_the_header_is_the_perf_record_it_stands_for(baremetal: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from reports import programs
-from reports.outfile import ExportError
-from sim import batch
+from reports.perf import programs
+from reports.store.outfile import ExportError
+from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.model import Arm
-from sim.workload.recorder import record
+from sim.workload.recording.recorder import record
 from sim.workload.spestream import read_header, read_spestream
 from tests.tools import captures
 

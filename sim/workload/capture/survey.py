@@ -1,6 +1,6 @@
 """What a capture holds, counted in one pass: quality, kinds, levels, latencies, gaps.
 
-Nothing is judged here; `reports.capture_report` says what the counts mean.
+Nothing is judged here; `reports.captures.survey` says what the counts mean.
 """
 
 from __future__ import annotations

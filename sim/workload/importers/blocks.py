@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sim.draws import njit
 from sim.workload import a64
-from sim.workload.convert import Executions, static_blocks, write_executions
-from sim.workload.elfsymbols import Ranked, best_symbols
+from sim.workload.recording.convert import Executions, static_blocks, write_executions
+from sim.workload.recording.elfsymbols import Ranked, best_symbols
 
 MAX_STATIC_OPS: Final = 1 << 23
 """Instructions in distinct blocks that one import may hold: 32 MiB of code."""

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sim.workload import elfsymbols
-from sim.workload.convert import thread_path
-from sim.workload.elfsymbols import Mapping
 from sim.workload.importers.blocks import (
     MAX_STATIC_OPS,
     Ops,
@@ -22,6 +19,9 @@ from sim.workload.importers.blocks import (
     TruncatedError,
     Wanted,
 )
+from sim.workload.recording import elfsymbols
+from sim.workload.recording.convert import thread_path
+from sim.workload.recording.elfsymbols import Mapping
 from sim.workload.spestream import StreamError
 
 MAX_THREADS: Final = 1024

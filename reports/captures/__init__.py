@@ -1,0 +1,1 @@
+"""Real SPE captures: opened, surveyed, written as spe-parser's tables."""

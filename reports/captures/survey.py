@@ -1,0 +1,345 @@
+"""`speskew report spe`: how good a real SPE capture is, from its records alone.
+
+Measured numbers of the capture, not predictions. What is an estimate says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports.captures import opening
+from reports.exitcodes import table
+from reports.text import number, percent, printable, size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sim.workload.capture.profiling import Sampling
+    from sim.workload.capture.survey import Survey
+
+REPORT_VERSION = 1
+_QUANTILES = {"p1": 10, "median": 500, "p99": 990}
+_CLASSES = ("other", "load", "store", "atomic", "branch")
+_LEVELS = ("none", "l1", "l2", "slc", "dram")
+_FINDINGS = {
+    "without_pc": "have no PC",
+    "without_op": "have no operation type",
+    "without_events": "have no events",
+    "without_timestamp": "have no timestamp: gaps and phases cannot be told",
+    "without_latency": "have no total latency",
+    "access_without_address": "are accesses without a data address",
+    "branch_without_target": "are branches without a target",
+    "not_retired": "are of operations that did not retire",
+    "issue_above_total": "have an issue latency above the total",
+    "saturated": "have a total latency at the counter's end (0xfff or 0xffff)",
+    "source_not_known": "have a data source of another core's encoding: levels are by events",
+    "time_backwards": "come before their predecessor in time",
+}
+
+
+@click.command("spe", epilog=table())
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@opening.interval_option
+@opening.jitter_option
+@opening.timer_option
+@opening.raw_option
+def report_spe(
+    capture: Path, form: str, interval: str | None, jitter: bool, timer: str | None, raw: bool
+) -> None:
+    """Collisions, truncations, gaps, effective interval and sanity of a real SPE CAPTURE.
+
+    CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser.
+    """
+    with opening.errors(), opening.progress(1) as progress:
+        from sim.workload.capture.survey import survey
+
+        given = opening.sampling(interval, jitter, timer)
+        described = describe(survey(opening.open_any(capture, raw=raw), progress), given)
+        if form == "json":
+            click.echo(json.dumps(described, indent=1, sort_keys=True))
+        else:
+            click.echo(render(described, printable(capture.name)), nl=False)
+
+
+# --- what was found, as plain values ---------------------------------------------------------
+
+
+def describe(seen: Survey, given: Sampling) -> dict[str, Any]:
+    """A survey as plain values: integers, names, and fractions of records."""
+    counts = seen.counts
+    assert counts is not None
+    return {
+        "report_version": REPORT_VERSION,
+        "container": seen.facts.container,
+        "command": seen.facts.command,
+        "midr": seen.facts.midr,
+        "filtered": seen.facts.filtered,
+        "exclude_kernel": seen.facts.exclude_kernel,
+        "lost_records": seen.facts.lost_records,
+        "records": seen.records,
+        "intact": seen.intact,
+        "bytes": {
+            "all": counts.bytes,
+            "bad": counts.bad,
+            "bad_at": list(counts.bad_at),
+            "padding": counts.pads,
+            "missing": seen.reading.missing_bytes,
+        },
+        "packets": {"unknown": counts.unknown, "repeated": counts.repeated},
+        "damaged": {"records": counts.damaged, "cut": counts.cut, "jumps": seen.reading.gaps},
+        "aux": _aux(seen),
+        "layout": _layout(seen),
+        "queues": len(seen.by_queue),
+        "cpus": sorted(seen.cpus),
+        "threads": len(seen.tids),
+        "by_class": _named(seen.by_class, _CLASSES),
+        "by_level": _named(seen.by_level, _LEVELS),
+        "by_el": {f"el{k}": int(n) for k, n in enumerate(seen.by_el) if n},
+        "mispredicted": seen.mispredicted,
+        "latency": {name: _latency(seen, name) for name in seen.latency},
+        "sanity": asdict(seen.sanity),
+        "interval": _interval(seen, given),
+        "gaps": _gaps(seen, given),
+    }
+
+
+def _named(counts: NDArray[Any], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: int(n) for name, n in zip(names, counts, strict=False)}
+
+
+def _aux(seen: Survey) -> dict[str, int] | None:
+    """AUX records with their flags; `not_copied` [bytes]: announced, but not in the file."""
+    aux, counts = seen.facts.aux, seen.counts
+    if aux is None or aux.records == 0 or counts is None:
+        return None
+    snapshot = aux.overwrite > 0
+    missing = 0 if snapshot else max(0, aux.bytes - counts.bytes)
+    return asdict(aux) | {"not_copied": missing}
+
+
+def _layout(seen: Survey) -> dict[str, Any]:
+    """Sizes of whole records: one size is a fixed layout."""
+    sizes = sorted(seen.sizes.items(), key=lambda item: (-item[1], item[0]))
+    fixed = len(sizes) == 1 and sizes[0][0] & (sizes[0][0] - 1) == 0
+    return {
+        "fixed_bytes": sizes[0][0] if fixed else None,
+        "sizes": {str(size): n for size, n in sizes[:16]},
+    }
+
+
+def _latency(seen: Survey, counter: str) -> dict[str, int] | None:
+    if seen.quantile(counter, 0) is None:
+        return None
+    found = {name: seen.quantile(counter, permille) for name, permille in _QUANTILES.items()}
+    return {name: value for name, value in found.items() if value is not None} | {
+        "max": seen.quantile(counter, 1000) or 0
+    }
+
+
+def _interval(seen: Survey, given: Sampling) -> dict[str, Any]:
+    """The period in operations: asked for, what the hardware does with it, and the mean over the
+    whole time. The last takes the task for running through the holes, so it is an upper bound."""
+    from sim.workload.capture.profile import ops_per_record
+
+    requested = seen.facts.interval or given.interval
+    jitter = given.jitter if seen.facts.jitter is None else seen.facts.jitter
+    programmed = ops_per_record(requested, jitter=jitter) if requested else None
+    count, ticks = seen.gaps.ordinary()
+    effective = None
+    if programmed and ticks > 0:
+        effective = programmed * seen.gaps.ticks * count // (ticks * seen.gaps.count)
+    return {
+        "requested_ops": requested,
+        "jitter": jitter if requested else None,
+        "min_interval_ops": seen.facts.min_interval,
+        "programmed_ops": programmed,
+        "effective_ops_at_most": effective,
+    }
+
+
+def _gaps(seen: Survey, given: Sampling) -> dict[str, Any] | None:
+    """Times between records of one stream, in nanoseconds where the timer is known."""
+    gaps = seen.gaps
+    if gaps.count == 0:
+        return None
+    clock = seen.facts.clock or given.clock
+    scale = clock.fs_per_tick / 1e6 if clock else 1.0
+    holes, in_holes = gaps.holes()
+    count, ticks = gaps.ordinary()
+    found = {name: gaps.quantile(permille) * scale for name, permille in _QUANTILES.items()}
+    return found | {
+        "unit": "ns" if clock else "timer ticks",
+        "count": gaps.count,
+        "mean": ticks * scale / count if count else 0.0,
+        "longest": gaps.longest * scale,
+        "total": gaps.ticks * scale,
+        "holes": holes,
+        "in_holes": in_holes * scale,
+    }
+
+
+# --- text ------------------------------------------------------------------------------------
+
+
+def render(found: dict[str, Any], name: str) -> str:
+    """A described survey for people: what there is, then what to think of."""
+    lines = [*_heading(found, name), "", *_numbers(found), ""]
+    findings = list(_findings(found))
+    lines.append("What to think of:" if findings else "Nothing is wrong with the records.")
+    lines += [f"  * {text}" for text in findings]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(found: dict[str, Any], name: str) -> Iterator[str]:
+    yield f"{name}: {found['records']:,} records in {found['container']}"
+    if found["command"]:
+        yield f"  {printable(found['command'], 160)}"
+    cpus, threads = len(found["cpus"]), found["threads"]
+    streams = _counted(found["queues"], "AUX stream")
+    yield f"  {streams}; CPUs: {cpus or 'unknown'}; threads: {threads or 'unknown'}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _numbers(found: dict[str, Any]) -> Iterator[str]:
+    yield f"  operations   {_mix(found['by_class'])}"
+    memory = {k: n for k, n in found["by_level"].items() if k != "none"}
+    yield f"  data from    {_mix(memory)}"
+    yield f"  level        {_mix(found['by_el'])}"
+    for counter, row in found["latency"].items():
+        if row:
+            yield (
+                f"  {counter:<12} {row['p1']} / {row['median']} / {row['p99']} cycles (1 %, "
+                f"median, 99 %), at most {row['max']}"
+            )
+    fixed, padding = found["layout"]["fixed_bytes"], size(found["bytes"]["padding"])
+    layout = f"fixed, {fixed} B" if fixed else "variable"
+    yield f"  layout       {layout}; {padding} of PAD bytes, in records and between them"
+    yield f"  interval     {_interval_text(found['interval'])}"
+    gaps = found["gaps"]
+    if gaps:
+        yield (
+            f"  between two  {number(gaps['p1'])} / {number(gaps['median'])} / "
+            f"{number(gaps['p99'])} {gaps['unit']} (1 %, median, 99 %), at most "
+            f"{number(gaps['longest'])}"
+        )
+
+
+def _mix(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    if total == 0:
+        return "none"
+    return ", ".join(f"{k} {percent(n / total)}" for k, n in counts.items() if n)
+
+
+def _interval_text(interval: dict[str, Any]) -> str:
+    if interval["requested_ops"] is None:
+        return "not known; --interval gives it"
+    text = (
+        f"{interval['requested_ops']:,} ops asked for, {interval['programmed_ops']:,} from "
+        f"record to record{' with jitter' if interval['jitter'] else ''}"
+    )
+    effective = interval["effective_ops_at_most"]
+    if effective is None:
+        return text
+    return f"{text}; over the whole time at most {effective:,} (if the task ran in the holes too)"
+
+
+def _findings(found: dict[str, Any]) -> Iterator[str]:
+    yield from _aux_findings(found)
+    yield from _byte_findings(found)
+    yield from _gap_findings(found)
+    yield from _interval_findings(found)
+    for key, text in _FINDINGS.items():
+        n = found["sanity"][key]
+        if n:
+            yield f"{n:,} records ({percent(n / max(1, found['intact']))}) {text}"
+    if found["filtered"]:
+        yield "the event had a filter: shares are of what passed, and collisions came before it"
+
+
+def _aux_findings(found: dict[str, Any]) -> Iterator[str]:
+    aux = found["aux"]
+    if found["lost_records"]:
+        yield f"{found['lost_records']:,} side-band records lost: threads and symbols may be wrong"
+    if aux is None:
+        if found["container"] == "perf.data":
+            yield "no AUX records: truncation and collisions cannot be told"
+        return
+    of = f"of {aux['records']:,} AUX records"
+    if aux["no_room"]:
+        yield (
+            f"{aux['no_room']:,} {of} are TRUNCATED: no room in the AUX area; sampling was "
+            "off until perf had copied and enabled the event again. A larger AUX area "
+            "(-m ,SIZE) or period helps"
+        )
+    if aux["partial"]:
+        yield (
+            f"{aux['partial']:,} {of} are PARTIAL: a record was cut short (PMBSR_EL1.DL); "
+            "sampling was off until perf enabled the event again"
+        )
+    if aux["overwrite"]:
+        yield (
+            f"{aux['overwrite']:,} {of} are of a snapshot (OVERWRITE): the AUX area was written "
+            "over and read now and then, so only the last of each round is here"
+        )
+    if aux["collision"]:
+        yield (
+            f"{aux['collision']:,} {of} saw a COLLISION: an operation was selected while "
+            "another was in flight, and is missing. The flag is a lower bound, looked at when "
+            "the buffer is full only; count SAMPLE_COLLISION for numbers"
+        )
+    if aux["not_copied"]:
+        yield f"{size(aux['not_copied'])} that AUX records announce are not in the file"
+
+
+def _byte_findings(found: dict[str, Any]) -> Iterator[str]:
+    sizes, damaged = found["bytes"], found["damaged"]
+    if sizes["bad"]:
+        yield (
+            f"{sizes['bad']:,} bytes begin no packet, the first at {sizes['bad_at'][0]:#x} of "
+            "its AUX stream"
+        )
+    if damaged["jumps"]:
+        yield f"{damaged['jumps']:,} jumps in the AUX offsets, {size(sizes['missing'])} missing"
+    if damaged["records"]:
+        share = percent(damaged["records"] / max(1, found["records"]))
+        yield f"{damaged['records']:,} records ({share}) are damaged: cut, or with bad bytes"
+    if found["packets"]["unknown"]:
+        yield (
+            f"{found['packets']['unknown']:,} packets of no architected meaning were passed over"
+        )
+
+
+def _gap_findings(found: dict[str, Any]) -> Iterator[str]:
+    gaps = found["gaps"]
+    if gaps and gaps["holes"]:
+        share = percent(gaps["in_holes"] / gaps["total"]) if gaps["total"] else "0 %"
+        holes = _counted(gaps["holes"], "hole")
+        yield (
+            f"{holes} (longer than 16 medians): {share} of the time; the task was away, or "
+            "sampling was off: records alone do not tell which"
+        )
+
+
+def _interval_findings(found: dict[str, Any]) -> Iterator[str]:
+    interval = found["interval"]
+    asked, least = interval["requested_ops"], interval["min_interval_ops"]
+    if asked and least and asked < least:
+        yield (
+            f"the period {asked:,} is below the hardware's recommendation {least:,}: collisions "
+            "are likely"
+        )
+    if asked and not interval["jitter"]:
+        yield "no jitter: loops whose length shares a factor with the period are sampled unevenly"

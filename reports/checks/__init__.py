@@ -1,0 +1,1 @@
+"""`check` and `baseline`: claims decided, formats for people and CI, committed numbers."""

@@ -1,0 +1,1 @@
+"""The command line: `main` loads one file a verb from `commands`, by its name."""

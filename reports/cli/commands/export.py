@@ -1,0 +1,163 @@
+"""`speskew export`: what a run is worth to other people's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reports.exitcodes import table
+from reports.signals import terminable
+
+if TYPE_CHECKING:
+    from reports.runs.rerunning import Rerun
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FORMATS = ("6.1", "6.12", "7.x")
+
+
+@click.group(epilog=table())
+def export() -> None:
+    """Write a run for other tools: perf, Perfetto, spe-parser's readers.
+
+    An arm is run again for its records; an export never differs from the run it is taken from.
+    """
+    click.get_current_context().with_resource(terminable())
+
+
+def _shared(function: _F) -> _F:
+    """Options of every export."""
+    for option in (
+        click.option("--force", is_flag=True, help="Overwrite."),
+        click.option(
+            "--replication",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Which replication of the arm.",
+        ),
+        click.argument("run_dir", type=click.Path(path_type=Path)),
+    ):
+        function = option(function)
+    return function
+
+
+def _output(default: str, what: str) -> Callable[[_F], _F]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
+        help=what,
+    )
+
+
+_arm_option = click.option("--arm", required=True, help="Which arm of the run.")
+
+
+@export.command(epilog=table())
+@_arm_option
+@_output("perf.data", "The file to write.")
+@click.option(
+    "--perf-format",
+    type=click.Choice(_FORMATS),
+    default="6.1",
+    show_default=True,
+    help="Whose metadata: 6.1 and 6.12 are read by every perf, 7.x by 7 and newer only.",
+)
+@click.option(
+    "--program",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The recorded program, if it does not lie beside its stream: gives data symbols.",
+)
+@_shared
+def perf(
+    run_dir: Path,
+    arm: str,
+    replication: int,
+    output: Path,
+    perf_format: str,
+    program: Path | None,
+    force: bool,
+) -> None:
+    """Write an arm's delivered records as perf.data with Arm SPE data."""
+    from reports import progress
+    from reports.perf import export as perfexport
+    from reports.store import outfile
+
+    with _errors():
+        outfile.check(output, force=force)
+        found = _rerun(run_dir, arm, replication)
+        with outfile.whole(output) as file, progress.counted(found.total, "records") as written:
+            perfexport.write(file, found, perf_format=perf_format, program=program, written=written)
+    click.echo(f"{found.total:,} records of {arm}, replication {replication}", err=True)
+    click.echo(str(output), err=True)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The program's own errors as messages and exit codes."""
+    from reports.cli.main import exits, stream_errors
+
+    with exits(), stream_errors():
+        yield
+
+
+def _rerun(run_dir: Path, arm: str, replication: int) -> Rerun:
+    from reports.runs import rerunning
+
+    return rerunning.rerun(run_dir, arm, replication)
+
+
+@export.command(epilog=table())
+@_arm_option
+@_output("spe", "Where to: PREFIX-ldst.parquet, PREFIX-br.parquet, PREFIX-other.parquet.")
+@_shared
+def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool) -> None:
+    """Write an arm's delivered records as spe-parser's three Parquet tables."""
+    from reports import progress
+    from reports.captures import spetables
+    from reports.store import outfile
+
+    with _errors():
+        for path in spetables.paths(output).values():
+            outfile.check(path, force=force)
+        found = _rerun(run_dir, arm, replication)
+        with progress.counted(found.total, "records") as written:
+            rows = spetables.write(output, found, written)
+    for name, path in spetables.paths(output).items():
+        click.echo(f"{path}: {rows[name]:,} records", err=True)
+
+
+@export.command(epilog=table())
+@click.option("--arm", "arms", multiple=True, help="Which arm; may be repeated. [default: all]")
+@_output("trace.pftrace", "The file to write.")
+@_shared
+def perfetto(
+    run_dir: Path, arms: tuple[str, ...], replication: int, output: Path, force: bool
+) -> None:
+    """Write a replication as a Perfetto trace: open it at https://ui.perfetto.dev.
+
+    Tracks of each vCPU: what the CPU does, what the SPU samples, blackouts by cause, the interrupt
+    line, KVM's and the VMM's work, pinned memory; of the VM: locked memory and its limit.
+    """
+    from reports import progress
+    from reports.runs import rerunning
+    from reports.store import outfile
+    from reports.traces import perfetto as perfettotrace
+
+    with _errors():
+        outfile.check(output, force=force)
+        chosen = arms or rerunning.arms_of(run_dir)
+        found = [_rerun(run_dir, arm, replication) for arm in chosen]
+        total = sum(len(vcpu.log) for one in found for vcpu in one.run.vcpus)
+        with outfile.whole(output) as file, progress.counted(total, "events") as written:
+            trace = perfettotrace.Trace(file)
+            for one in found:
+                trace.add(one, written)
+    click.echo(f"{len(found)} arms, replication {replication}", err=True)
+    click.echo(str(output), err=True)

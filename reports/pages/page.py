@@ -1,0 +1,244 @@
+"""report.html: one self-contained page, equal bytes for equal input, no network, no script.
+
+Everything that comes from a scenario or a program is escaped: the template escapes by default, the
+only markup that is let through is our own CSS and the SVG of `figures`. The page is made from
+`result.json`, the tables of `datasets` and the resolved scenario, all of which a run directory has.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from analysis.metrics import distances
+from reports import figures
+from reports.pages import parameters, sentences, summary
+from reports.store.csvdata import Table, dumps
+from reports.text import number, percent, printable, with_interval
+
+LEDGERS = (
+    ("ops", "Ops: what became of each executed op"),
+    ("selections", "Selections: what became of each selected op"),
+    ("delivery", "Delivery: what became of each written record"),
+    ("time", "Time: where the wall time of vCPUs went"),
+)
+LARGEST = 1_500_000
+"""Bytes of a page: whatever room the text and the figures leave is for CSV."""
+EMBEDDED = 400_000
+"""Bytes of CSV that the page carries along at most; the rest is in the run directory."""
+Result = Mapping[str, Any]
+Tables = Mapping[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a page is made from."""
+
+    result: dict[str, Any]
+    tables: dict[str, Table]
+    resolved: str
+    """scenario.resolved.yaml"""
+    versions: dict[str, str]
+    """Of Python and the packages that the run used."""
+
+
+def render(source: Source) -> str:
+    """The page of a run."""
+    sections = _sections(figures.draw(source.result, source.tables))
+    room = LARGEST - len(_filled(source, sections, 0).encode())
+    return _filled(source, sections, min(EMBEDDED, room * 3 // 4 - LINKS))
+
+
+LINKS = 3_000
+"""What links and the ends of base64 take besides."""
+
+
+def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> str:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"printable": printable, "percent": percent, "tight": _tight}
+    template = environment.from_string(_resource("report.html.j2"))
+    result, tables = source.result, source.tables
+    return template.render(
+        css=Markup(_resource("report.css")),
+        result=result,
+        interrupted=summary.INTERRUPTED,
+        glance_head=summary.GLANCE,
+        glance=summary.glance(result),
+        loss_note=summary.LOSS_NOTE,
+        exit_note=summary.EXIT_NUMBER_NOTE,
+        sections=sections,
+        downloads=_downloads(tables, embedded),
+        arms=[_arm(name, result, tables) for name in result["arm_order"]],
+        ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
+        distances=_distances(result),
+        agreement=_agreement(result),
+        parameters=_parameters(tables["parameters"]),
+        unverified=sum(bool(r["unverified"]) for r in tables["parameters"].records()),
+        numbers=len(tables["parameters"].rows),
+        versions=source.versions,
+        commands=_commands(tables["commands"]),
+        resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
+    )
+
+
+def _resource(name: str) -> str:
+    return (resources.files("reports.pages") / name).read_text(encoding="utf-8")
+
+
+def _tight(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
+    """Figures by title; a table is offered where it is first drawn."""
+    offered: set[str] = set()
+    out = []
+    for title, group in groupby(drawn, lambda d: d.title):
+        found = list(group)
+        key, table = found[0].key.partition("-")[0], found[0].table
+        shown = [
+            {"key": d.key, "svg": Markup(d.svg), "reading": d.reading, "notes": d.notes}
+            for d in found
+        ]
+        out.append(
+            {
+                "key": key,
+                "title": title,
+                "table": table,
+                "first": table not in offered,
+                "figures": shown,
+            }
+        )
+        offered.add(table)
+    return out
+
+
+def _downloads(tables: Tables, left: int) -> dict[str, dict[str, Any]]:
+    """Tables as links that need no network, the smallest first while `left` bytes last."""
+    texts = {name: dumps(t).encode("utf-8", "backslashreplace") for name, t in tables.items()}
+    out = {}
+    for name in sorted(texts, key=lambda n: (len(texts[n]), n)):
+        left -= len(texts[name])
+        data = base64.b64encode(texts[name]).decode()
+        href = f"data:text/csv;charset=utf-8;base64,{data}" if left >= 0 else ""
+        out[name] = {"rows": len(tables[name].rows), "href": href}
+    return out
+
+
+def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:
+    arm = result["arms"][name]
+    return {
+        "name": printable(name, 40),
+        "heading": summary.heading(name, arm, arm is summary.baseline(result)),
+        "sentences": sentences.of_arm(name, result, tables),
+        "sections": summary.sections(name, result),
+        "symbols": [s for s in arm["loss_by_symbol"] if s["loss"]],
+    }
+
+
+def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, Any]:
+    """Rows of one ledger with an amount per arm; entries that are zero everywhere are left out."""
+    amounts: dict[str, dict[str, int]] = {}
+    unit = ""
+    for row in (r for r in table.records() if r["ledger"] == ledger):
+        amounts.setdefault(row["entry"], {})[row["arm"]] = row["amount"]
+        unit = row["unit"]
+    rows = [(entry, [of[name] for name in result["arm_order"]]) for entry, of in amounts.items()]
+    return {"title": title, "unit": unit, "rows": [row for row in rows if any(row[1])]}
+
+
+_AGAINST = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor")
+AGREEMENT = (
+    "overlap_vs_truth",
+    "overlap_vs_baremetal",
+    "top10_vs_truth",
+    "top10_vs_baremetal",
+    "top10_baremetal_pair",
+    "hottest_vs_truth",
+    "hottest_vs_baremetal",
+    "hottest_baremetal_pair",
+)
+"""Columns of the table of agreement; a pair of baremetal runs is the noise floor of its rank."""
+
+
+def _profiles_of(result: Result) -> Iterator[tuple[str, str, Result]]:
+    """Arms and views; a view that no arm has, such as latencies without records, is left out."""
+    profiles = {name: result["arms"][name]["profile"] for name in result["arm_order"]}
+    had = {
+        view
+        for of in profiles.values()
+        for view, found in of.items()
+        if any(m["mean"] is not None for m in found.values())
+    }
+    for name, of in profiles.items():
+        for view in (v for v in of if v in had):
+            yield printable(name, 40), view, of[view]
+
+
+def _mean(found: Result) -> str:
+    return "–" if found["mean"] is None else number(found["mean"])
+
+
+def _distances(result: Result) -> list[dict[str, Any]]:
+    """A table for each distance: from the truth and from baremetal, each beside its floor."""
+    return [
+        {
+            "title": words,
+            "unit": unit,
+            "rows": [
+                (
+                    arm,
+                    view,
+                    *(_mean(found[f"{name}_{k}"]) for k in _AGAINST),
+                    with_interval(found[f"{name}_excess"]),
+                )
+                for arm, view, found in _profiles_of(result)
+            ],
+        }
+        for name, words, unit in distances()
+    ]
+
+
+def _agreement(result: Result) -> list[tuple[str, ...]]:
+    """Overlap and rank agreement, 1 where profiles agree."""
+    return [
+        (arm, view, *(_mean(found[name]) for name in AGREEMENT))
+        for arm, view, found in _profiles_of(result)
+    ]
+
+
+def _parameters(table: Table) -> list[dict[str, Any]]:
+    """Parameters by group; the groups that every run has are open."""
+    shown = (parameters.TIMES, parameters.SETTINGS, parameters.OVERLAY)
+    return [
+        {
+            "group": group,
+            "open": group in shown,
+            "rows": rows,
+            "unverified": sum(bool(r["unverified"]) for r in rows),
+        }
+        for group, rows in (
+            (g, list(found)) for g, found in groupby(table.records(), lambda r: r["group"])
+        )
+    ]
+
+
+def _commands(table: Table) -> list[dict[str, Any]]:
+    """Each `perf record` once, with the arms that it stands for."""
+    arms: dict[str, list[str]] = {}
+    for row in table.records():
+        arms.setdefault(row["command"], []).append(printable(row["arm"], 40))
+    return [{"command": command, "arms": ", ".join(names)} for command, names in arms.items()]

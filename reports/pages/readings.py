@@ -1,0 +1,246 @@
+"""One sentence per figure, computed from the numbers of `result.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.losses import same_order
+from reports.pages.summary import baseline, skew
+from reports.store.csvdata import Table
+from reports.text import number, percent, printable, size
+from sim.ledger import LOSS_LABELS
+
+Arm = dict[str, Any]
+Result = Mapping[str, Any]
+Tables = Mapping[str, Table]
+LOST = frozenset(label.value for label in LOSS_LABELS)
+NO_TIMELINE = "There is no timeline: the run was interrupted before one was made."
+LISTED = 4
+"""Arms named in a sentence; the others are counted."""
+
+
+def _arms(result: Result) -> list[tuple[str, Arm]]:
+    return [(name, result["arms"][name]) for name in result["arm_order"]]
+
+
+def _listed(names: list[str]) -> str:
+    shown = [printable(n, 40) for n in names]
+    if len(shown) == 1:
+        return shown[0]
+    if len(shown) > LISTED:
+        return f"{', '.join(shown[: LISTED - 1])} and {len(shown) - LISTED + 1} more"
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _ran_through(arm: Arm) -> bool:
+    return bool(arm["ended_at_op"] >= arm["setup"]["stream_ops"])
+
+
+def ledgers(result: Result) -> str:
+    """Who loses most, to what, and who loses no more than baremetal."""
+    counted = [
+        (n, a)
+        for n, a in _arms(result)
+        if a["loss"]["total"]["mean"] is not None and _ran_through(a)
+    ]
+    if not counted:
+        return "No arm ran to its end with an op of the population."
+    name, worst = max(counted, key=lambda x: x[1]["loss"]["total"]["mean"])
+    total = worst["loss"]["total"]["mean"]
+    if total == 0:
+        return "No arm loses an op."
+    cause = max((c for c in worst["loss"] if c != "total"), key=lambda c: worst["ledger"]["ops"][c])
+    text = f"{printable(name, 40)} loses most, {percent(total)} of ops, mainly to "
+    text += f"{cause}"
+    base = baseline(result)
+    if base is None:
+        return text + "."
+    reference = base["loss"]["total"]["mean"]
+    alike = [
+        n for n, a in counted if a is not base and same_order(a["loss"]["total"]["mean"], reference)
+    ]
+    if alike:
+        verb = "loses" if len(alike) == 1 else "lose"
+        text += f"; {_listed(alike)} {verb} no more than the order of baremetal's own"
+        text += f" {percent(reference)}, and loss is not skew"
+    return text + "."
+
+
+def losses(result: Result) -> str:
+    """Does the loss of the arm in which it matters most become skew, and that of others?"""
+    moved = [
+        (a["loss_skew"]["mean"], n)
+        for n, a in _arms(result)
+        if a["loss_skew"]["mean"] and a["profile"]["symbol"]["tvd_vs_truth"]["mean"] is not None
+    ]
+    if not moved:
+        return "Nothing is lost, or a filter hides in which symbols, so no loss can become skew."
+    most, name = max(moved)
+    arm = result["arms"][name]
+    text = (
+        f"The loss matters most in {printable(name, 40)}: by itself it would move "
+        f"{percent(most)} of the profile between symbols"
+    )
+    if arm is baseline(result):
+        return f"{text}; it is the baseline, so no arm's loss falls on code more than its own."
+    excess = arm["profile"]["symbol"]["tvd_excess"]["mean"]
+    said = {
+        "detected": "and the profile does differ from baremetal's by "
+        f"{percent(excess or 0)} in excess of noise: loss becomes skew",
+        "none detected": "which does not stand out of the noise of so many samples: loss does not "
+        "become visible skew",
+        "identical": "but the profile is baremetal's own",
+        "one symbol": "but there is only one",
+        "not judged": "and the profile cannot be judged against baremetal's",
+    }
+    found = skew(arm)
+    others = [n for _, n in moved if n != name and skew(result["arms"][n]) == "detected"]
+    more = f". In {_listed(others)} it does" if others and found == "none detected" else ""
+    return f"{text}, {said[found]}{more}."
+
+
+def distances(result: Result) -> str:
+    """How near the arms are to their noise floor."""
+    rows = [
+        (found["tvd_vs_baremetal"]["mean"] / found["tvd_noise_floor"]["mean"], n)
+        for n, a in _arms(result)
+        if a is not baseline(result)
+        for found in (a["profile"]["symbol"],)
+        if found["tvd_vs_baremetal"]["mean"] is not None and found["tvd_noise_floor"]["mean"]
+    ]
+    if not rows:
+        return "No arm has a distance from baremetal that could be set against a noise floor."
+    most, name = max(rows)
+    beyond = [n for ratio, n in rows if ratio > 1.5]
+    text = (
+        f"By symbol the largest distance from baremetal is {number(most)} times its noise floor "
+        f"({printable(name, 40)})"
+    )
+    if not beyond:
+        return f"{text}: no arm is farther from baremetal than noise alone would put it."
+    return f"{text}; a distance of about 1 floor is what two baremetal runs have."
+
+
+def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()) -> str:
+    """What the window shows, with the lengths of its close-ups; after the last of those `shown`,
+    which arms are not."""
+    of = tables["timeline"].of(arm)
+    window = next(r for r in of if r["lane"] == "window")
+    length = (window["end_us"] - window["begin_us"]) / 1e3
+    close = [
+        f"{r['state']} ({letter}, {number(r['end_us'] - r['begin_us'])} µs)"
+        for letter, r in zip("abc", (r for r in of if r["lane"] == "close-up"), strict=False)
+    ]
+    lost = {r["state"] for r in of if r["lane"] == "SPU"} & LOST
+    text = f"{printable(arm, 40)}, {number(length)} ms: "
+    text += f"close-ups of {joined(close)}" if close else "nothing interrupts the profile"
+    if lost:
+        text += f"; operations that nobody samples are labelled {joined(sorted(lost))}"
+    having = {r["arm"] for r in tables["timeline"].records()}
+    missing = [n for n in result["arm_order"] if n in having and n not in shown]
+    if shown and missing:
+        text += f". Not drawn, but in timeline.csv: {joined([printable(n, 40) for n in missing])}"
+    return text + "."
+
+
+def joined(parts: list[str]) -> str:
+    """Parts with commas and an `and`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def perturbation(tables: Tables) -> str:
+    """Who adds most time, and how wide the band is."""
+    rows = [r for r in tables["perturbation"].records() if r["cause"] == "all"]
+    if not rows:
+        return "No arm's time can be compared with baremetal's."
+
+    def share(row: Mapping[str, Any], what: str) -> float:
+        return float(row[what] / (row["wall_ms"] - row["added_ms"]))
+
+    most = max(rows, key=lambda r: share(r, "added_ms"))
+    text = (
+        f"{printable(most['arm'], 40)} adds most, {percent(share(most, 'added_ms'))} of "
+        "baremetal's time"
+    )
+    banded = [r for r in rows if r["highest_ms"] is not None and r["highest_ms"] > r["lowest_ms"]]
+    if not banded:
+        return f"{text}.{_before(tables)}"
+    wide = max(banded, key=lambda r: share(r, "highest_ms") - share(r, "lowest_ms"))
+    return (
+        f"{text}; over the UNVERIFIED times {printable(wide['arm'], 40)} lies anywhere from "
+        f"{percent(share(wide, 'lowest_ms'))} to {percent(share(wide, 'highest_ms'))}."
+        f"{_before(tables)}"
+    )
+
+
+def _before(tables: Tables) -> str:
+    """What is paid once per VM and is in no total."""
+    rows = [r for r in tables["perturbation"].records() if r["cause"] == "prefault"]
+    if not rows:
+        return ""
+    most = number(max(r["added_ms"] for r in rows))
+    names = _listed([r["arm"] for r in rows])
+    return (
+        f" Populating guest memory before the first run, up to {most} ms in {names}, is left out."
+    )
+
+
+def symbols(result: Result) -> str:
+    """Which arms differ from baremetal by more than noise."""
+    base = baseline(result)
+    others = [(n, a) for n, a in _arms(result) if a is not base]
+    found = [n for n, a in others if skew(a) == "detected"]
+    judged = [n for n, a in others if skew(a) not in ("not judged", "one symbol")]
+    if not judged:
+        return "No arm can be judged against baremetal by symbol: see why at each arm below."
+    if not found:
+        return (
+            "No arm's profile is predicted to differ from baremetal's by more than two baremetal "
+            f"runs differ from each other ({len(judged)} judged)."
+        )
+    name = max(found, key=lambda n: result["arms"][n]["profile"]["symbol"]["tvd_excess"]["mean"])
+    excess = result["arms"][name]["profile"]["symbol"]["tvd_excess"]["mean"]
+    verb = "differs" if len(found) == 1 else "differ"
+    return (
+        f"{_listed(found)} {verb} from baremetal by more than two baremetal runs differ from each "
+        f"other, most of all {printable(name, 40)}: {percent(excess)} of the profile is in the "
+        "wrong symbol in excess of noise."
+    )
+
+
+def blackouts(result: Result) -> str:
+    """The longest typical blackout, and the longest of all."""
+    rows = [
+        (b["ops_p50"], b["ops_max"], n, cause, b)
+        for n, a in _arms(result)
+        for cause, b in a["blackouts"].items()
+        if b["count"]
+    ]
+    if not rows:
+        return "There was no blackout."
+    median, _, name, cause, found = max(rows, key=lambda r: (r[0], r[2], r[3]))
+    text = (
+        f"Typical blackouts are longest in {printable(name, 40)} for the cause {cause}: "
+        f"{median:,} ops at the median, {found['ops_p99']:,} at the 99th percentile"
+    )
+    most, name, cause = max((r[1], r[2], r[3]) for r in rows)
+    return f"{text}; the longest of all has {most:,} ops ({printable(name, 40)}, {cause})."
+
+
+def locked(result: Result) -> str:
+    """The highest peak, against its limit, and the exits."""
+    peak, name = max((a["rlimit"]["locked_bytes_peak"], n) for n, a in _arms(result))
+    if peak == 0:
+        return "No arm locks memory for SPE."
+    limit = result["arms"][name]["setup"]["limit_bytes"]
+    against = "without a limit" if limit is None else f"of {size(limit)} allowed at the start"
+    exits = [(a["rlimit"]["exits"], n) for n, a in _arms(result) if a["rlimit"]["exits"]]
+    text = f"The highest peak is {size(peak)}, {against} ({printable(name, 40)}); "
+    if not exits:
+        return text + "KVM_EXIT_RLIMIT never fires."
+    most, where = max(exits)
+    return text + (
+        f"KVM_EXIT_RLIMIT fires in {_listed([n for _, n in exits])}, most often in "
+        f"{printable(where, 40)}: {number(most)} times over all replications."
+    )

@@ -1,0 +1,27 @@
+"""Pages from templates: escaped by default, nothing undefined, our own CSS inline."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from reports.text import number, percent, printable
+
+
+def render(template: str, **values: object) -> str:
+    """The page of a template of this package; `css` is defined in it."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"printable": printable, "percent": percent, "number": number}
+    css = Markup(_resource("report.css"))
+    return environment.from_string(_resource(template)).render(css=css, **values)
+
+
+def _resource(name: str) -> str:
+    return resources.files("reports.pages").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,320 @@
+"""The program behind a stream, as a file that perf can take symbols and code from.
+
+A recorded program is used itself if it is at hand: beside its stream (the shipped streams have
+theirs), or named by the user; its build id must be the recording's. For all code that no program
+covers, an ELF file is made: executed code where it was executed, with the stream's symbols. A
+synthetic stream or a profile has no instructions; its file holds one typical instruction per class.
+Made files lie in the cache under their build id, so that two exports of one stream name one file.
+Code at kernel addresses has no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.perf.events import PROT_DATA, PROT_TEXT
+from reports.store.outfile import ExportError
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
+    from sim.scenario.model import Arm
+    from sim.workload.arrays import Stream
+    from sim.workload.spestream import Header
+
+PAGE = 4096
+_KERNEL = np.uint64(1 << 63)
+_FAR = 1 << 16
+"""Code further apart than this gets segments of its own."""
+_TYPICAL = np.array([0xD503201F, 0xF9400020, 0xF9000020, 0xF8220020, 0x54000020], np.uint32)
+"""nop; ldr x0, [x1]; str x0, [x1]; ldadd x2, x0, [x1]; b.eq ."""
+_SYMBOL_BYTES = 24
+
+
+class Segment(NamedTuple):
+    """A mapping: address, length and file offset in bytes, PROT_*."""
+
+    address: int
+    length: int
+    offset: int
+    prot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A file that was mapped, and how."""
+
+    path: Path
+    build_id: bytes
+    segments: tuple[Segment, ...]
+
+    def covers(self, pc: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which addresses [n] lie in one of its segments."""
+        inside = np.zeros(pc.size, bool)
+        for s in self.segments:
+            inside |= (pc >= s.address) & (pc < s.address + s.length)
+        return inside
+
+
+class Code(NamedTuple):
+    """Executed code: addresses ascending [S], instruction words [S], symbol numbers [S]."""
+
+    pc: NDArray[np.uint64]
+    word: NDArray[np.uint32]
+    symbol: NDArray[np.int32]
+
+
+def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Program, ...]]:
+    """The task's name, and the files that its user code came from."""
+    from sim.scenario.loader import stock_folder
+    from sim.scenario.workloads import Recorded
+    from sim.workload.spestream import read_header, read_spestream
+
+    user = stream.static_pc < _KERNEL
+    if not isinstance(arm.settings.workload, Recorded):
+        if elf is not None:
+            raise ExportError(f"{elf}: only a recorded stream has a program; leave --program out")
+        name = _file_name(stream.name)
+        typical = Code(stream.static_pc, _TYPICAL[stream.static_class], stream.static_symbol)
+        return name, (_made(stream, typical, user, name),) if user.any() else ()
+    path = stock_folder() / arm.settings.workload.path
+    header = read_header(path)
+    name = _file_name(header.program)
+    found = elf or path.with_name(name)
+    own = None
+    if elf is not None or _same_program(found, header):
+        own = _recorded(found, header, path)
+        user &= ~own.covers(stream.static_pc)
+        if not user.any():
+            return name, (own,)
+    recording = read_spestream(path)
+    word = np.zeros(stream.static_pc.size, np.uint32)
+    word[: recording.word.size] = recording.word  # a kernel overlay's ops come after
+    rest = Code(stream.static_pc, word, stream.static_symbol)
+    made = _made(stream, rest, user, name if own is None else f"{name}-rest")
+    return name, (made,) if own is None else (own, made)
+
+
+def _file_name(program: str) -> str:
+    """A recording's program name without its arguments, fit for a file."""
+    first = program.split(" ")[0]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", first).strip(".-")[:60] or "program"
+
+
+# --- programs that exist -----------------------------------------------------------------------
+
+
+def _same_program(path: Path, header: Header) -> bool:
+    """Is this the ELF file that was recorded?"""
+    if not header.build_id or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF" and build_id_of(path) == header.build_id
+
+
+def build_id_of(path: Path) -> str:
+    """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import NoteSection
+
+    try:
+        with path.open("rb") as file:
+            for section in ELFFile(file).iter_sections():
+                if not isinstance(section, NoteSection):
+                    continue
+                for note in section.iter_notes():
+                    if note["n_type"] == "NT_GNU_BUILD_ID":
+                        return str(note["n_desc"])
+    except (OSError, ELFError) as error:
+        raise ExportError(f"{path}: no ELF file: {error}; give the recorded program") from error
+    return ""
+
+
+def _recorded(path: Path, header: Header, stream: Path) -> Program:
+    from elftools.elf.elffile import ELFFile
+
+    found = build_id_of(path)
+    if found != header.build_id:
+        raise ExportError(
+            f"{path}: build id {found or 'none'}, but the recorded program's is"
+            f" {header.build_id or 'none'}; give the program that was recorded"
+        )
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        segments = tuple(_loaded(elf, _bias(elf, stream)))
+    return Program(path.resolve(), bytes.fromhex(found), segments)
+
+
+def _bias(elf: ELFFile, stream: Path) -> int:
+    """Where a position-independent program was loaded, from a symbol's two addresses."""
+    if elf["e_type"] != "ET_DYN":
+        return 0
+    from elftools.elf.sections import SymbolTableSection
+
+    from sim.workload.spestream import read_spestream
+
+    tables = [section for section in elf.iter_sections() if isinstance(section, SymbolTableSection)]
+    for table, symbol in product(tables, read_spestream(stream).symbols):
+        for entry in table.get_symbol_by_name(symbol.name) or ():
+            bias = symbol.start - int(entry["st_value"])
+            if bias >= 0 and bias % PAGE == 0:
+                return bias
+    return 0
+
+
+def _loaded(elf: ELFFile, bias: int) -> Iterator[Segment]:
+    """The loadable segments in whole pages.
+
+    Zero-initialised data is mapped from the file too, so that its symbols resolve; a kernel maps it
+    anonymously.
+    """
+    for segment in elf.iter_segments("PT_LOAD"):
+        address = segment["p_vaddr"] + bias
+        skew = address % PAGE
+        length = -(-(skew + segment["p_memsz"]) // PAGE) * PAGE
+        prot = PROT_TEXT if segment["p_flags"] & 1 else PROT_DATA
+        yield Segment(address - skew, length, segment["p_offset"] - skew, prot)
+
+
+# --- programs that are made --------------------------------------------------------------------
+
+
+def _made(stream: Stream, code: Code, chosen: NDArray[np.bool_], name: str) -> Program:
+    """An ELF file of the chosen static ops."""
+    from sim import draws
+
+    order = np.flatnonzero(chosen)[np.argsort(code.pc[chosen], kind="stable")]
+    taken = Code(code.pc[order], code.word[order], code.symbol[order])
+    content, build_id, segments = elf_of(taken, stream.symbols)
+    home = draws.cache_root() / "programs" / build_id.hex()
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / name
+    if not path.exists():
+        part = home / f".{name}.{os.getpid()}.part"
+        part.write_bytes(content)
+        part.replace(path)
+    return Program(path.resolve(), build_id, segments)
+
+
+def elf_of(code: Code, names: Sequence[str]) -> tuple[bytes, bytes, tuple[Segment, ...]]:
+    """(ELF image, build id, its segments) of executed code; symbol names in brackets are left out.
+
+    One PT_LOAD and one section per cluster of code; file offsets and addresses agree modulo a page.
+    """
+    clusters = _clusters(code.pc)
+    first = -(-(64 + 56 * (len(clusters) + 1) + 36) // PAGE) * PAGE
+    segments, text = [], b""
+    for begin, end in clusters:
+        base = int(code.pc[begin]) // PAGE * PAGE
+        size = -(-(int(code.pc[end - 1]) + 4 - base) // PAGE) * PAGE
+        words = np.zeros(size // 4, "<u4")
+        words[(code.pc[begin:end] - np.uint64(base)) // np.uint64(4)] = code.word[begin:end]
+        segments.append(Segment(base, size, first + len(text), PROT_TEXT))
+        text += words.tobytes()
+    symbols, strings = _symbol_table(code, clusters, names)
+    digest = hashlib.sha1(text + symbols + strings, usedforsecurity=False).digest()
+    return _image(segments, text, symbols, strings, digest), digest, tuple(segments)
+
+
+def _clusters(pc: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Index ranges of addresses that lie close together."""
+    cuts = np.flatnonzero(np.diff(pc) > _FAR) + 1
+    edges = [0, *(int(cut) for cut in cuts), pc.size]
+    return list(pairwise(edges))
+
+
+def _symbol_table(
+    code: Code, clusters: list[tuple[int, int]], names: Sequence[str]
+) -> tuple[bytes, bytes]:
+    """.symtab and .strtab: a function for each stretch of one symbol."""
+    symbols, strings = bytes(_SYMBOL_BYTES), b"\0"
+    for section, (begin, end) in enumerate(clusters, 2):
+        cuts = np.flatnonzero(np.diff(code.symbol[begin:end])) + begin + 1
+        edges = [begin, *(int(cut) for cut in cuts), end]
+        for a, b in pairwise(edges):
+            name = names[code.symbol[a]]
+            if name.startswith("["):
+                continue
+            start, size = int(code.pc[a]), int(code.pc[b - 1] - code.pc[a]) + 4
+            symbols += struct.pack("<IBBHQQ", len(strings), 0x12, 0, section, start, size)
+            strings += name.encode("utf-8", "surrogateescape") + b"\0"
+    return symbols, strings
+
+
+def _image(
+    segments: Sequence[Segment], text: bytes, symbols: bytes, strings: bytes, build_id: bytes
+) -> bytes:
+    """ELF header, program headers, build id note, text, symbol and string tables, sections."""
+    note = struct.pack("<III4s", 4, len(build_id), 3, b"GNU\0") + build_id
+    note_at = 64 + 56 * (len(segments) + 1)
+    text_at = segments[0].offset
+    symbols_at = text_at + len(text)
+    strings_at = symbols_at + len(symbols)
+    labels = b"\0.note.gnu.build-id\0.text\0.symtab\0.strtab\0.shstrtab\0"
+    labels_at = strings_at + len(strings)
+    sections_at = -(-(labels_at + len(labels)) // 8) * 8
+    count = len(segments) + 5
+    program = b"".join(
+        struct.pack("<IIQQQQQQ", 1, 5, s.offset, s.address, s.address, s.length, s.length, PAGE)
+        for s in segments
+    ) + struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
+
+    def section(
+        label: bytes,
+        kind: int,
+        flags: int,
+        address: int,
+        at: int,
+        size: int,
+        link: int = 0,
+        info: int = 0,
+        entry: int = 0,
+    ) -> bytes:
+        name = labels.index(b"\0" + label + b"\0") + 1
+        return struct.pack(
+            "<IIQQQQIIQQ", name, kind, flags, address, at, size, link, info, 8, entry
+        )
+
+    last = count - 3
+    sections = (
+        bytes(64)
+        + section(b".note.gnu.build-id", 7, 2, 0, note_at, len(note))
+        + b"".join(section(b".text", 1, 6, s.address, s.offset, s.length) for s in segments)
+        + section(b".symtab", 2, 0, 0, symbols_at, len(symbols), last + 1, 1, _SYMBOL_BYTES)
+        + section(b".strtab", 3, 0, 0, strings_at, len(strings))
+        + section(b".shstrtab", 3, 0, 0, labels_at, len(labels))
+    )
+    header = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack(
+            "<HHIQQQIHHHHHH",
+            2,
+            183,
+            1,
+            segments[0].address,
+            64,
+            sections_at,
+            0,
+            64,
+            56,
+            len(segments) + 1,
+            64,
+            count,
+            count - 1,
+        )
+    )
+    body = (header + program + note).ljust(text_at, b"\0") + text + symbols + strings + labels
+    return body.ljust(sections_at, b"\0") + sections

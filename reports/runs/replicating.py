@@ -1,0 +1,166 @@
+"""Replications, as many as a scenario asks for: a fixed number, or until an interval is narrow.
+
+`until` is looked at after the first `replications` and then after each batch of fixed size, so
+that neither the number of jobs nor the order in which they finish changes where it stops. What is
+finished is kept, so a further look costs the further replications only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis import amounts
+from analysis.distributions import Histogram, histogram
+from reports.store import lookup
+from sim.runs import batch
+from sim.runs import pool as workers
+from sim.scenario.document import Mark, ScenarioError, problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from sim.runs.batch import ArmResult, Progress, Unit
+    from sim.results import RunResult
+    from sim.scenario.checks import Until
+    from sim.scenario.model import Scenario
+
+SAMPLED = ("gaps", "latencies")
+Sampled = dict[str, Histogram]
+"""Histograms of one replication, all vCPUs together, by what they are of."""
+
+
+@dataclass(slots=True)
+class Memo:
+    """Runs units in a pool, each once; of the arms in `watched` it keeps gaps and latencies."""
+
+    pool: ProcessPoolExecutor | None
+    watched: frozenset[str] = frozenset()
+    done: dict[str, RunResult] = field(default_factory=dict)
+    sampled: dict[str, dict[int, Sampled]] = field(default_factory=lambda: defaultdict(dict))
+
+    def __call__(self, units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        """As `sim.runs.batch.Execute`: what is known first."""
+        keys = [unit.key for unit in units]
+        missing = [index for index, key in enumerate(keys) if key not in self.done]
+        yield from ((i, self.done[key]) for i, key in enumerate(keys) if key in self.done)
+        plain = [i for i in missing if not self._watches(units[i])]
+        for at, result in workers.apply(self.pool, batch.run_unit, [units[i] for i in plain]):
+            self.done[keys[plain[at]]] = result
+            yield plain[at], result
+        seen = [i for i in missing if self._watches(units[i])]
+        for at, (result, found) in workers.apply(self.pool, observe, [units[i] for i in seen]):
+            self.done[keys[seen[at]]] = result
+            self.sampled[units[seen[at]].arm.name][result.replication] = found
+            yield seen[at], result
+
+    def _watches(self, unit: Unit) -> bool:
+        """True for an arm's own runs; those that stop early stand for another arm."""
+        return unit.arm.name in self.watched and not unit.ends
+
+    def histograms(self, arm: str, of: str) -> list[Histogram]:
+        """Of each replication, in order."""
+        found = self.sampled[arm]
+        return [found[replication][of] for replication in sorted(found)]
+
+
+@contextmanager
+def memo(jobs: int, watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
+    """A memo with its pool."""
+    with workers.pooled(jobs) as pool:
+        yield Memo(pool, watched)
+
+
+def observe(unit: Unit) -> tuple[RunResult, Sampled]:
+    """A unit's result and its histograms; records are dropped where they were made."""
+    result = batch.run_unit(replace(unit, keep_records=True))
+    rows = batch.records(unit.arm, unit.seed, result)
+    found = sampled([r["op"] for r in rows], [r["total"] for r in rows])
+    if unit.keep_records:
+        return result, found
+    vcpus = tuple(replace(v, written=v.written[:0], aux=v.aux[:0]) for v in result.vcpus)
+    return replace(result, vcpus=vcpus), found
+
+
+def sampled(ops: Sequence[Any], totals: Sequence[Any]) -> Sampled:
+    """Histograms from records per vCPU: op indices in order of writing, and total latencies."""
+    gaps = [np.diff(np.asarray(row, np.int64)) for row in ops]
+    latencies = [np.asarray(row, np.int64) for row in totals]
+    return {
+        "gaps": histogram(np.concatenate(gaps)),
+        "latencies": histogram(np.concatenate(latencies)),
+    }
+
+
+def further(scenario: Scenario, result: dict[str, Any]) -> Scenario | None:
+    """The scenario with the next batch of replications; None if that is enough.
+
+    Raises ScenarioError if the rule does not fit the result.
+    """
+    until, n = scenario.until, scenario.replications
+    if until is None or n >= until.max:
+        return None
+    try:
+        if reached(until, result):
+            return None
+    except (lookup.UnknownMetricError, amounts.AmountError) as error:
+        raise ScenarioError(problem(Mark(f"{scenario.name}: until"), str(error))) from error
+    return scenario.model_copy(update={"replications": min(until.max, n + until.batch)})
+
+
+def reached(until: Until, result: dict[str, Any]) -> bool:
+    """True if the metric's interval is narrow enough, or there is none to narrow."""
+    node = lookup.find(result, until.metric)
+    if not lookup.is_metric(node):
+        raise lookup.UnknownMetricError(f"{until.metric} is no metric with an interval")
+    if node["ci95"] == "exact" or node["mean"] is None:
+        return True
+    if node["ci95"] is None:
+        return False
+    low, high = node["ci95"]
+    half = max(high - node["mean"], node["mean"] - low)  # an end may be cut at a bound
+    return bool(half <= _asked(until, node))
+
+
+def _asked(until: Until, node: dict[str, Any]) -> float:
+    value, unit = amounts.split(until.half_width)
+    if unit == "%" and node["unit"] != "fraction":
+        return value / 100 * abs(float(node["mean"]))
+    return amounts.convert(until.half_width, node["unit"])
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A scenario with the replications that it took, its arms and its result."""
+
+    scenario: Scenario
+    arms: tuple[ArmResult, ...]
+    result: dict[str, Any]
+    histograms: Callable[[str, str], list[Histogram]]
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    engine: str,
+    jobs: int,
+    band: bool,
+    watched: frozenset[str],
+    progress: Progress,
+) -> Simulated:
+    """Run a scenario, with further batches as long as `until` asks for them."""
+    from reports.store import result
+
+    with memo(jobs, watched) as execute:
+        while True:
+            arms = batch.run(scenario, engine=engine, band=band, progress=progress, execute=execute)
+            described = result.build(scenario, arms, interrupted=False)
+            more = further(scenario, described)
+            if more is None:
+                return Simulated(scenario, arms, described, execute.histograms)
+            scenario = more

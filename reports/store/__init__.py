@@ -1,0 +1,1 @@
+"""The run directory: every file of it written whole, and read back."""

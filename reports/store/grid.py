@@ -1,0 +1,134 @@
+"""The cells of a sweep's result as a grid: axes, levels, and a number per arm and cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import stats
+from reports.store import lookup
+from reports.text import printable
+from sim import units
+
+F64 = NDArray[np.float64]
+DEFAULT = "as the scenario has it"
+_READ: tuple[Callable[[str], int], ...] = (
+    units.parse_time,
+    units.parse_size,
+    units.parse_ops,
+    units.parse_frequency,
+    units.parse_cycles,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A setting that varies: its levels as text, in the order of the file.
+
+    `at` are positions to scale, if all levels are quantities of one kind; else None.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    at: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One metric of one arm over the grid: arrays with a dimension per axis, NaN where unknown."""
+
+    mean: F64
+    low: F64
+    high: F64
+    error: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Axes with two levels or more, and the row of `result.json` at each place that has one."""
+
+    axes: tuple[Axis, ...]
+    arms: tuple[str, ...]
+    rows: Mapping[tuple[int, ...], Mapping[str, Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of levels per axis."""
+        return tuple(len(axis.levels) for axis in self.axes)
+
+    def response(self, arm: str, metric: str) -> Response:
+        """A metric of an arm by its dotted name."""
+        out = np.full((4, *self.shape), np.nan)
+        for place, row in self.rows.items():
+            found = row.get("arms", {}).get(arm, {}).get(metric)
+            if found is not None:
+                for column, value in enumerate(_columns(found)):
+                    out[(column, *place)] = value
+        return Response(*out)
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric; empty for a plain number or where no cell has it."""
+        found = (
+            value
+            for row in self.rows.values()
+            for numbers in row.get("arms", {}).values()
+            if (value := numbers.get(metric)) is not None
+        )
+        first = next(found, None)
+        return str(first["unit"]) if isinstance(first, Mapping) else ""
+
+
+def _columns(found: Any) -> tuple[float, float, float, float]:
+    """Mean, interval, standard error."""
+    if not lookup.is_metric(found):
+        return float(found), float(found), float(found), np.nan
+    if found["mean"] is None:
+        return np.nan, np.nan, np.nan, np.nan
+    mean, ci = float(found["mean"]), found["ci95"]
+    if ci == "exact":
+        return mean, mean, mean, 0.0
+    if ci is None:
+        return mean, np.nan, np.nan, np.nan
+    width = max(ci[1] - mean, mean - ci[0])  # an end may be cut at a bound
+    return mean, ci[0], ci[1], width / stats.t_quantile(0.975, found["n"] - 1)
+
+
+def grid(result: Mapping[str, Any]) -> Grid:
+    """The grid of a sweep; settings with one level only are no axes."""
+    listed = result["axes"]
+    rows = result["cells"]
+    levels = {name: _levels(name, values, rows) for name, values in listed.items()}
+    varied = [name for name, values in levels.items() if len(values) > 1]
+    axes = tuple(Axis(name, tuple(map(_text, levels[name])), _at(levels[name])) for name in varied)
+    places = {
+        tuple(levels[name].index(row["settings"].get(name, DEFAULT)) for name in varied): row
+        for row in rows
+    }
+    return Grid(axes, tuple(result["arm_order"]), places)
+
+
+def _levels(name: str, values: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    missing = any(name not in row["settings"] for row in rows)
+    return [*values, DEFAULT] if missing else list(values)
+
+
+def _text(value: Any) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value), 24)
+
+
+def _at(values: Sequence[Any]) -> tuple[float, ...] | None:
+    plain = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(plain) == len(values):
+        return tuple(map(float, plain))
+    for read in _READ:
+        try:
+            return tuple(float(Decimal(read(value))) for value in values)
+        except (units.UnitError, TypeError, AttributeError):
+            continue
+    return None

@@ -1,0 +1,39 @@
+"""Files that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from reports.store.rundir import RunDirError
+
+
+class ExportError(RunDirError):
+    """An export cannot be made as asked; the message says what, why and how to fix it."""
+
+
+def check(target: Path, *, force: bool) -> None:
+    """Refuse early what `whole` would refuse late."""
+    if target.is_dir():
+        raise ExportError(f"{target} is a directory; give a file name with -o")
+    if target.exists() and not force:
+        raise ExportError(f"{target} exists; give --force to overwrite it, or -o another name")
+    if not target.parent.is_dir():
+        raise ExportError(f"{target.parent} is no directory; make it first")
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[IO[bytes]]:
+    """A binary file that becomes `target` when the block ends without an error."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(target)
+    except OSError as error:
+        raise ExportError(f"{target}: not written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)

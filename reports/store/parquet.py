@@ -1,0 +1,109 @@
+"""Parquet tables of a run: plain columns, zstd, no pandas metadata, equal bytes for equal input.
+
+Types come from the column dictionary (`analysis.columns`), and so do the unit, the meaning and the
+allowed values in each field's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis import curves, errors, frames, losses, paired, perturbation, profiles, rlimit
+from analysis.columns import COLUMNS, Column
+from analysis.profiles import VIEWS
+from sim.results import AUX_DT, RECORD_DT
+
+if TYPE_CHECKING:
+    from sim.runs.batch import ArmResult
+
+
+def write(
+    folder: Path, arms: Sequence[ArmResult], *, records_of_seed: int | None = None
+) -> list[str]:
+    """Write the tables into `folder`; records too if given the seed of a run that kept them."""
+    baseline = profiles.baseline_of(arms)
+    tables = {
+        "profile.parquet": _profiles(arms),
+        "ledger.parquet": frames.df_ledger(arms),
+        "blackouts.parquet": frames.df_blackouts(arms),
+        "locked.parquet": rlimit.df_locked(arms),
+        "limits.parquet": rlimit.df_exit_limits(arms),
+        "loss.parquet": losses.df_loss_by_symbol(arms),
+        "errors.parquet": errors.df_errors(arms, baseline),
+        "time_band.parquet": perturbation.df_perturbation(arms, baseline),
+        "paired.parquet": paired.df_paired(arms, baseline),
+        "theory.parquet": curves.df_theory(arms),
+    }
+    if records_of_seed is not None:
+        tables["records.parquet"] = df_records(arms, records_of_seed)
+        tables["aux.parquet"] = df_aux(arms)
+    for name, frame in tables.items():
+        write_parquet(frame, folder / name)
+    return list(tables)
+
+
+def _profiles(arms: Sequence[ArmResult]) -> pd.DataFrame:
+    """All views, one under the other, with a column `by`."""
+    parts = []
+    for by in VIEWS:
+        frame = frames.df_profile(arms, by)
+        frame.insert(0, "by", by)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def df_records(arms: Sequence[ArmResult], seed: int) -> pd.DataFrame:
+    """arm, replication, then the columns of `sim.results.RECORD_DT`: every written record."""
+    from sim.runs import batch
+
+    parts = []
+    for arm in arms:
+        for run in arm.runs:
+            for rows in batch.records(arm.arm, seed, run):
+                part = pd.DataFrame({name: rows[name] for name in RECORD_DT.names or ()})
+                part.insert(0, "replication", run.replication)
+                part.insert(0, "arm", arm.arm.name)
+                parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def df_aux(arms: Sequence[ArmResult]) -> pd.DataFrame:
+    """arm, replication, then the columns of `sim.results.AUX_DT`: every AUX transaction."""
+    parts = []
+    for arm in arms:
+        for run in arm.runs:
+            for vcpu in run.vcpus:
+                part = pd.DataFrame({name: vcpu.aux[name] for name in AUX_DT.names or ()})
+                part.insert(0, "replication", run.replication)
+                part.insert(0, "arm", arm.arm.name)
+                parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def schema(columns: Sequence[str]) -> Any:
+    """The Arrow schema of named columns, dictionary in the metadata."""
+    import pyarrow
+
+    return pyarrow.schema([_field(COLUMNS[name]) for name in columns])
+
+
+def _field(column: Column) -> Any:
+    import pyarrow
+
+    about = {"unit": column.unit, "meaning": column.meaning, "values": ", ".join(column.values)}
+    kept = {key: text for key, text in about.items() if text}
+    return pyarrow.field(column.name, pyarrow.type_for_alias(column.dtype), metadata=kept)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """One table, without an index; its columns are those of the dictionary."""
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pandas(frame, schema(list(frame.columns)), preserve_index=False)
+    table = table.replace_schema_metadata(None)
+    pyarrow.parquet.write_table(table, path, compression="zstd")

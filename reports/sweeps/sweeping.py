@@ -1,0 +1,461 @@
+"""A sweep from its cells to its results: plan, run what is missing, put the cells together.
+
+The folder of a sweep holds every finished unit, so that it can be continued after a kill at any
+moment. A cell's result is what `speskew run` would write with the cell's settings; the sweep's
+`result.json` is made from the cells in their order in the plan, so it is the same bytes whatever
+the order, the number of jobs, and the number of attempts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.runs.rebuilding import VersionError, replace
+from reports.store import lookup, rundir
+from reports.store.rundir import RunDirError
+from sim.runs.backends import Failure, Workers
+from sim.runs.store import Store
+from sim.runs.tasks import Task, key, task, tasks
+from sim.scenario import loader
+from sim.scenario.loader import ScenarioError
+from sim.scenario.matrix import Cell, expand
+from sim.workload.capture.profile import ProfileError
+from sim.workload.spestream import StreamError
+
+if TYPE_CHECKING:
+    from sim.results import RunResult
+    from sim.runs.batch import ArmResult, Unit
+    from sim.scenario.model import Scenario
+
+SWEEP_VERSION = 1
+MANIFEST = "sweep.json"
+LOCK = ".lock"
+CELLS = "cells"
+RESULTS = ("result.json", "cells.csv", "sensitivity.csv", "report.html")
+RESULT_NANOSECONDS = 10_000_000
+"""An arm's part of a cell's result, as measured on one core of a small server."""
+_LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
+"""Branches of an arm that stay in the cell's own result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One cell: its scenario and tasks, or why it cannot be run."""
+
+    cell: Cell
+    reproduce: str
+    scenario: Scenario | None
+    tasks: tuple[Task, ...]
+    problem: str = ""
+
+    @property
+    def nanoseconds(self) -> int:
+        """Estimated cost on one core: its units, and putting its result together."""
+        arms = 0 if self.scenario is None else len(self.scenario.arms)
+        return sum(t.nanoseconds for t in self.tasks) + arms * RESULT_NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says about a sweep."""
+
+    source: str
+    overrides: tuple[str, ...]
+    replications: int | None
+    seed: int | None
+    engine: str
+
+
+def plan(asked: Asked) -> tuple[Scenario, list[Planned]]:
+    """The scenario without its cells, and every cell; raises ScenarioError if it has none."""
+    base = loader.load(
+        asked.source, asked.overrides, replications=asked.replications, seed=asked.seed
+    )
+    return base, [_planned(cell, asked, base) for cell in _cells(asked, base)]
+
+
+def _cells(asked: Asked, base: Scenario) -> list[Cell]:
+    """Every cell once, in the order of the file, or of drawing."""
+    if base.samples is not None:
+        from analysis import sampling
+
+        try:
+            drawn = sampling.draw(base)
+        except sampling.SamplingError as error:
+            at = loader.origins(asked.source, asked.overrides)["samples.over"]
+            raise ScenarioError(loader.Problem(at, 0, 0, f"samples.over: {error}")) from error
+        return list(dict.fromkeys(drawn.cells))
+    if not base.matrix and not base.cases:
+        why = "has neither matrix nor cases nor samples: use `speskew run`"
+        raise ScenarioError(loader.Problem(asked.source, 0, 0, why))
+    return expand(base.matrix, base.cases)
+
+
+def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
+    overrides = (*asked.overrides, *cell.overrides())
+    command = ["speskew", "run", asked.source, "--seed", str(base.seed)]
+    command += ["--replications", str(base.replications)]
+    command += [word for text in overrides for word in ("--set", text)]
+    if asked.engine != "fast":
+        command += ["--engine", asked.engine]
+    reproduce = shlex.join(command)
+    try:
+        loaded = loader.load(
+            asked.source, overrides, replications=asked.replications, seed=asked.seed
+        )
+    except ScenarioError as error:
+        return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
+    scenario = loaded.model_copy(update={"matrix": {}, "cases": (), "samples": None})
+    try:
+        made = tuple(tasks(cell.id, scenario, asked.engine))
+    except (StreamError, ProfileError, OSError) as error:
+        return Planned(cell, reproduce, None, (), " ".join(str(error).split()))
+    return Planned(cell, reproduce, scenario, made)
+
+
+# --- the folder ------------------------------------------------------------------------------
+
+
+def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> None:
+    """Make the folder; raises RunDirError if there is one that is not for this sweep."""
+    manifest = folder / MANIFEST
+    if folder.exists() and not folder.is_dir():
+        raise RunDirError(f"{folder} exists and is no directory")
+    if manifest.is_file():
+        if not resume:
+            raise RunDirError(f"{folder} holds a sweep; --resume continues it, -o names another")
+        name = _name_in(manifest)
+        if name != scenario.name:
+            raise RunDirError(f"{folder} holds a sweep of {name!r}, not of {scenario.name!r}")
+    elif folder.is_dir() and not all(_is_first(path) for path in folder.iterdir()):
+        raise RunDirError(f"{folder} is not empty and holds no sweep; -o names another")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_first(path: Path) -> bool:
+    """Whether it is what a sweep writes before its manifest: a kill may leave just that."""
+    return path.name == LOCK or path.name.startswith(f".{MANIFEST}.")
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier attempt put together: it may have had other cells."""
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CELLS, ignore_errors=True)
+
+
+def _name_in(manifest: Path) -> str:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["scenario"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunDirError(f"{manifest} cannot be read; remove the folder") from error
+
+
+def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequence[str]) -> None:
+    """Who, when, with what; and the scenario as it was written."""
+    from reports.runs.running import raw_scenario
+
+    made = rundir.manifest(
+        resolved=loader.dump(scenario), seed=scenario.seed, argv=argv, options={}, log=rundir.Log()
+    )
+    replace(folder / MANIFEST, rundir.dump_json(made | {"scenario": scenario.name}).encode())
+    text = raw_scenario(asked.source).encode("utf-8", "surrogateescape")
+    replace(folder / "scenario.yaml", text)
+    replace(folder / "scenario.resolved.yaml", loader.dump(scenario).encode())
+
+
+# --- running ---------------------------------------------------------------------------------
+
+Progress = Callable[["Standing"], None]
+
+
+@dataclass(slots=True)
+class Standing:
+    """How far a sweep is; times in seconds."""
+
+    cells: int
+    units: int
+    kept: int = 0
+    cells_done: int = 0
+    units_done: int = 0
+    cost: int = 0
+    cost_done: int = 0
+    last: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Since this attempt began."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float | None:
+        """Estimated, from the cost of what this attempt has run; None before anything has."""
+        if not self.cost_done:
+            return None
+        return self.elapsed * (self.cost - self.cost_done) / self.cost_done
+
+
+def run(
+    cells: Sequence[Planned], store: Store, workers: Workers, progress: Progress
+) -> dict[str, str]:
+    """Run what is not in the store; returns why, for each cell that failed."""
+    missing = [t for p in cells for whole in p.tasks if (t := whole.without(store)).units]
+    left = {p.cell.id: 0 for p in cells if p.scenario is not None}
+    for t in missing:
+        left[t.cell] += 1
+    every = sum(len(t.units) for p in cells for t in p.tasks)
+    kept = every - sum(len(t.units) for t in missing)
+    standing = Standing(
+        len(left),
+        every,
+        kept,
+        sum(n == 0 for n in left.values()),
+        kept,
+        cost=sum(t.nanoseconds for t in missing),
+    )
+    progress(standing)
+    failed: dict[str, str] = {}
+    for t, outcome in workers.run(missing):
+        if isinstance(outcome, Failure):
+            failed.setdefault(t.cell, outcome.why)
+        else:
+            for name, result in zip(t.keys, outcome, strict=True):
+                store.put(name, result)
+        left[t.cell] -= 1
+        standing.units_done += len(t.units)
+        standing.cost_done += t.nanoseconds
+        standing.cells_done += left[t.cell] == 0
+        standing.last = t.cell
+        progress(standing)
+    return failed
+
+
+# --- putting together ------------------------------------------------------------------------
+
+
+class CellFailedError(Exception):
+    """A cell's further units cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A cell's result, as `speskew run` would write it, and the arms that it tells of."""
+
+    result: dict[str, Any]
+    arms: tuple[ArmResult, ...]
+
+
+def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> Described:
+    """A cell's result from its finished units; runs what only the result asks for."""
+    from reports.runs import replicating
+    from reports.store import result
+    from sim.runs import batch
+
+    scenario = planned.scenario
+    assert scenario is not None
+
+    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        keys = [key(unit) for unit in units]
+        found = {k: store.get(k) for k in dict.fromkeys(keys)}
+        wanted = [
+            task(planned.cell.id, (u,))
+            for u, k in zip(units, keys, strict=True)
+            if found[k] is None
+        ]
+        for t, outcome in workers.run(wanted):
+            if isinstance(outcome, Failure):
+                raise CellFailedError(outcome.why)
+            store.put(t.keys[0], outcome[0])
+            found[t.keys[0]] = outcome[0]
+        for index, k in enumerate(keys):
+            known = found[k]
+            assert known is not None
+            yield index, known
+
+    while True:
+        arms = batch.run(scenario, engine=engine, execute=execute)
+        described = result.build(scenario, arms, interrupted=False)
+        more = replicating.further(scenario, described)
+        if more is None:
+            return Described(described, arms)
+        scenario = more
+
+
+def assemble(
+    folder: Path,
+    cells: Sequence[Planned],
+    failed: Mapping[str, str],
+    described: Callable[[Planned], Described],
+    *,
+    each: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[dict[str, Any]]:
+    """Write each cell's folder; returns the rows of the sweep's result, in the plan's order.
+
+    With `each`, a row also has the values of every replication that indices are made of.
+    `progress` is told the cells that are done, and all.
+    """
+    from analysis import responses
+
+    rows = []
+    for number, planned in enumerate(cells):
+        progress(number, len(cells))
+        why = planned.problem or failed.get(planned.cell.id, "")
+        found: Described | None = None
+        if not why:
+            try:
+                found = described(planned)
+            except (CellFailedError, ScenarioError, ArithmeticError, ValueError) as error:
+                why = " ".join(str(error).split()) or type(error).__name__
+        if found is not None:
+            _write_cell(folder / CELLS / planned.cell.id, planned, found.result)
+        row = _row(planned, None if found is None else found.result, why)
+        if found is not None and each:
+            row["each"] = responses.each(found.arms)
+        rows.append(row)
+    progress(len(cells), len(cells))
+    return rows
+
+
+def _write_cell(folder: Path, planned: Planned, described: dict[str, Any]) -> None:
+    from reports.pages import summary
+    from reports.store import result
+
+    assert planned.scenario is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / "scenario.resolved.yaml", loader.dump(planned.scenario).encode())
+    replace(folder / "summary.txt", summary.render(described).encode())
+    replace(folder / "result.json", result.dumps(described).encode())
+
+
+def _row(planned: Planned, found: dict[str, Any] | None, why: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": planned.cell.id,
+        "settings": dict(planned.cell.settings),
+        "reproduce": planned.reproduce,
+    }
+    if found is None:
+        return row | {"status": "failed", "why": why}
+    return row | {
+        "status": "finished",
+        "replications": found["replications"],
+        "arms": {name: dict(_numbers(arm)) for name, arm in found["arms"].items()},
+    }
+
+
+def _numbers(arm: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every metric and plain number of an arm by dotted name."""
+    kept = {k: v for k, v in arm.items() if k not in _LEFT_OUT}
+    return ((k, v) for k, v in lookup.leaves(kept) if not isinstance(v, bool))
+
+
+def document(scenario: Scenario, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sweep's result.json."""
+    axes: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row["settings"].items():
+            values = axes.setdefault(name, [])
+            if value not in values:
+                values.append(value)
+    arms = [arm.name for arm in scenario.arms]
+    return {
+        "sweep_version": SWEEP_VERSION,
+        "kind": "prediction",
+        "scenario": scenario.name,
+        "question": scenario.question,
+        "seed": scenario.seed,
+        "arm_order": arms,
+        "axes": axes,
+        "cells": list(rows),
+        **_indices(scenario, rows, arms),
+    }
+
+
+def _indices(
+    scenario: Scenario, rows: Sequence[dict[str, Any]], arms: Sequence[str]
+) -> dict[str, Any]:
+    """What was drawn, and which setting matters; nothing without samples."""
+    if scenario.samples is None:
+        return {}
+    from analysis import sampling
+    from reports.sweeps import screening
+
+    drawn = sampling.draw(scenario)
+    return {
+        "samples": screening.drawn_as_dict(drawn),
+        "sensitivity": screening.indices(drawn, rows, arms, scenario.seed),
+    }
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """result.json of a sweep that has ended; raises RunDirError, or VersionError."""
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RunDirError(f"{folder}: the sweep has not ended; `speskew sweep --resume` continues")
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        made = result["sweep_version"]
+    except OSError as error:
+        raise RunDirError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunDirError(f"{path} is no result of a sweep") from error
+    if made != SWEEP_VERSION:
+        raise VersionError(f"{path} has version {made}, not {SWEEP_VERSION}; sweep again")
+    return result
+
+
+def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
+    """Write report.html, and figures/*.{png,svg} if asked; returns their paths."""
+    from reports.sweeps import page
+
+    result = read_result(folder)
+    files = {folder / "report.html": page.page(result).encode()}
+    if figures:
+        files |= {
+            folder / "figures" / name: data for name, data in page.figure_files(result).items()
+        }
+    for path, data in files.items():
+        path.parent.mkdir(exist_ok=True)
+        replace(path, data)
+    return list(files)
+
+
+def dumps(result: Mapping[str, Any]) -> str:
+    """The bytes of result.json."""
+    return rundir.dump_json(result)
+
+
+def as_csv(result: Mapping[str, Any]) -> str:
+    """One line per cell, arm and metric: its settings, then mean, interval, n and unit."""
+    axes = list(result["axes"])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["cell", *axes, "arm", "metric", "mean", "low", "high", "n", "unit"])
+    for row in result["cells"]:
+        settings = [_cell_text(row["settings"].get(axis, "")) for axis in axes]
+        for arm, numbers in row.get("arms", {}).items():
+            for name, value in sorted(numbers.items()):
+                writer.writerow([row["id"], *settings, arm, name, *_columns(value)])
+    return out.getvalue()
+
+
+def _cell_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _columns(value: Any) -> tuple[Any, ...]:
+    if not lookup.is_metric(value):
+        return (value, "", "", "", "")
+    ci = value["ci95"]
+    ends = ci if isinstance(ci, list) else [value["mean"]] * 2 if ci == "exact" else ["", ""]
+    return ("" if value["mean"] is None else value["mean"], *ends, value["n"], value["unit"])

@@ -1,0 +1,1 @@
+"""What happened when: timelines of a replication, and their Perfetto trace."""

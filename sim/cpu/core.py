@@ -1,0 +1,494 @@
+"""The CPU of one vCPU: runs the instruction stream, freezes, switches tasks.
+
+Fidelity note. Modelled: the stream executes only while the CPU runs it; handlers, traps, exits and
+time away cost wall time and never stream ops (design §1.6). At any instant the CPU does one thing:
+what arrives while it is busy waits and is taken, in a fixed order, before the stream goes on.
+Interrupt masking comes from the stream's own masked stretches. Every executed op gets one label.
+Not modelled: the pipeline; cache pollution by handlers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event
+
+from sim.cpu.gic import Gic
+from sim.cpu.losses import LossCounter
+from sim.cpu.ports import (
+    Log,
+    PerfEvent,
+    Plan,
+    Platform,
+    Positions,
+    PreemptingReader,
+    Reason,
+    VmKilledError,
+)
+from sim.engine import Engine, Kind, Process, StreamAlarm, WorkClock
+from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
+from sim.results import Blackouts
+from sim.spe.buffer import Stop
+from sim.spe.spu import Spu
+from sim.workload.arrays import Stream
+
+MAX_IDLE_SLICES = 64
+"""Wall-time slices in a row that leave the task under 1 % of their length: then the arm ends."""
+
+_LOST = frozenset(LOSS_LABELS)
+_CAUSES = {Stop.FULL: "full", Stop.FAULT: "fault"}
+
+
+@dataclass(slots=True)
+class _Blackout:
+    cause: str
+    op: int
+    t: int
+
+
+class Cpu:
+    """One vCPU's thread: the stream and everything that interrupts it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        index: int,
+        stream: Stream,
+        clock: WorkClock,
+        plan: Plan,
+        ledgers: Ledgers,
+        log: Log,
+    ) -> None:
+        self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
+        self.plan, self.ledgers, self.log = plan, ledgers, log
+        self.spu: Spu
+        self.gic: Gic
+        self.platform: Platform
+        self.event: PerfEvent
+        self.reader: PreemptingReader
+        self.virq = False
+        self.verdict = ""
+        self.done = engine.signal()
+        self.ended_at = -1
+        self.next_exit_only = False
+        self.blackouts: dict[str, Blackouts] = {}
+        self._loss = LossCounter(stream)
+        self.ordinary_exits = 0
+        self._pauses: dict[TimeCause, int] = {}
+        self._alarm = StreamAlarm(engine, clock, index, self._position_reached)
+        self._pending: set[Reason] = set()
+        self._woken: Event = engine.signal()
+        self._op = 0  # next op to execute, when frozen
+        self.label_from = 0  # first op that is not in the ledger yet
+        self._label = OpLabel.BEFORE_START
+        self.resumed_at = 0  # wall time
+        self._switches = 0
+        self._slice = 0  # ordinal of the wall-time slice
+        self._slice_from = 0  # work time at its begin
+        self._idle_slices = 0
+        self._blackout: _Blackout | None = None
+        self._ticks = Positions(stream, plan)
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """Population ops lost so far, by static × LEVEL_STRIDE + level."""
+        return self._loss.counts()
+
+    # --- the process ---------------------------------------------------------------------
+
+    def run(self) -> Process:
+        """PROCESS instruction stream."""
+        try:
+            yield from self.platform.boot()
+            while self.ended_at < 0:
+                if self._pending:
+                    yield from self._serve(self._next_reason())
+                elif self._resume():
+                    yield self._woken
+        except VmKilledError:
+            self._end(killed=True)
+        self.done.succeed()
+
+    def _next_reason(self) -> Reason:
+        if len(self._pending) == 1:
+            return self._pending.pop()
+        reason = Reason.KILLED if Reason.KILLED in self._pending else min(self._pending)
+        self._pending.discard(reason)
+        return reason
+
+    def _serve(self, reason: Reason) -> Process:
+        self.log(reason, self._op)
+        match reason:
+            case Reason.PMBIRQ:
+                if self.gic.arrived:
+                    yield from self.platform.pmbirq()
+            case Reason.VIRQ:
+                if self.virq:
+                    yield from self.event.irq()
+            case Reason.LATE_PMBIRQ:
+                if self._can_take(self._op):
+                    yield from self.platform.pmbirq()
+            case Reason.ORDINARY_EXIT:
+                yield from self._exit()
+            case Reason.START:
+                self._switches = self._work() // max(1, self.plan.switch_ticks)
+                self.event.started = True
+                self._begin_slice()
+                yield from self.event.start()
+            case Reason.ENABLE:
+                yield from self.event.enable()
+            case Reason.READER:
+                yield from self._run_reader()
+            case Reason.SWITCH:
+                yield from self._switch()
+            case Reason.END:
+                yield from self.event.stop()
+                self._end()
+            case Reason.KILLED:
+                raise VmKilledError
+            case Reason.PAUSED:
+                yield from self._pause()
+
+    def _switch(self) -> Process:
+        """The task leaves the CPU and comes back."""
+        self._switches += 1
+        yield from self.event.stop()
+        if self._no_progress():
+            self._end()
+            return
+        yield from self._away()
+        if self.plan.visits > 1:
+            self.platform.migrated()
+        self._begin_slice()
+        yield from self.event.start()
+
+    def _away(self) -> Process:
+        """Another task runs, or none: then the vCPU traps on WFI and is woken."""
+        if not self.plan.halted:
+            yield from self.spend(TimeCause.TASK_OFF_CPU, self.plan.away_ticks, Kind.SWITCH_IN)
+            return
+        wake = 0
+        if self.platform.virtual:
+            yield from self._exit()
+            wake = self.plan.wake_ticks
+        yield from self.spend(TimeCause.IDLE, self.plan.away_ticks + wake, Kind.SWITCH_IN)
+
+    def _exit(self, meanwhile: Process | None = None) -> Process:
+        """An exit to the host for no reason of SPE's."""
+        self.ordinary_exits += 1
+        yield from meanwhile or self.platform.ordinary_exit()
+
+    def _pause(self) -> Process:
+        pauses, self._pauses = self._pauses, {}
+        for cause, until in pauses.items():
+            yield from self._exit(self.platform.paused(cause, until))
+
+    def _begin_slice(self) -> None:
+        """The scheduler's slice begins when the task is chosen: it includes starting the event."""
+        if not (self.plan.wall_slices and self.plan.switch_ticks):
+            return
+        self._slice += 1
+        self._slice_from = self._work()
+        ordinal = self._slice
+        self.engine.call(
+            self.plan.switch_ticks, Kind.SLICE, self.index, lambda _: self._slice_over(ordinal)
+        )
+
+    def _slice_over(self, ordinal: int) -> None:
+        if ordinal == self._slice and self.ended_at < 0:
+            self.interrupt(Reason.SWITCH)
+
+    def _no_progress(self) -> bool:
+        """The guard of guest_wall: has starting the event eaten slice after slice?"""
+        if not self.plan.wall_slices:
+            return False
+        progress = 100 * (self._work() - self._slice_from) >= self.plan.switch_ticks
+        self._idle_slices = 0 if progress else self._idle_slices + 1
+        if self._idle_slices < MAX_IDLE_SLICES:
+            return False
+        self.verdict = (
+            "no progress: starting and stopping the event left the task under 1 % "
+            f"of its time slice, {MAX_IDLE_SLICES} slices in a row"
+        )
+        return True
+
+    def _run_reader(self) -> Process:
+        """`perf record` preempts the task: a switch out and in, unless the event is the CPU's."""
+        if self.plan.per_task:
+            yield from self.event.stop()
+        while ticks := self.reader.take():
+            yield from self.spend(TimeCause.READER, ticks)
+            self.reader.moved()
+            yield from self.spend(TimeCause.READER, self.reader.enable_ticks)
+            self.event.off = False
+        self.reader.ran()
+        yield from self.event.enable()
+
+    def _end(self, *, killed: bool = False) -> None:
+        if self._blackout is not None:
+            self._close_blackout()
+        self.event.finish(killed=killed)
+        self.ended_at = self._op
+        self.ledgers.ops.executed += self._op
+        self.ledgers.time.wall = self.engine.now
+
+    # --- run and freeze ------------------------------------------------------------------
+
+    def _resume(self) -> bool:
+        """Go on with the stream, unless an interrupt is due before its next op."""
+        if self._interrupt_due():
+            return False
+        now = self.engine.now
+        self.resumed_at = now
+        self._label = self.label()
+        self.label_from = self._op
+        if (self._label is OpLabel.PROFILED) != self.spu.armed:
+            raise LawBrokenError(f"ops from {self._op:,} on: {self._label}, but the SPU disagrees")
+        if self._label is OpLabel.PROFILED and self._blackout is not None:
+            self._close_blackout()
+        if self._label is OpLabel.EVENT_DISABLED and self._blackout is not None:
+            self._blackout.cause = "disabled"
+        self.clock.resume(now)
+        self._woken = self.engine.signal()
+        self.log("RUN", self._op)
+        self.log(self._label, self._op)
+        self._set_alarm()  # before the SPU looks how far it may run ahead
+        self.spu.resume(self._op)
+        return True
+
+    def restarted(self, op: int, now: int, lost: NDArray[np.int64]) -> None:
+        """`sim.machine.rounds` served stops, `lost` [n, 2] ops from, to; the last ended `now`."""
+        self._op = self.label_from = op
+        self.resumed_at = now
+        self._loss.add_all(lost)
+
+    def _interrupt_due(self) -> bool:
+        """Is PMBIRQ or the virtual interrupt taken before the next op?"""
+        if self.gic.arrived and not self.next_exit_only and self._can_take(self._op):
+            self._pending.add(Reason.PMBIRQ)
+        elif self.virq and self.stream.unmasked_from(self._op) == self._op:
+            self._pending.add(Reason.VIRQ)
+        return bool(self._pending)
+
+    @property
+    def maskless(self) -> bool:
+        """Nothing in this stream can hold PMBIRQ back."""
+        return self.platform.virtual or self.stream.never_masked
+
+    def _can_take(self, op: int) -> bool:
+        """EL2 is never masked by the guest; EL1 is by PSTATE.I."""
+        return self.maskless or self.stream.unmasked_from(op) == op
+
+    def interrupt(self, reason: Reason) -> None:
+        """Something demands the CPU now; it is served at once or when the current path ends."""
+        self._pending.add(reason)
+        if self.clock.running:
+            self._freeze()
+            self._woken.succeed()
+
+    def _freeze(self) -> None:
+        now = self.engine.now
+        work = self.clock.freeze(now)
+        self._op = self.stream.op_at(work)
+        self._relabel(self._op)
+        self.spu.sampler.disable(self._op, work)
+        self.ledgers.time.running += now - self.resumed_at
+
+    def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
+        """The CPU is busy for `ticks`."""
+        if ticks > 0:
+            self.log(cause, ticks)
+            yield self.engine.at(ticks, kind, self.index)
+            self.ledgers.time.stopped[cause] += ticks
+
+    # --- positions of the stream ---------------------------------------------------------
+
+    def _set_alarm(self) -> None:
+        position = self._ticks.end
+        if not self.event.started:
+            position = min(position, self._ticks.start)
+        if self._switch_due is not None:
+            position = min(position, self._switch_due)
+        waiting = self.virq or (self.gic.arrived and not self.next_exit_only)
+        if waiting:
+            position = min(position, self.stream.tick(self._unmask_position(self._op)))
+        self._alarm.set(position)
+        self._alarm.arm()
+
+    @property
+    def _switch_due(self) -> int | None:
+        """Work tick of the next context switch, if the work clock makes them."""
+        if self.plan.wall_slices or not self.plan.switch_ticks or not self.event.started:
+            return None
+        return self._ticks.switch(self._switches)
+
+    def _unmask_position(self, op: int) -> int:
+        return min(self.stream.unmasked_from(op), self.plan.end)
+
+    def _position_reached(self) -> None:
+        """An alarm position is the next op's begin."""
+        work = self._work()
+        reasons = []
+        if not self.event.started and work >= self._ticks.start:
+            reasons.append(Reason.START)
+        if self._switch_due is not None and work >= self._switch_due:
+            reasons.append(Reason.SWITCH)
+        if work >= self._ticks.end:
+            reasons.append(Reason.END)
+        op = self.stream.op_at(work)
+        if self.stream.unmasked_from(op) == op:
+            if self.gic.arrived and not self.next_exit_only:
+                reasons.append(Reason.PMBIRQ)
+            elif self.virq:
+                reasons.append(Reason.VIRQ)
+        for reason in reasons:
+            self.interrupt(reason)
+
+    # --- interrupts ----------------------------------------------------------------------
+
+    def pmbirq_arrived(self) -> None:
+        """The line has reached the core."""
+        self.log("PMBIRQ_AT_CORE", 0)
+        if not self.clock.running:
+            return
+        if self.next_exit_only:
+            self._relabel_now()
+            return
+        if self.maskless:
+            self.interrupt(Reason.PMBIRQ)
+            return
+        op = self.stream.op_at(self._work())
+        if self._can_take(op):
+            self.interrupt(Reason.PMBIRQ)
+            return
+        self._relabel_now()
+        self._op = op
+        self._set_alarm()
+
+    def ordinary_exit(self) -> None:
+        """A host timer, IPI or MMIO access ends the guest's turn, if it is executing the stream.
+
+        One that arrives while the vCPU is out anyway costs no exit of its own.
+        """
+        if self.clock.running:
+            self.interrupt(Reason.ORDINARY_EXIT)
+
+    def pmbirq_late(self) -> None:
+        """PMBIRQ had been signalled when software cleared S; it is taken, and finds nothing."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.LATE_PMBIRQ)
+
+    def enable_event(self) -> None:
+        """PERF_EVENT_IOC_ENABLE: an event that irq_work has disabled is scheduled in again."""
+        if self.event.off and self.ended_at < 0:
+            self.event.off = False
+            self.interrupt(Reason.ENABLE)
+
+    def run_reader(self) -> None:
+        """perf record has become runnable on this CPU."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.READER)
+
+    def pause(self, cause: TimeCause, until: int) -> None:
+        """The host keeps the vCPU from running until then."""
+        if self.ended_at < 0:
+            self._pauses[cause] = max(until, self._pauses.get(cause, 0))
+            self.interrupt(Reason.PAUSED)
+
+    def kill(self) -> None:
+        """The VM is destroyed."""
+        if self.ended_at < 0:
+            self.interrupt(Reason.KILLED)
+
+    def spu_stopped(self, stop: Stop, op: int) -> None:
+        """The SPU set S at this instant; `op` is the next op to execute."""
+        self.log(stop, self.spu.sampler.pointer)
+        running = self.clock.running
+        if self._blackout is None:
+            self._blackout = _Blackout(_CAUSES[stop], op, self.engine.now)
+        if running:
+            self._relabel(op)
+
+    def blame(self, cause: str) -> None:
+        """The blackout that is going on has another cause than it seemed."""
+        if self._blackout is not None:
+            self._blackout.cause = cause
+
+    # --- labels --------------------------------------------------------------------------
+
+    def label(self) -> OpLabel:
+        """What the ops executed from here on are: the first that applies."""
+        if not self.event.started:
+            return OpLabel.BEFORE_START
+        if self.event.refused:
+            return OpLabel.PIN_REFUSED
+        if self.event.disabled:
+            return OpLabel.EVENT_DISABLED
+        if self.virq:
+            return OpLabel.VIRQ_DELIVERY
+        if self.spu.pmbsr.s:
+            return self._waiting_label()
+        return OpLabel.PROFILED
+
+    def _waiting_label(self) -> OpLabel:
+        if self.gic.arrived:
+            return OpLabel.IRQ_WAIT_FOR_EXIT if self.next_exit_only else OpLabel.IRQ_MASKED
+        if self._blackout is not None and self._blackout.cause == "full":
+            return OpLabel.IRQ_DELIVERY_FULL
+        return OpLabel.IRQ_DELIVERY_FAULT
+
+    def _work(self) -> int:
+        return self.clock.work(self.engine.now)
+
+    def _relabel_now(self) -> None:
+        self._relabel(self.stream.op_at(self._work()))
+
+    def _relabel(self, op: int) -> None:
+        """Ops up to `op` had the old label; those from `op` on get the one of now."""
+        ops = self.ledgers.ops.by_label
+        members = self.stream.members(self.label_from, op)
+        ops[self._label] += members
+        ops[OpLabel.NOT_IN_POPULATION] += op - self.label_from - members
+        if self._label in _LOST:
+            self._loss.add(self.label_from, op)
+        self.label_from = op
+        if self.clock.running:
+            self._label = self.label()
+            self.log(self._label, op)
+
+    def _close_blackout(self) -> None:
+        gap = self._blackout
+        assert gap is not None
+        members = self.stream.members(gap.op, self._op)
+        self.blackouts.setdefault(gap.cause, Blackouts()).add(members, self.engine.now - gap.t)
+        self._blackout = None
+
+
+class Baremetal:
+    """No hypervisor: PMBIRQ is taken at EL1, by the driver."""
+
+    virtual = False
+
+    def __init__(self, cpu: Cpu) -> None:
+        self._cpu = cpu
+
+    def boot(self) -> Process:
+        """Nothing has to be made ready."""
+        yield from ()
+
+    def pmbirq(self) -> Process:
+        """The exception is taken; the handler runs."""
+        return self._cpu.event.irq()
+
+    def migrated(self) -> None:
+        """One core is as good as another."""
+
+    def paused(self, cause: TimeCause, until: int) -> Process:
+        """Nobody stops a whole machine."""
+        return self._cpu.spend(cause, 0)
+
+    def ordinary_exit(self) -> Process:
+        """There is nothing to exit to."""
+        return self._cpu.spend(TimeCause.ORDINARY_EXIT, 0)

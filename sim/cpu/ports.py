@@ -1,0 +1,139 @@
+"""What a CPU meets and is told: the platform, the perf event and the reader, its plan, its log.
+
+`sim.cpu.core` runs the stream against these; KVM, the driver and the reader implement them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Protocol
+
+from sim.engine import FOREVER, Process
+from sim.ledger import TimeCause
+from sim.workload.arrays import Stream
+
+
+class VmKilledError(Exception):
+    """The VMM has destroyed the VM; the vCPU executes nothing more."""
+
+
+class Reason(IntEnum):
+    """Why the CPU leaves the stream; the order in which simultaneous ones are served."""
+
+    PMBIRQ = 0
+    VIRQ = 1
+    ORDINARY_EXIT = 2
+    LATE_PMBIRQ = 3
+    START = 4
+    ENABLE = 5
+    READER = 6
+    SWITCH = 7
+    END = 8
+    KILLED = 9
+    PAUSED = 10
+
+
+class Platform(Protocol):
+    """What is under the kernel: bare metal or KVM."""
+
+    virtual: bool
+
+    def boot(self) -> Process:
+        """Before the CPU first runs the stream."""
+
+    def pmbirq(self) -> Process:
+        """PMBIRQ has reached the core and the CPU takes it."""
+
+    def ordinary_exit(self) -> Process:
+        """A timer, IPI or MMIO exit."""
+
+    def migrated(self) -> None:
+        """The task has moved to the next of the vCPUs that it visits."""
+
+    def paused(self, cause: TimeCause, until: int) -> Process:
+        """The vCPU thread does not run until then."""
+
+
+class PerfEvent(Protocol):
+    """The guest's perf event on this CPU."""
+
+    started: bool
+    refused: bool
+    disabled: bool
+    off: bool
+
+    def start(self) -> Process:
+        """pmu->start."""
+
+    def stop(self) -> Process:
+        """pmu->stop."""
+
+    def enable(self) -> Process:
+        """Schedule the event in after PERF_EVENT_IOC_ENABLE."""
+
+    def irq(self) -> Process:
+        """The SPE interrupt handler."""
+
+    def finish(self, *, killed: bool) -> None:
+        """perf record has read what is left."""
+
+
+class PreemptingReader(Protocol):
+    """`perf record` on the task's own CPU."""
+
+    enable_ticks: int
+
+    def take(self) -> int:
+        """Ticks that copying what is new takes; 0 if nothing is."""
+
+    def moved(self) -> None:
+        """aux_tail moves."""
+
+    def ran(self) -> None:
+        """The reader has slept again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Positions of the stream, in ops: where the event starts, the switches, the end."""
+
+    start: int
+    end: int
+    switch_ticks: int
+    """Ticks between switches, of work or of wall time; 0 for none."""
+    away_ticks: int
+    wall_slices: bool = False
+    """Slices are of wall time, from switch-in to switch-out."""
+    halted: bool = False
+    """Nothing else runs while the task is away: the CPU waits for an interrupt."""
+    wake_ticks: int = 0
+    """Halted vCPU only: from the wake-up interrupt to the guest running."""
+    per_task: bool = True
+    """The event belongs to the task: it is stopped while another one runs."""
+    visits: int = 1
+    """vCPUs that the task comes back on, in turn."""
+
+
+@dataclass(slots=True)
+class Positions:
+    """Work ticks of the plan's positions."""
+
+    stream: Stream
+    plan: Plan
+    start: int = field(init=False)
+    end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = self.stream.tick(self.plan.start) if self.plan.start >= 0 else FOREVER
+        self.end = self.stream.tick(self.plan.end)
+
+    def switch(self, done: int) -> int:
+        """Work tick of the next context switch."""
+        return (done + 1) * self.plan.switch_ticks
+
+
+Log = Callable[[Enum | str, int], None]
+"""log(what, op or value) at every state change. A stage of standing still is logged when it begins,
+by its time cause, with its ticks; a label of ops when it begins to hold, with the op."""

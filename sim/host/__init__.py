@@ -1,0 +1,1 @@
+"""The host beside KVM: memory pressure, other VMs, the VMM, migration."""

@@ -1,0 +1,1 @@
+"""The machine: a specification, the parts built from it, and rounds that pass in one step."""

@@ -1,0 +1,298 @@
+"""From an arm's settings to a machine: text times become ticks here, once.
+
+Distributions become integer quantile tables and costs become ticks at the arm's core clock; the
+machine and everything below it see integers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sim import draws, units
+from sim.engine import FOREVER
+from sim.host.migration import Migration
+from sim.host.pressure import SWEEP_MEMORY, Touch
+from sim.kvm.policies import KvmCosts
+from sim.kvm.tables import DESCRIPTOR_BYTES
+from sim.linux.aux import Geometry
+from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
+from sim.linux.reader import ReaderSpec
+from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
+from sim.scenario.designs import unpin_after
+from sim.scenario.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
+from sim.scenario.loader import stock_folder
+from sim.scenario.model import Arm, Settings
+from sim.scenario.parameters import resolve as resolve_parameters
+from sim.scenario.quantities import (
+    UNLIMITED,
+    ConstantTime,
+    ExponentialTime,
+    TimeDistribution,
+    UniformTime,
+)
+from sim.scenario.workloads import Profiled, Recorded
+from sim.spe.buffer import LAYOUTS
+from sim.spe.filter import build_filter
+from sim.spe.record import CoreFacts
+from sim.spe.select import Jitter
+from sim.workload.arrays import Stream
+from sim.workload.presets import get_preset
+
+_JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
+
+
+def stream_of(settings: Settings) -> Stream:
+    """The instruction stream of an arm's settings."""
+    workload, spe = settings.workload, settings.spe
+    micro_ops = spe.population == "micro_ops"
+    if isinstance(workload, Recorded):
+        from sim.workload.index import recorded_stream
+
+        return recorded_stream(
+            stock_folder() / workload.path,
+            repeat=workload.repeat,
+            core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel,
+            micro_ops=micro_ops,
+            overlay=workload.kernel,
+            clock_hz=settings.cpu.clock,
+        )
+    if isinstance(workload, Profiled):
+        from sim.workload.profiled import profiled_stream
+
+        return profiled_stream(
+            stock_folder() / workload.path,
+            repeat=workload.repeat,
+            core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel,
+            micro_ops=micro_ops,
+            clock_hz=settings.cpu.clock,
+        )
+    from sim.workload.synthetic import synthetic_stream
+
+    return synthetic_stream(
+        workload, core=settings.cpu.core, exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops
+    )
+
+
+def stream_key(settings: Settings) -> str:
+    """Settings with equal keys share a stream."""
+    spe = settings.spe
+    parts = (settings.cpu, spe.exclude_kernel, spe.population, settings.workload)
+    return repr(parts)
+
+
+def core_facts(settings: Settings) -> CoreFacts:
+    """What the core preset says about records."""
+    preset = get_preset(settings.cpu.core)
+    return CoreFacts(
+        preset.level_events(), preset.level_source(), (1 << settings.spe.counter_bits) - 1
+    )
+
+
+def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
+    """An arm in ticks and bytes."""
+    settings = arm.settings
+    clock = settings.cpu.clock
+    parameters = resolve_parameters(settings)
+    spe, driver, vm, host = settings.spe, settings.driver, settings.vm, settings.host
+    layout = LAYOUTS[settings.records]
+    watermark = driver.watermark or driver.aux // 2
+    return MachineSpec(
+        policies=arm.policies,
+        vcpus=vm.vcpus,
+        period=spe.interval,
+        interval=sanitise_period(spe.interval, spe.min_interval),
+        jitter=_JITTER[spe.jitter],
+        jitter_mask=255,
+        resync=spe.restart == "resync",
+        in_flight=spe.in_flight,
+        filter=build_filter(spe.filter, stream.static_class, core_facts(settings).level_events),
+        aux=Geometry(driver.aux, vm.page_bytes, watermark, layout.max_size, layout.align),
+        aux_va=settings.buffer.va,
+        granule=vm.page_bytes,
+        warm=settings.buffer.initial_s2 == "warm",
+        max_buffer=vm.max_buffer,
+        memlock=host.memlock,
+        memlock_hard=UNLIMITED if host.cap_sys_resource else host.memlock_hard,
+        cap_ipc_lock=host.cap_ipc_lock,
+        exits=_exits(settings),
+        unmap=_unmap(settings, parameters),
+        irq_latency=law(parameters["t_irq_latency"], clock),
+        driver=_driver_costs(parameters, clock),
+        kvm=_kvm_costs(parameters, clock),
+        memory=vm.memory,
+        bounce=vm.bounce,
+        physical_cpus=vm.physical_cpus,
+        host_slice=_constant(parameters, "t_host_slice", clock),
+        **_pressures(settings, parameters),
+        unpin_after=_unpin_after(arm),
+        data_loss_per_mille=spe.data_loss_per_mille,
+        layout=layout,
+        target_bias_per_mille=spe.target_bias_per_mille,
+        target_bias_reach=spe.target_bias_reach,
+        random_start=True,
+        rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
+        snapshot=driver.capture == "snapshot",
+        reader=_reader(settings, parameters),
+        per_task=driver.mode == "task",
+        irq_retract=_constant(parameters, "t_irq_retract", clock),
+        **_scheduling(settings, parameters),
+    )
+
+
+def _reader(settings: Settings, parameters: dict[str, TimeDistribution]) -> ReaderSpec | None:
+    reader, clock = settings.driver.reader, settings.cpu.clock
+    if reader.kind == "keeps_up":
+        return None
+    wakeup, copy, enable = (
+        _constant(parameters, f"t_reader_{name}", clock) for name in ("wakeup", "copy", "enable")
+    )
+    return ReaderSpec(reader.cpu == "same", wakeup, copy, enable)
+
+
+def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+    switch, clock = settings.switch, settings.cpu.clock
+    if switch is None:
+        return {"switch_ticks": 0, "away_ticks": 0}
+    away = units.ticks(switch.away, clock)
+    polled = away <= _constant(parameters, "t_halt_poll", clock)
+    wake = "t_wake_polling" if polled else "t_wake_halted"
+    return {
+        "switch_ticks": units.ticks(switch.every, clock),
+        "away_ticks": away,
+        "wall_slices": switch.clock == "guest_wall",
+        "halted": switch.meanwhile == "halted",
+        "visits": switch.vcpus,
+        "wake_ticks": _constant(parameters, wake, clock),
+    }
+
+
+def _unpin_after(arm: Arm) -> int:
+    after = unpin_after(arm.policies.unpin)
+    return FOREVER if after is None else units.ticks(after, arm.settings.cpu.clock)
+
+
+def law(distribution: TimeDistribution, clock_hz: int) -> tuple[int, ...]:
+    """A time distribution as an integer quantile table in ticks."""
+    match distribution:
+        case ConstantTime(value=value):
+            return (units.ticks(value, clock_hz),)
+        case UniformTime(low=low, high=high):
+            return draws.uniform_table(units.ticks(low, clock_hz), units.ticks(high, clock_hz))
+        case ExponentialTime(mean=mean):
+            return draws.exponential_table(units.ticks(mean, clock_hz))
+
+
+def _exits(settings: Settings) -> tuple[int, ...] | None:
+    gap = settings.vm.exits
+    return draws.exponential_table(units.ticks(gap, settings.cpu.clock)) if gap else None
+
+
+def _unmap(settings: Settings, parameters: dict[str, TimeDistribution]) -> UnmapSpec:
+    unmap, clock = settings.host.unmap, settings.cpu.clock
+    if isinstance(unmap, PoissonUnmap):
+        if unmap.poisson == 0:
+            return UnmapSpec("never")
+        return UnmapSpec("poisson", draws.exponential_table(units.ticks(unmap.poisson, clock)))
+    if unmap != "published":
+        return UnmapSpec(unmap)
+    periods = law(parameters["t_numa_sweep"], clock)
+    scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
+    return UnmapSpec("published", scaled)
+
+
+_SCANS = {
+    "numa_balancing": ("t_numa_sweep", Touch.ZAP),
+    "ksm": ("t_ksm_pass", Touch.MOVE),
+    "khugepaged": ("t_thp_collapse", Touch.MOVE),
+    "compaction": ("t_compaction", Touch.MOVE),
+    "reclaim": ("t_reclaim", Touch.SWAP_OUT),
+}
+"""The parameter that gives a pressure's pace for 16 GiB, and what it does to a page."""
+_SWEEPS = ("numa_balancing", "ksm")
+_THP_BYTES = 2 << 20
+
+
+def _pressures(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+    """`host.pressure` in ticks; paces are scaled to the guest's memory and the buffer's share."""
+    clock = settings.cpu.clock
+    found: list[PressureSpec] = []
+    balloons: list[BalloonSpec] = []
+    made: dict[str, Any] = {}
+    for pressure in settings.host.pressure:
+        match pressure:
+            case Scan(kind=kind):
+                found.append(_scan(settings, kind, parameters))
+            case Balloon():
+                balloons.extend(_balloon(settings, pressure, parameters))
+            case MemslotChange(every=every):
+                made["memslot_changes"] = units.ticks(every, clock)
+            case LiveMigration():
+                made["migration"] = Migration(
+                    start=units.ticks(pressure.start, clock),
+                    rounds=pressure.rounds,
+                    round=units.ticks(pressure.round, clock),
+                    log_start=_constant(parameters, "t_dirty_log_start", clock),
+                    downtime=_constant(parameters, "t_downtime", clock),
+                    post_copy=pressure.post_copy,
+                )
+    return made | {"pressures": tuple(found), "balloons": tuple(balloons)}
+
+
+def _balloon(
+    settings: Settings, pressure: Balloon, parameters: dict[str, TimeDistribution]
+) -> Iterator[BalloonSpec]:
+    """Nothing where the host has no huge pages, or what is reported is never a part of one."""
+    page, clock = settings.vm.page_bytes, settings.cpu.clock
+    block = page * (page // DESCRIPTOR_BYTES)
+    whole = pressure.kind == "free_page_reporting" and page < 64 << 10
+    if not settings.vm.huge_pages or whole:
+        return
+    if pressure.kind == "ballooning":
+        mean = _constant(parameters, "t_balloon", clock) * settings.vm.memory // block
+    else:
+        mean = _constant(parameters, "t_free_page_report", clock)
+    driver = settings.driver
+    watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2
+    chunk = min(driver.aux, 1 << (watermark - 1).bit_length())
+    pages = chunk // page if pressure.buffer == "contiguous" else 1
+    law = draws.exponential_table(max(1, mean))
+    yield BalloonSpec(pressure.kind, law, max(1, pages), block // page)
+
+
+def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]) -> PressureSpec:
+    """A sweep's period grows with memory; a random hit falls on the buffer with its share of it.
+
+    What reclaim takes grows with memory, so that what it takes of the buffer does not.
+    """
+    name, touch = _SCANS[kind]
+    pace, memory = law(parameters[name], settings.cpu.clock), settings.vm.memory
+    if kind in _SWEEPS:
+        periods = tuple(max(1, period * memory // SWEEP_MEMORY) for period in pace)
+        return PressureSpec(kind, touch, periods, sweeps=True)
+    spread = SWEEP_MEMORY if kind == "reclaim" else memory
+    span = max(1, _THP_BYTES // settings.vm.page_bytes) if kind == "khugepaged" else 1
+    hit = max(settings.driver.aux, span * settings.vm.page_bytes)
+    gap = max(1, pace[0] * spread // hit)
+    return PressureSpec(kind, touch, draws.exponential_table(gap), span=span)
+
+
+def _constant(parameters: dict[str, TimeDistribution], name: str, clock: int) -> int:
+    distribution = parameters[name]
+    assert isinstance(distribution, ConstantTime), name
+    return units.ticks(distribution.value, clock)
+
+
+def _driver_costs(parameters: dict[str, TimeDistribution], clock: int) -> DriverCosts:
+    return DriverCosts(
+        start=_constant(parameters, "t_driver_start", clock),
+        stop=_constant(parameters, "t_driver_stop", clock),
+        handler=_constant(parameters, "t_irq_handler", clock),
+    )
+
+
+def _kvm_costs(parameters: dict[str, TimeDistribution], clock: int) -> KvmCosts:
+    names = KvmCosts.__dataclass_fields__
+    return KvmCosts(**{name: _constant(parameters, f"t_{name}", clock) for name in names})

@@ -1,0 +1,166 @@
+"""Where tasks run: here, in processes of this machine, or on a Dask cluster.
+
+A task never raises: what goes wrong in it, up to the death of its process, is a `Failure` of that
+task alone. The order of finishing is arbitrary; who asks must not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sim.runs import batch
+from sim.machine import resolve
+from sim.results import RunResult
+from sim.scenario.workloads import Recorded
+from sim.runs.tasks import Task, key
+from sim.runs.pool import processes, submit
+
+AHEAD = 2
+"""Tasks handed out per process, so that none waits for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task has no result, in one line."""
+
+    why: str
+
+
+Outcome = tuple[RunResult, ...] | Failure
+"""Results of a task in the order of its units, or why there are none."""
+
+
+class Workers(Protocol):
+    """Something that runs tasks."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """Each task with its outcome, in the order of finishing."""
+
+    def close(self) -> None:
+        """End what still runs."""
+
+
+class WorkersError(Exception):
+    """The workers cannot be had: no cluster there, or a package missing."""
+
+
+def run_task(task: Task) -> Outcome:
+    """Run a task's units where this is called."""
+    try:
+        if task.keys != tuple(key(unit) for unit in task.units):
+            return Failure("the worker has another speskew, numpy, numba or stream than the client")
+        return tuple(batch.run_unit(unit) for unit in task.units)
+    except Exception as error:  # whatever a cell does, the others go on
+        return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+class Here:
+    """One after the other, in this process."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """As `Workers`."""
+        for task in tasks:
+            yield task, run_task(task)
+
+    def close(self) -> None:
+        """Nothing runs between two tasks."""
+
+
+class Processes:
+    """Processes of this machine. One that dies takes no other task with it."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._left = ExitStack()
+        self._pool = self._left.enter_context(processes(jobs))
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """As `Workers`."""
+        _build_streams(tasks)
+        waiting = deque(tasks)
+        flying: dict[Future[Outcome], Task] = {}
+        while waiting or flying:
+            try:
+                while waiting and len(flying) < AHEAD * self._jobs:
+                    flying[submit(self._pool, run_task, waiting[0])] = waiting[0]
+                    waiting.popleft()
+                done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                finished = [(future, future.result()) for future in done]
+            except BrokenProcessPool:
+                suspects = list(flying.values())
+                flying = {}
+                self.close()
+                yield from ((task, _alone(task)) for task in suspects)
+                self._pool = self._left.enter_context(processes(self._jobs))
+                continue
+            for future, outcome in finished:
+                yield flying.pop(future), outcome
+
+    def close(self) -> None:
+        """No process is left; tasks that have begun are given up."""
+        self._left.close()
+
+
+def _build_streams(tasks: Sequence[Task]) -> None:
+    """Indexes of recorded streams, once, here: workers find them in the cache."""
+    settings = [unit.arm.settings for task in tasks for unit in task.units]
+    recorded = [s for s in settings if isinstance(s.workload, Recorded)]
+    for found in {resolve.stream_key(s): s for s in recorded}.values():
+        with suppress(Exception):  # its own task will say what is wrong with it
+            resolve.stream_of(found)
+
+
+def _alone(task: Task) -> Outcome:
+    """A task that may have killed its process, in one of its own."""
+    with processes(1) as pool:
+        try:
+            return submit(pool, run_task, task).result()
+        except BrokenProcessPool:
+            return Failure("its process died: killed, or out of memory")
+
+
+class Cluster:
+    """Workers of a Dask scheduler. Dask itself moves tasks away from a worker that dies."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise WorkersError("--scheduler needs Dask: pip install 'speskew[cluster]'") from error
+        try:
+            self._client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise WorkersError(f"no Dask scheduler at {address}: {error}") from error
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """As `Workers`."""
+        from distributed import as_completed
+
+        futures: dict[str, tuple[Any, Task]] = {}
+        for task in tasks:
+            name = f"speskew-{task.id}"
+            futures[name] = (self._client.submit(run_task, task, key=name, pure=False), task)
+        waiting = [future for future, _ in futures.values()]
+        for future in as_completed(waiting, loop=self._client.loop):  # type: ignore[no-untyped-call]
+            _, task = futures.pop(future.key)
+            yield task, _of(future)
+            future.release()
+
+    def close(self) -> None:
+        """Leave the cluster; it drops what nobody waits for."""
+        self._client.close()
+
+
+def _of(future: Any) -> Outcome:
+    """A Dask future's outcome; a task whose workers keep dying is a failure of its own."""
+    error = future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        return outcome
+    return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -1,0 +1,378 @@
+"""Batches: every (arm, replication) of a scenario, in any number of processes, in one order.
+
+A unit's result depends on the scenario, its arm and its replication only, so the number of workers
+changes nothing; results are reduced in replication order from integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import draws
+from sim.runs import counterparts
+from sim.machine import resolve
+from sim.runs import pool as workers
+from sim.ledger import TimeCause
+from sim.machine.machine import Run, simulate
+from sim.results import RunResult
+from sim.scenario.model import Arm, Scenario, Settings
+from sim.spe.record import expand
+from sim.runs.truth import latency_counts, latency_truth, truth
+from sim.workload.arrays import Stream
+
+I64 = NDArray[np.int64]
+FIRST_TID = 1000
+"""Thread number of the first vCPU's task (as in `sim.machine.machine`)."""
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, what)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTables:
+    """What a profile needs to know of a stream; S static ops."""
+
+    name: str
+    kind: str
+    ops: int
+    static_pc: NDArray[np.uint64]
+    static_class: NDArray[np.uint8]
+    static_symbol: NDArray[np.int32]
+    symbols: tuple[str, ...]
+    build_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Latency view of runs that kept their records: samples and truth by bucket [R, B]."""
+
+    sampled: I64
+    truth: I64
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What an arm that ended early is compared with: its own ops, replication by replication.
+
+    `baseline[r]` is baremetal's replication r, run again and stopped at the ops at which the arm's
+    replication r ended; `independent[r]` is its replication r + 1, stopped there too (empty with
+    one replication). `truth` [R, cells] counts exactly those ops. Latencies as in `Latency`.
+    """
+
+    truth: I64
+    baseline: tuple[RunResult, ...]
+    independent: tuple[RunResult, ...]
+    latency: Latency | None = None
+    independent_latency: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Replication 0 at the ends of every UNVERIFIED time that the scenario leaves open.
+
+    `unmapping` is the high end with stage 2 entries removed at each unpin; None if nothing is
+    unpinned, or the arm does so anyway.
+    """
+
+    moved: tuple[str, ...]
+    low: RunResult
+    high: RunResult
+    unmapping: RunResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """One arm: its runs in replication order, and the truth that they sample.
+
+    `truth` counts population members that pass the filters among the ops that replication 0
+    executed, summed over vCPUs, by static × LEVEL_STRIDE + level; it is that of every replication
+    unless the arm ended early: then see `prefix`. With a latency filter it is the expected number,
+    from the same quantile tables. `unmap_rate_per_s` is per vCPU, measured. `hold` is the twin of
+    an arm with `restart: resync`; `latency` exists only if records were kept.
+    """
+
+    arm: Arm
+    stream: StreamTables
+    runs: tuple[RunResult, ...]
+    truth: I64
+    clock_hz: int
+    unmap_rate_per_s: float | None
+    latency: Latency | None = None
+    prefix: Prefix | None = None
+    hold: ArmResult | None = None
+    band: Band | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One replication of one arm: all that its result depends on, and what is kept of it."""
+
+    arm: Arm
+    seed: int
+    replication: int
+    engine: str
+    keep_records: bool
+    ends: tuple[int, ...] = ()
+    keep_log: bool = False
+
+    @property
+    def key(self) -> str:
+        """Hash of everything in it: equal keys, equal results."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+Execute = Callable[[Sequence[Unit]], Iterator[tuple[int, RunResult]]]
+"""execute(units): (index of the unit, its result) in any order, each once."""
+
+
+def run(
+    scenario: Scenario,
+    *,
+    engine: str = "fast",
+    jobs: int = 1,
+    keep_records: bool = False,
+    band: bool = False,
+    progress: Progress | None = None,
+    execute: Execute | None = None,
+) -> tuple[ArmResult, ...]:
+    """Run every arm and replication; raises LawBrokenError if a conservation law breaks."""
+    return tuple(
+        run_arms(
+            scenario,
+            engine=engine,
+            jobs=jobs,
+            keep_records=keep_records,
+            band=band,
+            progress=progress,
+            execute=execute,
+        )
+    )
+
+
+def run_arms(
+    scenario: Scenario,
+    *,
+    engine: str = "fast",
+    jobs: int = 1,
+    keep_records: bool = False,
+    band: bool = False,
+    progress: Progress | None = None,
+    execute: Execute | None = None,
+) -> Iterator[ArmResult]:
+    """Like `run`, yielding each arm when all of its replications are there.
+
+    With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times. `execute`
+    runs the units in place of `jobs` processes.
+    """
+    for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
+        _stream(arm.settings)
+    with workers.pooled(jobs if execute is None else 1) as pool:
+        run_units = execute or partial(workers.apply, pool, run_unit)
+        batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
+        for arm in scenario.arms:
+            yield batch.arm(arm)
+
+
+class _Batch:
+    """The units of one scenario, run in a pool or here, with progress."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        engine: str,
+        keep_records: bool,
+        band: bool,
+        execute: Execute,
+        progress: Progress | None,
+    ) -> None:
+        self._scenario, self._engine, self._keep = scenario, engine, keep_records
+        self._band, self._execute, self._progress = band, execute, progress
+        self._done = 0
+        self._total = sum(self._units_of(arm) for arm in scenario.arms)
+
+    def _units_of(self, arm: Arm) -> int:
+        twins = 1 if counterparts.hold_twin(arm) is None else 2
+        ends = len(counterparts.ends(arm)) if self._band else 0
+        return twins * self._scenario.replications + ends
+
+    def arm(self, arm: Arm) -> ArmResult:
+        """An arm and everything that is run beside it."""
+        twin = counterparts.hold_twin(arm)
+        hold = None if twin is None else self._result(twin, f"{arm.name} (hold)", None, None)
+        return self._result(arm, arm.name, hold, self._ends(arm) if self._band else None)
+
+    def _result(self, arm: Arm, label: str, hold: ArmResult | None, band: Band | None) -> ArmResult:
+        units = [self._unit(arm, r) for r in range(self._scenario.replications)]
+        runs = self._run(units, label)
+        stream = _stream(arm.settings)
+        return ArmResult(
+            arm=arm,
+            stream=_tables(stream, arm.settings),
+            runs=runs,
+            truth=truth(stream, resolve.machine_spec(arm, stream), runs[0]),
+            clock_hz=arm.settings.cpu.clock,
+            unmap_rate_per_s=_unmap_rate(arm, runs),
+            latency=self._latency(arm, runs),
+            prefix=self._prefix(arm, runs),
+            hold=hold,
+            band=band,
+        )
+
+    def _unit(self, arm: Arm, replication: int, ends: tuple[int, ...] = ()) -> Unit:
+        return Unit(arm, self._scenario.seed, replication, self._engine, self._keep, ends)
+
+    def _run(self, units: Sequence[Unit], label: str, *, counted: bool = True) -> _Runs:
+        """Results in the order of `units`; `counted` units are part of the announced total."""
+        runs: dict[int, RunResult] = {}
+        for finished, (index, result) in zip(count(1), self._execute(units), strict=False):
+            runs[index] = result
+            self._done += counted
+            if self._progress is not None:
+                self._progress(self._done, self._total, f"{label} {finished}/{len(units)}")
+        return tuple(runs[index] for index in range(len(units)))
+
+    def _latency(self, arm: Arm, runs: _Runs) -> Latency | None:
+        if not self._keep or not runs:
+            return None
+        stream = _stream(arm.settings)
+        spec = resolve.machine_spec(arm, stream)
+        seed = self._scenario.seed
+        return Latency(
+            np.stack([latency_counts(stream, arm.settings, seed, run) for run in runs]),
+            np.stack([latency_truth(stream, spec, arm.settings, run) for run in runs]),
+        )
+
+    def _prefix(self, arm: Arm, runs: _Runs) -> Prefix | None:
+        """Baremetal on the ops of an arm that ended early; None if there is nothing to run."""
+        stream = _stream(arm.settings)
+        base = counterparts.baseline(self._scenario.arms)
+        ends = [tuple(vcpu.ended_at_op for vcpu in run.vcpus) for run in runs]
+        early = any(op < stream.ops for row in ends for op in row)
+        if not early or base is None or base.name == arm.name:
+            return None
+        if not counterparts.same_stream(arm, base):
+            return None
+        base = base.model_copy(update={"settings": _restarting_like(base, arm)})
+        label = f"{base.name} on the prefix of {arm.name}"
+        same = self._stopped(base, ends, 0, label)
+        other = self._stopped(base, ends, 1, label) if len(runs) > 1 else ()
+        executed = [tuple(v.ended_at_op for v in run.vcpus) for run in same + other]
+        mine = self._truths(arm, runs)
+        if executed != (ends + ends)[: len(executed)]:
+            return None  # baremetal ended before that
+        if not np.array_equal(mine, self._truths(base, same)):
+            return None  # another population or filter
+        return Prefix(mine, same, other, self._latency(base, same), self._latency(base, other))
+
+    def _stopped(self, base: Arm, ends: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
+        n = len(ends)
+        units = [self._unit(base, (r + shift) % n, ends[r]) for r in range(n)]
+        return self._run(units, label, counted=False)
+
+    def _truths(self, arm: Arm, runs: _Runs) -> I64:
+        stream = _stream(arm.settings)
+        spec = resolve.machine_spec(arm, stream)
+        return np.stack([truth(stream, spec, run) for run in runs])
+
+    def _ends(self, arm: Arm) -> Band:
+        at = counterparts.ends(arm)
+        units = [self._unit(end, 0) for end in at.values()]
+        found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
+        low, high = found["low"], found["high"]
+        return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
+
+
+_Runs = tuple[RunResult, ...]
+
+
+def _restarting_like(base: Arm, arm: Arm) -> Settings:
+    """A hold twin is compared with baremetal under hold too."""
+    spe = base.settings.spe.model_copy(update={"restart": arm.settings.spe.restart})
+    return base.settings.model_copy(update={"spe": spe})
+
+
+def run_unit(unit: Unit) -> RunResult:
+    """Simulate one unit."""
+    stream = _stream(unit.arm.settings)
+    spec = resolve.machine_spec(unit.arm, stream)
+    run = Run(
+        unit.arm.name, unit.seed, unit.replication, unit.keep_records, unit.keep_log, unit.ends
+    )
+    return simulate(spec, (stream,), run, unit.engine)
+
+
+@lru_cache(maxsize=16)
+def _stream_of(keyed: _Keyed) -> Stream:
+    return resolve.stream_of(keyed.settings)
+
+
+class _Keyed:
+    """Settings that compare by the key of their stream."""
+
+    def __init__(self, key: str, settings: Settings) -> None:
+        self.key, self.settings = key, settings
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def _stream(settings: Settings) -> Stream:
+    return _stream_of(_Keyed(resolve.stream_key(settings), settings))
+
+
+def _tables(stream: Stream, settings: Settings) -> StreamTables:
+    return StreamTables(
+        name=stream.name,
+        kind=settings.workload.kind,
+        ops=stream.ops,
+        static_pc=stream.static_pc,
+        static_class=stream.static_class,
+        static_symbol=stream.static_symbol,
+        symbols=stream.symbols,
+        build_seconds=stream.build_seconds,
+    )
+
+
+def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
+    if not arm.policies.virtual or arm.settings.host.unmap == "never":
+        return None
+    times = [v.ledgers.time for r in runs for v in r.vcpus]
+    ticks = sum(t.wall - t.stopped[TimeCause.PREFAULT] for t in times)
+    seconds = ticks / (arm.settings.cpu.clock * 64)
+    return sum(r.zaps for r in runs) / seconds if seconds else None
+
+
+def records(arm: Arm, seed: int, run: RunResult) -> list[NDArray[np.void]]:
+    """Full SPE records of a run that kept them, per vCPU."""
+    return [
+        expand_rows(arm, seed, run.replication, index, vcpu.written)
+        for index, vcpu in enumerate(run.vcpus)
+    ]
+
+
+def expand_rows(
+    arm: Arm, seed: int, replication: int, vcpu: int, rows: NDArray[np.int64]
+) -> NDArray[np.void]:
+    """Full SPE records of some of a vCPU's written rows; a record depends on its row alone."""
+    facts = resolve.core_facts(arm.settings)
+    key = draws.key(seed, replication, vcpu, "latency")
+    return expand(_stream(arm.settings), rows, facts, key, vcpu, FIRST_TID + vcpu)
+
+
+def stream_of(arm: Arm) -> Stream:
+    """The stream of an arm, built once."""
+    return _stream(arm.settings)
+
+
+def rerun(arm: Arm, seed: int, replication: int) -> RunResult:
+    """One replication once more, with its records, AUX transactions and log kept."""
+    return run_unit(Unit(arm, seed, replication, "fast", keep_records=True, keep_log=True))

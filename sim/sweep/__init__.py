@@ -1,1 +1,0 @@
-"""Sweeps: many cells of one scenario, unit by unit, resumable, on any number of processes."""

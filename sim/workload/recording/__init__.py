@@ -1,0 +1,1 @@
+"""Programs recorded under qemu-user as streams: the plugin, its output, their symbols."""

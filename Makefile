@@ -53,7 +53,7 @@ streams: $(VENV)/.run ## record the shipped instruction streams again (needs qem
 	$(MAKE) -C scenarios/streams
 
 docs: $(VENV)/.run ## write the reference pages of docs/ from the code, and the figures of its validation
-	$(PY) -m reports.reference.pages docs/reference
+	$(PY) -m reports.docs docs/reference
 	$(PY) -m reports.validation docs/figures
 
 check: $(VENV)/.run ## every stock scenario against its baseline: has a simulated number changed?

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from sim.errors import SpeskewError
+
 _AMOUNT = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)\s*(.*)")
 _SCALES: tuple[dict[str, float], ...] = (
     {"fraction": 1, "": 1, "%": 1e-2, "ppm": 1e-6},
@@ -16,7 +18,7 @@ _COUNTS = ("ops", "ticks", "B", "KiB", "MiB", "GiB")
 """Units that a plain integer of a result may be given in."""
 
 
-class AmountError(ValueError):
+class AmountError(SpeskewError, ValueError):
     """An amount does not fit the metric that it is about."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws, units
+from sim.errors import SpeskewError
 from sim.runs import counterparts
 from sim.scenario.matrix import MAX_CELLS, Cell
 from sim.scenario.model import Scenario
@@ -27,7 +28,7 @@ LEVELS = 4
 """Of Morris's grid, as SALib takes it: steps are two thirds of a range."""
 
 
-class SamplingError(ValueError):
+class SamplingError(SpeskewError, ValueError):
     """Nothing can be drawn."""
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sim.errors import SpeskewError
 from sim.units import div_up
 
 VA_BITS = 48
@@ -25,7 +26,7 @@ LIBVIRT_HEADROOM = 1 << 30
 """What libvirt adds to guest memory for the VMM itself when it must lock (qemumemlocktest.c)."""
 
 
-class SizingError(ValueError):
+class SizingError(SpeskewError, ValueError):
     """A request that no machine can have; the message says how to fix it."""
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from analysis.distances import tvd_floor
 from analysis.stats import F64
+from sim.errors import SpeskewError
 
 JITTER = 256
 """Values of the random byte."""
@@ -26,7 +27,7 @@ expected_tvd = tvd_floor
 """Noise floor of a perfect profile: E[TVD] ≈ Σ √(p(1 − p)(1/n₁ + 1/n₂)/2π)."""
 
 
-class ConditionError(ValueError):
+class ConditionError(SpeskewError, ValueError):
     """A closed form was asked about something that it does not hold for."""
 
 

@@ -10,9 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from sim.errors import Kind, SpeskewError
 
-class LawBrokenError(AssertionError):
+
+class LawBrokenError(SpeskewError, AssertionError):
     """A conservation law does not hold: a defect of the model, never of the scenario."""
+
+    kind = Kind.LAW
 
 
 class OpLabel(StrEnum):

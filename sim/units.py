@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NewType
 
+from sim.errors import SpeskewError
+
 Tick = NewType("Tick", int)
 Picos = NewType("Picos", int)
 Ops = NewType("Ops", int)
@@ -28,7 +30,7 @@ _AMBIGUOUS = {"kB", "KB", "MB", "GB", "TB", "K", "M", "G", "T", "k"}
 _QUANTITY = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+]?[0-9]+)?)\s*([^\s0-9.]*)\s*\Z")
 
 
-class UnitError(ValueError):
+class UnitError(SpeskewError, ValueError):
     """Text that is no quantity of the wanted kind; the message says what would be."""
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from reports.perf.export import perf_time
-from reports.runs.rerunning import Rerun
-from reports.store import outfile
+from reports.rerunning import Rerun
+from reports.store import files
 
 Records = NDArray[np.void]
 TABLES = ("ldst", "br", "other")
@@ -149,7 +149,7 @@ def write(
         writers = {
             name: stack.enter_context(
                 pyarrow.parquet.ParquetWriter(
-                    stack.enter_context(outfile.whole(path)), SCHEMAS[name], compression="zstd"
+                    stack.enter_context(files.whole(path)), SCHEMAS[name], compression="zstd"
                 )
             )
             for name, path in paths(prefix).items()

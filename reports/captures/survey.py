@@ -5,17 +5,12 @@ Measured numbers of the capture, not predictions. What is an estimate says so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from reports.captures import opening
-from reports.exitcodes import table
 from reports.text import number, percent, printable, size
+from sim.workload.capture.profile import ops_per_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,33 +36,6 @@ _FINDINGS = {
     "source_not_known": "have a data source of another core's encoding: levels are by events",
     "time_backwards": "come before their predecessor in time",
 }
-
-
-@click.command("spe", epilog=table())
-@click.argument("capture", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-@opening.interval_option
-@opening.jitter_option
-@opening.timer_option
-@opening.raw_option
-def report_spe(
-    capture: Path, form: str, interval: str | None, jitter: bool, timer: str | None, raw: bool
-) -> None:
-    """Collisions, truncations, gaps, effective interval and sanity of a real SPE CAPTURE.
-
-    CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser.
-    """
-    with opening.errors(), opening.progress(1) as progress:
-        from sim.workload.capture.survey import survey
-
-        given = opening.sampling(interval, jitter, timer)
-        described = describe(survey(opening.open_any(capture, raw=raw), progress), given)
-        if form == "json":
-            click.echo(json.dumps(described, indent=1, sort_keys=True))
-        else:
-            click.echo(render(described, printable(capture.name)), nl=False)
 
 
 # --- what was found, as plain values ---------------------------------------------------------
@@ -148,7 +116,6 @@ def _latency(seen: Survey, counter: str) -> dict[str, int] | None:
 def _interval(seen: Survey, given: Sampling) -> dict[str, Any]:
     """The period in operations: asked for, what the hardware does with it, and the mean over the
     whole time. The last takes the task for running through the holes, so it is an upper bound."""
-    from sim.workload.capture.profile import ops_per_record
 
     requested = seen.facts.interval or given.interval
     jitter = given.jitter if seen.facts.jitter is None else seen.facts.jitter

@@ -18,9 +18,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reports.runs.rebuilding import replace
 from reports.store import lookup
+from reports.store.files import replace
 from reports.text import printable
+from sim.errors import Kind, SpeskewError
 
 BASELINE_VERSION = 1
 MAX_BYTES = 64 << 20
@@ -31,8 +32,10 @@ LISTED = 3
 """Deviations named in a sentence; the others are counted."""
 
 
-class BaselineError(Exception):
-    """A baseline is missing, unreadable or of another schema version: exit code 5."""
+class BaselineError(SpeskewError):
+    """A baseline is missing, unreadable or of another schema version."""
+
+    kind = Kind.BASELINE
 
 
 @dataclass(frozen=True, slots=True)

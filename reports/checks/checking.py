@@ -21,13 +21,14 @@ from reports.checks import baselines
 from reports.checks.baselines import Baseline
 from reports.exitcodes import ExitCode
 from reports.store import lookup
+from sim.errors import SpeskewError
+from sim.runs import counterparts
 from sim.scenario.checks import Bound, Check, Distribution, Equivalence, Exact, NoWorseThan
+from sim.scenario.loader import stock_folder
 
 if TYPE_CHECKING:
     from sim.scenario.model import Scenario
 
-BISECT_SKIP = 125
-"""`git bisect run`: this commit cannot be tested."""
 _NOTHING = Estimate(None, None, 0, 0, "")
 _NONE = Region(0.0, 0.0)
 """Of a check that was decided without one."""
@@ -35,7 +36,7 @@ Histograms = Callable[[str, str], list[Histogram] | None]
 """(arm, gaps or latencies) → one per replication; None if there are none."""
 
 
-class CheckError(ValueError):
+class CheckError(SpeskewError, ValueError):
     """A check cannot be asked of this result: exit code 2."""
 
 
@@ -67,7 +68,6 @@ def watched(scenario: Scenario) -> frozenset[str]:
 
 
 def _baremetal(scenario: Scenario) -> str:
-    from sim.runs import counterparts
 
     base = counterparts.baseline(scenario.arms)
     if base is None:
@@ -329,15 +329,7 @@ def exit_code(found: Sequence[Finding]) -> ExitCode:
     return ExitCode.OK if Status.PASS in statuses else ExitCode.UNDECIDED
 
 
-def bisect_code(code: ExitCode) -> int:
-    """The exit code for `git bisect run`: bad stays 1, what cannot be tested is skipped."""
-    kept = (ExitCode.OK, ExitCode.FAILED, ExitCode.INTERRUPTED)
-    return int(code) if code in kept else BISECT_SKIP
-
-
 def baseline_path(scenario: Scenario, *folders: Path) -> Path:
     """Where the baseline is looked for: in these folders, in ./scenarios, in the stock."""
-    from sim.scenario.loader import stock_folder
-
     stock = [stock_folder(), stock_folder() / "sweeps"]
     return baselines.path_for(scenario.name, [*folders, Path("scenarios"), *stock])

@@ -14,18 +14,20 @@ from matplotlib.figure import Figure
 
 from reports.figures import (
     blackouts,
+    design_readings,
     designs,
     distances,
     ledgers,
     locked,
     losses,
     perturbation,
+    readings,
     symbols,
     theory,
+    theory_readings,
     timelines,
 )
 from reports.figures.style import styled, to_png, to_svg
-from reports.pages import design_readings, readings, theory_readings
 from reports.store.csvdata import Table
 
 __all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]

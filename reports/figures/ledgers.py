@@ -20,7 +20,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
-from reports.pages.summary import time_by_cause
+from reports.store.arms import time_by_cause
 from reports.store.csvdata import Table
 from reports.text import percent
 

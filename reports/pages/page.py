@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 from typing import Any
@@ -20,7 +19,9 @@ from markupsafe import Markup
 from analysis.metrics import distances
 from reports import figures
 from reports.pages import parameters, sentences, summary
+from reports.store.arms import baseline
 from reports.store.csvdata import Table, dumps
+from reports.store.read import Source
 from reports.text import number, percent, printable, with_interval
 
 LEDGERS = (
@@ -35,18 +36,6 @@ EMBEDDED = 400_000
 """Bytes of CSV that the page carries along at most; the rest is in the run directory."""
 Result = Mapping[str, Any]
 Tables = Mapping[str, Table]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a page is made from."""
-
-    result: dict[str, Any]
-    tables: dict[str, Table]
-    resolved: str
-    """scenario.resolved.yaml"""
-    versions: dict[str, str]
-    """Of Python and the packages that the run used."""
 
 
 def render(source: Source) -> str:
@@ -142,7 +131,7 @@ def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:
     arm = result["arms"][name]
     return {
         "name": printable(name, 40),
-        "heading": summary.heading(name, arm, arm is summary.baseline(result)),
+        "heading": summary.heading(name, arm, arm is baseline(result)),
         "sentences": sentences.of_arm(name, result, tables),
         "sections": summary.sections(name, result),
         "symbols": [s for s in arm["loss_by_symbol"] if s["loss"]],

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from reports.store.csvdata import Cell
+from sim.scenario.dump import plain
+from sim.scenario.parameters import FACTS, PARAMETERS
+from sim.workload.presets import get_preset
 
 if TYPE_CHECKING:
     from sim.scenario.model import Scenario, Settings
@@ -23,7 +26,6 @@ def rows(scenario: Scenario) -> list[tuple[Cell, ...]]:
 
 def _times(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """Every default time, and what the arms put in its place."""
-    from sim.scenario.parameters import PARAMETERS
 
     for p in PARAMETERS.values():
         changed = sorted(
@@ -47,7 +49,6 @@ def _times(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
 
 
 def _changed(settings: Settings, name: str) -> str:
-    from sim.scenario.dump import plain
 
     values = plain(settings.parameters[name])
     return " ".join(str(v) for k, v in values.items() if k != "kind" or v != "constant")
@@ -55,7 +56,6 @@ def _changed(settings: Settings, name: str) -> str:
 
 def _facts(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """Sourced settings: the value of the first arm, and the arms with another one."""
-    from sim.scenario.parameters import FACTS
 
     for p in FACTS.values():
         first = _setting(scenario.arms[0].settings, p.setting)
@@ -78,7 +78,6 @@ def _facts(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
 
 def _setting(settings: Settings, dotted: str) -> str:
     """The value at a dotted key, as YAML has it."""
-    from sim.scenario.dump import plain
 
     value: object = plain(settings)
     for key in dotted.split("."):
@@ -89,7 +88,6 @@ def _setting(settings: Settings, dotted: str) -> str:
 
 def _overlay(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """The kernel overlay of recorded streams, whose lengths the schema marks UNVERIFIED."""
-    from sim.scenario.dump import plain
 
     seen: dict[str, tuple[BaseModel, list[str]]] = {}
     for arm in scenario.arms:
@@ -109,7 +107,6 @@ def _overlay(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
 
 def _cores(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """Every number of the core presets in use."""
-    from sim.workload.presets import get_preset
 
     for core in sorted({arm.settings.cpu.core for arm in scenario.arms}):
         for f in get_preset(core).facts():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.pages.summary import baseline, skew, time_added, time_by_cause
+from reports.store.arms import baseline, skew, time_added, time_by_cause
 from reports.store.csvdata import Table
 from reports.text import number, percent, printable, size, with_interval
 

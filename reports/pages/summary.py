@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis.losses import same_order
-from reports.text import milliseconds, number, percent, printable, size, with_interval
+from reports.store.arms import baseline, harmless_loss, skew, time_added, time_by_cause
+from reports.text import number, percent, printable, size, with_interval
 
 WIDTH = 100
 HEAD = 21
@@ -128,13 +128,6 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
     )
 
 
-def baseline(result: Result) -> Arm | None:
-    """The arm that the others are compared with."""
-    name = result["baseline"]
-    found: Arm | None = None if name is None else result["arms"][name]
-    return found
-
-
 def heading(name: str, arm: Arm, is_baseline: bool) -> str:
     """Name, design and what the reader must know first."""
     marks = ["baseline"] if is_baseline else []
@@ -163,37 +156,6 @@ def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         yield f"{cause} {percent(arm['loss'][cause]['mean'])} ({ops[cause]:,} ops)"
     if base is not None and arm is not base and harmless_loss(arm, base):
         yield f"The loss is of baremetal's order. {LOSS_NOTE}"
-
-
-def harmless_loss(arm: Arm, base: Arm) -> bool:
-    """True if an arm that ran to its end loses no more than baremetal, within a factor of 3."""
-    if arm["ended_at_op"] < arm["setup"]["stream_ops"]:
-        return False
-    a, b = arm["loss"]["total"]["mean"], base["loss"]["total"]["mean"]
-    return a is not None and b is not None and same_order(a, b)
-
-
-def skew(arm: Arm) -> str:
-    """`none detected`, `detected`, `identical`, `one symbol` or `not judged`, by symbol.
-
-    Samples are baremetal's own if instruction for instruction each replication is exactly as far
-    from another baremetal run as baremetal is.
-    """
-    symbol, pc = (arm["profile"][view] for view in ("symbol", "pc"))
-    excess = symbol["tvd_excess"]
-    if excess["mean"] is None or excess["ci95"] is None:
-        return "not judged"
-    if _is_zero(excess) and _is_zero(pc["tvd_excess"]) and pc["tvd_noise_floor"]["mean"]:
-        return "identical"
-    if not symbol["tvd_noise_floor"]["mean"] and not symbol["tvd_vs_truth"]["mean"]:
-        return "one symbol"
-    if excess["ci95"] == "exact":
-        return "detected" if excess["mean"] > 0 else "none detected"
-    return "detected" if excess["ci95"][0] > 0 else "none detected"
-
-
-def _is_zero(metric: Mapping[str, Any]) -> bool:
-    return bool(metric["mean"] == 0 and metric["ci95"] == "exact")
 
 
 def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
@@ -233,22 +195,6 @@ def _excess_line(arm: Arm) -> str:
         f"{number(view['tvd_noise_floor']['mean'])}, in excess of it "
         f"{with_interval(excess)}"
     )
-
-
-def time_by_cause(arm: Arm) -> dict[str, float]:
-    """Wall time by cause, ms, mean over replications and vCPUs; `wall` and `running` included."""
-    setup = arm["setup"]
-    share = max(1, len(arm["replications"]) * setup["vcpus"])
-    return {
-        cause: milliseconds(ticks, setup["clock_hz"]) / share
-        for cause, ticks in arm["ledger"]["time"].items()
-    }
-
-
-def time_added(arm: Arm) -> dict[str, float]:
-    """Time by cause beyond baremetal's over equal ops, ms, largest first."""
-    extra = {c: x["here_ms"] for c, x in arm["time_band"].items() if c != "total" and x["here_ms"]}
-    return dict(sorted(extra.items(), key=lambda x: (-abs(x[1]), x[0])))
 
 
 def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:

@@ -12,14 +12,15 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.pages.perf_record import perf_command, perf_event
 from reports.perf import packets, programs, writer
+from reports.perf.command import perf_command, perf_event
 from reports.perf.header import PA_ENABLE, MachineText, SpeConfig
 from reports.perf.packets import RECORD_BYTES
 from reports.perf.writer import BASE_NS, Capture, Chunk, Switch, Task
-from reports.runs.rerunning import Rerun
+from reports.rerunning import Rerun
 from sim.ledger import LawBrokenError
 from sim.results import RECORD_DT
+from sim.runs import batch
 
 if TYPE_CHECKING:
     from sim.scenario.model import Settings
@@ -104,7 +105,6 @@ def _ns(found: Rerun, tick: int) -> int:
 
 
 def _tid(vcpu: int) -> int:
-    from sim.runs import batch
 
     return batch.FIRST_TID + vcpu
 

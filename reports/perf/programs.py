@@ -21,10 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import NoteSection, SymbolTableSection
 from numpy.typing import NDArray
 
 from reports.perf.events import PROT_DATA, PROT_TEXT
-from reports.store.outfile import ExportError
+from reports.store.files import ExportError
+from sim import draws
+from sim.scenario.loader import stock_folder
+from sim.scenario.workloads import Recorded
+from sim.workload.spestream import read_header, read_spestream
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -77,9 +84,6 @@ class Code(NamedTuple):
 
 def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Program, ...]]:
     """The task's name, and the files that its user code came from."""
-    from sim.scenario.loader import stock_folder
-    from sim.scenario.workloads import Recorded
-    from sim.workload.spestream import read_header, read_spestream
 
     user = stream.static_pc < _KERNEL
     if not isinstance(arm.settings.workload, Recorded):
@@ -125,9 +129,6 @@ def _same_program(path: Path, header: Header) -> bool:
 
 def build_id_of(path: Path) -> str:
     """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.sections import NoteSection
 
     try:
         with path.open("rb") as file:
@@ -143,7 +144,6 @@ def build_id_of(path: Path) -> str:
 
 
 def _recorded(path: Path, header: Header, stream: Path) -> Program:
-    from elftools.elf.elffile import ELFFile
 
     found = build_id_of(path)
     if found != header.build_id:
@@ -161,9 +161,6 @@ def _bias(elf: ELFFile, stream: Path) -> int:
     """Where a position-independent program was loaded, from a symbol's two addresses."""
     if elf["e_type"] != "ET_DYN":
         return 0
-    from elftools.elf.sections import SymbolTableSection
-
-    from sim.workload.spestream import read_spestream
 
     tables = [section for section in elf.iter_sections() if isinstance(section, SymbolTableSection)]
     for table, symbol in product(tables, read_spestream(stream).symbols):
@@ -193,7 +190,6 @@ def _loaded(elf: ELFFile, bias: int) -> Iterator[Segment]:
 
 def _made(stream: Stream, code: Code, chosen: NDArray[np.bool_], name: str) -> Program:
     """An ELF file of the chosen static ops."""
-    from sim import draws
 
     order = np.flatnonzero(chosen)[np.argsort(code.pc[chosen], kind="stable")]
     taken = Code(code.pc[order], code.word[order], code.symbol[order])

@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
+from analysis.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES
+from analysis.metrics import METRICS
+from analysis.metrics import find as metric_of
+from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 from reports.text import printable
+from sim.ledger import LOSS_LABELS
+from sim.scenario.designs import DESIGNS, Policies
+from sim.scenario.model import Scenario, Settings
+from sim.scenario.parameters import FACTS, PARAMETERS
 
 WIDTH = 92
 HEAD = 10
@@ -55,7 +63,6 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _metrics() -> Iterator[Entry]:
-    from analysis.metrics import METRICS
 
     for c in METRICS.values():
         if "ledger." not in c.name:
@@ -63,8 +70,6 @@ def _metrics() -> Iterator[Entry]:
 
 
 def _ledgers() -> Iterator[Entry]:
-    from analysis.columns import ENTRIES
-    from sim.ledger import LOSS_LABELS
 
     kinds = {
         "ops": "label of executed ops",
@@ -81,8 +86,6 @@ def _ledgers() -> Iterator[Entry]:
 
 
 def _columns() -> Iterator[Entry]:
-    from analysis.columns import AXES, COLUMNS, DATA_TABLES, TABLES
-    from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 
     for c in (*COLUMNS.values(), *SWEEP_COLUMNS):
         every = {**TABLES, **DATA_TABLES, **SWEEP_TABLES}.items()
@@ -93,7 +96,6 @@ def _columns() -> Iterator[Entry]:
 
 
 def _parameters() -> Iterator[Entry]:
-    from sim.scenario.parameters import FACTS, PARAMETERS
 
     for kind, rows in (("parameter", PARAMETERS), ("default of a setting", FACTS)):
         for p in rows.values():
@@ -113,7 +115,6 @@ def _parameters() -> Iterator[Entry]:
 
 def _settings() -> Iterator[Entry]:
     """Every key of a scenario, dotted; keys that several kinds of a thing share come once."""
-    from sim.scenario.model import Scenario, Settings
 
     every = (*_fields("", Settings, "scenario key"), *_fields("", Scenario, "scenario key"))
     of_an_arm = ("arms.policies.", "arms.settings.")
@@ -150,7 +151,6 @@ def _literals(annotation: Any) -> Iterator[str]:
 
 
 def _designs() -> Iterator[Entry]:
-    from sim.scenario.designs import DESIGNS, Policies
 
     yield from _fields("", Policies, "policy")
     for name, design in DESIGNS.items():
@@ -167,7 +167,6 @@ def find(name: str) -> list[Entry]:
 
 
 def _by_path(name: str) -> list[Entry]:
-    from analysis.metrics import find as metric_of
 
     ledger = re.fullmatch(r"(?:replications\[\]\.)?ledger\.([a-z]+)\.(\w+)", name)
     if ledger:

@@ -11,6 +11,12 @@ from typing import Any
 import click
 
 from reports.text import printable, size
+from sim.scenario import loader
+from sim.scenario.loader import stock_folder
+from sim.scenario.messages import suggest
+from sim.scenario.model import DESIGNS
+from sim.workload.presets import PRESETS
+from sim.workload.spestream import read_header
 
 Rows = list[dict[str, Any]]
 
@@ -21,7 +27,6 @@ def rows(what: str) -> Rows:
 
 
 def _scenarios() -> Iterator[dict[str, Any]]:
-    from sim.scenario import loader
 
     stock = loader.stock_folder()
     for path in (*stock.glob("*.yaml"), *stock.glob("sweeps/*.yaml")):
@@ -32,7 +37,6 @@ def _scenarios() -> Iterator[dict[str, Any]]:
 
 
 def _designs() -> Iterator[dict[str, Any]]:
-    from sim.scenario.model import DESIGNS
 
     for name, design in DESIGNS.items():
         yield {
@@ -46,8 +50,6 @@ def _designs() -> Iterator[dict[str, Any]]:
 
 def design(name: str, form: str) -> str:
     """One design in words, or as JSON; a usage error with a suggestion if there is none."""
-    from sim.scenario.messages import suggest
-    from sim.scenario.model import DESIGNS
 
     if name not in DESIGNS:
         raise click.UsageError(f"design: {suggest(name, list(DESIGNS))}")
@@ -64,7 +66,6 @@ def design(name: str, form: str) -> str:
 
 
 def _presets() -> Iterator[dict[str, Any]]:
-    from sim.workload.presets import PRESETS
 
     for name, preset in PRESETS.items():
         facts = list(preset.facts())
@@ -77,8 +78,6 @@ def _presets() -> Iterator[dict[str, Any]]:
 
 
 def _streams() -> Iterator[dict[str, Any]]:
-    from sim.scenario.loader import stock_folder
-    from sim.workload.spestream import read_header
 
     for path in (stock_folder() / "streams").glob("*.spestream"):
         header = read_header(path)

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.stats import F64, Metric, finite, metric, no_variance, t_quantile
 from reports.pages import markdown
-from reports.runs.rebuilding import read_result
+from reports.store.read import read_result
 from reports.store.rundir import RunDirError
 from reports.text import decimals as decimals_of
 from reports.text import fixed, number, printable

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import curves, frames, losses, profiles, rlimit
+from analysis.columns import THEORY_TABLE
 from analysis.pareto import Offer, front
 from analysis.perturbation import TOTAL
 from analysis.stats import metric
+from reports.figures.design_readings import several
 from reports.pages import parameters
+from reports.perf.command import perf_command
+from reports.store.csvdata import SHAPES, Cell, Table
 from reports.traces import timeline
-from reports.store.csvdata import Cell, Column, Table
-from reports.pages.design_readings import several
-from reports.pages.perf_record import perf_command
-from analysis.columns import COLUMNS, DATA_TABLES, THEORY_TABLE
 from sim.results import log_linear_edge
 from sim.scenario.quantities import UNLIMITED
 
 if TYPE_CHECKING:
-    from sim.runs.batch import ArmResult
     from sim.results import LockedPoint
+    from sim.runs.batch import ArmResult
     from sim.scenario.model import Scenario
 
 SYMBOLS = 200
@@ -37,24 +37,6 @@ MAX_STEPS = 1500
 """Points of an arm's history of locked memory."""
 Result = Mapping[str, Any]
 Rows = list[tuple[Cell, ...]]
-
-_TYPES: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
-    "string": str,
-    "double": float,
-    "bool": bool,
-}
-
-
-def _shape(names: Sequence[str]) -> tuple[Column, ...]:
-    """Columns by the dictionary; integers of any width are int."""
-    return tuple(Column(name, _TYPES.get(COLUMNS[name].dtype, int)) for name in names)
-
-
-SHAPES = {
-    file.removeprefix("data/").removesuffix(".csv"): _shape(names)
-    for file, names in DATA_TABLES.items()
-}
-"""Columns of each table."""
 
 
 def collect(

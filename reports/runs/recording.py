@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sim import units
+from sim.errors import SpeskewError
+from sim.workload.recording import recorder
 
 if TYPE_CHECKING:
     from sim.workload.recording.recorder import Recorded
 
 
-class RecordingError(Exception):
+class RecordingError(SpeskewError):
     """The program was not recorded; the message says why."""
 
 
@@ -30,7 +32,6 @@ def record(
     force: bool,
 ) -> Recorded:
     """Record `program` into `out`; returns the streams written, one per thread."""
-    from sim.workload.recording import recorder
 
     if out.exists() and not force:
         raise RecordingError(f"{out} exists; give --force to overwrite it")

@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis import amounts
 from analysis.distributions import Histogram, histogram
-from reports.store import lookup
+from reports.store import lookup, result
 from sim.runs import batch
 from sim.runs import pool as workers
 from sim.scenario.document import Mark, ScenarioError, problem
@@ -25,8 +25,8 @@ from sim.scenario.document import Mark, ScenarioError, problem
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
-    from sim.runs.batch import ArmResult, Progress, Unit
     from sim.results import RunResult
+    from sim.runs.batch import ArmResult, Progress, Unit
     from sim.scenario.checks import Until
     from sim.scenario.model import Scenario
 
@@ -50,14 +50,14 @@ class Memo:
         missing = [index for index, key in enumerate(keys) if key not in self.done]
         yield from ((i, self.done[key]) for i, key in enumerate(keys) if key in self.done)
         plain = [i for i in missing if not self._watches(units[i])]
-        for at, result in workers.apply(self.pool, batch.run_unit, [units[i] for i in plain]):
-            self.done[keys[plain[at]]] = result
-            yield plain[at], result
+        for at, made in workers.apply(self.pool, batch.run_unit, [units[i] for i in plain]):
+            self.done[keys[plain[at]]] = made
+            yield plain[at], made
         seen = [i for i in missing if self._watches(units[i])]
-        for at, (result, found) in workers.apply(self.pool, observe, [units[i] for i in seen]):
-            self.done[keys[seen[at]]] = result
-            self.sampled[units[seen[at]].arm.name][result.replication] = found
-            yield seen[at], result
+        for at, (made, found) in workers.apply(self.pool, observe, [units[i] for i in seen]):
+            self.done[keys[seen[at]]] = made
+            self.sampled[units[seen[at]].arm.name][made.replication] = found
+            yield seen[at], made
 
     def _watches(self, unit: Unit) -> bool:
         """True for an arm's own runs; those that stop early stand for another arm."""
@@ -154,7 +154,6 @@ def simulate(
     progress: Progress,
 ) -> Simulated:
     """Run a scenario, with further batches as long as `until` asks for them."""
-    from reports.store import result
 
     with memo(jobs, watched) as execute:
         while True:

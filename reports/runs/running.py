@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from reports import progress
-from reports.store import result
-from reports.store import rundir
 from reports.pages import summary
+from reports.runs import datasets, rebuilding, replicating
 from reports.signals import uninterrupted
+from reports.store import parquet as tables
+from reports.store import result, rundir
+from reports.store.read import write_data
+from reports.traces import timeline
+from sim.runs import batch, pool
+from sim.scenario import loader
 
 if TYPE_CHECKING:
-    from reports.store.csvdata import Table
     from reports.runs.replicating import Memo
+    from reports.store.csvdata import Table
     from reports.traces.timeline import Timeline
     from sim.runs.batch import ArmResult
     from sim.scenario.model import Scenario
@@ -58,9 +61,6 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     Raises RunDirError before anything is simulated if the directory cannot be written, and
     KeyboardInterrupt if no arm had finished.
     """
-    from reports.runs import datasets
-    from reports.runs import rebuilding
-    from reports.runs import replicating
 
     target = options.out or rundir.default_path(scenario.name, resolved)
     rundir.check_target(target, force=options.force)
@@ -92,9 +92,6 @@ def _timelines(
     scenario: Scenario, arms: Sequence[ArmResult], options: Options, log: rundir.Log, memo: Memo
 ) -> tuple[dict[str, Timeline], bool]:
     """Each arm's most eventful replication again, with its log; and whether Ctrl-C came first."""
-    from reports.traces import timeline
-    from sim.runs import batch
-    from sim.runs import pool
 
     chosen = [arm.runs[timeline.chosen_replication(arm.runs)].replication for arm in arms]
     units = [
@@ -124,7 +121,6 @@ def _settled(
     """The scenario with the replications that `until` made it take, its arms, and whether Ctrl-C
     came first.
     """
-    from reports.runs import replicating
 
     while True:
         arms, interrupted = _simulate(scenario, options, log, memo)
@@ -140,7 +136,6 @@ def _simulate(
     scenario: Scenario, options: Options, log: rundir.Log, memo: Memo
 ) -> tuple[tuple[ArmResult, ...], bool]:
     """Finished arms, and whether Ctrl-C came before all of them were."""
-    from sim.runs import batch
 
     arms: list[ArmResult] = []
     interrupted = False
@@ -188,15 +183,13 @@ def _write(
     options: Options,
     log: rundir.Log,
 ) -> None:
-    from reports.runs import rebuilding
-    from reports.store import parquet as tables
 
     described, text, data = said
     rundir.write_text(folder, "scenario.resolved.yaml", resolved)
     rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
     rundir.write_text(folder, "result.json", result.dumps(described))
     rundir.write_text(folder, "summary.txt", text)
-    rebuilding.write_data(folder, data)
+    write_data(folder, data)
     records = scenario.seed if options.keep_records else None
     names = tables.write(folder, arms, records_of_seed=records)
     made = rundir.manifest(
@@ -218,12 +211,5 @@ def _write(
 
 def raw_scenario(source: str) -> str:
     """The scenario as its author wrote it: a file, or a stock scenario by name."""
-    from sim.scenario import loader
 
     return loader.find(source).read_bytes().decode("utf-8", "surrogateescape")
-
-
-def say_written(outcome: Outcome) -> None:
-    """The last line on stderr: where the result is."""
-    target = outcome.target
-    click.echo(str(target / "report.html" if outcome.reported else target), err=True)

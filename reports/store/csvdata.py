@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.columns import COLUMNS, DATA_TABLES
+from sim.errors import SpeskewError
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 """What spreadsheets evaluate (OWASP, CSV injection), and our own apostrophe."""
 Cell = str | int | float | bool | None
 
 
-class TableError(ValueError):
+class TableError(SpeskewError, ValueError):
     """A CSV file is not the table that was expected."""
 
 
@@ -108,3 +111,22 @@ def _read(column: Column, cell: str) -> Cell:
     if cell == "" and column.type is not str:
         return None
     return _READERS[column.type](cell)
+
+
+_TYPES: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
+    "string": str,
+    "double": float,
+    "bool": bool,
+}
+
+
+def _shape(names: Sequence[str]) -> tuple[Column, ...]:
+    """Columns by the dictionary; integers of any width are int."""
+    return tuple(Column(name, _TYPES.get(COLUMNS[name].dtype, int)) for name in names)
+
+
+SHAPES = {
+    file.removeprefix("data/").removesuffix(".csv"): _shape(names)
+    for file, names in DATA_TABLES.items()
+}
+"""Columns of each table."""

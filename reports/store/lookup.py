@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.checks import Estimate, from_metric
+from sim.errors import SpeskewError
 
 _METRIC = {"mean", "ci95", "n", "unit"}
 _NOT_COUNTERS = ("setup", "replications")
 """Branches of an arm whose numbers are settings, or are told elsewhere."""
 
 
-class UnknownMetricError(ValueError):
+class UnknownMetricError(SpeskewError, ValueError):
     """No such metric in a result."""
 
 

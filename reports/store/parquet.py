@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 
 from analysis import curves, errors, frames, losses, paired, perturbation, profiles, rlimit
 from analysis.columns import COLUMNS, Column
 from analysis.profiles import VIEWS
 from sim.results import AUX_DT, RECORD_DT
+from sim.runs import batch
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -58,7 +61,6 @@ def _profiles(arms: Sequence[ArmResult]) -> pd.DataFrame:
 
 def df_records(arms: Sequence[ArmResult], seed: int) -> pd.DataFrame:
     """arm, replication, then the columns of `sim.results.RECORD_DT`: every written record."""
-    from sim.runs import batch
 
     parts = []
     for arm in arms:
@@ -86,13 +88,11 @@ def df_aux(arms: Sequence[ArmResult]) -> pd.DataFrame:
 
 def schema(columns: Sequence[str]) -> Any:
     """The Arrow schema of named columns, dictionary in the metadata."""
-    import pyarrow
 
     return pyarrow.schema([_field(COLUMNS[name]) for name in columns])
 
 
 def _field(column: Column) -> Any:
-    import pyarrow
 
     about = {"unit": column.unit, "meaning": column.meaning, "values": ", ".join(column.values)}
     kept = {key: text for key, text in about.items() if text}
@@ -101,8 +101,6 @@ def _field(column: Column) -> Any:
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """One table, without an index; its columns are those of the dictionary."""
-    import pyarrow
-    import pyarrow.parquet
 
     table = pyarrow.Table.from_pandas(frame, schema(list(frame.columns)), preserve_index=False)
     table = table.replace_schema_metadata(None)

@@ -22,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sim.errors import SpeskewError
+
 MANIFEST_VERSION = 1
 HASH_CHARS = 8
 PACKAGES = (
@@ -42,7 +44,7 @@ PACKAGES = (
 )
 
 
-class RunDirError(Exception):
+class RunDirError(SpeskewError):
     """The run directory cannot be written as asked."""
 
 

@@ -19,9 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.runs.rebuilding import VersionError, replace
-from reports.store import lookup, rundir
+from analysis import responses, sampling
+from reports.pages import summary
+from reports.runs import replicating
+from reports.runs.running import raw_scenario
+from reports.store import lookup, result, rundir
+from reports.store.files import replace
+from reports.store.read import VersionError
 from reports.store.rundir import RunDirError
+from reports.sweeps import page, screening
+from sim.runs import batch
 from sim.runs.backends import Failure, Workers
 from sim.runs.store import Store
 from sim.runs.tasks import Task, key, task, tasks
@@ -86,8 +93,6 @@ def plan(asked: Asked) -> tuple[Scenario, list[Planned]]:
 def _cells(asked: Asked, base: Scenario) -> list[Cell]:
     """Every cell once, in the order of the file, or of drawing."""
     if base.samples is not None:
-        from analysis import sampling
-
         try:
             drawn = sampling.draw(base)
         except sampling.SamplingError as error:
@@ -162,7 +167,6 @@ def _name_in(manifest: Path) -> str:
 
 def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequence[str]) -> None:
     """Who, when, with what; and the scenario as it was written."""
-    from reports.runs.running import raw_scenario
 
     made = rundir.manifest(
         resolved=loader.dump(scenario), seed=scenario.seed, argv=argv, options={}, log=rundir.Log()
@@ -257,9 +261,6 @@ class Described:
 
 def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> Described:
     """A cell's result from its finished units; runs what only the result asks for."""
-    from reports.runs import replicating
-    from reports.store import result
-    from sim.runs import batch
 
     scenario = planned.scenario
     assert scenario is not None
@@ -305,7 +306,6 @@ def assemble(
     With `each`, a row also has the values of every replication that indices are made of.
     `progress` is told the cells that are done, and all.
     """
-    from analysis import responses
 
     rows = []
     for number, planned in enumerate(cells):
@@ -328,8 +328,6 @@ def assemble(
 
 
 def _write_cell(folder: Path, planned: Planned, described: dict[str, Any]) -> None:
-    from reports.pages import summary
-    from reports.store import result
 
     assert planned.scenario is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -387,8 +385,6 @@ def _indices(
     """What was drawn, and which setting matters; nothing without samples."""
     if scenario.samples is None:
         return {}
-    from analysis import sampling
-    from reports.sweeps import screening
 
     drawn = sampling.draw(scenario)
     return {
@@ -416,7 +412,6 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
     """Write report.html, and figures/*.{png,svg} if asked; returns their paths."""
-    from reports.sweeps import page
 
     result = read_result(folder)
     files = {folder / "report.html": page.page(result).encode()}

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from reports.runs.rerunning import Rerun
-from reports.store.outfile import ExportError
+from reports.rerunning import Rerun
+from reports.store.files import ExportError
 from reports.traces import tracks
 from reports.traces.tracks import Event, Kind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reports.runs.rebuilding import replace
+from reports.store.files import replace
 from reports.validation import figures
 from reports.validation.rows import digest, dumps
 from reports.validation.table import table

@@ -14,12 +14,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sim.runs import batch
+from sim.errors import SpeskewError
 from sim.machine import resolve
 from sim.results import RunResult
-from sim.scenario.workloads import Recorded
-from sim.runs.tasks import Task, key
+from sim.runs import batch
 from sim.runs.pool import processes, submit
+from sim.runs.tasks import Task, key
+from sim.scenario.workloads import Recorded
 
 AHEAD = 2
 """Tasks handed out per process, so that none waits for the next."""
@@ -46,7 +47,7 @@ class Workers(Protocol):
         """End what still runs."""
 
 
-class WorkersError(Exception):
+class WorkersError(SpeskewError):
     """The workers cannot be had: no cluster there, or a package missing."""
 
 

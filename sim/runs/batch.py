@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.runs import counterparts
-from sim.machine import resolve
-from sim.runs import pool as workers
 from sim.ledger import TimeCause
+from sim.machine import resolve
 from sim.machine.machine import Run, simulate
 from sim.results import RunResult
+from sim.runs import counterparts
+from sim.runs import pool as workers
+from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.model import Arm, Scenario, Settings
 from sim.spe.record import expand
-from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.workload.arrays import Stream
 
 I64 = NDArray[np.int64]

@@ -22,6 +22,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader, ReaderError
 
+from sim.errors import SpeskewError
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_ITEMS = 20_000
@@ -66,7 +68,7 @@ def problem(mark: Mark, message: str) -> Problem:
     return Problem(mark.file, mark.line, mark.col, message)
 
 
-class ScenarioError(Exception):
+class ScenarioError(SpeskewError):
     """A scenario cannot be used; `problems` holds everything that is wrong with it."""
 
     def __init__(self, *problems: Problem) -> None:

@@ -60,6 +60,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from sim.errors import SpeskewError
 from sim.workload.a64 import Flag, OpClass
 
 MAGIC: Final = b"SPESTRM\n"
@@ -79,7 +80,7 @@ _AGAIN: Final = "copy it again or record it anew"
 _T = TypeVar("_T")
 
 
-class StreamError(Exception):
+class StreamError(SpeskewError):
     """A .spestream file cannot be read or written. Reads "FILE: what, why, how to fix"."""
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reports import rerunning
 from reports.perf import export
-from reports.runs import rerunning
 from sim.runs import batch
 from sim.scenario import loader
 from tests.benchmarks.recording import line

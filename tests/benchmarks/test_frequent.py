@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from reports import rerunning
 from reports.captures import spetables
-from reports.runs import rerunning
 from sim.runs import batch
 from sim.scenario import loader
 from sim.workload.index import build_index

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reports.pages.page import Source
 from reports.runs import datasets
 from reports.store import result
 from reports.store.csvdata import Table
+from reports.store.read import Source
 from reports.traces import timeline
 from sim.runs.batch import ArmResult
 from sim.scenario import loader

@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports import rerunning
 from reports.captures import spetables
 from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from reports.perf import export, packets, writer
-from reports.runs import rerunning
-from reports.store import outfile
+from reports.store import files
 from sim.ledger import LawBrokenError
 from sim.results import RECORD_DT
 from tests.tools import captures
@@ -135,10 +135,10 @@ def test_a_failed_write_leaves_nothing(
 
 def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
     """A folder, and a file in a folder that is not there."""
-    with pytest.raises(outfile.ExportError, match="is a directory"):
-        outfile.check(tmp_path, force=True)
-    with pytest.raises(outfile.ExportError, match="is no directory; make it first"):
-        outfile.check(tmp_path / "none" / "x", force=True)
+    with pytest.raises(files.ExportError, match="is a directory"):
+        files.check(tmp_path, force=True)
+    with pytest.raises(files.ExportError, match="is no directory; make it first"):
+        files.check(tmp_path / "none" / "x", force=True)
 
 
 def test_transactions_must_hold_what_was_delivered(synthetic: Path) -> None:

@@ -16,8 +16,7 @@ from matplotlib.transforms import Bbox
 from analysis.columns import AXES, COLUMNS
 from analysis.metrics import METRICS
 from reports import figures
-from reports.figures import style, symbols
-from reports.pages import design_readings
+from reports.figures import design_readings, style, symbols
 from reports.runs import datasets
 from sim.results import LockedPoint
 from tests.analysis.fakes import Plan

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from reports.pages import page
-from reports.pages.perf_record import perf_command
+from reports.perf.command import perf_command
 from reports.store.csvdata import dumps
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, arms, described, scenario, source

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reports.figures import style, timelines
-from reports.pages import readings
+from reports.figures import readings, style, timelines
 from reports.runs import datasets
+from reports.store import csvdata
 from reports.store.csvdata import Table
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, arms, described, scenario, tables
@@ -46,7 +46,7 @@ def test_memory_that_is_populated_before_is_told() -> None:
 
 def test_timelines_that_show_something_else_come_first() -> None:
     """Arms whose lanes show the same states as one before wait; who is not drawn is named."""
-    shape = datasets.SHAPES["timeline"]
+    shape = csvdata.SHAPES["timeline"]
 
     def row(arm: str, lane: str, state: str) -> tuple[object, ...]:
         cells = {"arm": arm, "lane": lane, "state": state, "begin_us": 0.0, "end_us": 1000.0}

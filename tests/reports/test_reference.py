@@ -14,7 +14,7 @@ import pytest
 from analysis.columns import COLUMNS, ENTRIES, TABLES
 from analysis.metrics import METRICS
 from reports.cli.main import main
-from reports.reference import pages
+from reports.docs import pages
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.parameters import FACTS, PARAMETERS
 from sim.scenario.schema import schema
@@ -44,7 +44,7 @@ def commands(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[s
     """Every command below a command, by its words."""
     yield " ".join(words), command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        for name, inner in pages.inner_commands(command):
             yield from commands((*words, name), inner)
 
 

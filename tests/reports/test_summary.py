@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reports.pages import readings, summary
+from reports.figures import readings
+from reports.pages import summary
+from reports.store.arms import skew
 from reports.text import fixed, interval, number, percent, printable, size, with_interval
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, PLANS, described
@@ -50,11 +52,11 @@ def test_harmless_loss_is_called_harmless() -> None:
 def test_skew_words() -> None:
     """Identical, detected, not judged, none detected."""
     arms = described()["arms"]
-    assert summary.skew(arms["v6"]) == "identical"
-    assert summary.skew(arms["unpinned-cold"]) == "detected"
-    assert summary.skew(arms["refused"]) == "not judged"
+    assert skew(arms["v6"]) == "identical"
+    assert skew(arms["unpinned-cold"]) == "detected"
+    assert skew(arms["refused"]) == "not judged"
     plans = (Plan(), Plan(name="v6", design="v6", seed=3))
-    assert summary.skew(described(plans)["arms"]["v6"]) == "none detected"
+    assert skew(described(plans)["arms"]["v6"]) == "none detected"
     assert "none detected" in lines("v6", plans)["predicted skew"]
 
 
@@ -169,8 +171,8 @@ def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     half = replace(base, name="half", design="v6", samples=500, seed=5)
     arms = described((base, half, replace(base, name="same", design="v6")))["arms"]
     assert arms["half"]["profile"]["symbol"]["tvd_excess"]["mean"] == 0
-    assert summary.skew(arms["half"]) == "one symbol"
-    assert summary.skew(arms["same"]) == "identical"
+    assert skew(arms["half"]) == "one symbol"
+    assert skew(arms["same"]) == "identical"
 
 
 def test_readings_are_computed() -> None:

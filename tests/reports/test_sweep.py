@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 import reports
-from reports.cli.commands import sweep
 from reports.exitcodes import ExitCode
-from reports.sweeps import sweeping
+from reports.sweeps import sweeping, words
 from reports.sweeps.sweeping import Standing
 from sim.runs import backends
 from sim.scenario import loader
@@ -369,9 +368,9 @@ def test_time_left_goes_by_cost() -> None:
     standing = Standing(4, 100, cost=400, cost_done=100, units_done=90, last="x")
     standing.started = time.monotonic() - 10
     assert standing.left == pytest.approx(30, abs=0.5)
-    assert "about 30 s left: x" in sweep.line(standing)
+    assert "about 30 s left: x" in words.line(standing)
     assert Standing(1, 1, cost=5).left is None
-    assert [sweep.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
+    assert [words.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
 
 
 def test_the_plan_is_pure() -> None:

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from reports.exitcodes import ExitCode
-from reports.runs import index
 from reports.store import grid
-from reports.sweeps import maps, page, sweeping
+from reports.sweeps import index, maps, page, sweeping
 from tests.reports.browser import Browser, overlaps
 from tests.reports.swept import MATRIX
 from tests.reports.test_browser import SCREENS, TEXTS

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.pages import theory_readings
-from reports.runs.datasets import SHAPES
-from reports.store.csvdata import Table
+from reports.figures import theory_readings
+from reports.store.csvdata import SHAPES, Table
 
 
 def table(*rows: dict[str, Any]) -> dict[str, Table]:

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from reports.pages import markdown, readings, sentences
+from reports.figures import readings
+from reports.pages import markdown, sentences
 from reports.runs import datasets
 from reports.text import percent
 from tests.analysis.fakes import Plan

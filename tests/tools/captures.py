@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reports.cli.main import main
 from reports.perf.writer import BASE_NS
-from reports.runs.rerunning import nanoseconds
+from reports.rerunning import nanoseconds
 from sim.linux.aux import AuxFlag
 from sim.runs import batch
 from sim.scenario import loader

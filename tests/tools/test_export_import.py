@@ -14,7 +14,7 @@ import pytest
 from reports.captures.opening import open_any
 from reports.captures.spetables import paths
 from reports.perf.writer import BASE_NS
-from reports.runs.rerunning import nanoseconds
+from reports.rerunning import nanoseconds
 from sim.workload.capture.records import Packet, code_address, exception_level, has
 from sim.workload.capture.source import Reading
 from tests.tools import captures

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports import rerunning
 from reports.perf import events, header, writer
-from reports.runs import rerunning
 from sim.linux.aux import AuxFlag
 from tests.tools import captures
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.runs import rerunning
+from reports import rerunning
 from sim.linux.aux import AuxFlag
 from tests.tools import captures
 

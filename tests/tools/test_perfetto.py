@@ -16,9 +16,9 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
+from reports import rerunning
 from reports.cli.main import main
 from reports.exitcodes import ExitCode
-from reports.runs import rerunning
 from tests.tools import captures
 
 SCENARIO = """\

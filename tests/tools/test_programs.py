@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from reports.perf import programs
-from reports.store.outfile import ExportError
+from reports.store.files import ExportError
 from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.model import Arm

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from reports.cli import options
+from reports.cli.output import say
 from reports.exitcodes import table
 from reports.signals import terminable
-
-if TYPE_CHECKING:
-    from reports.runs.rerunning import Rerun
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FORMATS = ("6.1", "6.12", "7.x")
 
 
-@click.group(epilog=table())
-def export() -> None:
+@click.group("export", epilog=table())
+def command() -> None:
     """Write a run for other tools: perf, Perfetto, spe-parser's readers.
 
     An arm is run again for its records; an export never differs from the run it is taken from.
@@ -31,7 +29,7 @@ def export() -> None:
 def _shared(function: _F) -> _F:
     """Options of every export."""
     for option in (
-        click.option("--force", is_flag=True, help="Overwrite."),
+        options.force_option,
         click.option(
             "--replication",
             type=click.IntRange(0),
@@ -59,7 +57,7 @@ def _output(default: str, what: str) -> Callable[[_F], _F]:
 _arm_option = click.option("--arm", required=True, help="Which arm of the run.")
 
 
-@export.command(epilog=table())
+@command.command(epilog=table())
 @_arm_option
 @_output("perf.data", "The file to write.")
 @click.option(
@@ -86,34 +84,18 @@ def perf(
 ) -> None:
     """Write an arm's delivered records as perf.data with Arm SPE data."""
     from reports import progress
-    from reports.perf import export as perfexport
-    from reports.store import outfile
+    from reports.perf.export import write
+    from reports.rerunning import rerun
+    from reports.store import files
 
-    with _errors():
-        outfile.check(output, force=force)
-        found = _rerun(run_dir, arm, replication)
-        with outfile.whole(output) as file, progress.counted(found.total, "records") as written:
-            perfexport.write(file, found, perf_format=perf_format, program=program, written=written)
-    click.echo(f"{found.total:,} records of {arm}, replication {replication}", err=True)
-    click.echo(str(output), err=True)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """The program's own errors as messages and exit codes."""
-    from reports.cli.main import exits, stream_errors
-
-    with exits(), stream_errors():
-        yield
+    files.check(output, force=force)
+    found = rerun(run_dir, arm, replication)
+    with files.whole(output) as file, progress.counted(found.total, "records") as written:
+        write(file, found, perf_format=perf_format, program=program, written=written)
+    say(f"{found.total:,} records of {arm}, replication {replication}\n{output}")
 
 
-def _rerun(run_dir: Path, arm: str, replication: int) -> Rerun:
-    from reports.runs import rerunning
-
-    return rerunning.rerun(run_dir, arm, replication)
-
-
-@export.command(epilog=table())
+@command.command(epilog=table())
 @_arm_option
 @_output("spe", "Where to: PREFIX-ldst.parquet, PREFIX-br.parquet, PREFIX-other.parquet.")
 @_shared
@@ -121,19 +103,19 @@ def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool)
     """Write an arm's delivered records as spe-parser's three Parquet tables."""
     from reports import progress
     from reports.captures import spetables
-    from reports.store import outfile
+    from reports.rerunning import rerun
+    from reports.store import files
 
-    with _errors():
-        for path in spetables.paths(output).values():
-            outfile.check(path, force=force)
-        found = _rerun(run_dir, arm, replication)
-        with progress.counted(found.total, "records") as written:
-            rows = spetables.write(output, found, written)
+    for path in spetables.paths(output).values():
+        files.check(path, force=force)
+    found = rerun(run_dir, arm, replication)
+    with progress.counted(found.total, "records") as written:
+        rows = spetables.write(output, found, written)
     for name, path in spetables.paths(output).items():
-        click.echo(f"{path}: {rows[name]:,} records", err=True)
+        say(f"{path}: {rows[name]:,} records")
 
 
-@export.command(epilog=table())
+@command.command(epilog=table())
 @click.option("--arm", "arms", multiple=True, help="Which arm; may be repeated. [default: all]")
 @_output("trace.pftrace", "The file to write.")
 @_shared
@@ -146,18 +128,15 @@ def perfetto(
     line, KVM's and the VMM's work, pinned memory; of the VM: locked memory and its limit.
     """
     from reports import progress
-    from reports.runs import rerunning
-    from reports.store import outfile
-    from reports.traces import perfetto as perfettotrace
+    from reports.rerunning import arms_of, rerun
+    from reports.store import files
+    from reports.traces.perfetto import Trace
 
-    with _errors():
-        outfile.check(output, force=force)
-        chosen = arms or rerunning.arms_of(run_dir)
-        found = [_rerun(run_dir, arm, replication) for arm in chosen]
-        total = sum(len(vcpu.log) for one in found for vcpu in one.run.vcpus)
-        with outfile.whole(output) as file, progress.counted(total, "events") as written:
-            trace = perfettotrace.Trace(file)
-            for one in found:
-                trace.add(one, written)
-    click.echo(f"{len(found)} arms, replication {replication}", err=True)
-    click.echo(str(output), err=True)
+    files.check(output, force=force)
+    found = [rerun(run_dir, arm, replication) for arm in arms or arms_of(run_dir)]
+    total = sum(len(vcpu.log) for one in found for vcpu in one.run.vcpus)
+    with files.whole(output) as file, progress.counted(total, "events") as written:
+        trace = Trace(file)
+        for one in found:
+            trace.add(one, written)
+    say(f"{len(found)} arms, replication {replication}\n{output}")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.errors import SpeskewError
 from sim.scenario.quantities import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
 
 FORMAT = "speskew-profile"
@@ -42,7 +43,7 @@ LIMITS = (
 """What a profile cannot carry, one sentence or two each."""
 
 
-class ProfileError(Exception):
+class ProfileError(SpeskewError):
     """A profile cannot be read. Reads "FILE: what, why, how to fix"."""
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.errors import SpeskewError
 from sim.workload.capture.packets import Counts
 from sim.workload.capture.records import Records
 
@@ -16,7 +17,7 @@ FS_PER_NS = 10**6
 NO_TID = -1
 
 
-class CaptureError(Exception):
+class CaptureError(SpeskewError):
     """A capture cannot be read. Reads "FILE: OFFSET: what, why, how to fix"."""
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.draws import njit
+from sim.errors import SpeskewError
 from sim.workload import a64
 from sim.workload.recording.convert import Executions, static_blocks, write_executions
 from sim.workload.recording.elfsymbols import Ranked, best_symbols
@@ -33,7 +34,7 @@ _LEN, _APART, _BLOCKS, _WORDS, _RUNS = range(5)  # of the builder's state
 _FNV: Final = 0x100000001B3
 
 
-class TraceError(Exception):
+class TraceError(SpeskewError):
     """A trace cannot be imported. Reads "FILE:PLACE: what, why, how to fix"."""
 
 

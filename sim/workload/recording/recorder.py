@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 from elftools.common.exceptions import ELFError
 
+from sim.errors import SpeskewError
 from sim.workload.recording import elfsymbols
 from sim.workload.recording.convert import Executions, static_blocks, thread_path, write_executions
 from sim.workload.recording.elfsymbols import build_id, mapped_symbols
@@ -40,7 +41,7 @@ _STATE_THREAD: Final = struct.Struct("<QQQQQ24x")
 _TOO_MANY_THREADS, _NO_SPACE = 1, 2
 
 
-class RecorderError(Exception):
+class RecorderError(SpeskewError):
     """A program cannot be recorded; says what, why and how to fix it."""
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from reports.runs import rebuilding
-from reports.sweeps import sweeping
 from reports.pages import templating
+from reports.store.read import read_result
 from reports.store.rundir import RunDirError
+from reports.sweeps import sweeping
 from reports.text import number, with_interval
 
 INDEX = "index.html"
@@ -76,7 +76,7 @@ def _entry(root: Path, path: Path, read: Any) -> Entry | Bad:
 
 
 def _run(path: Path, relative: str) -> Entry:
-    result = rebuilding.read_result(path)
+    result = read_result(path)
     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     about = f"{len(result['arms'])} arms, {result['replications']} replications"
     if result["interrupted"]:

@@ -7,7 +7,6 @@ designs and parameters from their tables. Nothing on a page is written here but 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import click
 
 from analysis.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES, Column
 from analysis.metrics import METRICS
-from reports.captures.opening import write_atomically
 from reports.cli.main import main as speskew
 from reports.exitcodes import MEANING
+from reports.store.files import replace
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 from sim.ledger import LOSS_LABELS
 from sim.scenario.designs import DESIGNS, Policies
@@ -274,11 +273,20 @@ def cli() -> Lines:
     yield from _command(("speskew",), speskew)
 
 
+def inner_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Commands of a group by name, also those that are loaded when they are asked for."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        yield name, found
+
+
 def _command(words: tuple[str, ...], command: click.Command) -> Lines:
     if isinstance(command, click.Group):
         if len(words) > 1:
             yield from _head(words, command)
-        for name, inner in sorted(command.commands.items()):
+        for name, inner in inner_commands(command):
             yield from _command((*words, name), inner)
         return
     yield from _head(words, command)
@@ -400,8 +408,4 @@ def write(folder: Path) -> None:
     """All pages into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in PAGES:
-        write_atomically(folder / f"{name}.md", page(name))
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+        replace(folder / f"{name}.md", page(name).encode())

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.store.outfile import ExportError
-from reports.runs.rebuilding import read_result
+from reports.store.files import ExportError
+from reports.store.read import read_result
+from sim.runs import batch
+from sim.scenario import loader
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -52,7 +54,6 @@ class Rerun:
 
     def records(self, vcpu: int, rows: range) -> NDArray[np.void]:
         """Some written records of a vCPU, RECORD_DT."""
-        from sim.runs import batch
 
         chosen = self.run.vcpus[vcpu].written[rows.start : rows.stop]
         return batch.expand_rows(self.arm, self.seed, self.run.replication, vcpu, chosen)
@@ -88,8 +89,6 @@ def rerun(folder: Path, name: str, replication: int) -> Rerun:
     Raises ExportError if the directory is no run, has no such arm or replication, or if its result
     is not what this version of the program computes.
     """
-    from sim.runs import batch
-    from sim.scenario import loader
 
     stored = _stored(folder)
     found = _arm(stored, name, replication, folder)

@@ -1,18 +1,22 @@
-"""Files that appear under their name only when they are complete."""
+"""Files that appear under their name only when they are complete: the one way to write a file.
+
+A folder of them is `reports.store.rundir`.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from reports.store.rundir import RunDirError
+from reports.store.rundir import RunDirError, umask
 
 
 class ExportError(RunDirError):
-    """An export cannot be made as asked; the message says what, why and how to fix it."""
+    """A file cannot be made as asked; the message says what, why and how to fix it."""
 
 
 def check(target: Path, *, force: bool) -> None:
@@ -28,12 +32,24 @@ def check(target: Path, *, force: bool) -> None:
 @contextmanager
 def whole(target: Path) -> Iterator[IO[bytes]]:
     """A binary file that becomes `target` when the block ends without an error."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part: Path | None = None
     try:
-        with part.open("xb") as file:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".part", dir=target.parent
+        )
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
             yield file
+        part.chmod(0o666 & ~umask())  # mkstemp's files are the owner's alone
         part.replace(target)
     except OSError as error:
         raise ExportError(f"{target}: not written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def replace(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with whole(target) as file:
+        file.write(data)

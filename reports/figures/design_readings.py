@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.pages.readings import joined
+from reports.figures.readings import joined
 from reports.store.csvdata import Table
 from reports.text import number, printable, size
 

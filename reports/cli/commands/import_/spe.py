@@ -1,16 +1,16 @@
-"""`speskew import`: what others have, made into workloads. Heavy imports are inside commands."""
+"""`speskew import spe`: a real capture as a workload."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reports.captures import opening
-from reports.cli.commands.import_streams import drmemtrace, execlog, tarmac
+from reports.cli import options
+from reports.cli.output import put_paths, say
 from reports.exitcodes import table
-from reports.signals import terminable
 from reports.text import printable
 
 if TYPE_CHECKING:
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from sim.workload.capture.survey import Survey
 
 
-@click.group("import", epilog=table())
-def import_() -> None:
-    """Make a workload of what other tools recorded."""
-    click.get_current_context().with_resource(terminable())
-
-
-@import_.command("spe", epilog=table())
+@click.command("spe", epilog=table())
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -34,16 +28,16 @@ def import_() -> None:
 )
 @click.option("--cpu", type=click.IntRange(0), help="Records of this CPU only.")
 @click.option("--tid", type=click.IntRange(0), help="Records of this thread only.")
-@opening.interval_option
-@opening.jitter_option
-@opening.timer_option
+@options.interval_option
+@options.jitter_option
+@options.timer_option
 @click.option(
     "--symfs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with the files of the machine that was profiled, for symbols.",
 )
-@opening.raw_option
-@click.option("--force", is_flag=True, help="Overwrite.")
+@options.raw_option
+@options.force_option
 def spe(
     capture: Path,
     output: Path | None,
@@ -61,14 +55,16 @@ def spe(
     CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser. The profile
     is a workload: `workload: {kind: profile, path: PROFILE}`.
     """
-    with opening.errors(), opening.progress(2) as progress:
-        from sim.workload.capture import profile as profiles
-        from sim.workload.capture.profiling import Selection, profile
-        from sim.workload.capture.source import CaptureError
+    from reports.captures import opening
+    from reports.store.files import replace
+    from sim.workload.capture import profile as profiles
+    from sim.workload.capture.profiling import Selection, profile
+    from sim.workload.capture.source import CaptureError
 
-        out = output or Path(f"{capture.name}.profile.json")
-        if out.exists() and not force:
-            raise CaptureError(f"{out}: exists; give --force to overwrite it")
+    out = output or Path(f"{capture.name}.profile.json")
+    if out.exists() and not force:
+        raise CaptureError(f"{out}: exists; give --force to overwrite it")
+    with opening.progress(2) as progress:
         opened = opening.open_any(capture, raw=raw)
         names = opening.symbol_table(opened, symfs)
         made, seen = profile(
@@ -80,15 +76,15 @@ def spe(
             names.pid_of,
             progress,
         )
-        opening.write_atomically(out, profiles.dumps(made))
-        _say(made, seen, names.files()[1])
-        click.echo(out)
+    replace(out, profiles.dumps(made).encode())
+    say("\n".join(_ending(made, seen, names.files()[1], profiles.LIMITS)))
+    put_paths([out])
 
 
-def _say(made: Profile, seen: Survey, without_symbols: list[str]) -> None:
-    """What was made, what is in doubt, what it cannot carry: on stderr."""
-    from sim.workload.capture.profile import LIMITS
-
+def _ending(
+    made: Profile, seen: Survey, without_symbols: list[str], limits: Sequence[str]
+) -> list[str]:
+    """What was made, what is in doubt, what it cannot carry."""
     lines = [
         f"{made.records:,} records, {len(made.statics):,} addresses, {len(made.symbols):,} "
         f"symbols, {_count(len(made.phases), 'phase')}; they stand for {made.ops:,} ops"
@@ -117,13 +113,8 @@ def _say(made: Profile, seen: Survey, without_symbols: list[str]) -> None:
             "stand for them; --symfs names a folder that has them"
         )
     lines.append("What a profile cannot carry:")
-    lines += [f"  * {limit}" for limit in LIMITS]
-    click.echo("\n".join(lines), err=True)
+    return lines + [f"  * {limit}" for limit in limits]
 
 
 def _count(n: int, what: str) -> str:
     return f"{n:,} {what}" + ("" if n == 1 else "s")
-
-
-for command in (drmemtrace, tarmac, execlog):
-    import_.add_command(command)

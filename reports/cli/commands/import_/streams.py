@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.exitcodes import ExitCode, table
-from reports.text import printable
+from reports.cli import options
+from reports.cli.output import put_paths, say
+from reports.exitcodes import table
 
 if TYPE_CHECKING:
     from sim.workload.importers.threads import Imported, Progress, Reader
@@ -52,7 +53,7 @@ _OPTIONS = (
         metavar="OPS",
         help="Take at most so many ops per thread; reading ends when all threads seen have them.",
     ),
-    click.option("--force", is_flag=True, help="Overwrite."),
+    options.force_option,
 )
 
 
@@ -101,24 +102,19 @@ def execlog(**options: Any) -> None:
 
 def _import(request: _Request, read: Callable[[Path, Any], None]) -> None:
     """Import, say how it went on stderr and print the files."""
-    from sim import units
     from sim.workload.importers.blocks import TraceError
 
+    out = request.output or Path(f"{_stem(request.source)}.spestream")
+    _refuse_overwriting(out, request.force)
     try:
-        out = request.output or Path(f"{_stem(request.source)}.spestream")
-        _refuse_overwriting(out, request.force)
         with _progress() as progress:
             done = _run(request, out, partial(read, request.source), progress)
-    except (TraceError, units.UnitError) as error:
-        _fail(ExitCode.USAGE, str(error))
     except MemoryError:
-        _fail(ExitCode.USAGE, f"{request.source}: too large for this machine's memory; use --limit")
-    except KeyboardInterrupt:
-        _fail(ExitCode.INTERRUPTED, "interrupted; nothing was written")
-    for line in _ending(done, request):
-        click.echo(printable(line), err=True)
-    for path in done.files:
-        click.echo(path)
+        raise TraceError(
+            f"{request.source}: too large for this machine's memory; use --limit"
+        ) from None
+    say("\n".join(_ending(done, request)))
+    put_paths(done.files)
 
 
 def _run(request: _Request, out: Path, read: Reader, progress: Progress | None) -> Imported:
@@ -198,8 +194,3 @@ def _ending(done: Imported, request: _Request) -> Iterator[str]:
             "no symbol of --elf holds an executed pc: the file is stripped, is another one, or was "
             "loaded elsewhere; write FILE@BASE"
         )
-
-
-def _fail(code: ExitCode, message: str) -> NoReturn:
-    click.echo(f"speskew: {printable(message)}", err=True)  # names in archives can be anything
-    sys.exit(code)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.losses import same_order
-from reports.pages.summary import baseline, skew
+from reports.store.arms import baseline, skew
 from reports.store.csvdata import Table
 from reports.text import number, percent, printable, size
 from sim.ledger import LOSS_LABELS

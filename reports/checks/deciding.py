@@ -1,0 +1,190 @@
+"""What `speskew check` asks: a scenario that is run, a run or a sweep that is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports import progress
+from reports.checks import baselines, checking, formats
+from reports.checks.baselines import Baseline
+from reports.checks.checking import Evidence
+from reports.checks.formats import Report
+from reports.runs import replicating
+from reports.runs.replicating import Simulated
+from reports.store.read import read_result
+from reports.store.rundir import RunDirError, scenario_hash
+from reports.sweeps import sweeping
+from sim.scenario import loader
+from sim.scenario.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a scenario is to be run for its checks."""
+
+    overrides: tuple[str, ...] = ()
+    replications: int | None = None
+    as_baseline: bool = False
+    """As many replications as the baseline has; then there must be one."""
+    seed: int | None = None
+    jobs: int = 1
+    engine: str = "fast"
+    quiet: bool = False
+
+
+def is_folder(target: str) -> bool:
+    """Is that a run or a sweep which is there, not a scenario?"""
+    folder = Path(target)
+    return (folder / sweeping.MANIFEST).is_file() or (folder / "result.json").is_file()
+
+
+def of_folder(folder: Path, baseline_file: Path | None) -> Report:
+    """Decide the checks of a run, or every check in every cell of a sweep; nothing is simulated."""
+    if (folder / sweeping.MANIFEST).is_file():
+        return _of_sweep(folder)
+    return _of_run(folder, baseline_file)
+
+
+def load(source: str, asked: Asked) -> Scenario:
+    """The scenario that is asked for; one with cells is run without them, see `has_cells`."""
+    return loader.load(source, asked.overrides, replications=asked.replications, seed=asked.seed)
+
+
+def has_cells(scenario: Scenario) -> bool:
+    """Does a scenario have cells, which `of_scenario` leaves out?"""
+    return bool(scenario.matrix or scenario.cases or scenario.samples is not None)
+
+
+def of_scenario(
+    scenario: Scenario, source: str, baseline_file: Path | None, asked: Asked
+) -> Report:
+    """Run a loaded scenario, without its cells, and decide its checks."""
+    path = baseline_file or checking.baseline_path(scenario, loader.find(source).parent)
+    baseline = _baseline(scenario, path, needed=asked.as_baseline)
+    if asked.as_baseline:
+        assert baseline is not None
+        scenario = scenario.model_copy(
+            update={"replications": baseline.replications, "until": None}
+        )
+    done = simulate(scenario, asked)
+    evidence = checking.Evidence(done.result, baseline, done.histograms)
+    return _report(done.scenario, evidence, path)
+
+
+def simulate(scenario: Scenario, asked: Asked) -> Simulated:
+    """Every arm, with what the scenario's checks look at and no more."""
+    names = [getattr(check, "metric", "") for check in scenario.checks]
+    with progress.shown(len(scenario.arms), quiet=asked.quiet) as callback:
+        return replicating.simulate(
+            scenario,
+            engine=asked.engine,
+            jobs=asked.jobs,
+            progress=callback,
+            band=any("time_band" in name for name in names),
+            watched=checking.watched(scenario),
+        )
+
+
+def _baseline(scenario: Scenario, path: Path, *, needed: bool) -> Baseline | None:
+    """The baseline, before anything is simulated; None if no check wants one."""
+    if not needed and not any(map(checking.needs_baseline, scenario.checks)):
+        return None
+    found = baselines.read(path)
+    if found.scenario != scenario.name:
+        raise baselines.BaselineError(
+            f"{path} is the baseline of {found.scenario!r}, not of {scenario.name!r}"
+        )
+    return found
+
+
+def _of_run(folder: Path, baseline_file: Path | None) -> Report:
+    result = read_result(folder)
+    if result["interrupted"]:
+        raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
+    scenario = loader.load(folder / "scenario.resolved.yaml")
+    path = baseline_file or checking.baseline_path(scenario, folder, Path())
+    baseline = _baseline(scenario, path, needed=False)
+    return _report(scenario, checking.Evidence(result, baseline, _stored_histograms(folder)), path)
+
+
+def _of_sweep(folder: Path) -> Report:
+    result = sweeping.read_result(folder)
+    scenario = loader.load(folder / "scenario.resolved.yaml")
+    cells = []
+    for row in result["cells"]:
+        whole = row["status"] == "finished"
+        found = read_result(folder / sweeping.CELLS / row["id"]) if whole else None
+        cells.append(checking.CellEvidence(row["id"], found, row.get("why", "")))
+    findings = checking.findings_of_cells(scenario, cells)
+    return formats.Report(
+        scenario=result["scenario"],
+        seed=result["seed"],
+        replications=scenario.replications,
+        baseline="",
+        findings=tuple(findings),
+        code=checking.exit_code(findings),
+        cells=len(cells),
+    )
+
+
+def _stored_histograms(folder: Path) -> Any:
+    def histograms(arm: str, of: str) -> Any:
+        path = folder / "records.parquet"
+        if not path.is_file():
+            return None
+        columns = ["replication", "vcpu", "op", "total"]
+        frame = pd.read_parquet(path, columns=columns, filters=[("arm", "==", arm)])
+        if frame.empty:
+            return None
+        return [
+            replicating.sampled(
+                [part["op"].to_numpy() for _, part in rows.groupby("vcpu", sort=True)],
+                [part["total"].to_numpy() for _, part in rows.groupby("vcpu", sort=True)],
+            )[of]
+            for _, rows in frame.groupby("replication", sort=True)
+        ]
+
+    return histograms
+
+
+def _report(scenario: Scenario, evidence: Evidence, path: Path) -> Report:
+    found = checking.findings(scenario, evidence)
+    result = evidence.result
+    return formats.Report(
+        scenario=result["scenario"],
+        seed=result["seed"],
+        replications=result["replications"],
+        baseline="" if evidence.baseline is None else str(path),
+        findings=tuple(found),
+        code=checking.exit_code(found),
+    )
+
+
+def updated(
+    source: str, baseline_file: Path | None, replications: int | None, asked: Asked
+) -> tuple[Baseline | None, Baseline]:
+    """A scenario's baseline as it is (None: there is none) and as it would be; runs the scenario.
+
+    With `replications` None as many as the old one has.
+    """
+    loaded = loader.load(source, asked.overrides, replications=replications)
+    path = baseline_file or baselines.beside(loaded.name, loader.find(source).parent)
+    old = baselines.read(path) if path.exists() else None
+    if old is not None and replications is None:
+        loaded = loaded.model_copy(update={"replications": old.replications})
+    loaded = loaded.model_copy(update={"until": None})
+    done = simulate(loaded, asked)
+    command = f"speskew baseline update {source} --replications {loaded.replications}"
+    command += "".join(f" --set {text}" for text in asked.overrides)
+    return old, baselines.make(path, done.result, scenario_hash(loader.dump(loaded)), command)
+
+
+def path_of(target: str) -> Path:
+    """A baseline file, or a scenario's."""
+    if target.endswith(".json"):
+        return Path(target)
+    return checking.baseline_path(loader.load(target), loader.find(target).parent)

@@ -1,0 +1,40 @@
+"""`speskew report spe`: how good a real SPE capture is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from reports.cli import options
+from reports.cli.output import put
+from reports.exitcodes import table
+from reports.text import printable
+
+
+@click.command("spe", epilog=table())
+@click.argument("capture", type=click.Path(path_type=Path))
+@options.form_option("text", "json")
+@options.interval_option
+@options.jitter_option
+@options.timer_option
+@options.raw_option
+def spe(
+    capture: Path, form: str, interval: str | None, jitter: bool, timer: str | None, raw: bool
+) -> None:
+    """Collisions, truncations, gaps, effective interval and sanity of a real SPE CAPTURE.
+
+    CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser.
+    """
+    from reports.captures import opening, survey
+    from sim.workload.capture.survey import survey as surveyed
+
+    with opening.progress(1) as progress:
+        given = opening.sampling(interval, jitter, timer)
+        seen = surveyed(opening.open_any(capture, raw=raw), progress)
+        described = survey.describe(seen, given)
+    if form == "json":
+        put(json.dumps(described, indent=1, sort_keys=True) + "\n")
+    else:
+        put(survey.render(described, printable(capture.name)))

@@ -1,0 +1,52 @@
+"""`speskew show`: a run, a scenario as it resolves, a design."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reports.cli import options
+from reports.cli.output import put
+from reports.exitcodes import table
+
+
+@click.command("show", epilog=table())
+@click.argument("target")
+@click.argument("name", required=False)
+@options.set_option()
+@options.form_option("table", "json", help_text="Of a run.")
+def command(target: str, name: str | None, overrides: tuple[str, ...], form: str) -> None:
+    """Print TARGET: the summary of a run directory, or a scenario as it resolves.
+
+    `show design NAME` prints a design: its policies, its source and its open questions.
+    """
+    if name is not None and target != "design":
+        raise click.UsageError(f"only `show design` takes a second name, not {target!r}")
+    if name is not None:
+        put(_design(name, form))
+    elif (Path(target) / "result.json").is_file():
+        put(_run(Path(target), form))
+    else:
+        put(_scenario(target, overrides))
+
+
+def _design(name: str, form: str) -> str:
+    from reports.reference import listing
+
+    return listing.design(name, form)
+
+
+def _run(folder: Path, form: str) -> str:
+    from reports.pages.summary import render
+    from reports.store.read import read_result
+    from reports.store.result import dumps
+
+    result = read_result(folder)
+    return dumps(result) if form == "json" else render(result)
+
+
+def _scenario(source: str, overrides: tuple[str, ...]) -> str:
+    from sim.scenario import loader
+
+    return loader.dump(loader.load(source, overrides))

@@ -1,0 +1,30 @@
+"""`speskew validate`: whether scenarios can be run, without running them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reports.cli import options
+from reports.cli.output import put, say
+from reports.exitcodes import ExitCode, table
+
+
+@click.command("validate", epilog=table())
+@click.argument("scenarios", nargs=-1, required=True)
+@options.set_option()
+def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
+    """Check SCENARIOS as a whole; every problem with its file, line and column on stderr."""
+    from sim.scenario import loader
+
+    bad = False
+    for source in scenarios:
+        try:
+            loaded = loader.load(source, overrides)
+        except loader.ScenarioError as error:
+            say(str(error))
+            bad = True
+            continue
+        put(f"{source}: ok, {len(loaded.arms)} arms, {loaded.replications} replications\n")
+    sys.exit(ExitCode.USAGE if bad else ExitCode.OK)

@@ -1,0 +1,44 @@
+"""What the command line prints, and the only place that prints it.
+
+File names, symbols, names of arms and the messages of other programs can hold anything. Here they
+lose what a terminal or a CI log would obey: no escape sequence, no bidirectional override leaves
+speskew. JSON escapes what it must by itself and passes through unchanged.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from reports.text import printable
+
+
+def put(text: str) -> None:
+    """Data, to stdout; ends as the text ends."""
+    click.echo(_harmless(text), nl=False)
+
+
+def put_paths(paths: Iterable[Path]) -> None:
+    """What was written, a path a line, to stdout."""
+    for path in paths:
+        click.echo(printable(str(path)))
+
+
+def say(text: str) -> None:
+    """Everything else, to stderr, with an end of line."""
+    click.echo(_harmless(text), err=True)
+
+
+def never_fail_to_encode() -> None:
+    """A character that the locale does not have is written as its escape, not as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a test may have put another there
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))

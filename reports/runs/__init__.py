@@ -1,0 +1,1 @@
+"""What `run`, `compare`, `record` and `report` do: simulate, describe, build again."""

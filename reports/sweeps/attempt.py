@@ -1,0 +1,82 @@
+"""One attempt at a sweep: the folder is ours, what is missing is run, results are put together."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reports.store.files import replace
+from reports.store.rundir import RunDirError
+from reports.sweeps import screening, sweeping
+from reports.sweeps.sweeping import Asked, Planned
+from reports.sweeps.words import Quiet
+from sim.runs import backends
+from sim.runs.backends import Workers
+from sim.runs.store import Store
+from sim.scenario.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: the scenario without its cells, and every cell."""
+
+    asked: Asked
+    base: Scenario
+    cells: Sequence[Planned]
+
+
+def planned(asked: Asked) -> Plan:
+    """The plan of a sweep; raises ScenarioError if the scenario has no cells."""
+    base, cells = sweeping.plan(asked)
+    return Plan(asked, base, cells)
+
+
+def workers(jobs: int, scheduler: str | None) -> Workers:
+    """Who runs units; raises WorkersError if there is no such scheduler."""
+    if scheduler is not None:
+        return backends.Cluster(scheduler)
+    return backends.Processes(jobs) if jobs > 1 else backends.Here()
+
+
+@contextmanager
+def owned(folder: Path, scenario: Scenario, *, resume: bool) -> Iterator[None]:
+    """The folder for this process alone; a second sweep into it is refused."""
+    sweeping.prepare(folder, scenario, resume=resume)
+    with (folder / sweeping.LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunDirError(f"{folder}: another sweep is writing there") from error
+        sweeping.prepare(folder, scenario, resume=resume)  # again: now nobody else changes it
+        yield
+
+
+def run(
+    folder: Path, plan: Plan, crew: Workers, argv: Sequence[str], *, report: bool, shown: Quiet
+) -> dict[str, Any]:
+    """Run what is missing and put everything together; on Ctrl-C finished units stay."""
+    sweeping.write_manifest(folder, plan.base, plan.asked, argv)
+    store = Store(folder / "units")
+    store.sweep_up()
+    sweeping.forget(folder)
+    failed = sweeping.run(plan.cells, store, crew, shown)
+    rows = sweeping.assemble(
+        folder,
+        plan.cells,
+        failed,
+        lambda cell: sweeping.describe(cell, store, crew, plan.asked.engine),
+        each=plan.base.samples is not None,
+        progress=shown.assembled,
+    )
+    result = sweeping.document(plan.base, rows)
+    replace(folder / "cells.csv", sweeping.as_csv(result).encode())
+    if "samples" in result:
+        replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
+    replace(folder / "result.json", sweeping.dumps(result).encode())
+    if report:
+        sweeping.rebuild(folder)
+    return result

@@ -1,0 +1,141 @@
+"""What `speskew sweep` says: its plan, how far it is, its table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from reports.sweeps import page, screening
+from reports.sweeps.sweeping import Planned, Standing
+from reports.text import number, printable, with_interval
+
+SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.exits", "exits"))
+"""What the table on stdout has of each arm; result.json and cells.csv have everything."""
+MANY = 20
+"""Cells from which on putting results together takes seconds."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def __call__(self, standing: Standing) -> None:
+        """As `Lines`."""
+
+    def assembled(self, done: int, total: int) -> None:
+        """As `Lines`."""
+
+
+class Lines(Quiet):
+    """Progress on stderr: rewritten in place on a terminal, else a line per finished cell."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._cells = -1
+
+    def __call__(self, standing: Standing) -> None:
+        """Say how far it is."""
+        if self._terminal:
+            end = "\n" if standing.units_done == standing.units else ""
+            click.echo(f"\r\x1b[K{line(standing)}{end}", err=True, nl=False)
+        elif standing.cells_done > self._cells:
+            click.echo(line(standing), err=True)
+        self._cells = standing.cells_done
+
+    def assembled(self, done: int, total: int) -> None:
+        """Say how many cells have their results together: in place, or once if there are many."""
+        if self._terminal:
+            end = "\n" if done == total else ""
+            click.echo(
+                f"\r\x1b[Kputting results together: {done}/{total} cells{end}", err=True, nl=False
+            )
+        elif done == 0 and total > MANY:
+            click.echo(f"putting the results of {total} cells together", err=True)
+
+
+def line(standing: Standing) -> str:
+    """``3/9 cells, 24/72 units, 2.1 s, about 4 s left: vm.vcpus=2-…``."""
+    text = f"{standing.cells_done}/{standing.cells} cells, "
+    text += f"{standing.units_done}/{standing.units} units"
+    if not standing.last:
+        return f"{text} there" if standing.kept else text
+    text += f", {standing.elapsed:.1f} s"
+    if standing.left is not None and standing.units_done < standing.units:
+        text += f", about {duration(standing.left)} left"
+    return f"{text}: {standing.last}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plan(cells: Sequence[Planned], form: str) -> str:
+    """Every cell and what it costs, as JSON or as a line each."""
+    rows = [
+        {
+            "id": p.cell.id,
+            "settings": dict(p.cell.settings),
+            "units": sum(len(t.units) for t in p.tasks),
+            "tasks": len(p.tasks),
+            "seconds": round(p.nanoseconds / 1e9, 1),
+            "problem": p.problem,
+        }
+        for p in cells
+    ]
+    if form == "json":
+        return json.dumps(rows, indent=1, sort_keys=True) + "\n"
+    lines = []
+    for row in rows:
+        what = (
+            f"CANNOT RUN: {row['problem']}"
+            if row["problem"]
+            else (f"{row['units']} units in {row['tasks']} tasks, about {row['seconds']} s")
+        )
+        lines.append(f"{row['id']}  {what}")
+    total = sum(p.nanoseconds for p in cells) / 1e9
+    lines.append(f"{len(cells)} cells, about {duration(total)} on one core (an estimate)")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_table(result: dict[str, Any]) -> str:
+    """A line per cell and arm: the predicted loss, time added and exits; of samples, indices."""
+    if "samples" in result:
+        words = {shown.metric: shown.title.lower() for shown in page.METRICS}
+        return screening.as_table(result, words)
+    axes = list(result["axes"])
+    head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
+    rows = []
+    for cell in result["cells"]:
+        settings = [_said(cell["settings"].get(axis, "–")) for axis in axes]
+        if cell["status"] == "failed":
+            rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
+        for arm, numbers in cell.get("arms", {}).items():
+            rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _said(value: Any) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, dict):
+        return (
+            with_interval(value, 100, "%")
+            if value["unit"] == "fraction"
+            else (with_interval(value, 1, value["unit"]))
+        )
+    return number(value)

@@ -1,0 +1,1 @@
+"""Many machines: arms, replications and cells as units of work, on any number of processes."""

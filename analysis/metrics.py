@@ -14,16 +14,9 @@ from analysis.columns import ENTRIES, Column
 from analysis.distances import DISTANCES
 from analysis.paired import QUANTITIES, RESTARTS
 from analysis.profiles import VIEWS
+from sim.policies.backings import BACKINGS
 
 METRIC_KEYS = {"mean", "ci95", "n", "unit"}
-BACKINGS = (
-    "none",
-    "whole_vm",
-    "on_enable",
-    "on_first_fault",
-    "bounce_buffer",
-    "guest_memfd",
-)
 STATUSES = ("PASS", "FAIL", "UNDECIDED", "SKIP")
 
 
@@ -37,7 +30,7 @@ def _i(name: str, unit: str, meaning: str) -> Column:
 
 _SETUP = (
     Column("setup.virtual", "bool", "", "the arm runs in a VM"),
-    Column("setup.backing", "string", "", "what keeps the buffer mapped", BACKINGS),
+    Column("setup.backing", "string", "", "what keeps the buffer mapped", BACKINGS.words),
     _i("setup.clock_hz", "Hz", "core clock; a tick is 1/64 cycle of it"),
     _i("setup.vcpus", "", "vCPUs, or CPUs on baremetal"),
     Column("setup.stream", "string", "", "instruction stream"),

@@ -88,8 +88,8 @@ class ExitLimits:
 
 def exit_limits(arm: ArmResult, run: RunResult) -> ExitLimits:
     """First- and last-exit limit of one replication."""
-    policies = arm.arm.policies
-    bypassed = policies.accounting == "none" or arm.arm.settings.host.cap_ipc_lock
+    policies = arm.arm.policies.bundle
+    bypassed = not policies.accounting.charges or arm.arm.settings.host.cap_ipc_lock
     _, steps = growth(run.locked)
     if bypassed or run.verdict or not steps:
         return ExitLimits(None, None)

@@ -227,7 +227,8 @@ def no_cold_pages(arm: ArmResult) -> str:
 
 
 def _always_cold(arm: ArmResult) -> bool:
-    return arm.arm.settings.host.unmap == "per_window" and arm.arm.policies.backing == "none"
+    held = arm.arm.policies.bundle.backing.holds
+    return arm.arm.settings.host.unmap == "per_window" and not held
 
 
 def _records_of_page(arm: ArmResult) -> int:

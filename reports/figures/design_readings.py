@@ -8,6 +8,7 @@ from typing import Any
 from reports.figures.readings import joined
 from reports.store.csvdata import Table
 from reports.text import number, printable, size
+from sim.policies.backings import BACKINGS
 
 FEWEST_DESIGNS = 4
 """Different designs from which they are set side by side."""
@@ -45,7 +46,7 @@ def designs(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     resident = [
         printable(r["arm"], 40)
         for r in rows
-        if result["arms"][r["arm"]]["setup"]["backing"] in ("whole_vm", "guest_memfd")
+        if (kept := BACKINGS.get(result["arms"][r["arm"]]["setup"]["backing"])) and kept.populates
     ]
     if resident:
         keeps = "keeps" if len(resident) == 1 else "keep"

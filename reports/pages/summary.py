@@ -12,6 +12,7 @@ from typing import Any
 
 from reports.store.arms import baseline, harmless_loss, skew, time_added, time_by_cause
 from reports.text import number, percent, printable, size, with_interval
+from sim.policies.backings import BACKINGS
 
 WIDTH = 100
 HEAD = 21
@@ -210,7 +211,8 @@ def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         if parts:
             yield "by cause: " + ", ".join(parts)
     yield from end_of_band_lines(arm)
-    if arm["setup"]["virtual"] and arm["setup"]["backing"] != "none":
+    backing = BACKINGS.get(arm["setup"]["backing"])
+    if arm["setup"]["virtual"] and (backing is None or backing.holds):
         yield band_line(arm)
 
 

@@ -123,12 +123,17 @@ def _settings() -> Iterator[Entry]:
 
 
 def _fields(prefix: str, model: Any, kind: str) -> Iterator[Entry]:
+    from sim.scenario.designs import Word
+
     for key, field in model.model_fields.items():
         name = f"{prefix}{field.alias or key}"
         inner = list(_models(field.annotation))
         if field.description:
             kinds = (m.model_fields["kind"].annotation for m in inner if "kind" in m.model_fields)
             values = [v for x in (kinds if inner else [field.annotation]) for v in _literals(x)]
+            values += [
+                v for known in field.metadata if isinstance(known, Word) for v in known.words
+            ]
             yield Entry(name, kind, field.description, values=tuple(dict.fromkeys(values)))
         for below in inner:
             yield from _fields(f"{name}.", below, kind)

@@ -31,34 +31,19 @@ from sim.cpu.core import Cpu
 from sim.cpu.ports import VmKilledError
 from sim.engine import FOREVER, Kind, Process
 from sim.host import uapi
-from sim.host.vmm import Answer, Reply, answer_exit
+from sim.host.vmm import answer_exit
 from sim.kvm.pages import Pages
-from sim.kvm.policies import (
-    Effect,
-    Outcome,
-    Stages,
-    View,
-    is_told,
-    on_configure,
-    on_copy_out,
-    on_disable,
-    on_enable,
-    on_pmbptr_read,
-    on_stage2_fault,
-    pins_windows,
-)
 from sim.kvm.tables import Absence
 from sim.kvm.vm import Vm
 from sim.ledger import TimeCause
+from sim.policies.answers import Answer, Reply
+from sim.policies.stages import Effect, KvmCosts, Outcome, Stages, View
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
     CLEAR,
     EC_BUFFER,
-    EC_IMP_DEF,
-    EC_STAGE1_ABORT,
     EC_STAGE2_ABORT,
-    FSC_EXTERNAL_ABORT,
     Pmbsr,
     is_full,
 )
@@ -97,7 +82,7 @@ class Hypervisor:
         self._fault_page = 0
         self._arrival: Arrival | None = None
         self._data_lost = False
-        self._trapping = int(vm.policies.traps == "buffer_registers")
+        self._trapping = vm.policies.traps.each
         if not vm.cpus:
             vm.running = self._engine.signal()
         vm.booting += 1
@@ -131,6 +116,10 @@ class Hypervisor:
     def _spend(self, cause: TimeCause, ticks: int) -> Process:
         return self.cpu.spend(cause, ticks)
 
+    def _hook(self, hook: Callable[[KvmCosts, View], Stages]) -> Process:
+        """What the design does here, as things stand."""
+        yield from self._run_stages(hook(self.vm.costs, self._view()))
+
     def _run_stages(self, stages: Stages) -> Process:
         """Spend each stage's ticks and apply its effect; effect-less stages are one timeout."""
         try:
@@ -150,7 +139,7 @@ class Hypervisor:
     def boot(self) -> Process:
         """Before the vCPU first runs."""
         if not self.cpu.event.refused:
-            yield from self._run_stages(on_configure(self.vm.policies, self.vm.costs, self._view()))
+            yield from self._hook(self.vm.policies.on_configure)
         self.vm.booting -= 1
         if self.vm.booting == 0:
             self.vm.running.succeed()
@@ -195,9 +184,7 @@ class Hypervisor:
     def _on_read(self, reg: Reg) -> Process:
         yield from self._trap()
         if reg is Reg.PMBPTR:
-            yield from self._run_stages(
-                on_pmbptr_read(self.vm.policies, self.vm.costs, self._view())
-            )
+            yield from self._hook(self.vm.policies.on_pmbptr_read)
 
     def _trap(self) -> Process:
         """A trapped access; a stop that PMBIRQ has not reported yet is dealt with first, unless
@@ -211,8 +198,8 @@ class Hypervisor:
 
     def _sees_stop(self) -> bool:
         """S = 1 in hardware, and KVM looks at it in this exit."""
-        looks = self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == "every_exit"
-        return self._spu.pmbsr.s and looks
+        sync = self.vm.policies.pmbsr_sync
+        return self._spu.pmbsr.s and sync.looks(interrupted=self.cpu.gic.arrived)
 
     def _on_write(self, reg: Reg, value: Value) -> Process:
         yield from self._trap()
@@ -244,7 +231,7 @@ class Hypervisor:
 
     def _hardware_limit(self) -> int:
         """The guest's limit, or where KVM's own buffer is full before."""
-        if self.vm.policies.backing != "bounce_buffer":
+        if not self.vm.policies.backing.bounces:
             return self.pmblimitr.offset
         return min(self.pmblimitr.offset, self.pmbptr + self.vm.sizes.bounce)
 
@@ -264,16 +251,16 @@ class Hypervisor:
             self.vm.account.counts.oversize_windows += 1
             yield from self._inject(Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_SIZE))
             return
-        yield from self._run_stages(on_enable(self.vm.policies, self.vm.costs, self._view()))
-        if self.vm.dirty_logging and self.vm.policies.backing == "guest_memfd":
+        yield from self._hook(self.vm.policies.on_enable)
+        if self.vm.dirty_logging and self.vm.policies.backing.exits_under_dirty_log:
             yield from self._spend(TimeCause.VMM, self.vm.costs.vmm_exit)
         if not self.vm.killed:
             self.vm.host.window_enabled(self.cpu.index, first, last)
 
     def _disable_edge(self) -> Process:
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
-        yield from self._run_stages(on_disable(self.vm.policies, self.vm.costs, self._view()))
-        timed = self.vm.sizes.unpin_after < FOREVER and pins_windows(self.vm.policies)
+        yield from self._hook(self.vm.policies.on_disable)
+        timed = self.vm.sizes.unpin_after < FOREVER and self.vm.policies.backing.pins_windows
         if timed and self.stage2.pins.any():
             generation, vcpu = self._enables, self.stage2.vcpu
             self._engine.call(
@@ -321,7 +308,7 @@ class Hypervisor:
         there. True if the window has to be made ready anew."""
         sampler, absent = self._spu.sampler, self.stage2.absent
         absent.clear()  # what was swapped out has been read and sent
-        if self.vm.policies.backing in ("whole_vm", "guest_memfd"):
+        if self.vm.policies.backing.populates:
             sampler.before_change()
             self.pages.map_all()
             sampler.on_change()
@@ -371,12 +358,12 @@ class Hypervisor:
         """KVM's buffer is full and the guest's is not."""
         full = status.ec == EC_BUFFER and status.mss == BSC_FULL
         room = not is_full(self.pmbptr, self.pmblimitr.offset, self.vm.sizes.record)
-        return self.vm.policies.backing == "bounce_buffer" and full and room
+        return self.vm.policies.backing.bounces and full and room
 
     def _refill(self) -> Process:
         """Copy out and let the SPU go on: a blackout that baremetal does not have."""
         self.cpu.blame("bounce_full")
-        yield from self._run_stages(on_copy_out(self.vm.policies, self.vm.costs, self._view()))
+        yield from self._hook(self.vm.policies.on_bounce_full)
         self._spu.write_pmblimitr(self._hardware_limit(), enable=True)
 
     def _stage2_fault(self, status: Pmbsr) -> Process:
@@ -384,11 +371,11 @@ class Hypervisor:
         self._data_lost = status.dl
         self.stage2.note_fault(self._fault_page)
         policies = self.vm.policies
-        if is_told(policies, pins_lost=self.pages.pins_lost):
+        if policies.tells(pins_lost=self.pages.pins_lost):
             yield from self._disable_for(status)
         elif status.dl:
             self._rewind()
-        yield from self._run_stages(on_stage2_fault(policies, self.vm.costs, self._view()))
+        yield from self._hook(policies.on_stage2_fault)
         if self._buffer_enabled() and not self.vm.killed:
             self._spu.write_pmblimitr(self.pmblimitr.offset, enable=True)
 
@@ -443,8 +430,7 @@ class Hypervisor:
         )
 
     def _copy_bytes(self) -> int:
-        bounced = self.vm.policies.backing == "bounce_buffer"
-        return self.pmbptr - self._copied if bounced else 0
+        return self.pmbptr - self._copied if self.vm.policies.backing.bounces else 0
 
     def _copy_pages(self) -> NDArray[np.int64]:
         """Guest pages, with their tables, that a copy of what has been written touches."""
@@ -489,8 +475,7 @@ class Hypervisor:
         if not excess:
             self._reentries = 0
             return Outcome.DONE
-        if self.vm.policies.charge == "incremental":
-            excess = min(excess, self.pages.granule)
+        excess = self.vm.policies.charge.told(excess, self.pages.granule)
         account.counts.exits += 1
         account.counts.excess_bytes_max = max(account.counts.excess_bytes_max, excess)
         self.cpu.log("KVM_EXIT_RLIMIT", excess)
@@ -526,12 +511,12 @@ class Hypervisor:
     def _inject_error(self) -> None:
         """v5: a synthetic external abort, reported as a stage 1 abort; or an IMP DEF event."""
         policies = self.vm.policies
-        abort = policies.injected == "external_abort"
+        said = policies.injected
         self.pmbsr = Pmbsr(
             s=True,
-            ec=EC_STAGE1_ABORT if abort else EC_IMP_DEF,
-            mss=FSC_EXTERNAL_ABORT if abort else 0,
-            ea=abort,
+            ec=said.ec,
+            mss=said.mss,
+            ea=said.ea,
             dl=policies.injected_dl or self._data_lost,
         )
         self.cpu.virq = True

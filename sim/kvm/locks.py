@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sim.kvm.policies import Lock
+from sim.policies.stages import Lock
 
 
 @dataclass(slots=True)

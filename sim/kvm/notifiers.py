@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 from sim.host.pressure import Touch
 from sim.kvm.hypervisor import Hypervisor
-from sim.kvm.policies import goes_with_block, on_invalidate
 from sim.kvm.tables import Absence, Stage2
-from sim.scenario.designs import Policies
+from sim.policies.bundle import Bundle
 from sim.spe.spu import Sampler
 
 
@@ -24,7 +23,7 @@ from sim.spe.spu import Sampler
 class GuestBuffer:
     """The host's view of a vCPU's AUX buffer; a zap passes the design's notifier policy."""
 
-    policies: Policies
+    policies: Bundle
     stage2: Stage2
     sampler: Sampler
     hypervisor: Hypervisor
@@ -50,13 +49,13 @@ class GuestBuffer:
         pinned = bool(self.stage2.pins[page] or self.stage2.elsewhere[page])
         match how:
             case Touch.WRITE_PROTECT:
-                return self.policies.backing != "guest_memfd"
+                return self.policies.backing.write_protected
             case Touch.ZAP:
-                return on_invalidate(self.policies, pinned=pinned)
+                return self.policies.on_invalidate(pinned=pinned)
             case Touch.BLOCK:
-                return goes_with_block(self.policies, pinned=pinned)
+                return self.policies.goes_with_block(pinned=pinned)
             case Touch.MOVE | Touch.SWAP_OUT:
-                return not pinned and on_invalidate(self.policies, pinned=False)
+                return not pinned and self.policies.on_invalidate(pinned=False)
 
     def movable(self, pages: Iterable[int]) -> bool:
         """Is none of them pinned?"""

@@ -3,13 +3,13 @@
 Fidelity note. Modelled: a pin is a page's, by the vCPU that the task is on; what one of them has
 pinned another does not unmap; pins are charged as they are made (RFC v6 33/35) and held until they
 are given back, a memslot goes or the VM ends, which is checked at the end. Holds no simulator: what
-these changes cost and when they happen is `sim.kvm.policies` and `sim.kvm.hypervisor`. Not
+these changes cost and when they happen is `sim.policies` and `sim.kvm.hypervisor`. Not
 modelled: huge pages (but see `sim.host.pressure`: ballooning).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +51,9 @@ class Pages:
         """Pages of the window that it has not."""
         return int(np.count_nonzero(self.stage2.pins[self.window.pages] == 0))
 
-    def missing(self, page: int) -> list[int]:
+    def missing(self, page: int) -> Sequence[int]:
         """Pages that a fix of a fault on `page` maps."""
-        missing = self.stage2.missing(page)
-        return missing if self.vm.policies.fix_scope == "walk" else missing[:1]
+        return self.vm.policies.fix_scope.of(self.stage2.missing(page))
 
     def wait_for(self, pages: Iterable[int]) -> int:
         """Ticks until these pages are in the host's memory."""
@@ -121,9 +120,9 @@ class Pages:
             self.stage2.unmap(int(page))
 
     def populate(self) -> None:
-        """All guest memory is mapped; `whole_vm` pins it too."""
+        """All guest memory is mapped, and pinned if the design says so."""
         self.map_all()
-        if self.vm.policies.backing == "whole_vm":
+        if self.vm.policies.backing.pins_memory:
             self.stage2.pins[:] = 1
             self._held = self.stage2.pins.size
 

@@ -15,9 +15,9 @@ from sim.cpu.core import Cpu
 from sim.engine import FOREVER
 from sim.kvm.locks import Locks
 from sim.kvm.memlock import Account
-from sim.kvm.policies import KvmCosts
 from sim.ledger import TimeCause
-from sim.scenario.designs import Policies
+from sim.policies.bundle import Bundle
+from sim.policies.stages import KvmCosts
 from sim.spe.buffer import RECORD_BYTES
 
 
@@ -51,7 +51,7 @@ class VmSizes:
 class Vm:
     """What the vCPUs of a VM share."""
 
-    policies: Policies
+    policies: Bundle
     costs: KvmCosts
     account: Account
     host: HostView

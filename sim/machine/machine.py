@@ -36,7 +36,6 @@ from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.memlock import Account
 from sim.kvm.notifiers import GuestBuffer
 from sim.kvm.pages import Pages
-from sim.kvm.policies import KvmCosts, is_told, keeps_window
 from sim.kvm.tables import Stage2, stage1_tables
 from sim.kvm.vm import Vm, VmSizes
 from sim.ledger import Ledgers, TimeCause
@@ -44,6 +43,7 @@ from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.linux.reader import Reader, ReaderSpec
 from sim.machine.rounds import Costs, Fused, Parts
+from sim.policies.stages import KvmCosts
 from sim.results import RecordSink, RlimitCounts, RunResult, VcpuResult
 from sim.scenario.designs import Policies
 from sim.spe.buffer import SLOT64, DataLoss, RecordLayout
@@ -197,12 +197,13 @@ class Machine:
         self, spec: MachineSpec, streams: tuple[Stream, ...], run: Run, factory: SamplerFactory
     ) -> None:
         self.spec, self.run_spec = spec, run
+        self.policies = spec.policies.bundle
         self.engine = Engine()
         self.host = Host(self.engine, self._zaps_windows())
         self.account = self._account()
-        limit = spec.max_buffer if spec.policies.window_limit == "max_buffer" else FOREVER
+        limit = spec.max_buffer if self.policies.window_limit.limits else FOREVER
         sizes = VmSizes(spec.memory, limit, spec.bounce, spec.unpin_after, spec.layout.max_size)
-        self.vm = Vm(spec.policies, spec.kvm, self.account, self.host, sizes)
+        self.vm = Vm(self.policies, spec.kvm, self.account, self.host, sizes)
         self.vcpus = [
             self._vcpu(index, streams[index % len(streams)], factory) for index in range(spec.vcpus)
         ]
@@ -211,14 +212,14 @@ class Machine:
             self._start_host()
 
     def _account(self) -> Account:
-        spec, policies = self.spec, self.spec.policies
+        spec, policies = self.spec, self.policies
         return Account(
             limit=spec.memlock,
             hard_limit=spec.memlock_hard,
             cap_ipc_lock=spec.cap_ipc_lock,
-            high_water=policies.accounting == "high_water_mark",
-            per_vm=policies.accounting_scope == "vm",
-            enforced=policies.accounting != "none",
+            high_water=policies.accounting.high_water,
+            per_vm=policies.accounting_scope.per_vm,
+            enforced=policies.accounting.charges,
             now=lambda: self.engine.now,
         )
 
@@ -242,7 +243,7 @@ class Machine:
         cpu = Cpu(self.engine, index, stream, clock, plan, ledgers, listener)
         stage2 = self._stage2()
         pages = np.ones(spec.aux.size // spec.granule, np.uint8)
-        if stage2 and not spec.rules.discard and spec.policies.backing != "bounce_buffer":
+        if stage2 and not spec.rules.discard and not self.policies.backing.bounces:
             pages = stage2.translates
         sink = RecordSink(run.keep_records)
         sampler = factory(
@@ -304,12 +305,11 @@ class Machine:
 
     def _fault_costs(self) -> Costs:
         """A fault that KVM fixes by mapping the page; the guest never knows."""
-        spec, policies, costs = self.spec, self.spec.policies, self.spec.kvm
-        fixed = policies.stage2_fault == "fix_and_resume" and policies.interrupt == "forced_exit"
+        spec, policies, costs = self.spec, self.policies, self.spec.kvm
         rewinds = spec.data_loss_per_mille > 0
-        if not (policies.virtual and fixed) or policies.backing == "bounce_buffer" or rewinds:
+        if not policies.fixes_alone or rewinds:
             return {}
-        told = spec.memslot_changes > 0 and is_told(policies, pins_lost=True)
+        told = spec.memslot_changes > 0 and policies.tells(pins_lost=True)
         if self._waits() or told:
             return {}
         return {
@@ -353,12 +353,12 @@ class Machine:
             return DirectRegisters(vcpu.spu)
         hypervisor = Hypervisor(self.vm, cpu, Pages(self.vm, stage2, cpu.index, cpu.log))
         cpu.platform = hypervisor
-        cpu.next_exit_only = self.spec.policies.interrupt == "next_exit"
+        cpu.next_exit_only = not self.policies.interrupt.forces_exit
         vcpu.hypervisor, vcpu.stage2 = hypervisor, stage2
         self.engine.process(hypervisor.run())
         self.host.add(
             vcpu.index,
-            GuestBuffer(self.spec.policies, stage2, vcpu.spu.sampler, hypervisor),
+            GuestBuffer(self.policies, stage2, vcpu.spu.sampler, hypervisor),
             self._pressures(vcpu.index, stage2),
         )
         if self.spec.exits is not None:
@@ -429,14 +429,14 @@ class Machine:
     def _zaps_windows(self) -> bool:
         """unmap: per_window; under per_record a pin that only a fault makes needs a first one."""
         spec = self.spec
-        first = spec.unmap.kind == "per_record" and spec.policies.backing == "on_first_fault"
+        first = spec.unmap.kind == "per_record" and self.policies.backing.pins_at_fault
         return first or spec.unmap.kind == "per_window"
 
     def _zaps_records(self) -> bool:
         """unmap: per_record, and nothing keeps the page: the SPU's side takes it away itself."""
         spec = self.spec
         pressed = spec.unmap.kind == "per_record" and spec.policies.virtual
-        return pressed and not keeps_window(spec.policies) and not spec.rules.discard
+        return pressed and not self.policies.keeps_window and not spec.rules.discard
 
     def _plan(self, index: int, stream: Stream) -> Plan:
         """Random start: U{0 … gap-1} population ops in, the same in all arms."""
@@ -463,13 +463,13 @@ class Machine:
     def _configure(self) -> None:
         """What is charged before the guest runs: all memory, or KVM_ARM_VCPU_MAX_BUFFER_SIZE on
         each vCPU; -ENOMEM over the limit."""
-        policies, sizes, account = self.spec.policies, self.vm.sizes, self.account
-        if policies.backing == "whole_vm":
+        policies, sizes, account = self.policies, self.vm.sizes, self.account
+        if policies.backing.pins_memory:
             if not self._charged(lambda: account.reserve(sizes.memory)):
                 for vcpu in self.vcpus:
                     vcpu.event.refused = True
             return
-        if policies.accounting != "high_water_mark" or sizes.max_buffer >= FOREVER:
+        if not policies.accounting.high_water or sizes.max_buffer >= FOREVER:
             return
         for vcpu, visit in product(self.vcpus, range(self.spec.visits)):
             assert vcpu.hypervisor is not None
@@ -484,7 +484,7 @@ class Machine:
         """Try, and try again as long as the VMM raises its limit."""
         while excess := charge():
             self.account.counts.config_enomem += 1
-            reply = answer_enomem(excess, self.account, self.spec.policies)
+            reply = answer_enomem(excess, self.account, self.policies)
             if reply.limit is None:
                 return False
             self.account.set_limit(reply.limit)

@@ -13,13 +13,12 @@ from sim import draws, units
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import SWEEP_MEMORY, Touch
-from sim.kvm.policies import KvmCosts
 from sim.kvm.tables import DESCRIPTOR_BYTES
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
 from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
-from sim.scenario.designs import unpin_after
+from sim.policies.stages import KvmCosts
 from sim.scenario.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import Arm, Settings
@@ -170,7 +169,7 @@ def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> 
 
 
 def _unpin_after(arm: Arm) -> int:
-    after = unpin_after(arm.policies.unpin)
+    after = arm.policies.bundle.unpin.after
     return FOREVER if after is None else units.ticks(after, arm.settings.cpu.clock)
 
 

@@ -30,9 +30,6 @@ def moved(arm: Arm) -> tuple[str, ...]:
     return tuple(name for name in unverified if name not in arm.settings.parameters)
 
 
-_PINNING = ("on_enable", "on_first_fault")
-_WALKING = (*_PINNING, "bounce_buffer")
-
 _PACE_OF = {"t_compaction": "compaction", "t_free_page_report": "free_page_reporting"}
 
 
@@ -44,16 +41,10 @@ def spends(arm: Arm, name: str) -> bool:
             return settings.driver.reader.kind == "process"
         case "t_exit" | "t_entry" | "t_host_irq":
             return policies.virtual
-        case "t_walk_table":
-            return policies.virtual and policies.backing in _WALKING
-        case "t_map_cold" | "t_map_present":
-            return policies.virtual and policies.backing in _PINNING
-        case "t_copy":
-            return policies.virtual and policies.backing == "bounce_buffer"
         case "t_compaction" | "t_free_page_report":
             kinds = {pressure.kind for pressure in settings.host.pressure}
             return policies.virtual and _PACE_OF[name] in kinds
-    return True
+    return policies.bundle.spends(name)
 
 
 def open_times(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -65,10 +56,8 @@ def open_times(arms: Sequence[Arm]) -> tuple[str, ...]:
 def ends(arm: Arm) -> dict[str, Arm]:
     """The arm at the ends of its band: low, high, and unmapping if unpinning may unmap."""
     out = {"low": _at(arm, 0), "high": _at(arm, 1)}
-    policies = arm.policies
-    pins = policies.virtual and policies.backing == "on_enable" and policies.unpin == "on_disable"
-    if pins and not policies.unmap_on_unpin:
-        unmaps = policies.model_copy(update={"unmap_on_unpin": True})
+    if arm.policies.bundle.may_unmap:
+        unmaps = arm.policies.model_copy(update={"unmap_on_unpin": True})
         out["unmapping"] = out["high"].model_copy(update={"policies": unmaps})
     return out
 

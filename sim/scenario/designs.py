@@ -7,147 +7,141 @@ choice is a policy that a scenario can override, and `questions` lists it. "v6" 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
-from sim import units
+from sim.policies.answers import RAISES, VMMS
+from sim.policies.backings import BACKINGS
+from sim.policies.bundle import Bundle
+from sim.policies.faults import FIX_SCOPES, INJECTED, NOTIFIERS, RESPONSES
+from sim.policies.limits import ACCOUNTING_SCOPES, ACCOUNTINGS, CHARGES, RETRIES, WINDOW_LIMITS
+from sim.policies.pins import LOST_PINS, PIN_MAPS, UNPINS
+from sim.policies.registers import COPY_OUTS, INTERRUPTS, PMBSR_SYNCS, TRAPS
+from sim.policies.values import Values
 from sim.scenario.strict import Strict
 
-UNPIN_RULES = ("on_disable", "on_next_enable", "never")
-_AFTER = "after:"
+
+class Word:
+    """The word of one of a policy's values, as the list of them stands when it is read."""
+
+    def __init__(self, values: Values[Any]) -> None:
+        self.values = values
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What a scenario may say."""
+        return self.values.words
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Read it, and keep the word."""
+        return core_schema.no_info_plain_validator_function(self._word)
+
+    def __get_pydantic_json_schema__(self, _: Any, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The words, or a pattern if one takes an argument."""
+        if self.values.open:
+            patterns = "|".join(value.pattern for value in self.values)
+            return {"type": "string", "pattern": f"^({patterns})$"}
+        return {"type": "string", "enum": list(self.values.words)}
+
+    def _word(self, word: Any) -> str:
+        values = self.values
+        if not values.open:
+            if isinstance(word, str) and values.get(word):
+                return word
+            raise PydanticKnownError("literal_error", {"expected": _any_of(values.words)})
+        if not isinstance(word, str):
+            raise PydanticKnownError("string_type")
+        if values.get(word) is None:
+            from sim.scenario.messages import suggest
+
+            raise ValueError(suggest(word, values.words))
+        return word
 
 
-def unpin_after(rule: str) -> int | None:
-    """Picoseconds of `after:TIME`; None for the other rules."""
-    return units.parse_time(rule.removeprefix(_AFTER)) if rule.startswith(_AFTER) else None
-
-
-def _unpin_rule(rule: str) -> str:
-    if rule not in UNPIN_RULES and not rule.startswith(_AFTER):
-        from sim.scenario.messages import suggest
-
-        raise ValueError(suggest(rule, [*UNPIN_RULES, "after:TIME"]))
-    unpin_after(rule)
-    return rule
-
-
-UnpinRule = Annotated[
-    str,
-    AfterValidator(_unpin_rule),
-    WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(UNPIN_RULES)}|after:.+)$"}),
-]
+def _any_of(words: tuple[str, ...]) -> str:
+    """As pydantic lists what a Literal may be."""
+    *most, last = [repr(word) for word in words]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 class Policies(Strict):
     """A design as a bundle of policies. `virtual: false` is baremetal."""
 
     virtual: bool = Field(default=True, description="false: baremetal, all else is ignored")
-    backing: Literal[
-        "none", "whole_vm", "on_enable", "on_first_fault", "bounce_buffer", "guest_memfd"
-    ] = Field(
-        default="none",
-        description="keeps the buffer mapped: nothing; all guest memory locked before it runs; a "
-        "pin when the guest enables it; a pin when it first faults; a buffer of KVM's own, copied "
-        "out; all guest memory pre-faulted in guest_memfd",
+    backing: Annotated[str, Word(BACKINGS)] = Field(default="none", description=BACKINGS.meaning)
+    unpin: Annotated[str, Word(UNPINS)] = Field(default="on_disable", description=UNPINS.meaning)
+    stage2_fault: Annotated[str, Word(RESPONSES)] = Field(
+        default="fix_and_resume", description=RESPONSES.meaning
     )
-    unpin: UnpinRule = Field(
-        default="on_disable",
-        description="when a pin ends: on_disable, on_next_enable, never, or after:TIME disabled",
-    )
-    stage2_fault: Literal["fix_and_resume", "pin_then_resume", "inject_error"] = Field(
-        default="fix_and_resume",
-        description="KVM maps and resumes, pins the window and resumes, or tells the guest",
-    )
-    injected: Literal["external_abort", "imp_def"] = Field(
-        default="external_abort",
-        description="what inject_error reports: a stage 1 external abort (v5), or an "
-        "IMPLEMENTATION DEFINED buffer event (2022)",
+    injected: Annotated[str, Word(INJECTED)] = Field(
+        default="external_abort", description=INJECTED.meaning
     )
     injected_dl: bool = Field(
         default=False, description="does the injected event say DL = 1, data loss"
     )
-    fix_scope: Literal["page", "walk"] = Field(
-        default="walk", description="what a fix maps: the page alone, or its table pages too"
+    fix_scope: Annotated[str, Word(FIX_SCOPES)] = Field(
+        default="walk", description=FIX_SCOPES.meaning
     )
-    notifiers: Literal["honour_all", "unmap_only", "ignore"] = Field(
-        default="honour_all",
-        description="MMU notifiers that take a pinned page's stage 2 entry: all, only a real "
-        "unmap, or (guest_memfd) none, pinned or not",
+    notifiers: Annotated[str, Word(NOTIFIERS)] = Field(
+        default="honour_all", description=NOTIFIERS.meaning
     )
-    lost_pin: Literal["as_fault", "inject_error"] = Field(
-        default="as_fault",
-        description="what a fault gets once a real unmap (a memslot change) has taken the pins "
-        "away: what any fault gets (stage2_fault), or an error for the guest (2022)",
+    lost_pin: Annotated[str, Word(LOST_PINS)] = Field(
+        default="as_fault", description=LOST_PINS.meaning
     )
-    pin_maps: Literal["pages", "blocks"] = Field(
-        default="pages",
-        description="stage 2 entries of what is pinned: pages, as v5 made them, or the blocks "
-        "that huge pages allow, which go as a whole if a neighbour goes (vm.huge_pages)",
-    )
+    pin_maps: Annotated[str, Word(PIN_MAPS)] = Field(default="pages", description=PIN_MAPS.meaning)
     unmap_on_unpin: bool = Field(
         default=False, description="unpinning removes the stage 2 entries (t_unmap each)"
     )
-    interrupt: Literal["forced_exit", "next_exit"] = Field(
-        default="forced_exit",
-        description="who notices PMBIRQ: an exit of its own, or the next ordinary one",
+    interrupt: Annotated[str, Word(INTERRUPTS)] = Field(
+        default="forced_exit", description=INTERRUPTS.meaning
     )
-    pmbsr_sync: Literal["every_exit", "irq_only"] = Field(
-        default="every_exit",
-        description="when KVM takes the hardware's PMBSR: at every exit, or when PMBIRQ makes it "
-        "exit; with irq_only a trap can read a stale PMBSR",
+    pmbsr_sync: Annotated[str, Word(PMBSR_SYNCS)] = Field(
+        default="every_exit", description=PMBSR_SYNCS.meaning
     )
-    traps: Literal["buffer_registers", "none"] = Field(
-        default="buffer_registers",
-        description="what the guest's accesses to PMBPTR, PMBLIMITR and PMBSR cost: a trap each, "
-        "or nothing",
+    traps: Annotated[str, Word(TRAPS)] = Field(
+        default="buffer_registers", description=TRAPS.meaning
     )
-    copy_out: Literal["on_full", "on_pmbptr_read"] = Field(
-        default="on_full",
-        description="when a bounce buffer is copied to the guest: full or disabled, or when the "
-        "guest reads PMBPTR",
+    copy_out: Annotated[str, Word(COPY_OUTS)] = Field(
+        default="on_full", description=COPY_OUTS.meaning
     )
-    accounting: Literal["high_water_mark", "per_pin", "none"] = Field(
-        default="none", description="how locked memory is charged"
+    accounting: Annotated[str, Word(ACCOUNTINGS)] = Field(
+        default="none", description=ACCOUNTINGS.meaning
     )
-    accounting_scope: Literal["vm", "vcpu"] = Field(
-        default="vcpu", description="whose high-water mark it is"
+    accounting_scope: Annotated[str, Word(ACCOUNTING_SCOPES)] = Field(
+        default="vcpu", description=ACCOUNTING_SCOPES.meaning
     )
-    window_limit: Literal["max_buffer", "none"] = Field(
-        default="none",
-        description="is there a largest window: vm.max_buffer, charged at configuration and "
-        "enforced with a buffer size event (v6), or none",
+    window_limit: Annotated[str, Word(WINDOW_LIMITS)] = Field(
+        default="none", description=WINDOW_LIMITS.meaning
     )
-    charge: Literal["whole", "incremental"] = Field(
-        default="whole", description="all that is needed at once, or page by page until the limit"
-    )
-    retry: Literal["reexecute", "pending_on_entry"] = Field(
-        default="reexecute",
-        description="after KVM_EXIT_RLIMIT: the trapped write again, or KVM on entry",
-    )
-    vmm: Literal["raise", "refuse_kill", "reenter", "run_unpinned", "error_state"] = Field(
-        default="raise",
-        description="the VMM's answer to KVM_EXIT_RLIMIT: raise the limit, destroy the VM, enter "
-        "again unchanged, go on without a pin, or let the guest's session fail",
-    )
-    vmm_raise: Literal["by_excess", "double", "to_hard"] = Field(
-        default="by_excess", description="how far it lifts the limit"
-    )
+    charge: Annotated[str, Word(CHARGES)] = Field(default="whole", description=CHARGES.meaning)
+    retry: Annotated[str, Word(RETRIES)] = Field(default="reexecute", description=RETRIES.meaning)
+    vmm: Annotated[str, Word(VMMS)] = Field(default="raise", description=VMMS.meaning)
+    vmm_raise: Annotated[str, Word(RAISES)] = Field(default="by_excess", description=RAISES.meaning)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The policies themselves: what they do, and what must be known of them."""
+        return Bundle.of({name: getattr(self, name) for name in type(self).model_fields})
 
     @model_validator(mode="after")
     def _coherent(self) -> Policies:
-        first, pins = self.backing == "on_first_fault", self.stage2_fault == "pin_then_resume"
+        backing, response = BACKINGS[self.backing], RESPONSES[self.stage2_fault]
         why = ""
-        if first and not pins:
-            why = "on_first_fault pins when a fault is answered; use stage2_fault: pin_then_resume"
-        elif pins and not first and self.backing != "on_enable":
+        if backing.pins_at_fault and not response.pins:
+            pinning = " or ".join(other.word for other in RESPONSES if other.pins)
+            why = f"{self.backing} pins when a fault is answered; use stage2_fault: {pinning}"
+        elif response.pins and not backing.pins_windows:
+            best_first = sorted(BACKINGS, key=lambda other: not other.pins_at_fault)
+            pinned = " or ".join(other.word for other in best_first if other.pins_windows)
             why = (
-                f"pin_then_resume pins a window, but backing: {self.backing} has no pins of "
-                "windows; use backing: on_first_fault or on_enable"
+                f"{self.stage2_fault} pins a window, but backing: {self.backing} has no pins of "
+                f"windows; use backing: {pinned}"
             )
         if why:
-            keys = ("stage2_fault", "backing") if pins else ("backing", "stage2_fault")
+            keys = ("stage2_fault", "backing") if response.pins else ("backing", "stage2_fault")
             raise PydanticCustomError("incoherent", "{text}", {"text": why, "found": [(keys, why)]})
         return self
 

@@ -16,11 +16,11 @@ from sim import draws
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
-from sim.kvm.policies import KvmCosts
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
 from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
+from sim.policies.stages import KvmCosts
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
 from sim.spe.buffer import PACKED, SLOT64

@@ -21,12 +21,12 @@ import pytest
 import sim.machine.machine
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
-from sim.kvm.policies import KvmCosts
 from sim.ledger import LawBrokenError
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
 from sim.machine.machine import Machine, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.policies.stages import KvmCosts
 from sim.scenario.model import DESIGNS
 from sim.spe import fast, spu
 from sim.spe.buffer import PACKED, SLOT64
@@ -199,7 +199,7 @@ MUTANTS = [
     _m("a halted vCPU wakes at once", CPU, "wake = self.plan.wake_ticks", "wake = 0"),
     _m("an interrupt too close is recalled", GIC, "if left < self._retract:", "if False:"),
     _m("a stale PMBSR is never read", HYP,
-       "self.cpu.gic.arrived or self.vm.policies.pmbsr_sync == \"every_exit\"", "True"),
+       "sync.looks(interrupted=self.cpu.gic.arrived)", "True"),
     _m("discard mode pins", HYP, "if self.pmblimitr.discard:", "if False:"),
     _m("after an abort the buffer stays on", DRIVER,
        "if is_fatal(status):\n            yield from self._disable_and_drain()",
@@ -293,7 +293,7 @@ MUTANTS = [
     _m("a lost pin is lost for ever", PAGES, "self.pins_lost = False\n        self.stage2",
        "self.stage2"),
     _m("blocks take what is pinned as pages", NOTIFIERS,
-       "return goes_with_block(self.policies, pinned=pinned)", "return True"),
+       "return self.policies.goes_with_block(pinned=pinned)", "return True"),
     _m("neighbours are never discarded", HOST, "self.touch(target, page, Touch.BLOCK)"),
     _m("v7 does not exit under the dirty log", HYP,
        "self.vm.dirty_logging and self.vm.policies.backing", "False and self.vm.policies.backing"),
@@ -307,10 +307,10 @@ MUTANTS = [
        "self.elsewhere[:] = sum(p for k, p in self._pins.items() if k != vcpu)"),
     _m("a page read back is read again", TABLES, "self.absent.pop(page, None)"),
     _m("pinned pages move", NOTIFIERS,
-       "not pinned and on_invalidate(self.policies, pinned=False)",
-       "on_invalidate(self.policies, pinned=False)"),
+       "not pinned and self.policies.on_invalidate(pinned=False)",
+       "self.policies.on_invalidate(pinned=False)"),
     _m("the dirty log spares pinned pages", NOTIFIERS,
-       'return self.policies.backing != "guest_memfd"', "return not pinned"),
+       "return self.policies.backing.write_protected", "return not pinned"),
     _m("reclaimed pages stay in memory", NOTIFIERS, "if how is Touch.SWAP_OUT:", "if False:"),
     _m("a huge page is one page", HOST, "min(first + pressure.span, target.pages)", "first + 1"),
     _m("a memslot change is not counted", HOST, "self.zaps += target.gone()", "target.gone()"),

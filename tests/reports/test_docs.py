@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import inspect
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ import pytest
 from click.testing import CliRunner
 
 from reports.cli.main import main
-from sim.kvm import policies
 from sim.scenario import designs
 from sim.workload.spestream import read_header
 from tests.needs import need
@@ -207,7 +206,10 @@ def test_consoles_run_and_print_what_they_show(
 RUN = ("sh", "console")
 DATA = ("", "ini", "xml", "yaml")
 """Languages of blocks that hold no commands."""
-TESTED = {("add-a-design.md", "python"): "test_the_printed_preset_is_one"}
+TESTED = {
+    ("add-a-design.md", "python"): "test_the_printed_preset_is_one",
+    ("add-a-design.md", "diff"): "test_the_printed_diff_is_all_that_a_new_value_takes",
+}
 """Blocks that a test of their own evaluates."""
 
 
@@ -301,13 +303,57 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_printed_preset_is_one() -> None:
     """The entry of the how-to is valid where it is said to go, and differs from every preset."""
-    entry, rule = blocks(DOCS / "how-to" / "add-a-design.md", "python")
+    (entry,) = blocks(DOCS / "how-to" / "add-a-design.md", "python")
     made = eval(f"{{{entry}}}", vars(designs))
     assert list(made) == ["v6-keep-pins"]
     design = made["v6-keep-pins"]
     assert isinstance(design, designs.Design)
     assert design.policies not in [other.policies for other in designs.DESIGNS.values()]
-    assert rule.splitlines()[1].strip() in inspect.getsource(policies)
+
+
+NEW_VALUE = """\
+name: new
+question: q
+replications: 2
+workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 6000}]}
+spe: {interval: 256ops, min_interval: 256ops}
+driver: {aux: 16KiB}
+buffer: {initial_s2: cold}
+vm: {exits: none}
+arms: [baremetal, unpinned, {name: new, design: unpinned, policies: {backing: fault_on_enable}}]
+"""
+
+
+def test_the_printed_diff_is_all_that_a_new_value_takes(tmp_path: Path) -> None:
+    """It applies, to one file and without taking a line away; before it a scenario that names the
+    value is refused, after it both engines run it alike, in processes of their own too."""
+    need("git")
+    (patch,) = blocks(DOCS / "how-to" / "add-a-design.md", "diff")
+    shutil.copytree(ROOT / "sim", tmp_path / "sim", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "new.yaml").write_text(NEW_VALUE)
+    (tmp_path / "new.diff").write_text(patch)
+    changed = {"PYTHONPATH": str(tmp_path), "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    before = shell("speskew validate new.yaml", tmp_path, **changed)
+    assert "policies.backing: unknown value 'fault_on_enable'" in before.stderr
+    run = "speskew run new.yaml -j 2 -q --engine"
+    script = f"""\
+git apply --numstat new.diff
+git apply new.diff
+{run} fast -o fast
+{run} reference -o reference
+speskew explain fault_on_enable
+"""
+    done = shell(script, tmp_path, **changed)
+    assert done.returncode == 0, done.stderr
+    added, taken, file = done.stdout.splitlines()[0].split()
+    assert (int(added) > 0, taken, file) == (True, "0", "sim/policies/backings.py")
+    assert "backing  (policy)" in done.stdout
+    fast, reference = (tmp_path / f / "result.json" for f in ("fast", "reference"))
+    assert fast.read_bytes() == reference.read_bytes()
+    arms = json.loads(fast.read_text())["arms"]
+    assert arms["new"]["setup"]["backing"] == "fault_on_enable"
+    lost = {name: arm["ledger"]["ops"]["irq_delivery_fault"] for name, arm in arms.items()}
+    assert lost["new"] == 0 < lost["unpinned"]
 
 
 def test_the_readme_is_read_in_two_minutes() -> None:

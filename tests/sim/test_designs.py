@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from analysis.metrics import BACKINGS
+from analysis.metrics import METRICS
 from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
@@ -82,7 +82,8 @@ def test_every_preset_has_its_words() -> None:
 
 def test_the_dictionary_knows_every_backing() -> None:
     """`setup.backing` of result.json says all that a policy can be."""
-    assert get_args(Policies.model_fields["backing"].annotation) == BACKINGS
+    words = Policies.model_json_schema()["properties"]["backing"]["enum"]
+    assert list(METRICS["setup.backing"].values) == words
 
 
 def test_no_two_presets_are_the_same_machine() -> None:

@@ -16,8 +16,9 @@ from sim.host.migration import Migration
 from sim.host.pressure import Touch
 from sim.machine.machine import BalloonSpec, PressureSpec, Run, UnmapSpec, simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.policies.bundle import VALUES
 from sim.results import RunResult
-from sim.scenario.designs import DESIGNS, UNPIN_RULES, Policies
+from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan
 from sim.scenario.model import Arm, Settings
 from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec
@@ -75,7 +76,10 @@ SITUATIONS: dict[str, Situation] = {
     "vmm": Situation("v6", {"notifiers": "honour_all"}, {**SHORT, **COLD}),
     "vmm_raise": Situation("v6", {}, {**SHORT, "memlock": 5 * PAGE, "memlock_hard": 50 * PAGE}),
 }
-ORDER_ONLY = {"injected", "copy_out"}
+ORDER_ONLY = {
+    "injected": Situation("unpinned-error", {}, {**FREE, **COLD}),
+    "copy_out": Situation("bounce-buffer"),
+}
 
 
 def _run(
@@ -94,24 +98,29 @@ def _numbers(run: RunResult) -> str:
 
 
 def _values(name: str) -> tuple[Any, ...]:
-    if name == "unpin":
-        return (*UNPIN_RULES, "after:10us")
-    return get_args(Policies.model_fields[name].annotation) or (True, False)
+    if name not in VALUES:
+        return (True, False)
+    return tuple(word.replace("TIME", "10us") for word in VALUES[name].words)
 
 
 @cache
 def _of_value(name: str, value: Any) -> RunResult:
-    where = SITUATIONS[name]
-    extra = where.by_value.get(value, {})
+    return _as_if(name, value, value)
+
+
+def _as_if(name: str, value: Any, known: Any) -> RunResult:
+    """A value where another, known one has its situation."""
+    where = (SITUATIONS | ORDER_ONLY)[name]
+    extra = where.by_value.get(known, {})
     machine = dict(where.machine)
-    if name == "unpin" and value != "after:10us":
+    if name == "unpin" and known != "after:10us":
         machine.pop("unpin_after")
     return _run(where.design, {**where.policies, name: value, **extra}, machine)
 
 
 def test_every_policy_has_a_situation() -> None:
     """A new policy needs one."""
-    assert set(SITUATIONS) | ORDER_ONLY == set(Policies.model_fields)
+    assert set(SITUATIONS) | set(ORDER_ONLY) == set(Policies.model_fields)
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -120,6 +129,19 @@ def test_any_two_values_give_different_numbers(name: str) -> None:
     for one, other in combinations(_values(name), 2):
         same = _numbers(_of_value(name, one)) == _numbers(_of_value(name, other))
         assert not same, f"{name}: {one} and {other} are the same machine"
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_is_its_object_under_any_word(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same objects under other words are the same machines: nobody else compares words."""
+    known = {word: _of_value(name, word) for word in _values(name)}
+    renamed = [replace(value, word=f"other-{value.word}") for value in VALUES[name]]
+    monkeypatch.setattr(VALUES[name], "_values", renamed)
+    assert not set(_values(name)) & set(known)
+    for other, (word, before) in zip(_values(name), known.items(), strict=True):
+        run = _as_if(name, other, word)
+        assert _numbers(run) == _numbers(before), word
+        assert run.vcpus[0].log == before.vcpus[0].log, word
 
 
 @pytest.mark.parametrize("name", ["unpin", "vmm", "lost_pin", "pin_maps", "fix_scope", "copy_out"])

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sim.kvm import hypervisor
 from sim.kvm.hypervisor import Hypervisor
-from sim.kvm.policies import KvmCosts, Stages, View
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
 from sim.machine.resolve import machine_spec
+from sim.policies.bundle import Bundle
+from sim.policies.stages import KvmCosts, Stages, View
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Policies, Settings
+from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
@@ -153,13 +153,13 @@ def edges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, View]]:
     seen: list[tuple[str, View]] = []
 
     def watched(name: str) -> None:
-        hook = getattr(hypervisor, name)
+        hook = getattr(Bundle, name)
 
-        def replacement(policies: Policies, costs: KvmCosts, view: View) -> Stages:
+        def replacement(design: Bundle, costs: KvmCosts, view: View) -> Stages:
             seen.append((name, view))
-            yield from hook(policies, costs, view)
+            yield from hook(design, costs, view)
 
-        monkeypatch.setattr(hypervisor, name, replacement)
+        monkeypatch.setattr(Bundle, name, replacement)
 
     watched("on_enable")
     watched("on_disable")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sim.kvm.policies import (
-    Effect,
-    KvmCosts,
-    Outcome,
-    Stages,
-    View,
-    on_disable,
-    on_enable,
-    on_invalidate,
-    on_stage2_fault,
-)
 from sim.ledger import TimeCause
-from sim.scenario.model import DESIGNS, Policies
+from sim.policies.bundle import Bundle
+from sim.policies.stages import Effect, KvmCosts, Outcome, Stages, View
+from sim.scenario.model import DESIGNS
 
 COSTS = KvmCosts(*(10**k for k in range(20)))  # any sum of costs is readable digit by digit
-V6 = DESIGNS["v6"][0]
-UNPINNED = DESIGNS["unpinned"][0]
+
+
+def bundle(design: str, **words: Any) -> Bundle:
+    """A design's policies, some of them others."""
+    return DESIGNS[design].policies.model_copy(update=words).bundle
+
+
+V6 = bundle("v6")
+UNPINNED = bundle("unpinned")
 VIEW = View(
     window_pages=32, table_pages=5, unmapped_pages=7, pinned_pages=37, missing_pages=3, to_pin=36
 )
@@ -49,26 +49,26 @@ MAP: Step = (TimeCause.MAP, Effect.MAP, 7 * COSTS.map_cold + (37 - 7) * COSTS.ma
 
 def test_v6_enable_walks_charges_pins_and_maps() -> None:
     """6.2: walk the tables, charge, pin window and tables, map cold and present pages."""
-    assert play(on_enable(V6, COSTS, VIEW)) == [WALK, CHARGE, PIN, MAP]
+    assert play(V6.on_enable(COSTS, VIEW)) == [WALK, CHARGE, PIN, MAP]
 
 
 def test_reexecute_walks_again_after_each_failed_charge() -> None:
     """6.5: the trapped write is executed again, so walk and charge are redone."""
-    steps = play(on_enable(V6, COSTS, VIEW), (False, False, True))
+    steps = play(V6.on_enable(COSTS, VIEW), (False, False, True))
     assert steps == [WALK, CHARGE, WALK, CHARGE, WALK, CHARGE, PIN, MAP]
 
 
 def test_pending_on_entry_only_charges_again() -> None:
     """The pending write is completed at entry: the walk is not repeated."""
-    pending = V6.model_copy(update={"retry": "pending_on_entry"})
-    steps = play(on_enable(pending, COSTS, VIEW), (False, False, True))
+    pending = bundle("v6", retry="pending_on_entry")
+    steps = play(pending.on_enable(COSTS, VIEW), (False, False, True))
     assert steps == [WALK, CHARGE, CHARGE, CHARGE, PIN, MAP]
 
 
 def test_pages_that_are_still_pinned_are_not_pinned_again() -> None:
     """With nothing to pin the pin stage is free; the walk and the charge are not."""
     view = View(32, 5, 0, 37, 0, to_pin=0)
-    steps = play(on_enable(V6, COSTS, view))
+    steps = play(V6.on_enable(COSTS, view))
     free = (TimeCause.PIN, Effect.PIN, 0)
     assert steps == [WALK, CHARGE, free, (TimeCause.MAP, Effect.MAP, 37 * COSTS.map_present)]
 
@@ -79,20 +79,20 @@ NOT_AT_ENABLE = [name for name, d in DESIGNS.items() if d.policies.backing != "o
 @pytest.mark.parametrize("design", NOT_AT_ENABLE)
 def test_designs_that_pin_nothing_do_nothing_at_enable(design: str) -> None:
     """No backing, no stage: the guest's enable costs its traps only."""
-    assert play(on_enable(DESIGNS[design][0], COSTS, VIEW)) == []
+    assert play(bundle(design).on_enable(COSTS, VIEW)) == []
 
 
 def test_v6_disable_unpins_what_is_pinned() -> None:
     """6.8: the disable edge unpins the window; stage 2 stays mapped."""
-    assert play(on_disable(V6, COSTS, VIEW)) == [
+    assert play(V6.on_disable(COSTS, VIEW)) == [
         (TimeCause.UNPIN, Effect.UNPIN, 37 * COSTS.unpin),
     ]
 
 
 def test_unmap_on_unpin_takes_stage_2_away_after_unpinning() -> None:
     """The expensive variant: unpin, then unmap as many pages."""
-    policies = V6.model_copy(update={"unmap_on_unpin": True})
-    assert play(on_disable(policies, COSTS, VIEW)) == [
+    policies = bundle("v6", unmap_on_unpin=True)
+    assert play(policies.on_disable(COSTS, VIEW)) == [
         (TimeCause.UNPIN, Effect.UNPIN, 37 * COSTS.unpin),
         (TimeCause.UNPIN, Effect.UNMAP, 37 * COSTS.unmap),
     ]
@@ -101,30 +101,30 @@ def test_unmap_on_unpin_takes_stage_2_away_after_unpinning() -> None:
 def test_disable_has_nothing_to_do_without_pins() -> None:
     """Nothing is pinned (unpinned designs, a refused enable): no stage."""
     view = View(32, 5, 0, pinned_pages=0, missing_pages=0, to_pin=37)
-    assert play(on_disable(V6, COSTS, view)) == []
+    assert play(V6.on_disable(COSTS, view)) == []
 
 
 def test_unpin_never_keeps_the_pins() -> None:
     """unpin: never makes the disable edge free."""
-    policies = V6.model_copy(update={"unpin": "never", "unmap_on_unpin": True})
-    assert play(on_disable(policies, COSTS, VIEW)) == []
+    policies = bundle("v6", unpin="never", unmap_on_unpin=True)
+    assert play(policies.on_disable(COSTS, VIEW)) == []
 
 
 @pytest.mark.parametrize(("missing", "walk", "page"), [(0, 0, 0), (1, 1, 1), (3, 3, 1), (5, 5, 1)])
 def test_a_fix_maps_the_walk_or_one_page(missing: int, walk: int, page: int) -> None:
     """6.4a: scope `walk` maps every page that is missing on the way, scope `page` the first."""
     view = View(32, 5, 7, 0, missing_pages=missing, to_pin=0)
-    one = UNPINNED.model_copy(update={"fix_scope": "page"})
+    one = bundle("unpinned", fix_scope="page")
     for policies, pages in ((UNPINNED, walk), (one, page)):
-        assert play(on_stage2_fault(policies, COSTS, view)) == [
+        assert play(policies.on_stage2_fault(COSTS, view)) == [
             (TimeCause.FAULT, Effect.MAP_FAULTING, pages * COSTS.fault)
         ]
 
 
 def test_error_injection_maps_nothing() -> None:
     """6.4c: one injection, no fix."""
-    policies = DESIGNS["unpinned-error"][0]
-    assert play(on_stage2_fault(policies, COSTS, VIEW)) == [
+    policies = bundle("unpinned-error")
+    assert play(policies.on_stage2_fault(COSTS, VIEW)) == [
         (TimeCause.INJECT, Effect.INJECT_ERROR, COSTS.inject)
     ]
 
@@ -142,5 +142,4 @@ def test_only_unmap_only_protects_and_only_pinned_pages(
     notifiers: str, pinned: bool, honoured: bool
 ) -> None:
     """6.7: an event that is no real unmap is ignored for pinned pages, if the design filters."""
-    policies = Policies.model_validate({"notifiers": notifiers})
-    assert on_invalidate(policies, pinned=pinned) is honoured
+    assert bundle("unpinned", notifiers=notifiers).on_invalidate(pinned=pinned) is honoured

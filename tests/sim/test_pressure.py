@@ -14,11 +14,11 @@ from sim.engine import Engine
 from sim.host.migration import Migration, share_cpus
 from sim.host.pressure import Host, Touch
 from sim.kvm.locks import Locks, RwLock
-from sim.kvm.policies import Lock
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.machine import PressureSpec, UnmapSpec, simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.policies.stages import Lock
 from sim.results import RunResult
 from sim.scenario.loader import load
 from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec

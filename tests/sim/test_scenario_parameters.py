@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from sim.kvm.policies import KvmCosts
+from sim.policies.stages import KvmCosts
 from sim.scenario.model import Settings
 from sim.scenario.parameters import FACTS, PARAMETERS, problem_with, resolve
 from sim.scenario.quantities import ConstantTime, UniformTime

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.host.uapi import kvm_run_rlimit
-from sim.host.vmm import PAGE, Answer, Reply, answer_enomem, answer_exit, raise_limit
+from sim.host.vmm import answer_enomem, answer_exit
+from sim.policies.answers import PAGE, Answer, Reply
+from sim.policies.bundle import Bundle
 from sim.scenario.model import Policies
 
 
@@ -22,8 +24,8 @@ class _Limit:
     hard_limit: int = 1 << 62
 
 
-def _policies(**update: Any) -> Policies:
-    return Policies.model_validate(update)
+def _policies(**update: Any) -> Bundle:
+    return Policies.model_validate(update).bundle
 
 
 RAISE, DOUBLE = _policies(), _policies(vmm_raise="double")
@@ -45,20 +47,20 @@ def test_double_raises_at_least_by_the_excess(excess: int, limit: int) -> None:
 
 def test_double_of_nothing_still_raises() -> None:
     """A limit of 0 cannot be doubled; the excess decides."""
-    assert raise_limit(1, _Limit(0), DOUBLE) == Reply(Answer.RETRY, PAGE)
+    assert answer_enomem(1, _Limit(0), DOUBLE) == Reply(Answer.RETRY, PAGE)
 
 
 def test_to_hard_goes_all_the_way_at_once() -> None:
     """The hard limit, whatever the excess; at the hard limit there is nothing left to raise."""
     policies = _policies(vmm_raise="to_hard")
-    assert raise_limit(1, _Limit(8 * PAGE, 99 * PAGE), policies).limit == 99 * PAGE
-    assert raise_limit(1, _Limit(99 * PAGE, 99 * PAGE), policies) == Reply(Answer.KILL)
+    assert answer_enomem(1, _Limit(8 * PAGE, 99 * PAGE), policies).limit == 99 * PAGE
+    assert answer_enomem(1, _Limit(99 * PAGE, 99 * PAGE), policies) == Reply(Answer.KILL)
 
 
 def test_the_hard_limit_caps_and_then_kills() -> None:
     """A partial raise is retried; when nothing more can be raised the VM ends."""
-    assert raise_limit(5 * PAGE, _Limit(8 * PAGE, 10 * PAGE), RAISE).limit == 10 * PAGE
-    assert raise_limit(3 * PAGE, _Limit(10 * PAGE, 10 * PAGE), RAISE) == Reply(Answer.KILL)
+    assert answer_enomem(5 * PAGE, _Limit(8 * PAGE, 10 * PAGE), RAISE).limit == 10 * PAGE
+    assert answer_enomem(3 * PAGE, _Limit(10 * PAGE, 10 * PAGE), RAISE) == Reply(Answer.KILL)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_retries_end(excess: int, soft: int, room: int, double: bool) -> None:
     need, limit, reply = soft + excess, soft, Reply(Answer.KILL)
     policies = DOUBLE if double else RAISE
     for _ in range(3):
-        reply = raise_limit(need - limit, _Limit(limit, soft + room), policies)
+        reply = answer_enomem(need - limit, _Limit(limit, soft + room), policies)
         assert (reply.answer is Answer.RETRY) == (reply.limit is not None)
         if reply.limit is None:
             break
@@ -108,9 +110,9 @@ def test_a_limit_that_another_thread_raised_is_worth_a_try() -> None:
     """Raising to the hard limit: the second thread finds it there, and enters again once; if the
     limit has not moved since its own exit, there is nothing left to do.
     """
-    policies = RAISE.model_copy(update={"vmm_raise": "to_hard"})
+    policies = _policies(vmm_raise="to_hard")
     limit = _Limit(64 * PAGE, 64 * PAGE)
     assert answer_exit(kvm_run_rlimit(PAGE), limit, policies, 8 * PAGE) == Reply(Answer.RETRY)
     assert answer_exit(kvm_run_rlimit(PAGE), limit, policies, 64 * PAGE) == Reply(Answer.KILL)
-    refusing = RAISE.model_copy(update={"vmm": "refuse_kill"})
+    refusing = _policies(vmm="refuse_kill")
     assert answer_exit(kvm_run_rlimit(PAGE), limit, refusing, 8 * PAGE) == Reply(Answer.KILL)

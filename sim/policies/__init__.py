@@ -1,0 +1,1 @@
+"""What designs are made of: each value of each policy is one object, listed once."""

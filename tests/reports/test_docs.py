@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -324,33 +325,53 @@ arms: [baremetal, unpinned, {name: new, design: unpinned, policies: {backing: fa
 """
 
 
+CHANGED = """\
+import importlib.util
+import sys
+
+name = "sim.policies.backings"
+spec = importlib.util.spec_from_file_location(name, f"{name.replace('.', '/')}.py")
+sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[name])
+
+from reports.store.result import build, dumps
+from sim import batch
+from sim.scenario.document import ScenarioError
+from sim.scenario.loader import load
+
+try:
+    scenario = load("new.yaml")
+except ScenarioError as refused:
+    sys.exit(str(refused))
+fast, reference = (
+    dumps(build(scenario, batch.run(scenario, engine=engine), interrupted=False))
+    for engine in ("fast", "reference")
+)
+assert fast == reference
+print(fast)
+"""
+"""A scenario under both engines, with one module from the folder."""
+
+
 def test_the_printed_diff_is_all_that_a_new_value_takes(tmp_path: Path) -> None:
     """It applies, to one file and without taking a line away; before it a scenario that names the
-    value is refused, after it both engines run it alike, in processes of their own too."""
+    value is refused, after it both engines run it alike and the value does what it says."""
     need("git")
     (patch,) = blocks(DOCS / "how-to" / "add-a-design.md", "diff")
-    shutil.copytree(ROOT / "sim", tmp_path / "sim", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "new.yaml").write_text(NEW_VALUE)
-    (tmp_path / "new.diff").write_text(patch)
-    changed = {"PYTHONPATH": str(tmp_path), "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
-    before = shell("speskew validate new.yaml", tmp_path, **changed)
+    changed = "sim/policies/backings.py"
+    (tmp_path / changed).parent.mkdir(parents=True)
+    shutil.copy(ROOT / changed, tmp_path / changed)
+    for name, text in {"new.yaml": NEW_VALUE, "new.diff": patch, "new.py": CHANGED}.items():
+        (tmp_path / name).write_text(text)
+    ours = {"PYTHON": sys.executable, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    before = shell('"$PYTHON" new.py', tmp_path, **ours)
     assert "policies.backing: unknown value 'fault_on_enable'" in before.stderr
-    run = "speskew run new.yaml -j 2 -q --engine"
-    script = f"""\
-git apply --numstat new.diff
-git apply new.diff
-{run} fast -o fast
-{run} reference -o reference
-speskew explain fault_on_enable
-"""
-    done = shell(script, tmp_path, **changed)
-    assert done.returncode == 0, done.stderr
-    added, taken, file = done.stdout.splitlines()[0].split()
-    assert (int(added) > 0, taken, file) == (True, "0", "sim/policies/backings.py")
-    assert "backing  (policy)" in done.stdout
-    fast, reference = (tmp_path / f / "result.json" for f in ("fast", "reference"))
-    assert fast.read_bytes() == reference.read_bytes()
-    arms = json.loads(fast.read_text())["arms"]
+    applied = shell("git apply --numstat new.diff && git apply new.diff", tmp_path, **ours)
+    added, taken, file = applied.stdout.split()
+    assert (int(added) > 0, taken, file) == (True, "0", changed)
+    after = shell('"$PYTHON" new.py', tmp_path, **ours)
+    assert after.returncode == 0, after.stderr
+    arms = json.loads(after.stdout)["arms"]
     assert arms["new"]["setup"]["backing"] == "fault_on_enable"
     lost = {name: arm["ledger"]["ops"]["irq_delivery_fault"] for name, arm in arms.items()}
     assert lost["new"] == 0 < lost["unpinned"]

@@ -50,7 +50,7 @@ SITUATIONS: dict[str, Situation] = {
     "backing": Situation(
         "unpinned",
         {"notifiers": "unmap_only", "accounting": "high_water_mark"},
-        {**FREE, **COLD},
+        {**FREE, **COLD, "bounce": PAGE // 2},
         FIRST,
     ),
     "unpin": Situation("v6", {}, {**FREE, **SWITCHED, "unpin_after": 10 * US}),

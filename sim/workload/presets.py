@@ -2,13 +2,14 @@
 
 Fidelity note. A preset holds what a core's caches, costs and SPE records are; `sim.workload.timing`
 says what is modelled with it. Only caches, costs, data sources and event bits act in a run. Clock,
-record size, counter width and minimum interval are facts to show: a scenario sets `cpu.clock`,
-`spe.counter_bits` and `spe.min_interval` itself, and the records of every core are written in the
-64-byte slot, but Kunpeng's, which are packed (`spe.record`). Neoverse N1 rests on Arm's white paper
-and on published measurements of Graviton2. For the others few numbers were found: what is missing
-is N1's figure, marked UNVERIFIED. UNVERIFIED for all cores are waits, throughputs, everything about
-atomics, and the event bits of a level. No erratum comes with a preset: N1 1694299 shifts samples to
-branch targets, by how much is not published (`spe.target_bias_per_mille`).
+record size and counter width are facts to show: a scenario sets `cpu.clock` and `spe.counter_bits`
+itself, and the records of every core are written in the 64-byte slot, but Kunpeng's, which are
+packed (`spe.record`). PMSIDR.Interval is known of no core and a setting (`spe.min_interval`).
+Neoverse N1 rests on Arm's white paper and on published measurements of Graviton2. For the others
+few numbers were found: what is missing is N1's figure, marked UNVERIFIED. UNVERIFIED for all cores
+are waits, throughputs, everything about atomics, and the event bits of a level. No erratum comes
+with a preset: N1 1694299 shifts samples to branch targets, by how much is not published
+(`spe.target_bias_per_mille`).
 """
 
 from __future__ import annotations
@@ -168,11 +169,6 @@ def _levels(data_sources: tuple[int, int, int, int], packet: Source) -> tuple[Le
 _NEOVERSE_LEVELS = _levels(
     (0, 8, 11, 14), Source("Neoverse data source encoding, spe-architecture §4.2")
 )
-_MIN_INTERVAL = Source(
-    "1,024 was observed on an Arm test box that is not named (parameters §2); this core's "
-    "PMSIDR_EL1.Interval assumed",
-    unverified=True,
-)
 _COUNT_SIZE = Source(f"{_RECORDS}: 12 bits; this core's CountSize assumed", unverified=True)
 _SLOT = Source(f"{_RECORDS}; this core's PMSIDR_EL1.MaxSize assumed", unverified=True)
 
@@ -220,7 +216,6 @@ def _neoverse_n1() -> CorePreset:
         clock_hz=3_000_000_000,
         record_bytes=64,
         counter_max=0xFFF,
-        min_interval_ops=1024,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -231,7 +226,6 @@ def _neoverse_n1() -> CorePreset:
             ("clock_hz", Source("parameters §2: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
             ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
             ("counter_max", _COUNT_SIZE),
-            ("min_interval_ops", _MIN_INTERVAL),
             ("l1d", Source(f"{_PAPER}: 64 KiB, 4-way; {sysfs}")),
             ("l2", Source(f"{_PAPER}: up to 1 MiB, 8-way; {sysfs}")),
             ("slc", Source(f"{sysfs}: 32 MiB, 16-way, shared by 64 cores; Altra has 32 MiB too")),
@@ -275,7 +269,6 @@ def _neoverse_v1() -> CorePreset:
         clock_hz=2_600_000_000,
         record_bytes=64,
         counter_max=0xFFF,
-        min_interval_ops=1024,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -286,7 +279,6 @@ def _neoverse_v1() -> CorePreset:
             ("clock_hz", Source(f"{graviton3}: 2,600 MHz")),
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
-            ("min_interval_ops", _MIN_INTERVAL),
             ("l1d", Source(f"{graviton3}: 64 KiB; ways assumed as N1's", True)),
             ("l2", Source(f"{graviton3}: 1 MiB; ways assumed as N1's", True)),
             ("slc", Source(f"{graviton3}: 32 MiB; ways assumed as N1's", True)),
@@ -331,7 +323,6 @@ def _neoverse_v2() -> CorePreset:
         clock_hz=2_800_000_000,
         record_bytes=64,
         counter_max=0xFFF,
-        min_interval_ops=1024,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=4096, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=18, line_bytes=64),
@@ -342,7 +333,6 @@ def _neoverse_v2() -> CorePreset:
             ("clock_hz", Source("no figure found; estimate", True)),
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
-            ("min_interval_ops", _MIN_INTERVAL),
             ("l1d", Source(f"{_GRAVITON4}: 4-way, 64 B lines; 64 KiB assumed as N1's", True)),
             ("l2", Source(f"{_GRAVITON4}: 2 MB, 8-way, 64 B lines")),
             ("slc", Source(f"{_GRAVITON4}: 36 MB; ways chosen to make it", True)),
@@ -375,7 +365,6 @@ def _kunpeng_920() -> CorePreset:
         clock_hz=2_600_000_000,
         record_bytes=128,
         counter_max=0xFFF,
-        min_interval_ops=1024,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=1024, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -394,7 +383,6 @@ def _kunpeng_920() -> CorePreset:
                 ),
             ),
             ("counter_max", _COUNT_SIZE),
-            ("min_interval_ops", _MIN_INTERVAL),
             ("l1d", Source(f"{wikichip}: 64 KiB, 64 B lines; ways assumed as N1's", True)),
             ("l2", Source(f"{wikichip}: 512 KiB a core; ways assumed as N1's", True)),
             (

@@ -150,7 +150,6 @@ class CorePreset:
     clock_hz: int
     record_bytes: int
     counter_max: int
-    min_interval_ops: int
     l1d: CacheGeometry
     l2: CacheGeometry
     slc: CacheGeometry
@@ -260,8 +259,6 @@ def _core_facts(preset: CorePreset) -> Iterator[Fact]:
 def _unit_of(name: str) -> str:
     if name.endswith("bytes"):
         return "B"
-    if name.endswith("_ops"):
-        return "op"
     return "Hz" if name.endswith("_hz") else "1"
 
 

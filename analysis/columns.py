@@ -288,7 +288,6 @@ SELECTION_ENTRIES = (
     Column("in_flight_at_end", "int64", "selections", "in flight when the run ended"),
     Column("completed", "int64", "selections", "sampled ops that finished; SAMPLE_FEED"),
     Column("filtered", "int64", "selections", "refused by a filter"),
-    Column("not_written", "int64", "selections", "no record: the buffer was not enabled"),
     Column("passed", "int64", "selections", "passed the filters; SAMPLE_FILTRATE"),
     Column("lost_at_fault", "int64", "selections", "the record whose write faulted"),
     Column("discarded_by_mode", "int64", "selections", "discard mode keeps no record"),
@@ -298,7 +297,6 @@ SELECTION_ENTRIES = (
 DELIVERY_ENTRIES = (
     Column("voided_by_DL", "int64", "records", "dropped with PMBSR.DL: data loss at a stop"),
     Column("overwritten", "int64", "records", "overwritten before anybody read them"),
-    Column("lost_at_copy", "int64", "records", "lost when a bounce buffer was copied"),
     Column("unread_at_end", "int64", "records", "never read: the run was over"),
     Column("delivered", "int64", "records", "reached perf record"),
 )

@@ -91,6 +91,8 @@ class SelectionsLedger:
     """What became of every selected op (design §2).
 
     `completed` is SAMPLE_FEED, `passed` is SAMPLE_FILTRATE, `collided` is SAMPLE_COLLISION.
+    Each completed sample that passes the filters is written, faults, or is discarded by mode: while
+    the buffer is not enabled profiling is not either (Arm ARM D17), so that none completes.
     `skipped` counts points passed over by `restart: resync`: they were never selected.
     """
 
@@ -100,7 +102,6 @@ class SelectionsLedger:
     in_flight_at_end: int = 0
     completed: int = 0
     filtered: int = 0
-    not_written: int = 0
     passed: int = 0
     lost_at_fault: int = 0
     discarded_by_mode: int = 0
@@ -120,8 +121,8 @@ class SelectionsLedger:
             "selections",
             "completed",
             self.completed,
-            "filtered + not_written + passed",
-            self.filtered + self.not_written + self.passed,
+            "filtered + passed",
+            self.filtered + self.passed,
         )
         _law(
             "selections",
@@ -138,16 +139,19 @@ class SelectionsLedger:
 
 @dataclass(slots=True)
 class DeliveryLedger:
-    """What became of every written record on its way to `perf record`."""
+    """What became of every written record on its way to `perf record`.
+
+    A bounce buffer has no term: its copy faults in what the guest's buffer lacks and leaves nothing
+    behind.
+    """
 
     voided_by_DL: int = 0
     overwritten: int = 0
-    lost_at_copy: int = 0
     unread_at_end: int = 0
     delivered: int = 0
 
     def close(self, written: int) -> None:
-        """written = voided_by_DL + overwritten + lost_at_copy + unread_at_end + delivered."""
+        """written = voided_by_DL + overwritten + unread_at_end + delivered."""
         _law("delivery", "written", written, "sum of delivery terms", sum(self.as_dict().values()))
 
     def as_dict(self) -> dict[str, int]:

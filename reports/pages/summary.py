@@ -304,8 +304,8 @@ def record_lines(arm: Arm) -> Iterator[str]:
         name: part[name]
         for part, names in (
             (s, ("collided", "discarded_in_flight", "in_flight_at_end", "filtered")),
-            (s, ("not_written", "lost_at_fault", "discarded_by_mode")),
-            (d, ("voided_by_DL", "overwritten", "lost_at_copy", "unread_at_end")),
+            (s, ("lost_at_fault", "discarded_by_mode")),
+            (d, ("voided_by_DL", "overwritten", "unread_at_end")),
         )
         for name in names
         if part[name]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
     from sim.scenario.model import Scenario
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 SYMBOLS_SHOWN = 12
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 """Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""

@@ -29,11 +29,11 @@ def _balanced() -> Ledgers:
     for n, label in enumerate(OpLabel, 1):
         ledgers.ops.by_label[label] = 10**n
     ledgers.ops.executed = sum(10**n for n in range(1, len(OpLabel) + 1))
-    ledgers.delivery = DeliveryLedger(1, 20, 300, 4_000, 50_000)
+    ledgers.delivery = DeliveryLedger(1, 20, 4_300, 50_000)
     s = ledgers.selections
     s.written, s.lost_at_fault, s.discarded_by_mode = 54_321, 7, 90
     s.passed = 54_321 + 7 + 90
-    s.filtered, s.not_written = 1_000_000, 2_000_000
+    s.filtered = 3_000_000
     s.completed = s.passed + 3_000_000
     s.collided, s.discarded_in_flight, s.in_flight_at_end = 11, 13, 17
     s.selected = s.completed + 11 + 13 + 17

@@ -26,7 +26,8 @@ _SAME = 1e-12
 class Metric:
     """Mean over `n` replications; `ci95` is (low, high), "exact" without variance, None if n < 2.
 
-    `mean` is None where the quantity does not exist (no samples, no baseline).
+    `mean` is None where the quantity does not exist (no samples, no baseline); then there is no
+    interval either. Raises ValueError for what no replications can have.
     """
 
     mean: float | None
@@ -36,10 +37,11 @@ class Metric:
     values: tuple[float, ...] = field(default=(), compare=False, repr=False)
     """Per replication, in order; NaN where there is none. Empty for what is derived."""
 
-    def as_dict(self) -> dict[str, object]:
-        """Contract names of a metric in `result.json`."""
-        ci: object = list(self.ci95) if isinstance(self.ci95, tuple) else self.ci95
-        return {"mean": self.mean, "ci95": ci, "n": self.n, "unit": self.unit}
+    def __post_init__(self) -> None:
+        if self.mean is None and self.ci95 is not None:
+            raise ValueError("has an interval but no mean")
+        if isinstance(self.ci95, tuple) and self.ci95[0] > self.ci95[1]:
+            raise ValueError("the interval's low end is above its high end")
 
     def ends(self) -> tuple[float, float]:
         """Ends of the interval: the value twice if it is exact, NaN if there is none."""
@@ -47,6 +49,33 @@ class Metric:
             return self.ci95
         value = self.mean if self.exact and self.mean is not None else math.nan
         return value, value
+
+    @property
+    def value(self) -> float:
+        """The mean, where it is known that there is one; raises ValueError if there is none."""
+        if self.mean is None:
+            raise ValueError(f"a metric in {self.unit} has no value")
+        return self.mean
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval: the value if it is exact, None if there is none."""
+        return self.ci95[0] if isinstance(self.ci95, tuple) else self.mean if self.exact else None
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval: the value if it is exact, None if there is none."""
+        return self.ci95[1] if isinstance(self.ci95, tuple) else self.mean if self.exact else None
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the interval: 0 if it is exact, None if there is none.
+
+        An interval that was cut at a bound of its quantity still has its other end, which tells.
+        """
+        if isinstance(self.ci95, tuple) and self.mean is not None:
+            return max(self.mean - self.ci95[0], self.ci95[1] - self.mean)
+        return 0.0 if self.exact else None
 
     def complement(self) -> Metric:
         """1 - this."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.results.build import ledger
 from reports.store.files import ExportError
 from reports.store.read import read_result
 from sim.runs import batch
 from sim.scenario import loader
 
 if TYPE_CHECKING:
+    from reports.results.result import Replication, Result
     from sim.results import RunResult
     from sim.scenario.model import Arm
     from sim.workload.arrays import Stream
@@ -80,7 +82,7 @@ def nanoseconds(ticks: NDArray[np.int64], ticks_per_second: int) -> NDArray[np.i
 
 def arms_of(folder: Path) -> tuple[str, ...]:
     """Names of the arms of a run directory, in its order."""
-    return tuple(_stored(folder)["arm_order"])
+    return _stored(folder).arm_order
 
 
 def rerun(folder: Path, name: str, replication: int) -> Rerun:
@@ -91,42 +93,31 @@ def rerun(folder: Path, name: str, replication: int) -> Rerun:
     """
 
     stored = _stored(folder)
-    found = _arm(stored, name, replication, folder)
+    found = _replication(stored, name, replication, folder)
     scenario = loader.load(folder / "scenario.resolved.yaml")
     arm = next(arm for arm in scenario.arms if arm.name == name)
     run = batch.rerun(arm, scenario.seed, replication)
-    if ledgers(run) != found["ledger"]:
+    if ledger([run]) != found.ledger:
         raise ExportError(
             f"{folder}: this version of speskew computes another result for {name}; run it again"
         )
     return Rerun(arm, scenario.seed, run, batch.stream_of(arm))
 
 
-def _stored(folder: Path) -> dict[str, Any]:
+def _stored(folder: Path) -> Result:
     stored = read_result(folder)
     if not (folder / "scenario.resolved.yaml").is_file():
         raise ExportError(f"{folder} has no scenario.resolved.yaml; run the scenario again")
     return stored
 
 
-def _arm(stored: dict[str, Any], name: str, replication: int, folder: Path) -> dict[str, Any]:
-    if name not in stored["arms"]:
-        known = ", ".join(stored["arm_order"])
+def _replication(stored: Result, name: str, replication: int, folder: Path) -> Replication:
+    if name not in stored.arms:
+        known = ", ".join(stored.arm_order)
         raise ExportError(f"{folder} has no arm {name!r}; it has {known}")
-    replications: list[dict[str, Any]] = stored["arms"][name]["replications"]
+    replications = stored.arms[name].replications
     if replication >= len(replications):
         raise ExportError(
             f"{folder} has replications 0 to {len(replications) - 1}, not {replication}"
         )
     return replications[replication]
-
-
-def ledgers(run: RunResult) -> dict[str, dict[str, int]]:
-    """Totals of a run's ledgers over its vCPUs, as in result.json."""
-    total: dict[str, dict[str, int]] = {}
-    for vcpu in run.vcpus:
-        for part, entries in vcpu.ledgers.as_dict().items():
-            into = total.setdefault(part, {})
-            for entry, amount in entries.items():
-                into[entry] = into.get(entry, 0) + int(amount)
-    return total

@@ -7,7 +7,10 @@ HTML is escaped by the template, SVG by matplotlib (with mathtext off).
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.stats import Metric
 
 
 def printable(name: str, width: int = 0) -> str:
@@ -52,28 +55,20 @@ TINY, SMALL = 6, 1e-4
 """A number of more decimals than TINY that is smaller than SMALL is written with an exponent."""
 
 
-def decimals(metric: dict[str, Any], scale: float) -> int | None:
+def decimals(metric: Metric, scale: float) -> int | None:
     """Decimals that show two digits of the interval's half-width; None without an interval."""
-    half = _half_width(metric) * scale
+    half = (metric.half_width or 0.0) * scale
     return max(0, 1 - math.floor(math.log10(half))) if half else None
 
 
-def _half_width(metric: dict[str, Any]) -> float:
-    """Of the interval, 0 without one; the wider side if a bound cut the other."""
-    ci = metric["ci95"]
-    return max(metric["mean"] - ci[0], ci[1] - metric["mean"]) if isinstance(ci, list) else 0.0
-
-
-def interval(metric: dict[str, Any], scale: float = 1.0) -> str:
+def interval(metric: Metric, scale: float = 1.0) -> str:
     """The interval of a metric: ``[0.12, 0.31]``, ``(exact)``, or ``(one replication)``."""
-    ci = metric["ci95"]
-    if ci == "exact":
+    if metric.exact:
         return "(exact)"
-    if ci is None:
-        return "(one replication)" if metric["n"] == 1 else "(no value)"
+    if metric.low is None or metric.high is None:
+        return "(one replication)" if metric.n == 1 else "(no value)"
     digits = decimals(metric, scale)
-    low, high = (fixed(end * scale, digits) for end in ci)
-    return f"[{low}, {high}]"
+    return f"[{fixed(metric.low * scale, digits)}, {fixed(metric.high * scale, digits)}]"
 
 
 def fixed(value: float, digits: int | None) -> str:
@@ -85,12 +80,12 @@ def fixed(value: float, digits: int | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def with_interval(metric: dict[str, Any], scale: float = 1.0, unit: str = "") -> str:
+def with_interval(metric: Metric, scale: float = 1.0, unit: str = "") -> str:
     """``0.21 % [0.12, 0.31]``, or ``15.25 ±0.002 %`` if it is tight; ``–`` without a value."""
-    if metric["mean"] is None:
+    if metric.mean is None:
         return "–"
     tail = f" {unit}" if unit else ""
-    mean, half = metric["mean"] * scale, _half_width(metric) * scale
+    mean, half = metric.mean * scale, (metric.half_width or 0.0) * scale
     if 0 < half < TIGHT * abs(mean):
         digits = max(0, -math.floor(math.log10(half)))
         shown = max(0, min(digits, 3 - math.floor(math.log10(abs(mean)))))

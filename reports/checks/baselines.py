@@ -18,7 +18,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reports.store import lookup
+from reports.results import lookup
+from reports.results.damage import DamagedError
+from reports.results.metric import Metric, as_json, from_json
+from reports.results.result import Result
 from reports.store.files import replace
 from reports.text import printable
 from sim.errors import Kind, SpeskewError
@@ -48,7 +51,7 @@ class Baseline:
     replications: int
     tolerance: Mapping[str, float]
     counters: Mapping[str, Sequence[int]]
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Metric]
     provenance: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +64,7 @@ class Baseline:
             "tolerance": dict(self.tolerance),
             "provenance": dict(self.provenance),
             "counters": {k: list(v) for k, v in sorted(self.counters.items())},
-            "metrics": {k: dict(v) for k, v in sorted(self.metrics.items())},
+            "metrics": {k: as_json(v) for k, v in sorted(self.metrics.items())},
         }
 
 
@@ -139,7 +142,7 @@ def _checked(path: Path, document: dict[str, Any]) -> Baseline:
         document["replications"],
         document["tolerance"],
         document["counters"],
-        document["metrics"],
+        {name: from_json(value) for name, value in document["metrics"].items()},
         document["provenance"],
     )
 
@@ -163,40 +166,30 @@ def _flaws(document: Mapping[str, Any]) -> Iterator[str]:
         if not right or not all(_whole(x) for x in row):
             yield f"counters.{name} is no list of {document['replications']} counts"
     for name, value in document["metrics"].items():
-        if not _is_metric(value):
-            yield f"metrics.{name} is no metric"
+        try:
+            from_json(value)
+        except DamagedError as error:
+            yield str(error.under(name).under("metrics"))
 
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_metric(value: Any) -> bool:
-    if not lookup.is_metric(value) or not _whole(value["n"]) or not isinstance(value["unit"], str):
-        return False
-    ci = value["ci95"]
-    ends = isinstance(ci, list) and len(ci) == 2 and all(map(_number, ci))
-    return (ends or ci in ("exact", None)) and (value["mean"] is None or _number(value["mean"]))
-
-
 # --- making ----------------------------------------------------------------------------------
 
 
-def make(path: Path, result: Mapping[str, Any], scenario_hash: str, command: str) -> Baseline:
+def make(path: Path, result: Result, scenario_hash: str, command: str) -> Baseline:
     """The baseline of a result: its counters and metrics, and where they come from."""
     rows = lookup.counters(result)
     return Baseline(
         path=path,
-        scenario=result["scenario"],
-        seed=result["seed"],
+        scenario=result.scenario,
+        seed=result.seed,
         replications=max((len(row) for row in rows.values()), default=0),
         tolerance={"counters": 0, "metrics": METRIC_TOLERANCE},
         counters={name: row for name, row in rows.items() if any(row)},
-        metrics={k: m for k, m in lookup.metrics(result).items() if m["mean"] is not None},
+        metrics={k: m for k, m in lookup.metrics(result).items() if m.mean is not None},
         provenance={
             "made": datetime.now(UTC).date().isoformat(),
             "command": command,
@@ -270,23 +263,18 @@ def below(rows: Mapping[str, Sequence[int]], name: str) -> dict[str, Sequence[in
     return {k: v for k, v in rows.items() if name == "arms" or f"{k}.".startswith(f"{name}.")}
 
 
-def same_metric(a: Mapping[str, Any], b: Mapping[str, Any], tolerance: float) -> bool:
+def same_metric(a: Metric, b: Metric, tolerance: float) -> bool:
     """True if two metrics agree within a relative tolerance, their intervals too."""
-    if (a["n"], a["unit"]) != (b["n"], b["unit"]):
+    if (a.n, a.unit, a.exact) != (b.n, b.unit, b.exact):
         return False
-    ends = zip(_values(a), _values(b), strict=True)
+    ends = ((a.mean, b.mean), (a.low, b.low), (a.high, b.high))
     return all(_close(x, y, tolerance) for x, y in ends)
 
 
-def _values(m: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    ci = m["ci95"]
-    return (m["mean"], *(ci if isinstance(ci, (list, tuple)) else (ci, ci)))
-
-
-def _close(x: Any, y: Any, tolerance: float) -> bool:
-    if not (_number(x) and _number(y)):
-        return bool(x == y)
-    return bool(abs(x - y) <= tolerance * max(1.0, abs(x), abs(y)))
+def _close(x: float | None, y: float | None, tolerance: float) -> bool:
+    if x is None or y is None:
+        return x is y
+    return abs(x - y) <= tolerance * max(1.0, abs(x), abs(y))
 
 
 def difference(old: Baseline | None, new: Baseline) -> list[str]:
@@ -310,9 +298,9 @@ def difference(old: Baseline | None, new: Baseline) -> list[str]:
     return lines
 
 
-def _said(m: Mapping[str, Any]) -> str:
-    mean = "none" if m["mean"] is None else f"{m['mean']:.6g}"
-    return f"{mean} {m['unit']} (n = {m['n']})"
+def _said(m: Metric) -> str:
+    mean = "none" if m.mean is None else f"{m.mean:.6g}"
+    return f"{mean} {m.unit} (n = {m.n})"
 
 
 def as_table(baseline: Baseline) -> str:

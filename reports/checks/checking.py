@@ -1,6 +1,6 @@
 """From a scenario's `checks:` and a result to findings and an exit code.
 
-Nothing here knows a metric: `reports.store.lookup` finds it by name. Which test is which question
+Nothing here knows a metric: `reports.results.lookup` finds it by name. Which test is which question
 is below; what the answer is, `analysis.checks` decides for all of them together.
 """
 
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis import amounts
 from analysis.checks import Estimate, Finding, Question, Region, amount, decide, difference
@@ -20,13 +20,14 @@ from analysis.verdicts import Status, Verdict
 from reports.checks import baselines
 from reports.checks.baselines import Baseline
 from reports.exitcodes import ExitCode
-from reports.store import lookup
+from reports.results import lookup
 from sim.errors import SpeskewError
 from sim.runs import counterparts
 from sim.scenario.checks import Bound, Check, Distribution, Equivalence, Exact, NoWorseThan
 from sim.scenario.loader import stock_folder
 
 if TYPE_CHECKING:
+    from reports.results.result import Result
     from sim.scenario.model import Scenario
 
 _NOTHING = Estimate(None, None, 0, 0, "")
@@ -44,7 +45,7 @@ class CheckError(SpeskewError, ValueError):
 class Evidence:
     """What checks are decided from."""
 
-    result: dict[str, Any]
+    result: Result
     baseline: Baseline | None
     histograms: Histograms
 
@@ -101,7 +102,7 @@ class CellEvidence:
     """A cell of a sweep: its result, or why it has none."""
 
     id: str
-    result: dict[str, Any] | None
+    result: Result | None
     why: str = ""
 
 
@@ -185,8 +186,8 @@ def _no_worse(check: NoWorseThan, found: Estimate, evidence: Evidence) -> Questi
         why = f"{base.path} does not hold it; `speskew baseline update` would"
         return _open(check, check.metric, what, found, why)
     before = lookup.estimate(then)
-    if then["unit"] != found.unit:
-        why = f"is in {found.unit} here and in {then['unit']} in the baseline"
+    if then.unit != found.unit:
+        why = f"is in {found.unit} here and in {then.unit} in the baseline"
         return _open(check, check.metric, what, found, why)
     if before.mean is None:
         return _open(check, check.metric, what, found, "the baseline has no value of it")
@@ -243,8 +244,8 @@ def _counters(check: Exact, evidence: Evidence) -> Question:
         raise lookup.UnknownMetricError(
             f"{check.metric} is not counted per replication; give equals, at_most or at_least"
         )
-    if result["seed"] != base.seed:
-        why = f"the baseline has seed {base.seed}, this run {result['seed']}"
+    if result.seed != base.seed:
+        why = f"the baseline has seed {base.seed}, this run {result.seed}"
         return _open(check, check.metric, what, _NOTHING, why)
     both = min(base.replications, max(len(row) for row in ours.values()))
     found = baselines.changes(theirs, ours, both)
@@ -284,7 +285,7 @@ def _stated(check: Exact, evidence: Evidence) -> Question:
     ]
     broken = [(words, x) for words, x, holds in asked if not holds(x)]
     words, bound = broken[0] if broken else asked[0][:2]
-    n = evidence.result["replications"]
+    n = evidence.result.replications
     sentence = (
         f"{check.metric}: {amount(value, unit)} over {n} replications, "
         f"{'not ' if broken else ''}{words} {amount(bound, unit)}"

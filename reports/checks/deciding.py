@@ -103,7 +103,7 @@ def _baseline(scenario: Scenario, path: Path, *, needed: bool) -> Baseline | Non
 
 def _of_run(folder: Path, baseline_file: Path | None) -> Report:
     result = read_result(folder)
-    if result["interrupted"]:
+    if result.interrupted:
         raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
     scenario = loader.load(folder / "scenario.resolved.yaml")
     path = baseline_file or checking.baseline_path(scenario, folder, Path())
@@ -115,14 +115,13 @@ def _of_sweep(folder: Path) -> Report:
     result = sweeping.read_result(folder)
     scenario = loader.load(folder / "scenario.resolved.yaml")
     cells = []
-    for row in result["cells"]:
-        whole = row["status"] == "finished"
-        found = read_result(folder / sweeping.CELLS / row["id"]) if whole else None
-        cells.append(checking.CellEvidence(row["id"], found, row.get("why", "")))
+    for row in result.cells:
+        found = None if row.failed else read_result(folder / sweeping.CELLS / row.id)
+        cells.append(checking.CellEvidence(row.id, found, row.why))
     findings = checking.findings_of_cells(scenario, cells)
     return formats.Report(
-        scenario=result["scenario"],
-        seed=result["seed"],
+        scenario=result.scenario,
+        seed=result.seed,
         replications=scenario.replications,
         baseline="",
         findings=tuple(findings),
@@ -155,9 +154,9 @@ def _report(scenario: Scenario, evidence: Evidence, path: Path) -> Report:
     found = checking.findings(scenario, evidence)
     result = evidence.result
     return formats.Report(
-        scenario=result["scenario"],
-        seed=result["seed"],
-        replications=result["replications"],
+        scenario=result.scenario,
+        seed=result.seed,
+        replications=result.replications,
         baseline="" if evidence.baseline is None else str(path),
         findings=tuple(found),
         code=checking.exit_code(found),

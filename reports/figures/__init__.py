@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -28,12 +27,12 @@ from reports.figures import (
     timelines,
 )
 from reports.figures.style import styled, to_png, to_svg
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 __all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]
 
 Tables = Mapping[str, Table]
-Result = Mapping[str, Any]
 Make = Callable[[], Figure | None]
 MAX_TIMELINES = 8
 """Arms whose timeline is drawn; the others are in the CSV."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from reports.figures.style import LINES, axis_label, blank, legend_above, log_axis, named
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 MAX_CURVES = 7
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """Cumulative distributions; the curves that cost most ops if there are many."""
     by_curve = groupby(tables["blackouts"].records(), itemgetter("arm", "cause"))
     curves = {k: list(of) for k, of in by_curve}
     if not curves:
         return None
-    cost = {k: result["arms"][k[0]]["blackouts"][k[1]]["ops"] for k in curves}
+    cost = {k: result.arms[k[0]].blackouts[k[1]].ops for k in curves}
     keep = sorted(curves, key=lambda k: (-cost[k], k))[:MAX_CURVES]
     made = blank(3.4 + 0.08 * len(keep))
     ax = made.subplots()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from reports.figures.readings import joined
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import number, printable, size
 from sim.policies.backings import BACKINGS
@@ -14,13 +14,13 @@ FEWEST_DESIGNS = 4
 """Different designs from which they are set side by side."""
 
 
-def several(result: Mapping[str, Any]) -> bool:
+def several(result: Result) -> bool:
     """True if a run compares designs rather than settings of one."""
-    designs = {arm["design"] for arm in result["arms"].values() if arm["setup"]["virtual"]}
+    designs = {arm.design for arm in result.arms.values() if arm.setup.virtual}
     return len(designs) >= FEWEST_DESIGNS
 
 
-def designs(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+def designs(result: Result, tables: Mapping[str, Table]) -> str:
     """Who is on both fronts, what the last-exit limits are, and whom the axes flatter."""
     rows = list(tables["designs"].records())
     both = [r for r in rows if r["on_front_memory"] and r["on_front_time"]]
@@ -46,7 +46,7 @@ def designs(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     resident = [
         printable(r["arm"], 40)
         for r in rows
-        if (kept := BACKINGS.get(result["arms"][r["arm"]]["setup"]["backing"])) and kept.populates
+        if (kept := BACKINGS.get(result.arms[r["arm"]].setup.backing)) and kept.populates
     ]
     if resident:
         keeps = "keeps" if len(resident) == 1 else "keep"

@@ -24,6 +24,7 @@ from reports.figures.style import (
     log_y,
     named,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import size
 
@@ -35,7 +36,7 @@ LEAST_LOSS, LEAST_TIME, NOTHING = 1e-5, 1e-3, 4096
 """Percent of ops, percent of time, bytes: where less is drawn on a logarithmic axis."""
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """Two panels of designs, and a third if some arm can exit."""
     rows = list(tables["designs"].records())[:MAX_ARMS]
     if not rows:

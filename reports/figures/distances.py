@@ -18,6 +18,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 VIEWS = (("symbol", "tvd_by_symbol"), ("pc", "tvd_by_pc"))
@@ -33,7 +34,7 @@ REACH = 0.1
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """One panel a view; a point is an arm's distance, a bar its noise floor.
 
     A view in which nothing can be apart is left out, such as the symbols of a program of one.
@@ -47,7 +48,7 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     views = [(v, title) for v, title in VIEWS if any(r["mean"] for r in found[v].values())]
     if not views:
         return None
-    names = result["arm_order"]
+    names = result.arm_order
     made = blank(1.3 + 0.34 * len(names))
     axes = made.subplots(1, len(views), squeeze=False)[0]
     for ax, (view, title) in zip(axes, views, strict=True):

@@ -20,16 +20,15 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
-from reports.store.arms import time_by_cause
+from reports.results.arms import time_by_cause
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import percent
-
-Result = Mapping[str, Any]
 
 
 def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
     """Two rows: ops on top, time below; one bar an arm."""
-    names = result["arm_order"]
+    names = result.arm_order
     made = blank(2.6 + 0.5 * len(names))
     halves: Any = made.subfigures(2, 1)
     top, bottom = halves
@@ -54,16 +53,16 @@ def _totals(ax: Axes, names: Sequence[str], result: Result) -> None:
     """A point and its interval per arm; the number in a column on the right."""
     lowest = 1.0
     for row, name in enumerate(names):
-        total = result["arms"][name]["loss"]["total"]
-        mean = total["mean"]
+        total = result.arms[name].loss.total
+        mean = total.mean
         said = "no ops" if mean is None else "none" if mean == 0 else percent(mean)
         ax.text(1.02, row, said, va="center", transform=ax.get_yaxis_transform(), fontsize=8)
         if not mean:
             continue
         ax.plot([100 * mean], [row], "o", color=LINES[0], markersize=5)
         lowest = min(lowest, 100 * mean)
-        if isinstance(total["ci95"], list):
-            low, high = (min(max(100 * v, 5 * mean), 100.0) for v in total["ci95"])
+        if total.low is not None and total.high is not None and not total.exact:
+            low, high = (min(max(100 * v, 5 * mean), 100.0) for v in (total.low, total.high))
             ax.plot([low, high], [row, row], "-", color=LINES[0], linewidth=2)
             lowest = min(lowest, low)
     ax.set_xlim(lowest / 3, 150)
@@ -76,9 +75,9 @@ def _totals(ax: Axes, names: Sequence[str], result: Result) -> None:
 
 def _cause_shares(result: Result, table: Table) -> dict[str, list[float]]:
     """Share of the lost ops by cause [%], one value per arm; causes that occur only."""
-    names = result["arm_order"]
+    names = result.arm_order
     ops = {(r["arm"], r["entry"]): r["amount"] for r in table.records() if r["ledger"] == "ops"}
-    causes = [c for c in result["arms"][names[0]]["loss"] if c != "total"]
+    causes = list(result.arms[names[0]].loss.labels)
     lost = {n: sum(ops[n, c] for c in causes) or 1 for n in names}
     shares = {c: [100 * ops[n, c] / lost[n] for n in names] for c in causes}
     return {cause: values for cause, values in shares.items() if any(values)}
@@ -86,7 +85,7 @@ def _cause_shares(result: Result, table: Table) -> dict[str, list[float]]:
 
 def _stopped(result: Result) -> dict[str, list[float]]:
     """Time standing still by cause [ms], one value per arm; the smallest causes are added up."""
-    times = [time_by_cause(result["arms"][name]) for name in result["arm_order"]]
+    times = [time_by_cause(result.arms[name]) for name in result.arm_order]
     causes = [c for c in times[0] if c not in ("wall", "running")]
     table = {c: [t[c] for t in times] for c in causes}
     ranked = sorted((c for c in causes if any(table[c])), key=lambda c: (-max(table[c]), c))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.style import INK, LINES, axis_label, blank, log_axis, memory_top, named
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import size
 
@@ -17,10 +18,10 @@ FIRST_US = 0.1
 """Where time 0 is drawn on a logarithmic axis of microseconds."""
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """One row for each arm that locks memory."""
     table = tables["locked"]
-    having = [(n, of) for n in result["arm_order"] if (of := table.of(n))][:MAX_ROWS]
+    having = [(n, of) for n in result.arm_order if (of := table.of(n))][:MAX_ROWS]
     if not having:
         return None
     made = blank(0.7 + 1.05 * len(having))

@@ -26,15 +26,16 @@ from reports.figures.style import (
     x_grid,
 )
 from reports.figures.symbols import half_widths
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 MAX_ARMS = 3
 TOP = 8
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """The arms whose loss would move most of the profile, one row each."""
-    every = {n: _moved(tables["symbols"].of(n)) for n in result["arm_order"]}
+    every = {n: _moved(tables["symbols"].of(n)) for n in result.arm_order}
     found = {n: every[n] for n in chosen(result, [n for n in every if every[n]])}
     if not found:
         return None
@@ -55,9 +56,9 @@ def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | N
     return made
 
 
-def chosen(result: Mapping[str, Any], having: Sequence[str]) -> list[str]:
+def chosen(result: Result, having: Sequence[str]) -> list[str]:
     """Of the arms that have samples, those whose loss moves most of the profile, in order."""
-    moved = {n: result["arms"][n]["loss_skew"]["mean"] or 0.0 for n in having}
+    moved = {n: result.arms[n].loss_skew.mean or 0.0 for n in having}
     names = [n for n in having if moved[n] > 0]
     rank = sorted(names, key=lambda n: (-moved[n], names.index(n)))[:MAX_ARMS]
     return [n for n in names if n in rank]

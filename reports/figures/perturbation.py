@@ -19,6 +19,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import percent
 
@@ -26,13 +27,13 @@ SMALLEST = 1e-4
 """Percent of wall time: what the log axis begins at, if nothing is smaller."""
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """Left: causes, largest first, in ms. Right: the whole with its band, in % of baremetal's.
 
     Populating memory before the guest first runs is in neither: it is paid once per VM.
     """
     table = tables["perturbation"]
-    found = {n: of for n in result["arm_order"] if (of := table.of(n))}
+    found = {n: of for n in result.arm_order if (of := table.of(n))}
     if not found:
         return None
     made = blank(2.0 + 0.36 * len(found))

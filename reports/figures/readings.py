@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.losses import same_order
-from reports.store.arms import baseline, skew
+from reports.results.arms import baseline, skew
+from reports.results.result import Arm, Result
 from reports.store.csvdata import Table
 from reports.text import number, percent, printable, size
 from sim.ledger import LOSS_LABELS
 
-Arm = dict[str, Any]
-Result = Mapping[str, Any]
 Tables = Mapping[str, Table]
 LOST = frozenset(label.value for label in LOSS_LABELS)
 NO_TIMELINE = "There is no timeline: the run was interrupted before one was made."
@@ -21,7 +20,7 @@ LISTED = 4
 
 
 def _arms(result: Result) -> list[tuple[str, Arm]]:
-    return [(name, result["arms"][name]) for name in result["arm_order"]]
+    return [(name, result.arms[name]) for name in result.arm_order]
 
 
 def _listed(names: list[str]) -> str:
@@ -34,32 +33,28 @@ def _listed(names: list[str]) -> str:
 
 
 def _ran_through(arm: Arm) -> bool:
-    return bool(arm["ended_at_op"] >= arm["setup"]["stream_ops"])
+    return bool(arm.ended_at_op >= arm.setup.stream_ops)
 
 
 def ledgers(result: Result) -> str:
     """Who loses most, to what, and who loses no more than baremetal."""
     counted = [
-        (n, a)
-        for n, a in _arms(result)
-        if a["loss"]["total"]["mean"] is not None and _ran_through(a)
+        (n, a) for n, a in _arms(result) if a.loss.total.mean is not None and _ran_through(a)
     ]
     if not counted:
         return "No arm ran to its end with an op of the population."
-    name, worst = max(counted, key=lambda x: x[1]["loss"]["total"]["mean"])
-    total = worst["loss"]["total"]["mean"]
+    name, worst = max(counted, key=lambda x: x[1].loss.total.value)
+    total = worst.loss.total.value
     if total == 0:
         return "No arm loses an op."
-    cause = max((c for c in worst["loss"] if c != "total"), key=lambda c: worst["ledger"]["ops"][c])
+    cause = max(worst.loss.labels, key=lambda c: worst.ledger.ops[c])
     text = f"{printable(name, 40)} loses most, {percent(total)} of ops, mainly to "
     text += f"{cause}"
     base = baseline(result)
     if base is None:
         return text + "."
-    reference = base["loss"]["total"]["mean"]
-    alike = [
-        n for n, a in counted if a is not base and same_order(a["loss"]["total"]["mean"], reference)
-    ]
+    reference = base.loss.total.value
+    alike = [n for n, a in counted if a is not base and same_order(a.loss.total.value, reference)]
     if alike:
         verb = "loses" if len(alike) == 1 else "lose"
         text += f"; {_listed(alike)} {verb} no more than the order of baremetal's own"
@@ -70,21 +65,21 @@ def ledgers(result: Result) -> str:
 def losses(result: Result) -> str:
     """Does the loss of the arm in which it matters most become skew, and that of others?"""
     moved = [
-        (a["loss_skew"]["mean"], n)
+        (a.loss_skew.value, n)
         for n, a in _arms(result)
-        if a["loss_skew"]["mean"] and a["profile"]["symbol"]["tvd_vs_truth"]["mean"] is not None
+        if a.loss_skew.mean and a.profile.symbol.tvd_vs_truth.mean is not None
     ]
     if not moved:
         return "Nothing is lost, or a filter hides in which symbols, so no loss can become skew."
     most, name = max(moved)
-    arm = result["arms"][name]
+    arm = result.arms[name]
     text = (
         f"The loss matters most in {printable(name, 40)}: by itself it would move "
         f"{percent(most)} of the profile between symbols"
     )
     if arm is baseline(result):
         return f"{text}; it is the baseline, so no arm's loss falls on code more than its own."
-    excess = arm["profile"]["symbol"]["tvd_excess"]["mean"]
+    excess = arm.profile.symbol.tvd_excess.mean
     said = {
         "detected": "and the profile does differ from baremetal's by "
         f"{percent(excess or 0)} in excess of noise: loss becomes skew",
@@ -95,7 +90,7 @@ def losses(result: Result) -> str:
         "not judged": "and the profile cannot be judged against baremetal's",
     }
     found = skew(arm)
-    others = [n for _, n in moved if n != name and skew(result["arms"][n]) == "detected"]
+    others = [n for _, n in moved if n != name and skew(result.arms[n]) == "detected"]
     more = f". In {_listed(others)} it does" if others and found == "none detected" else ""
     return f"{text}, {said[found]}{more}."
 
@@ -103,11 +98,11 @@ def losses(result: Result) -> str:
 def distances(result: Result) -> str:
     """How near the arms are to their noise floor."""
     rows = [
-        (found["tvd_vs_baremetal"]["mean"] / found["tvd_noise_floor"]["mean"], n)
+        (found.tvd_vs_baremetal.mean / found.tvd_noise_floor.mean, n)
         for n, a in _arms(result)
         if a is not baseline(result)
-        for found in (a["profile"]["symbol"],)
-        if found["tvd_vs_baremetal"]["mean"] is not None and found["tvd_noise_floor"]["mean"]
+        for found in (a.profile.symbol,)
+        if found.tvd_vs_baremetal.mean is not None and found.tvd_noise_floor.mean
     ]
     if not rows:
         return "No arm has a distance from baremetal that could be set against a noise floor."
@@ -138,7 +133,7 @@ def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()
     if lost:
         text += f"; operations that nobody samples are labelled {joined(sorted(lost))}"
     having = {r["arm"] for r in tables["timeline"].records()}
-    missing = [n for n in result["arm_order"] if n in having and n not in shown]
+    missing = [n for n in result.arm_order if n in having and n not in shown]
     if shown and missing:
         text += f". Not drawn, but in timeline.csv: {joined([printable(n, 40) for n in missing])}"
     return text + "."
@@ -199,8 +194,8 @@ def symbols(result: Result) -> str:
             "No arm's profile is predicted to differ from baremetal's by more than two baremetal "
             f"runs differ from each other ({len(judged)} judged)."
         )
-    name = max(found, key=lambda n: result["arms"][n]["profile"]["symbol"]["tvd_excess"]["mean"])
-    excess = result["arms"][name]["profile"]["symbol"]["tvd_excess"]["mean"]
+    name = max(found, key=lambda n: result.arms[n].profile.symbol.tvd_excess.value)
+    excess = result.arms[name].profile.symbol.tvd_excess.value
     verb = "differs" if len(found) == 1 else "differ"
     return (
         f"{_listed(found)} {verb} from baremetal by more than two baremetal runs differ from each "
@@ -212,17 +207,17 @@ def symbols(result: Result) -> str:
 def blackouts(result: Result) -> str:
     """The longest typical blackout, and the longest of all."""
     rows = [
-        (b["ops_p50"], b["ops_max"], n, cause, b)
+        (b.ops_p50, b.ops_max, n, cause, b)
         for n, a in _arms(result)
-        for cause, b in a["blackouts"].items()
-        if b["count"]
+        for cause, b in a.blackouts.items()
+        if b.count
     ]
     if not rows:
         return "There was no blackout."
     median, _, name, cause, found = max(rows, key=lambda r: (r[0], r[2], r[3]))
     text = (
         f"Typical blackouts are longest in {printable(name, 40)} for the cause {cause}: "
-        f"{median:,} ops at the median, {found['ops_p99']:,} at the 99th percentile"
+        f"{median:,} ops at the median, {found.ops_p99:,} at the 99th percentile"
     )
     most, name, cause = max((r[1], r[2], r[3]) for r in rows)
     return f"{text}; the longest of all has {most:,} ops ({printable(name, 40)}, {cause})."
@@ -230,12 +225,12 @@ def blackouts(result: Result) -> str:
 
 def locked(result: Result) -> str:
     """The highest peak, against its limit, and the exits."""
-    peak, name = max((a["rlimit"]["locked_bytes_peak"], n) for n, a in _arms(result))
+    peak, name = max((a.rlimit.locked_bytes_peak, n) for n, a in _arms(result))
     if peak == 0:
         return "No arm locks memory for SPE."
-    limit = result["arms"][name]["setup"]["limit_bytes"]
+    limit = result.arms[name].setup.limit_bytes
     against = "without a limit" if limit is None else f"of {size(limit)} allowed at the start"
-    exits = [(a["rlimit"]["exits"], n) for n, a in _arms(result) if a["rlimit"]["exits"]]
+    exits = [(a.rlimit.exits, n) for n, a in _arms(result) if a.rlimit.exits]
     text = f"The highest peak is {size(peak)}, {against} ({printable(name, 40)}); "
     if not exits:
         return text + "KVM_EXIT_RLIMIT never fires."

@@ -21,6 +21,7 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 TOP = 12
@@ -28,10 +29,10 @@ MAX_ARMS = 7
 Row = dict[str, Any]
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """The largest symbols of the first arm's truth; arms that sampled the same program."""
-    every = {name: tables["symbols"].of(name) for name in result["arm_order"]}
-    first = every[result["arm_order"][0]][:TOP]
+    every = {name: tables["symbols"].of(name) for name in result.arm_order}
+    first = every[result.arm_order[0]][:TOP]
     if not first:
         return None
     names = [r["symbol"] for r in first]

@@ -25,6 +25,7 @@ from reports.figures.style import (
     log_y,
     named,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 
 Row = dict[str, Any]
@@ -34,13 +35,13 @@ SIDE = 0.025
 """Distance of neighbours, as a part of the axis."""
 
 
-def figure(result: Mapping[str, Any], tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     """The quantities of which some arm has a point; the first arms if there are many."""
     rows = list(tables["theory"].records())
     points = [r for r in rows if r["arm"] and not r["condition"]]
     if not points:
         return None
-    names = [n for n in result["arm_order"] if any(r["arm"] == n for r in points)][:MAX_ARMS]
+    names = [n for n in result.arm_order if any(r["arm"] == n for r in points)][:MAX_ARMS]
     return panels(points, [r for r in rows if not r["arm"]], names)
 
 

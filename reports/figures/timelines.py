@@ -32,6 +32,7 @@ from reports.figures.style import (
     memory_top,
     named,
 )
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import number, size
 from reports.traces.timeline import EXIT_ENTRY
@@ -83,23 +84,21 @@ STATES = {
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
 
-def arms(result: Mapping[str, Any], tables: Mapping[str, Table], most: int) -> list[str]:
+def arms(result: Result, tables: Mapping[str, Table], most: int) -> list[str]:
     """Arms whose timelines are drawn, in the scenario's order: first those that show other states
     than the ones before them."""
     found: dict[str, set[tuple[str, str]]] = {}
     for r in tables["timeline"].records():
         found.setdefault(r["arm"], set()).add((r["lane"], r["state"]))
-    having = [n for n in result["arm_order"] if n in found]
+    having = [n for n in result.arm_order if n in found]
     fresh = [n for k, n in enumerate(having) if found[n] not in [found[m] for m in having[:k]]]
     chosen = [*fresh, *(n for n in having if n not in fresh)][:most]
     return [n for n in having if n in chosen]
 
 
-def maker(
-    arm: str, result: Mapping[str, Any], tables: Mapping[str, Table]
-) -> Callable[[], Figure | None]:
+def maker(arm: str, result: Result, tables: Mapping[str, Table]) -> Callable[[], Figure | None]:
     """What draws one arm's timeline."""
-    virtual = bool(result["arms"][arm]["setup"]["virtual"])
+    virtual = bool(result.arms[arm].setup.virtual)
     return lambda: figure(tables["timeline"].of(arm), virtual=virtual)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from reports.pages import sentences, summary
+from reports.results.result import Result
 from reports.store.csvdata import Table
 from reports.text import printable
 
@@ -34,19 +34,19 @@ def _spelt(found: re.Match[str]) -> str:
     return f"&#{ord(char)};" if char in "@/." else f"\\{char}"
 
 
-def render(result: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+def render(result: Result, tables: Mapping[str, Table]) -> str:
     """The small report."""
     lines = [
-        f"# {escaped(result['scenario'])}: prediction",
+        f"# {escaped(result.scenario)}: prediction",
         "",
-        paragraph(result["question"]),
+        paragraph(result.question),
         "",
-        f"Simulated, not measured. {len(result['arm_order'])} arms, {result['replications']} "
-        f"replications, seed {result['seed']}; intervals are 95 % over replications.",
+        f"Simulated, not measured. {len(result.arm_order)} arms, {result.replications} "
+        f"replications, seed {result.seed}; intervals are 95 % over replications.",
     ]
-    if result["interrupted"]:
+    if result.interrupted:
         lines += ["", f"**{summary.INTERRUPTED}**"]
-    for name in result["arm_order"]:
+    for name in result.arm_order:
         said = " ".join(sentences.of_arm(name, result, tables))
         lines += ["", f"* **{escaped(name)}** — {escaped(said)}"]
     lines += ["", *table(summary.GLANCE, summary.glance(result)), ""]

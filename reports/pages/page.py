@@ -19,7 +19,11 @@ from markupsafe import Markup
 from analysis.metrics import distances
 from reports import figures
 from reports.pages import parameters, sentences, summary
-from reports.store.arms import baseline
+from reports.results import shapes
+from reports.results.arms import baseline
+from reports.results.compared import Distances
+from reports.results.metric import Metric
+from reports.results.result import Result
 from reports.store.csvdata import Table, dumps
 from reports.store.read import Source
 from reports.text import number, percent, printable, with_interval
@@ -34,7 +38,6 @@ LARGEST = 1_500_000
 """Bytes of a page: whatever room the text and the figures leave is for CSV."""
 EMBEDDED = 400_000
 """Bytes of CSV that the page carries along at most; the rest is in the run directory."""
-Result = Mapping[str, Any]
 Tables = Mapping[str, Table]
 
 
@@ -69,7 +72,7 @@ def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> st
         exit_note=summary.EXIT_NUMBER_NOTE,
         sections=sections,
         downloads=_downloads(tables, embedded),
-        arms=[_arm(name, result, tables) for name in result["arm_order"]],
+        arms=[_arm(name, result, tables) for name in result.arm_order],
         ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
         distances=_distances(result),
         agreement=_agreement(result),
@@ -128,13 +131,13 @@ def _downloads(tables: Tables, left: int) -> dict[str, dict[str, Any]]:
 
 
 def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:
-    arm = result["arms"][name]
+    arm = result.arms[name]
     return {
         "name": printable(name, 40),
         "heading": summary.heading(name, arm, arm is baseline(result)),
         "sentences": sentences.of_arm(name, result, tables),
         "sections": summary.sections(name, result),
-        "symbols": [s for s in arm["loss_by_symbol"] if s["loss"]],
+        "symbols": [s for s in arm.loss_by_symbol if s.loss],
     }
 
 
@@ -145,7 +148,7 @@ def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, 
     for row in (r for r in table.records() if r["ledger"] == ledger):
         amounts.setdefault(row["entry"], {})[row["arm"]] = row["amount"]
         unit = row["unit"]
-    rows = [(entry, [of[name] for name in result["arm_order"]]) for entry, of in amounts.items()]
+    rows = [(entry, [of[name] for name in result.arm_order]) for entry, of in amounts.items()]
     return {"title": title, "unit": unit, "rows": [row for row in rows if any(row[1])]}
 
 
@@ -163,22 +166,25 @@ AGREEMENT = (
 """Columns of the table of agreement; a pair of baremetal runs is the noise floor of its rank."""
 
 
-def _profiles_of(result: Result) -> Iterator[tuple[str, str, Result]]:
+def _profiles_of(result: Result) -> Iterator[tuple[str, str, Distances]]:
     """Arms and views; a view that no arm has, such as latencies without records, is left out."""
-    profiles = {name: result["arms"][name]["profile"] for name in result["arm_order"]}
+    profiles = [
+        (name, view, found)
+        for name in result.arm_order
+        for view, found in shapes.items(result.arms[name].profile)
+    ]
     had = {
         view
-        for of in profiles.values()
-        for view, found in of.items()
-        if any(m["mean"] is not None for m in found.values())
+        for _, view, found in profiles
+        if any(m.mean is not None for _, m in shapes.items(found))
     }
-    for name, of in profiles.items():
-        for view in (v for v in of if v in had):
-            yield printable(name, 40), view, of[view]
+    for name, view, found in profiles:
+        if view in had:
+            yield printable(name, 40), view, found
 
 
-def _mean(found: Result) -> str:
-    return "–" if found["mean"] is None else number(found["mean"])
+def _mean(found: Metric) -> str:
+    return "–" if found.mean is None else number(found.mean)
 
 
 def _distances(result: Result) -> list[dict[str, Any]]:
@@ -191,8 +197,8 @@ def _distances(result: Result) -> list[dict[str, Any]]:
                 (
                     arm,
                     view,
-                    *(_mean(found[f"{name}_{k}"]) for k in _AGAINST),
-                    with_interval(found[f"{name}_excess"]),
+                    *(_mean(getattr(found, f"{name}_{k}")) for k in _AGAINST),
+                    with_interval(getattr(found, f"{name}_excess")),
                 )
                 for arm, view, found in _profiles_of(result)
             ],
@@ -204,7 +210,7 @@ def _distances(result: Result) -> list[dict[str, Any]]:
 def _agreement(result: Result) -> list[tuple[str, ...]]:
     """Overlap and rank agreement, 1 where profiles agree."""
     return [
-        (arm, view, *(_mean(found[name]) for name in AGREEMENT))
+        (arm, view, *(_mean(getattr(found, name)) for name in AGREEMENT))
         for arm, view, found in _profiles_of(result)
     ]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.store.arms import baseline, skew, time_added, time_by_cause
+from reports.results.arms import baseline, skew, time_added, time_by_cause
+from reports.results.compared import Distances
+from reports.results.result import Arm, Result
 from reports.store.csvdata import Table
 from reports.text import number, percent, printable, size, with_interval
 
-Arm = dict[str, Any]
-Result = Mapping[str, Any]
 NAME = 40
 CAUSES = {
     "event_disabled": "after the event was disabled",
@@ -55,7 +55,7 @@ SECOND = 0.1
 
 def of_arm(name: str, result: Result, tables: Mapping[str, Table]) -> tuple[str, str, str]:
     """What is lost, whether the profile is skewed, what it costs."""
-    arm, base = result["arms"][name], baseline(result)
+    arm, base = result.arms[name], baseline(result)
     whole = [r for r in tables["perturbation"].of(name) if r["cause"] == "all"]
     return (
         _loss(printable(name, NAME), arm, base),
@@ -65,29 +65,29 @@ def of_arm(name: str, result: Result, tables: Mapping[str, Table]) -> tuple[str,
 
 
 def _loss(name: str, arm: Arm, base: Arm | None) -> str:
-    total = arm["loss"]["total"]
-    bound = "As an upper bound, " if arm["setup"]["upper_bound"] else ""
-    if total["mean"] is None:
+    total = arm.loss.total
+    bound = "As an upper bound, " if arm.setup.upper_bound else ""
+    if total.mean is None:
         return f"{bound}{name} executes no operation that could be sampled."
     until = " until it ends" if _ended_early(arm) else ""
-    if total["mean"] == 0:
+    if total.mean == 0:
         return f"{bound}{name} loses no operation{until}."
     text = (
         f"{bound}{name} loses {with_interval(total, 100, '%')} of the operations that it should "
         f"sample{until}, {_causes(arm)}"
     )
-    if base is None or arm is base or base["loss"]["total"]["mean"] is None:
+    if base is None or arm is base or base.loss.total.mean is None:
         return text + "."
-    return f"{text}; baremetal loses {percent(base['loss']['total']['mean'])}."
+    return f"{text}; baremetal loses {percent(base.loss.total.value)}."
 
 
 def _ended_early(arm: Arm) -> bool:
-    return bool(arm["ended_at_op"] < arm["setup"]["stream_ops"])
+    return bool(arm.ended_at_op < arm.setup.stream_ops)
 
 
 def _causes(arm: Arm) -> str:
     """The main cause with its part, and the second one if it is not small."""
-    ops = {c: arm["ledger"]["ops"][c] for c in arm["loss"] if c != "total"}
+    ops = {c: arm.ledger.ops[c] for c in arm.loss.labels}
     (main, most), *others = sorted(((c, n) for c, n in ops.items() if n), key=lambda x: -x[1])
     part = most / sum(ops.values())
     share = "nearly all of it" if part >= NEARLY else f"{100 * part:.0f} % of it"
@@ -99,7 +99,7 @@ def _causes(arm: Arm) -> str:
 
 def _why(cause: str, arm: Arm) -> str:
     """What disabled the event, if windows were too large."""
-    if cause != "event_disabled" or not arm["rlimit"]["oversize_windows"]:
+    if cause != "event_disabled" or not arm.rlimit.oversize_windows:
         return ""
     return " by a buffer size event (its windows are larger than vm.max_buffer)"
 
@@ -107,40 +107,40 @@ def _why(cause: str, arm: Arm) -> str:
 def _skew(arm: Arm, base: Arm | None) -> str:
     name, view = _view(arm)
     if _ended_early(arm):
-        why = printable(arm["verdict"]) or "it ended early"
+        why = printable(arm.verdict) or "it ended early"
         return (
-            f"Its profile is not judged: it ended at operation {arm['ended_at_op']:,} of "
-            f"{arm['setup']['stream_ops']:,} ({why})."
+            f"Its profile is not judged: it ended at operation {arm.ended_at_op:,} of "
+            f"{arm.setup.stream_ops:,} ({why})."
         )
-    if view["tvd_vs_truth"]["mean"] is None:
+    if view.tvd_vs_truth.mean is None:
         return "It has no samples, so it has no profile."
     if arm is base:
         return (
-            f"Its profile is {percent(view['tvd_vs_truth']['mean'])} from the truth by {name}, "
+            f"Its profile is {percent(view.tvd_vs_truth.value)} from the truth by {name}, "
             f"where as many operations drawn at random would be "
-            f"{percent(view['tvd_truth_floor']['mean'])} away."
+            f"{percent(view.tvd_truth_floor.value)} away."
         )
     return _against(arm)
 
 
-def _view(arm: Arm) -> tuple[str, Mapping[str, Any]]:
+def _view(arm: Arm) -> tuple[str, Distances]:
     """By symbol; by instruction if one symbol is the whole program."""
-    views = arm["profile"]
-    symbol = views["symbol"]
-    if symbol["tvd_vs_truth"]["mean"] == 0 and symbol["tvd_truth_floor"]["mean"] == 0:
-        return "instruction", views["pc"]
+    views = arm.profile
+    symbol = views.symbol
+    if symbol.tvd_vs_truth.mean == 0 and symbol.tvd_truth_floor.mean == 0:
+        return "instruction", views.pc
     return "symbol", symbol
 
 
 def _against(arm: Arm) -> str:
     name, view = _view(arm)
-    found, shares = skew(arm), arm["shares_verdict"]
-    margin = f"shares within ±{number(shares['margin'])} percentage points: {shares['status']}"
+    found, shares = skew(arm), arm.shares_verdict
+    margin = f"shares within ±{number(shares.margin)} percentage points: {shares.status}"
     if found == "identical":
         return "Its samples are baremetal's own, so its profile is identical."
     if found == "not judged":
         return "Its profile is not judged: that needs a comparable baremetal arm and replications."
-    excess = with_interval(view["tvd_excess"], 100, "%")
+    excess = with_interval(view.tvd_excess, 100, "%")
     if found == "detected":
         return (
             f"Its profile is skewed: {excess} of it is in the wrong symbol beyond what two "
@@ -149,21 +149,21 @@ def _against(arm: Arm) -> str:
     begin = "No skew is detected" if name == "symbol" else "One symbol is the whole program"
     judged = f" ({margin})" if name == "symbol" else ""
     return (
-        f"{begin}: its profile is {percent(view['tvd_vs_baremetal']['mean'])} from "
+        f"{begin}: its profile is {percent(view.tvd_vs_baremetal.value)} from "
         f"baremetal's by {name}, where two baremetal runs are "
-        f"{percent(view['tvd_noise_floor']['mean'])} apart, {excess} in excess{judged}."
+        f"{percent(view.tvd_noise_floor.value)} apart, {excess} in excess{judged}."
     )
 
 
 def _cost(arm: Arm, whole: Mapping[str, Any] | None) -> str:
-    if not arm["setup"]["virtual"]:
+    if not arm.setup.virtual:
         times = time_by_cause(arm)
         handler = percent(times["handler"] / times["wall"] if times["wall"] else 0)
         return f"Its interrupt handler takes {handler} of the time; nothing is pinned."
-    if whole is None or arm["time_added"]["mean"] is None:
+    if whole is None or arm.time_added.mean is None:
         return f"It {_memory(arm)}; its time is not compared with baremetal's."
     begin = "Until it ends it" if _ended_early(arm) else "It"
-    text = f"{begin} adds {with_interval(arm['time_added'], 100, '%')} of time{_mainly(arm)}"
+    text = f"{begin} adds {with_interval(arm.time_added, 100, '%')} of time{_mainly(arm)}"
     base = whole["wall_ms"] - whole["added_ms"]
     if whole["highest_ms"] is not None and whole["highest_ms"] > whole["lowest_ms"]:
         low, high = (percent(whole[k] / base) for k in ("lowest_ms", "highest_ms"))
@@ -173,7 +173,7 @@ def _cost(arm: Arm, whole: Mapping[str, Any] | None) -> str:
 
 def _mainly(arm: Arm) -> str:
     """What most of the added time goes to; what comes before the first run is in no total."""
-    total = arm["time_band"]["total"]["here_ms"]
+    total = arm.time_band["total"].here_ms
     spent = [(ms, cause) for cause, ms in time_added(arm).items() if cause != "prefault"]
     longest, cause = max(spent, default=(0.0, ""))
     if longest <= 0 or total <= 0:
@@ -183,21 +183,21 @@ def _mainly(arm: Arm) -> str:
 
 
 def _memory(arm: Arm) -> str:
-    r, limit = arm["rlimit"], arm["setup"]["limit_bytes"]
-    if not r["locked_bytes_peak"] and not r["exits"]:
+    r, limit = arm.rlimit, arm.setup.limit_bytes
+    if not r.locked_bytes_peak and not r.exits:
         return "locks no memory"
     against = "without a limit" if limit is None else f"of {size(limit)} allowed at the start"
-    return f"locks {size(r['locked_bytes_peak'])} {against} (KVM_EXIT_RLIMIT {_fires(arm)})"
+    return f"locks {size(r.locked_bytes_peak)} {against} (KVM_EXIT_RLIMIT {_fires(arm)})"
 
 
 def _fires(arm: Arm) -> str:
-    r, runs = arm["rlimit"], len(arm["replications"])
-    refused = _times(r["config_enomem"] / runs) if r["config_enomem"] else ""
+    r, runs = arm.rlimit, len(arm.replications)
+    refused = _times(r.config_enomem / runs) if r.config_enomem else ""
     also = f"; configuration fails {refused} per replication" if refused else ""
-    if not r["exits"]:
+    if not r.exits:
         return f"never fires{also}"
-    fires = f"fires {_times(r['exits'] / runs)} per replication"
-    return f"{fires}, in {number(r['enables'] / runs)} enables{also}"
+    fires = f"fires {_times(r.exits / runs)} per replication"
+    return f"{fires}, in {number(r.enables / runs)} enables{also}"
 
 
 def _times(mean: float) -> str:

@@ -7,10 +7,11 @@ as a prediction: no KVM support for SPE can be measured today.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from reports.store.arms import baseline, harmless_loss, skew, time_added, time_by_cause
+from reports.results import shapes
+from reports.results.arms import baseline, harmless_loss, skew, time_added, time_by_cause
+from reports.results.result import Arm, Result
 from reports.text import number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
@@ -31,26 +32,23 @@ EXIT_NUMBER_NOTE = (
 
 INTERRUPTED = "INTERRUPTED: only the arms that had finished are here."
 
-Arm = dict[str, Any]
-Result = Mapping[str, Any]
-
 
 def render(result: Result) -> str:
     """The summary of a run as text: each arm, then all of them in one table."""
-    head = f"{printable(result['scenario'])}: prediction of {len(result['arms'])} arms, "
-    head += f"{result['replications']} replications, seed {result['seed']}"
-    blocks = [*_wrapped(head, ""), *_wrapped(printable(result["question"]), "  ")]
+    head = f"{printable(result.scenario)}: prediction of {len(result.arms)} arms, "
+    head += f"{result.replications} replications, seed {result.seed}"
+    blocks = [*_wrapped(head, ""), *_wrapped(printable(result.question), "  ")]
     blocks += _wrapped("Simulated, not measured. Intervals are 95 % over replications.", "  ")
-    if result["interrupted"]:
+    if result.interrupted:
         blocks += _wrapped(INTERRUPTED, "  ")
-    for name in result["arm_order"]:
+    for name in result.arm_order:
         blocks += ["", *_block(name, result)]
     return "\n".join([*blocks, "", *_glance_lines(result)]) + "\n"
 
 
 def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     """What there is to say about an arm: titles, each with its lines."""
-    arm, base = result["arms"][name], baseline(result)
+    arm, base = result.arms[name], baseline(result)
     rows = [
         ("predicted loss", loss_lines(arm, base)),
         ("predicted skew", skew_lines(arm, base)),
@@ -66,7 +64,7 @@ def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
 
 
 def _block(name: str, result: Result) -> Iterator[str]:
-    arm = result["arms"][name]
+    arm = result.arms[name]
     yield heading(name, arm, arm is baseline(result))
     for title, lines in sections(name, result):
         for k, line in enumerate(lines):
@@ -80,34 +78,33 @@ def glance(result: Result) -> list[tuple[str, ...]]:
     """One row of text per arm, columns GLANCE."""
     base = baseline(result)
     rows = []
-    for name in result["arm_order"]:
-        arm = result["arms"][name]
+    for name in result.arm_order:
+        arm = result.arms[name]
         rows.append(_glance_row(name, arm, base))
-        if arm["hold"] is not None:
-            twin = base if base is None or base["hold"] is None else base["hold"]
-            rows.append(_glance_row(f"{name} (hold)", arm["hold"], twin))
+        if arm.hold is not None:
+            twin = base if base is None or base.hold is None else base.hold
+            rows.append(_glance_row(f"{name} (hold)", arm.hold, twin))
     return rows
 
 
 def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
-    loss, added, r = arm["loss"]["total"]["mean"], arm["time_added"]["mean"], arm["rlimit"]
-    virtual = arm["setup"]["virtual"]
-    mark = " (upper bound)" if arm["setup"]["upper_bound"] else ""
+    loss, added, r = arm.loss.total.mean, arm.time_added.mean, arm.rlimit
+    virtual = arm.setup.virtual
+    mark = " (upper bound)" if arm.setup.upper_bound else ""
     return (
         printable(name, 30) + mark,
         "–" if loss is None else percent(loss),
         "baseline" if arm is base else _skew_cell(arm),
         "–" if arm is base or added is None else percent(added),
-        size(r["locked_bytes_peak"]) if virtual else "–",
-        f"{r['exits']:,}" if virtual else "–",
-        f"{arm['ledger']['delivery']['delivered']:,}",
+        size(r.locked_bytes_peak) if virtual else "–",
+        f"{r.exits:,}" if virtual else "–",
+        f"{arm.ledger.delivery['delivered']:,}",
     )
 
 
 def _skew_cell(arm: Arm) -> str:
-    found = skew(arm)
-    excess = arm["profile"]["symbol"]["tvd_excess"]["mean"]
-    return f"{found}: {percent(excess)}" if found == "detected" else found
+    found, excess = skew(arm), arm.profile.symbol.tvd_excess
+    return f"{found}: {percent(excess.value)}" if found == "detected" else found
 
 
 def _glance_lines(result: Result) -> list[str]:
@@ -132,21 +129,21 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
 def heading(name: str, arm: Arm, is_baseline: bool) -> str:
     """Name, design and what the reader must know first."""
     marks = ["baseline"] if is_baseline else []
-    if arm["setup"]["upper_bound"]:
+    if arm.setup.upper_bound:
         marks.append("UPPER BOUND, not an expectation")
-    if arm["design"] != name:
-        marks.insert(0, f"design {arm['design']}")
+    if arm.design != name:
+        marks.insert(0, f"design {arm.design}")
     return printable(name) + (f"  ({'; '.join(marks)})" if marks else "")
 
 
 def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     """Loss in all, then by cause, then how it compares."""
-    ops = arm["ledger"]["ops"]
-    total = arm["loss"]["total"]
-    if total["mean"] is None:
+    ops = arm.ledger.ops
+    total = arm.loss.total
+    if total.mean is None:
         yield "no op of the population was executed"
         return
-    causes = [k for k in arm["loss"] if k != "total" and ops[k]]
+    causes = [k for k in arm.loss.labels if ops[k]]
     lost = sum(ops[k] for k in causes)
     population = ops["executed"] - ops["not_in_population"]
     yield (
@@ -154,84 +151,84 @@ def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         "all replications"
     )
     for cause in sorted(causes, key=lambda k: (-ops[k], k)):
-        yield f"{cause} {percent(arm['loss'][cause]['mean'])} ({ops[cause]:,} ops)"
+        yield f"{cause} {percent(arm.loss.labels[cause].value)} ({ops[cause]:,} ops)"
     if base is not None and arm is not base and harmless_loss(arm, base):
         yield f"The loss is of baremetal's order. {LOSS_NOTE}"
 
 
 def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     """Distance in excess of the noise floor, then signed shares."""
-    view = arm["profile"]["symbol"]
-    if view["tvd_vs_truth"]["mean"] is None:
+    view = arm.profile.symbol
+    if view.tvd_vs_truth.mean is None:
         yield "no samples, so no profile"
         return
     if arm is not base:
         yield _excess_line(arm)
-        shares = arm["shares_verdict"]
-        yield f"symbol shares: {shares['status']}. {printable(shares['sentence'])}"
-    if arm["loss_skew"]["mean"] is not None:
+        shares = arm.shares_verdict
+        yield f"symbol shares: {shares.status}. {printable(shares.sentence)}"
+    if arm.loss_skew.mean is not None:
         yield (
-            f"what was lost moves {with_interval(arm['loss_skew'], 100, '%')} of the profile "
+            f"what was lost moves {with_interval(arm.loss_skew, 100, '%')} of the profile "
             "between symbols, sampling noise aside"
         )
-    pc = arm["profile"]["pc"]
+    pc = arm.profile.pc
     yield (
-        f"TVD vs truth: symbols {number(view['tvd_vs_truth']['mean'])} (random sampling of as "
-        f"many: {number(view['tvd_truth_floor']['mean'])}), instructions "
-        f"{number(pc['tvd_vs_truth']['mean'])} ({number(pc['tvd_truth_floor']['mean'])})"
+        f"TVD vs truth: symbols {number(view.tvd_vs_truth.value)} (random sampling of as "
+        f"many: {number(view.tvd_truth_floor.value)}), instructions "
+        f"{number(pc.tvd_vs_truth.value)} ({number(pc.tvd_truth_floor.value)})"
     )
 
 
 def _excess_line(arm: Arm) -> str:
-    view, found = arm["profile"]["symbol"], skew(arm)
+    view, found = arm.profile.symbol, skew(arm)
     if found == "not judged":
         return "not judged: needs a baremetal arm, the same executed ops and 2 replications or more"
-    excess = view["tvd_excess"]
+    excess = view.tvd_excess
     if found == "identical":
         return "none: in every replication TVDs are exactly those of baremetal against itself"
     if found == "one symbol":
         return "none by symbol, since one symbol is the whole program"
     return (
-        f"{found}: symbol TVD vs baremetal {number(view['tvd_vs_baremetal']['mean'])}, noise floor "
-        f"{number(view['tvd_noise_floor']['mean'])}, in excess of it "
+        f"{found}: symbol TVD vs baremetal {number(view.tvd_vs_baremetal.value)}, noise floor "
+        f"{number(view.tvd_noise_floor.value)}, in excess of it "
         f"{with_interval(excess)}"
     )
 
 
 def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     """Wall time, what was added by cause, and the band that v6 times are."""
-    wall = f"{with_interval(arm['wall'], 1, 'ms')} wall per vCPU"
+    wall = f"{with_interval(arm.wall, 1, 'ms')} wall per vCPU"
     if base is None or arm is base:
         yield wall
-    elif arm["time_added"]["mean"] is None:
+    elif arm.time_added.mean is None:
         yield f"{wall}; not compared (other ops than baremetal)"
     else:
-        yield f"{wall}, {with_interval(arm['time_added'], 100, '%')} above baremetal"
+        yield f"{wall}, {with_interval(arm.time_added, 100, '%')} above baremetal"
         parts = [f"{cause} {extra:+.3g} ms" for cause, extra in time_added(arm).items()]
         if parts:
             yield "by cause: " + ", ".join(parts)
     yield from end_of_band_lines(arm)
-    backing = BACKINGS.get(arm["setup"]["backing"])
-    if arm["setup"]["virtual"] and (backing is None or backing.holds):
+    backing = BACKINGS.get(arm.setup.backing)
+    if arm.setup.virtual and (backing is None or backing.holds):
         yield band_line(arm)
 
 
 def end_of_band_lines(arm: Arm) -> Iterator[str]:
     """Time added with every UNVERIFIED time at the ends of its range."""
-    total = arm["time_band"].get("total")
-    if total is None or total["low_ms"] is None:
+    total = arm.time_band.get("total")
+    if total is None or total.low_ms is None or total.high_ms is None:
         return
-    text = f"{total['low_ms']:.3g} to {total['high_ms']:.3g} ms added over the ranges of the "
+    text = f"{total.low_ms:.3g} to {total.high_ms:.3g} ms added over the ranges of the "
     text += "UNVERIFIED times"
-    if total["unmapping_ms"] is not None:
-        text += f"; {total['unmapping_ms']:.3g} ms if unpinning removes the stage 2 entries too"
+    if total.unmapping_ms is not None:
+        text += f"; {total.unmapping_ms:.3g} ms if unpinning removes the stage 2 entries too"
     yield text
 
 
 def band_ms(arm: Arm) -> tuple[float, float]:
     """What walk, pin, map and unpin may cost, ms per replication and vCPU: the published band."""
-    share = max(1, len(arm["replications"]) * arm["setup"]["vcpus"])
-    batches = arm["rlimit"]["pinned_pages"] / share / BAND_PAGES / 1000
+    share = max(1, len(arm.replications) * arm.setup.vcpus)
+    batches = arm.rlimit.pinned_pages / share / BAND_PAGES / 1000
     return batches * ENABLE_BAND_US[0], batches * ENABLE_BAND_US[1]
 
 
@@ -248,9 +245,9 @@ def band_line(arm: Arm) -> str:
 
 def memory_lines(arm: Arm) -> Iterator[str]:
     """Locked memory at its peak against the limit."""
-    if not arm["setup"]["virtual"]:
+    if not arm.setup.virtual:
         return
-    peak, limit = arm["rlimit"]["locked_bytes_peak"], arm["setup"]["limit_bytes"]
+    peak, limit = arm.rlimit.locked_bytes_peak, arm.setup.limit_bytes
     against = "no limit" if limit is None else f"RLIMIT_MEMLOCK {size(limit)} at the start"
     yield f"{size(peak)} locked for SPE at the peak; {against}"
 
@@ -271,34 +268,34 @@ FEWEST_NOTE = (
 
 def exit_lines(arm: Arm) -> Iterator[str]:
     """RLIMIT exits and refused configurations."""
-    if not arm["setup"]["virtual"]:
+    if not arm.setup.virtual:
         return
-    r = arm["rlimit"]
+    r = arm.rlimit
     yield (
-        f"{r['exits']:,} KVM_EXIT_RLIMIT in {r['enables']:,} enables, all replications; "
-        f"{r['config_enomem']:,} times -ENOMEM at configuration"
+        f"{r.exits:,} KVM_EXIT_RLIMIT in {r.enables:,} enables, all replications; "
+        f"{r.config_enomem:,} times -ENOMEM at configuration"
     )
-    if r["exits"]:
-        yield f"excess at most {size(r['excess_bytes_max'])}. {EXIT_NUMBER_NOTE}"
-    if r["oversize_windows"]:
+    if r.exits:
+        yield f"excess at most {size(r.excess_bytes_max)}. {EXIT_NUMBER_NOTE}"
+    if r.oversize_windows:
         yield (
-            f"{r['oversize_windows']:,} of these enables had a window larger than vm.max_buffer, "
+            f"{r.oversize_windows:,} of these enables had a window larger than vm.max_buffer, "
             "which today's driver does not look up in PMBIDR; the buffer size event is fatal to it "
             "(raise vm.max_buffer, or take a smaller driver.aux or driver.watermark)"
         )
-    first, last = r["first_exit_limit"]["mean"], r["last_exit_limit"]["mean"]
+    first, last = r.first_exit_limit.mean, r.last_exit_limit.mean
     if first is not None and last is not None:
         yield (
             f"at another limit: from {size(round(last))} on none; below it at least one; below "
             f"{size(round(first))} already at the first charge"
         )
-        moves = "live_migration" in arm["setup"]["pressure"]
-        yield FEWEST_NOTE if arm["setup"]["vcpus"] > 1 or moves else EXACT_NOTE
+        moves = "live_migration" in arm.setup.pressure
+        yield FEWEST_NOTE if arm.setup.vcpus > 1 or moves else EXACT_NOTE
 
 
 def record_lines(arm: Arm) -> Iterator[str]:
     """Records delivered, and every way a selected op failed to become one."""
-    s, d = arm["ledger"]["selections"], arm["ledger"]["delivery"]
+    s, d = arm.ledger.selections, arm.ledger.delivery
     yield f"{d['delivered']:,} delivered of {s['selected']:,} selected, all replications"
     gone = {
         name: part[name]
@@ -316,46 +313,45 @@ def record_lines(arm: Arm) -> Iterator[str]:
 
 def numa_band(arm: Arm) -> tuple[float, float]:
     """Pages per second that NUMA balancing zaps of a vCPU's AUX buffer: slowest, fastest."""
-    pages = arm["setup"]["aux_bytes"] / arm["setup"]["page_bytes"]
+    pages = arm.setup.aux_bytes / arm.setup.page_bytes
     return pages / NUMA_SLOW_S, pages / NUMA_FAST_S
 
 
 def unmap_lines(arm: Arm) -> Iterator[str]:
     """The zap rate that an arm implies, beside the published one."""
-    rate = arm["unmap_rate_per_s"]
-    setup = arm["setup"]
-    if not setup["virtual"] or rate is None:
+    rate = arm.unmap_rate_per_s
+    setup = arm.setup
+    if not setup.virtual or rate is None:
         return
-    if setup["pressure"]:
-        yield f"{number(rate)} pages/s and vCPU, with {setup['pressure'].replace('_', ' ')}"
-    if setup["unmap"] == "never":
+    if setup.pressure:
+        yield f"{number(rate)} pages/s and vCPU, with {setup.pressure.replace('_', ' ')}"
+    if setup.unmap == "never":
         return
     slow, fast = numa_band(arm)
-    pages = arm["setup"]["aux_bytes"] // arm["setup"]["page_bytes"]
+    pages = arm.setup.aux_bytes // arm.setup.page_bytes
     yield (
         f"{number(rate)} pages/s and vCPU implied; published NUMA balancing: {number(slow)} to "
         f"{number(fast)} pages/s ({pages:,} pages per 60 s … 6.4 s)"
     )
-    if arm["setup"]["upper_bound"]:
+    if arm.setup.upper_bound:
         yield f"UPPER BOUND: {number(rate / fast)} times the fastest published rate"
 
 
 def end_lines(arm: Arm) -> Iterator[str]:
     """Why an arm ended before its stream did."""
-    at, whole = arm["ended_at_op"], arm["setup"]["stream_ops"]
-    if at < whole or arm["verdict"]:
-        reason = f": {printable(arm['verdict'])}" if arm["verdict"] else ""
+    at, whole = arm.ended_at_op, arm.setup.stream_ops
+    if at < whole or arm.verdict:
+        reason = f": {printable(arm.verdict)}" if arm.verdict else ""
         yield f"ended at op {at:,} of {whole:,}{reason}"
-    if arm["compared_on"]["basis"] == "prefix":
+    if arm.compared_on.basis == "prefix":
         yield "compared with baremetal stopped at the same op in each replication"
 
 
 def paired_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     """Differences from baremetal of a resync arm, each beside that of its hold twin."""
-    if arm["setup"]["restart"] != "resync" or arm is base:
+    if arm.setup.restart != "resync" or arm is base:
         return
-    for quantity, sides in arm["paired"].items():
-        unit = sides["hold"]["unit"]
-        texts = [f"{side} {with_interval(sides[side], 1, unit)}" for side in ("hold", "resync")]
+    for quantity, sides in shapes.items(arm.paired):
+        texts = [f"{side} {with_interval(m, 1, m.unit)}" for side, m in shapes.items(sides)]
         yield f"{quantity} minus baremetal's: {', '.join(texts)}"
     yield "resync pairs arms artificially; hold is what the architecture does"

@@ -12,18 +12,18 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from analysis.stats import F64, Metric, finite, metric, no_variance, t_quantile
 from reports.pages import markdown
+from reports.results import shapes
+from reports.results.result import Arm, Result
 from reports.store.read import read_result
 from reports.store.rundir import RunDirError
 from reports.text import decimals as decimals_of
 from reports.text import fixed, number, printable
 
-Arm = dict[str, Any]
 NAME = 40
 
 
@@ -77,19 +77,19 @@ def _sides(text: str) -> dict[str, Side]:
     """Arms by name: of a run directory, or the one that follows it after a colon."""
     if Path(text).is_dir():
         result = read_result(Path(text))
-        return {n: _side(text, n, result) for n in result["arm_order"]}
+        return {n: _side(text, n, result) for n in result.arm_order}
     for k, char in enumerate(text):
         if char == ":" and Path(text[:k] or ".").is_dir():
             result, name = read_result(Path(text[:k] or ".")), text[k + 1 :]
-            if name not in result["arms"]:
-                known = ", ".join(printable(n, NAME) for n in result["arm_order"])
+            if name not in result.arms:
+                known = ", ".join(printable(n, NAME) for n in result.arm_order)
                 raise RunDirError(f"{text[:k]} has no arm {name!r}; arms: {known}")
             return {name: _side(text[:k], name, result)}
     raise RunDirError(f"{text}: no such run directory; give RUN_DIR or RUN_DIR:arm")
 
 
-def _side(folder: str, name: str, result: dict[str, Any]) -> Side:
-    return Side(f"{folder}:{name}", name, result["arms"][name], result["seed"])
+def _side(folder: str, name: str, result: Result) -> Side:
+    return Side(f"{folder}:{name}", name, result.arms[name], result.seed)
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ Values = Callable[[Arm], list[float]]
 
 def _metric_values(name: str, scale: float = 1.0) -> Values:
     def values(arm: Arm) -> list[float]:
-        found = (r["metrics"][name] for r in arm["replications"])
+        found = (getattr(r.metrics, name) for r in arm.replications)
         return [math.nan if x is None else scale * x for x in found]
 
     return values
@@ -108,16 +108,20 @@ def _metric_values(name: str, scale: float = 1.0) -> Values:
 
 def _wall_ms(arm: Arm) -> list[float]:
     """Mean over vCPUs; populating memory before the guest runs is left out, as in `wall`."""
-    times = (r["ledger"]["time"] for r in arm["replications"])
+    times = (r.ledger.time for r in arm.replications)
     return [(t["wall"] - t["prefault"]) * _per_ms(arm) for t in times]
 
 
 def _entry(ledger: str, entry: str, scale: Callable[[Arm], float]) -> Values:
-    return lambda arm: [r["ledger"][ledger][entry] * scale(arm) for r in arm["replications"]]
+    def values(arm: Arm) -> list[float]:
+        each = (getattr(r.ledger, ledger).get(entry, 0) for r in arm.replications)
+        return [amount * scale(arm) for amount in each]
+
+    return values
 
 
 def _per_ms(arm: Arm) -> float:
-    return 1e3 / (64 * int(arm["setup"]["clock_hz"])) / max(1, int(arm["setup"]["vcpus"]))
+    return 1e3 / (64 * arm.setup.clock_hz) / arm.setup.vcpus
 
 
 def _one(arm: Arm) -> float:
@@ -145,9 +149,9 @@ def _compared(a: Side, b: Side, everything: bool) -> Comparison:
 
 def _more(a: Arm, b: Arm) -> Iterator[tuple[str, str, Values]]:
     """Every entry of every ledger that is not zero on both sides; ticks become ms per vCPU."""
-    for ledger, entries in a["ledger"].items():
+    for ledger, entries in shapes.items(a.ledger):
         for entry in entries:
-            if entries[entry] or b["ledger"].get(ledger, {}).get(entry):
+            if entries[entry] or getattr(b.ledger, ledger).get(entry):
                 if ledger == "time":
                     yield f"{ledger}.{entry}", "ms", _entry(ledger, entry, _per_ms)
                 else:
@@ -160,9 +164,9 @@ def _same_ops(a: Side, b: Side) -> bool:
     keys = ("stream", "stream_ops", "vcpus", "interval_ops", "jitter")
     return (
         a.seed == b.seed
-        and len(a.arm["replications"]) == len(b.arm["replications"])
-        and a.arm["ended_at_op"] == b.arm["ended_at_op"]
-        and all(a.arm["setup"][k] == b.arm["setup"][k] for k in keys)
+        and len(a.arm.replications) == len(b.arm.replications)
+        and a.arm.ended_at_op == b.arm.ended_at_op
+        and all(getattr(a.arm.setup, k) == getattr(b.arm.setup, k) for k in keys)
     )
 
 
@@ -196,20 +200,20 @@ def _welch(x: F64, y: F64, unit: str) -> Metric:
 
 def _skew_row(what: str, unit: str, a: Arm, b: Arm) -> Row:
     """Excess distance from each run's own baremetal; half-widths add as independent ones do."""
-    found = [arm["profile"]["symbol"]["tvd_excess"] for arm in (a, b)]
-    x, y = (None if f["mean"] is None else 100 * float(f["mean"]) for f in found)
+    found = [arm.profile.symbol.tvd_excess for arm in (a, b)]
+    x, y = (None if f.mean is None else 100 * f.mean for f in found)
     return Row(what, unit, x, y, _skew_difference(x, y, unit, found), False)
 
 
 def _skew_difference(
-    x: float | None, y: float | None, unit: str, found: Sequence[dict[str, Any]]
+    x: float | None, y: float | None, unit: str, found: Sequence[Metric]
 ) -> Metric:
     if x is None or y is None:
         return Metric(None, None, 0, unit)
-    n = min(f["n"] for f in found)
-    if any(f["ci95"] is None for f in found):
+    n = min(f.n for f in found)
+    halves = [100 * f.half_width for f in found if f.half_width is not None]
+    if len(halves) < len(found):
         return Metric(y - x, None, n, unit)
-    halves = [0.0 if f["ci95"] == "exact" else 50 * (f["ci95"][1] - f["ci95"][0]) for f in found]
     if not any(halves):
         return Metric(y - x, "exact", n, unit)
     half = math.hypot(*halves)
@@ -223,10 +227,10 @@ def _notes(a: Side, b: Side, same: bool) -> Iterator[str]:
             "are added"
         )
     for side in (a, b):
-        if side.arm["setup"]["upper_bound"]:
+        if side.arm.setup.upper_bound:
             yield f"{printable(side.label)} is an UPPER BOUND, not an expectation"
-        if side.arm["verdict"]:
-            yield f"{printable(side.label)}: {printable(side.arm['verdict'])}"
+        if side.arm.verdict:
+            yield f"{printable(side.label)}: {printable(side.arm.verdict)}"
 
 
 # --- formats ---------------------------------------------------------------------------------
@@ -238,8 +242,7 @@ HEAD = ("predicted", "A", "B", "B − A", "95 %")
 def cells(row: Row) -> tuple[str, ...]:
     """A row as text, columns HEAD."""
     difference = row.difference
-    found = difference.as_dict()
-    digits = decimals_of(found, 1.0)
+    digits = decimals_of(difference, 1.0)
     shown = "–" if difference.mean is None else _signed(difference.mean, digits)
     values = ("–" if x is None else _plain(x) for x in (row.a, row.b))
     return (f"{row.what}, {row.unit}", *values, shown, _interval(difference, digits))
@@ -255,11 +258,10 @@ def _signed(value: float, digits: int | None) -> str:
 
 
 def _interval(found: Metric, digits: int | None) -> str:
-    if isinstance(found.ci95, tuple):
-        low, high = (_signed(x, digits) for x in found.ci95)
-        return f"{low} … {high}"
-    if found.ci95 == "exact":
+    if found.exact:
         return "exact"
+    if found.low is not None and found.high is not None:
+        return f"{_signed(found.low, digits)} … {_signed(found.high, digits)}"
     return "one replication" if found.n == 1 else "–"
 
 
@@ -310,7 +312,7 @@ def as_json(found: Sequence[Comparison]) -> str:
                     "a": r.a,
                     "b": r.b,
                     "paired": r.paired,
-                    "difference": r.difference.as_dict(),
+                    "difference": shapes.dump(r.difference),
                 }
                 for r in c.rows
             ],

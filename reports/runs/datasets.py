@@ -21,6 +21,8 @@ from analysis.stats import metric
 from reports.figures.design_readings import several
 from reports.pages import parameters
 from reports.perf.command import perf_command
+from reports.results import shapes
+from reports.results.result import Arm, Result
 from reports.store.csvdata import SHAPES, Cell, Table
 from reports.traces import timeline
 from sim.results import log_linear_edge
@@ -35,7 +37,6 @@ SYMBOLS = 200
 """Symbols of an arm in the table, those with the largest shares."""
 MAX_STEPS = 1500
 """Points of an arm's history of locked memory."""
-Result = Mapping[str, Any]
 Rows = list[tuple[Cell, ...]]
 
 
@@ -69,8 +70,8 @@ _WHOLES = {"ops": "executed", "selections": "selected", "delivery": "", "time": 
 
 def _ledgers(result: Result) -> Rows:
     rows: Rows = []
-    for name in result["arm_order"]:
-        for ledger, entries in result["arms"][name]["ledger"].items():
+    for name in result.arm_order:
+        for ledger, entries in shapes.items(result.arms[name].ledger):
             whole = entries.get(_WHOLES[ledger], sum(entries.values()))
             for entry, amount in entries.items():
                 share = 100 * amount / whole if whole else None
@@ -92,28 +93,19 @@ def _symbols(arm: ArmResult) -> Rows:
     for k in (int(k) for k in order if whole[k]):
         found, error = lost.get(names[k]), metric(errors[:, k], "pp")
         moved = (100 * found.loss, 100 * found.bias) if found else (None, None)
-        low, high = _ends(error.as_dict())
         share = 100 * float(true[k])
         rows.append(
-            (arm.arm.name, names[k], share, *moved, error.mean, low, high, error.n),
+            (arm.arm.name, names[k], share, *moved, error.mean, error.low, error.high, error.n),
         )
     return rows
 
 
-def _ends(found: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Ends of a metric's interval; the mean twice if it is exact."""
-    ci = found["ci95"]
-    if ci == "exact":
-        return found["mean"], found["mean"]
-    return (ci[0], ci[1]) if isinstance(ci, list) else (None, None)
-
-
 def _distances(result: Result) -> Rows:
     return [
-        (name, view, which, found["mean"], *_ends(found), found["ci95"] == "exact")
-        for name in result["arm_order"]
-        for view, metrics in result["arms"][name]["profile"].items()
-        for which, found in metrics.items()
+        (name, view, which, found.mean, found.low, found.high, found.exact)
+        for name in result.arm_order
+        for view, metrics in shapes.items(result.arms[name].profile)
+        for which, found in shapes.items(metrics)
     ]
 
 
@@ -151,23 +143,17 @@ def _timeline(arm: ArmResult, timelines: Mapping[str, timeline.Timeline]) -> Row
 def _perturbation(result: Result) -> Rows:
     """Time added to baremetal's by cause, ms per vCPU, with its band over UNVERIFIED times."""
     rows: Rows = []
-    for name in result["arm_order"]:
-        arm = result["arms"][name]
-        if name == result["baseline"] or TOTAL not in arm["time_band"]:
+    for name in result.arm_order:
+        arm = result.arms[name]
+        if name == result.baseline or TOTAL not in arm.time_band:
             continue
-        wall = arm["wall"]["mean"]
-        for cause, band in arm["time_band"].items():
-            if cause != TOTAL and band["here_ms"]:
-                rows.append((name, cause, band["here_ms"], *_ends_of(band), wall))
-        total = arm["time_band"][TOTAL]
-        rows.append((name, "all", total["here_ms"], *_ends_of(total), wall))
+        wall = arm.wall.mean
+        for cause, band in arm.time_band.items():
+            if cause != TOTAL and band.here_ms:
+                rows.append((name, cause, band.here_ms, *band.ends, wall))
+        total = arm.time_band[TOTAL]
+        rows.append((name, "all", total.here_ms, *total.ends, wall))
     return rows
-
-
-def _ends_of(band: Mapping[str, float | None]) -> tuple[float | None, float | None]:
-    """The lowest and the highest that a time may be; None without a band."""
-    ends = [x for k in ("low_ms", "high_ms", "unmapping_ms") if (x := band[k]) is not None]
-    return (min(ends), max(ends)) if ends else (None, None)
 
 
 def _locked(arm: ArmResult) -> Rows:
@@ -204,10 +190,10 @@ def _designs(result: Result) -> Rows:
         return []
     found = [
         (name, arm)
-        for name in result["arm_order"]
-        if (arm := result["arms"][name])["setup"]["virtual"]
-        and arm["ended_at_op"] >= arm["setup"]["stream_ops"]
-        and arm["loss"]["total"]["mean"] is not None
+        for name in result.arm_order
+        if (arm := result.arms[name]).setup.virtual
+        and arm.ended_at_op >= arm.setup.stream_ops
+        and arm.loss.total.mean is not None
     ]
     rows = [_design(name, arm) for name, arm in found]
     memory, time = (
@@ -220,30 +206,29 @@ def _designs(result: Result) -> Rows:
     ]
 
 
-def _design(name: str, arm: Mapping[str, Any]) -> tuple[Any, ...]:
+def _design(name: str, arm: Arm) -> tuple[Any, ...]:
     """Columns up to the fronts; without an interval the mean stands for its ends."""
-    total, band = arm["loss"]["total"], arm["time_band"].get(TOTAL)
-    low, high = _ends(total)
+    total, band = arm.loss.total, arm.time_band.get(TOTAL)
     ends: tuple[float | None, float | None] = (None, None)
-    added = arm["time_added"]["mean"]
-    if band is not None and added and band["here_ms"]:
-        per_ms = added / band["here_ms"]
-        ends = tuple(None if e is None else 100 * per_ms * e for e in _ends_of(band))  # type: ignore[assignment]
-    mean = total["mean"]
+    added = arm.time_added.mean
+    if band is not None and added and band.here_ms:
+        per_ms = added / band.here_ms
+        ends = tuple(None if e is None else 100 * per_ms * e for e in band.ends)  # type: ignore[assignment]
+    mean = total.value
     return (
         name,
-        arm["design"],
+        arm.design,
         100 * mean,
-        100 * (mean if low is None else low),
-        100 * (mean if high is None else high),
-        arm["rlimit"]["locked_bytes_peak"],
+        100 * (mean if total.low is None else total.low),
+        100 * (mean if total.high is None else total.high),
+        arm.rlimit.locked_bytes_peak,
         None if added is None else 100 * added,
         *ends,
     )
 
 
-def _exit_limits(arm: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    return arm["rlimit"]["first_exit_limit"]["mean"], arm["rlimit"]["last_exit_limit"]["mean"]
+def _exit_limits(arm: Arm) -> tuple[float | None, float | None]:
+    return arm.rlimit.first_exit_limit.mean, arm.rlimit.last_exit_limit.mean
 
 
 def _limits(arms: Sequence[ArmResult], result: Result) -> Rows:

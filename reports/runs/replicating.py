@@ -17,7 +17,9 @@ import numpy as np
 
 from analysis import amounts
 from analysis.distributions import Histogram, histogram
-from reports.store import lookup, result
+from reports.results import lookup
+from reports.results.build import build
+from reports.results.metric import Metric
 from sim.runs import batch
 from sim.runs import pool as workers
 from sim.scenario.document import Mark, ScenarioError, problem
@@ -25,6 +27,7 @@ from sim.scenario.document import Mark, ScenarioError, problem
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
+    from reports.results.result import Result
     from sim.results import RunResult
     from sim.runs.batch import ArmResult, Progress, Unit
     from sim.scenario.checks import Until
@@ -97,7 +100,7 @@ def sampled(ops: Sequence[Any], totals: Sequence[Any]) -> Sampled:
     }
 
 
-def further(scenario: Scenario, result: dict[str, Any]) -> Scenario | None:
+def further(scenario: Scenario, result: Result) -> Scenario | None:
     """The scenario with the next batch of replications; None if that is enough.
 
     Raises ScenarioError if the rule does not fit the result.
@@ -113,25 +116,21 @@ def further(scenario: Scenario, result: dict[str, Any]) -> Scenario | None:
     return scenario.model_copy(update={"replications": min(until.max, n + until.batch)})
 
 
-def reached(until: Until, result: dict[str, Any]) -> bool:
+def reached(until: Until, result: Result) -> bool:
     """True if the metric's interval is narrow enough, or there is none to narrow."""
     node = lookup.find(result, until.metric)
-    if not lookup.is_metric(node):
+    if not isinstance(node, Metric):
         raise lookup.UnknownMetricError(f"{until.metric} is no metric with an interval")
-    if node["ci95"] == "exact" or node["mean"] is None:
+    if node.exact or node.mean is None:
         return True
-    if node["ci95"] is None:
-        return False
-    low, high = node["ci95"]
-    half = max(high - node["mean"], node["mean"] - low)  # an end may be cut at a bound
-    return bool(half <= _asked(until, node))
+    return node.half_width is not None and node.half_width <= _asked(until, node)
 
 
-def _asked(until: Until, node: dict[str, Any]) -> float:
+def _asked(until: Until, node: Metric) -> float:
     value, unit = amounts.split(until.half_width)
-    if unit == "%" and node["unit"] != "fraction":
-        return value / 100 * abs(float(node["mean"]))
-    return amounts.convert(until.half_width, node["unit"])
+    if unit == "%" and node.unit != "fraction":
+        return value / 100 * abs(node.value)
+    return amounts.convert(until.half_width, node.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class Simulated:
 
     scenario: Scenario
     arms: tuple[ArmResult, ...]
-    result: dict[str, Any]
+    result: Result
     histograms: Callable[[str, str], list[Histogram]]
 
 
@@ -158,7 +157,7 @@ def simulate(
     with memo(jobs, watched) as execute:
         while True:
             arms = batch.run(scenario, engine=engine, band=band, progress=progress, execute=execute)
-            described = result.build(scenario, arms, interrupted=False)
+            described = build(scenario, arms, interrupted=False)
             more = further(scenario, described)
             if more is None:
                 return Simulated(scenario, arms, described, execute.histograms)

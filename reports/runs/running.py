@@ -6,14 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reports import progress
 from reports.pages import summary
+from reports.results import shapes
+from reports.results.build import build
+from reports.results.result import Result, dumps
 from reports.runs import datasets, rebuilding, replicating
 from reports.signals import uninterrupted
 from reports.store import parquet as tables
-from reports.store import result, rundir
+from reports.store import rundir
 from reports.store.read import write_data
 from reports.traces import timeline
 from sim.runs import batch, pool
@@ -48,7 +51,7 @@ class Options:
 class Outcome:
     """A finished or interrupted run."""
 
-    result: dict[str, Any]
+    result: Result
     summary: str
     target: Path
     reported: bool
@@ -75,7 +78,7 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
         reported = False
         try:
             with uninterrupted():
-                described = result.build(scenario, arms, interrupted=interrupted)
+                described = build(scenario, arms, interrupted=interrupted)
                 text = summary.render(described)
                 tables = datasets.collect(scenario, arms, described, timelines)
                 _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
@@ -126,7 +129,7 @@ def _settled(
         arms, interrupted = _simulate(scenario, options, log, memo)
         if interrupted or scenario.until is None:
             return scenario, arms, interrupted
-        more = replicating.further(scenario, result.build(scenario, arms, interrupted=False))
+        more = replicating.further(scenario, build(scenario, arms, interrupted=False))
         if more is None:
             return scenario, arms, interrupted
         scenario = more
@@ -179,7 +182,7 @@ def _write(
     scenario: Scenario,
     resolved: str,
     arms: Sequence[ArmResult],
-    said: tuple[dict[str, Any], str, dict[str, Table]],
+    said: tuple[Result, str, dict[str, Table]],
     options: Options,
     log: rundir.Log,
 ) -> None:
@@ -187,7 +190,7 @@ def _write(
     described, text, data = said
     rundir.write_text(folder, "scenario.resolved.yaml", resolved)
     rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
-    rundir.write_text(folder, "result.json", result.dumps(described))
+    rundir.write_text(folder, "result.json", dumps(described))
     rundir.write_text(folder, "summary.txt", text)
     write_data(folder, data)
     records = scenario.seed if options.keep_records else None
@@ -201,11 +204,11 @@ def _write(
             "jobs": options.jobs,
             "keep_records": options.keep_records,
             "band": options.band,
-            "interrupted": described["interrupted"],
+            "interrupted": described.interrupted,
         },
         log=log,
     )
-    rundir.write_text(folder, "manifest.json", rundir.dump_json(made))
+    rundir.write_text(folder, "manifest.json", rundir.dump_json(shapes.dump(made)))
     log.add("written", tables=names)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import stats
-from reports.store import lookup
+from reports.results.metric import Metric
+from reports.results.sweep_result import CellResult, SweepResult
 from reports.text import printable
 from sim import units
 
@@ -55,7 +56,7 @@ class Grid:
 
     axes: tuple[Axis, ...]
     arms: tuple[str, ...]
-    rows: Mapping[tuple[int, ...], Mapping[str, Any]]
+    rows: Mapping[tuple[int, ...], CellResult]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,7 +67,7 @@ class Grid:
         """A metric of an arm by its dotted name."""
         out = np.full((4, *self.shape), np.nan)
         for place, row in self.rows.items():
-            found = row.get("arms", {}).get(arm, {}).get(metric)
+            found = row.number(arm, metric)
             if found is not None:
                 for column, value in enumerate(_columns(found)):
                     out[(column, *place)] = value
@@ -77,44 +78,41 @@ class Grid:
         found = (
             value
             for row in self.rows.values()
-            for numbers in row.get("arms", {}).values()
+            for numbers in row.arms.values()
             if (value := numbers.get(metric)) is not None
         )
         first = next(found, None)
-        return str(first["unit"]) if isinstance(first, Mapping) else ""
+        return first.unit if isinstance(first, Metric) else ""
 
 
-def _columns(found: Any) -> tuple[float, float, float, float]:
+def _columns(found: Metric | float) -> tuple[float, float, float, float]:
     """Mean, interval, standard error."""
-    if not lookup.is_metric(found):
+    if not isinstance(found, Metric):
         return float(found), float(found), float(found), np.nan
-    if found["mean"] is None:
+    if found.mean is None:
         return np.nan, np.nan, np.nan, np.nan
-    mean, ci = float(found["mean"]), found["ci95"]
-    if ci == "exact":
-        return mean, mean, mean, 0.0
-    if ci is None:
-        return mean, np.nan, np.nan, np.nan
-    width = max(ci[1] - mean, mean - ci[0])  # an end may be cut at a bound
-    return mean, ci[0], ci[1], width / stats.t_quantile(0.975, found["n"] - 1)
+    if found.low is None or found.high is None or found.half_width is None:
+        return found.mean, np.nan, np.nan, np.nan
+    error = 0.0 if found.exact else found.half_width / stats.t_quantile(0.975, found.n - 1)
+    return found.mean, found.low, found.high, error
 
 
-def grid(result: Mapping[str, Any]) -> Grid:
+def grid(result: SweepResult) -> Grid:
     """The grid of a sweep; settings with one level only are no axes."""
-    listed = result["axes"]
-    rows = result["cells"]
+    listed = result.axes
+    rows = result.cells
     levels = {name: _levels(name, values, rows) for name, values in listed.items()}
     varied = [name for name, values in levels.items() if len(values) > 1]
     axes = tuple(Axis(name, tuple(map(_text, levels[name])), _at(levels[name])) for name in varied)
     places = {
-        tuple(levels[name].index(row["settings"].get(name, DEFAULT)) for name in varied): row
+        tuple(levels[name].index(row.settings.get(name, DEFAULT)) for name in varied): row
         for row in rows
     }
-    return Grid(axes, tuple(result["arm_order"]), places)
+    return Grid(axes, result.arm_order, places)
 
 
-def _levels(name: str, values: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    missing = any(name not in row["settings"] for row in rows)
+def _levels(name: str, values: Sequence[Any], rows: Sequence[CellResult]) -> list[Any]:
+    missing = any(name not in row.settings for row in rows)
     return [*values, DEFAULT] if missing else list(values)
 
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from reports.results import damage, shapes
+from reports.results.damage import DamagedError, Json
+from reports.results.manifest import MANIFEST_VERSION, Manifest
+from reports.results.result import RESULT_VERSION, Result, of_json
 from reports.store.csvdata import SHAPES, Table, TableError, dumps, loads
-from reports.store.result import RESULT_VERSION
 from reports.store.rundir import RunDirError
 from sim.errors import Kind
 
 DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a page is made from."""
+
+    result: Result
+    tables: dict[str, Table]
+    resolved: str
+    """scenario.resolved.yaml"""
+    versions: dict[str, str]
+    """Of Python and the packages that the run used."""
 
 
 class VersionError(RunDirError):
@@ -22,53 +35,66 @@ class VersionError(RunDirError):
     kind = Kind.BASELINE
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a page is made from."""
-
-    result: dict[str, Any]
-    tables: dict[str, Table]
-    resolved: str
-    """scenario.resolved.yaml"""
-    versions: dict[str, str]
-    """Of Python and the packages that the run used."""
-
-
 def write_data(folder: Path, tables: Mapping[str, Table]) -> None:
     """Every table as data/NAME.csv."""
-
     (folder / DATA).mkdir()
     for name, table in tables.items():
         text = dumps(table).encode("utf-8", "surrogatepass")
         (folder / DATA / f"{name}.csv").write_bytes(text)
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """result.json; raises RunDirError, or VersionError if it is of another version."""
+def check_version(path: Path, document: Json, key: str, known: int) -> None:
+    """Raises DamagedError for no version at all, and VersionError for another one than `known`."""
+    if not isinstance(document, dict):
+        raise DamagedError("must be an object")
+    if key not in document:
+        raise DamagedError("is missing", key)
+    if type(document[key]) is not int:
+        raise DamagedError("must be a whole number", key)
+    if document[key] != known:
+        raise VersionError(f"{path} has version {document[key]}, not {known}; make it again")
 
+
+def read_result(folder: Path) -> Result:
+    """result.json; raises RunDirError, or VersionError if it is of another version."""
     path = folder / "result.json"
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(result, dict) and "cells" in result:
-            raise RunDirError(f"{folder} is a sweep; name one of its cells: {folder}/cells/<id>")
-        version = result["result_version"]
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise RunDirError(f"{folder} is no run directory: result.json: {reason}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunDirError(f"{path} is no result of speskew") from error
-    if version != RESULT_VERSION:
-        raise VersionError(f"{path} has version {version}, not {RESULT_VERSION}; run again")
-    return result
+    except ValueError as error:
+        raise RunDirError(f"{path} is no result of speskew: {error}") from error
+    try:
+        document = damage.loads(text)
+        if isinstance(document, dict) and "cells" in document:
+            raise RunDirError(f"{folder} is a sweep; name one of its cells: {folder}/cells/<id>")
+        check_version(path, document, "result_version", RESULT_VERSION)
+    except DamagedError as error:
+        raise RunDirError(f"{path} is no result of speskew: {error}") from error
+    try:
+        return of_json(document)
+    except DamagedError as error:
+        raise RunDirError(f"{path}: {error}; run the scenario again") from error
+
+
+def read_manifest(path: Path) -> Manifest:
+    """manifest.json, or sweep.json; raises RunDirError, or VersionError if of another version."""
+    try:
+        document = damage.loads(path.read_text(encoding="utf-8"))
+        check_version(path, document, "manifest_version", MANIFEST_VERSION)
+        return shapes.read(Manifest, document)
+    except OSError as error:
+        raise RunDirError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except ValueError as error:
+        raise RunDirError(f"{path}: {error}; it is damaged, run again") from error
 
 
 def read(folder: Path) -> Source:
     """What a page is made from; raises RunDirError for what is missing or damaged."""
-
     result = read_result(folder)
+    versions = dict(read_manifest(folder / "manifest.json").versions)
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        versions = {str(k): str(v) for k, v in manifest["versions"].items()}
         resolved = (folder / "scenario.resolved.yaml").read_text("utf-8", "replace")
         tables = {
             name: loads(name, shape, _text(folder / DATA / f"{name}.csv"))
@@ -78,7 +104,7 @@ def read(folder: Path) -> Source:
         raise RunDirError(f"{error.filename}: {error.strerror}; run the scenario again") from error
     except TableError as error:
         raise RunDirError(f"{folder / DATA}/{error}; run the scenario again") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise RunDirError(f"{folder}: damaged ({error}); run the scenario again") from error
     return Source(result, tables, resolved, versions)
 

@@ -22,9 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from reports.results.manifest import MANIFEST_VERSION, Host, Manifest
 from sim.errors import SpeskewError
 
-MANIFEST_VERSION = 1
 HASH_CHARS = 8
 PACKAGES = (
     "speskew",
@@ -131,24 +131,19 @@ def _swap(stage: Path, target: Path) -> None:
 
 def manifest(
     *, resolved: str, seed: int, argv: Sequence[str], options: Mapping[str, object], log: Log
-) -> dict[str, Any]:
+) -> Manifest:
     """Who, when, where, with what: everything that may differ between two equal runs."""
-    return {
-        "manifest_version": MANIFEST_VERSION,
-        "scenario_hash": scenario_hash(resolved),
-        "seed": seed,
-        "argv": list(argv),
-        "options": dict(options),
-        "started": _stamp(log.started),
-        "finished": _stamp(datetime.now(UTC)),
-        "versions": {"python": platform.python_version()} | _versions(),
-        "host": {
-            "system": platform.system(),
-            "release": platform.release(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-        },
-    }
+    return Manifest(
+        manifest_version=MANIFEST_VERSION,
+        scenario_hash=scenario_hash(resolved),
+        seed=seed,
+        argv=tuple(argv),
+        options=dict(options),
+        started=_stamp(log.started),
+        finished=_stamp(datetime.now(UTC)),
+        versions={"python": platform.python_version()} | _versions(),
+        host=Host(platform.system(), platform.release(), platform.machine(), os.cpu_count()),
+    )
 
 
 def _versions() -> dict[str, str]:

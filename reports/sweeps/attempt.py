@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from reports.results.sweep_result import SweepResult
 from reports.store.files import replace
 from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
@@ -57,7 +57,7 @@ def owned(folder: Path, scenario: Scenario, *, resume: bool) -> Iterator[None]:
 
 def run(
     folder: Path, plan: Plan, crew: Workers, argv: Sequence[str], *, report: bool, shown: Quiet
-) -> dict[str, Any]:
+) -> SweepResult:
     """Run what is missing and put everything together; on Ctrl-C finished units stay."""
     sweeping.write_manifest(folder, plan.base, plan.asked, argv)
     store = Store(folder / "units")
@@ -74,7 +74,7 @@ def run(
     )
     result = sweeping.document(plan.base, rows)
     replace(folder / "cells.csv", sweeping.as_csv(result).encode())
-    if "samples" in result:
+    if result.samples is not None:
         replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
     if report:

@@ -7,14 +7,14 @@ per setting, so that names can be read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.sensitivity import CLEAR
 from reports.figures.style import LINES, MARKERS, blank, named, rows, x_grid
-from reports.sweeps.screening import WEIGHT, Entry, ranked, short
+from reports.results.sweep_result import Indices, Influence
+from reports.sweeps.screening import WEIGHT, ranked, short
 
 SHOWN = 20
 """Settings in a figure; the table has all."""
@@ -25,17 +25,17 @@ FIRST = {"morris": "mean effect (mu*)", "sobol": "with others (ST)"}
 NOISE = "#80808050"
 
 
-def order(entries: Mapping[str, Entry], method: str) -> list[str]:
+def order(entries: Mapping[str, Indices], method: str) -> list[str]:
     """Settings that do something in some arm, by what they do at most."""
     most: dict[str, float] = {}
     for entry in entries.values():
         for setting, effect in ranked(entry, method):
-            most[setting] = max(most.get(setting, 0.0), effect[WEIGHT[method]])
+            most[setting] = max(most.get(setting, 0.0), effect.number(WEIGHT[method]))
     return sorted((s for s, w in most.items() if w > 0), key=lambda s: (-most[s], s))
 
 
 def figure(
-    entries: Mapping[str, Entry], settings: Sequence[str], method: str, label: str, scale: float
+    entries: Mapping[str, Indices], settings: Sequence[str], method: str, label: str, scale: float
 ) -> Figure:
     """A panel per arm and its scale, a row per setting; noise may reach as far as grey."""
     columns = min(len(entries), COLUMNS)
@@ -43,7 +43,7 @@ def figure(
     made = blank(0.5 + lines * (0.65 + 0.24 * len(settings)))
     panels = made.subplots(lines, columns, squeeze=False, sharey=True)
     for k, ((arm, entry), ax) in enumerate(zip(entries.items(), panels.flat, strict=False)):
-        effects = [entry["effects"][s] for s in settings]
+        effects = [entry.effects[s] for s in settings]
         _panel(ax, effects, method, scale, k)
         rows(ax, [short(s) for s in settings])
         ax.set_title(named(arm), fontsize=8)
@@ -55,14 +55,12 @@ def figure(
     return made
 
 
-def _panel(
-    ax: Axes, effects: Sequence[Mapping[str, Any]], method: str, scale: float, index: int
-) -> None:
+def _panel(ax: Axes, effects: Sequence[Influence], method: str, scale: float, index: int) -> None:
     weight, colour = WEIGHT[method], LINES[index % len(LINES)]
     at = range(len(effects))
-    noise = [CLEAR * scale * (e["noise"] or 0.0) for e in effects]
-    weights = [scale * e[weight] for e in effects]
-    bars = [scale * e[f"{weight}_conf"] for e in effects]
+    noise = [CLEAR * scale * (e.noise or 0.0) for e in effects]
+    weights = [scale * e.number(weight) for e in effects]
+    bars = [scale * e.number(f"{weight}_conf") for e in effects]
     below = [min(bar, max(w, 0.0)) for bar, w in zip(bars, weights, strict=True)]
     ax.errorbar(
         weights,
@@ -77,7 +75,7 @@ def _panel(
     )
     second, words = SECOND[method]
     ax.plot(
-        [scale * e[second] for e in effects],
+        [scale * e.number(second) for e in effects],
         at,
         "d",
         color=colour,

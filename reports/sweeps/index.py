@@ -6,15 +6,18 @@ run directory appears under its name only when it is complete. What is neither i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from reports.pages import templating
-from reports.store.read import read_result
+from reports.results.manifest import Manifest
+from reports.results.metric import Metric
+from reports.results.sweep_result import SweepResult
+from reports.store.read import read_manifest, read_result
 from reports.store.rundir import RunDirError
 from reports.sweeps import sweeping
 from reports.text import number, with_interval
@@ -68,45 +71,51 @@ def _entry(root: Path, path: Path, read: Any) -> Entry | Bad:
     relative = path.relative_to(root).as_posix()
     try:
         made: Entry = read(path, relative)
-    except RunDirError as error:
+    except (RunDirError, OSError) as error:
         return Bad(relative, str(error))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Bad(relative, f"damaged: {type(error).__name__} {error}")
     return made
 
 
 def _run(path: Path, relative: str) -> Entry:
     result = read_result(path)
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    about = f"{len(result['arms'])} arms, {result['replications']} replications"
-    if result["interrupted"]:
+    manifest = read_manifest(path / "manifest.json")
+    about = f"{len(result.arms)} arms, {result.replications} replications"
+    if result.interrupted:
         about += ", interrupted"
     lines = tuple(
-        (arm, *(_number(_at(result["arms"][arm], name), k, unit) for name, k, unit in METRICS))
-        for arm in result["arm_order"]
+        (
+            arm,
+            *(
+                with_interval(attrgetter(name)(result.arms[arm]), k, unit)
+                for name, k, unit in METRICS
+            ),
+        )
+        for arm in result.arm_order
     )
-    return _made(path, relative, "run", result, manifest, about, lines)
+    return _made(path, relative, "run", (result.scenario, result.question), manifest, about, lines)
 
 
 def _sweep(path: Path, relative: str) -> Entry:
     result = sweeping.read_result(path)
-    manifest = json.loads((path / sweeping.MANIFEST).read_text(encoding="utf-8"))
-    failed = sum(row["status"] == "failed" for row in result["cells"])
-    about = f"{len(result['cells'])} cells" + (f", {failed} failed" if failed else "")
-    about += f" over {', '.join(result['axes'])}"
+    manifest = read_manifest(path / sweeping.MANIFEST)
+    failed = sum(row.failed for row in result.cells)
+    about = f"{len(result.cells)} cells" + (f", {failed} failed" if failed else "")
+    about += f" over {', '.join(result.axes)}"
     lines = tuple(
         (arm, *(_range(result, arm, name, k, unit) for name, k, unit in METRICS))
-        for arm in result["arm_order"]
+        for arm in result.arm_order
     )
-    return _made(path, relative, "sweep", result, manifest, about, lines)
+    return _made(
+        path, relative, "sweep", (result.scenario, result.question), manifest, about, lines
+    )
 
 
 def _made(
     path: Path,
     relative: str,
     kind: str,
-    result: Mapping[str, Any],
-    manifest: Mapping[str, Any],
+    said: tuple[str, str],
+    manifest: Manifest,
     about: str,
     lines: tuple[tuple[str, ...], ...],
 ) -> Entry:
@@ -115,9 +124,8 @@ def _made(
         relative,
         quote(f"{relative}/{page}"),
         kind,
-        str(result["scenario"]),
-        str(result["question"]),
-        _when(str(manifest["finished"])),
+        *said,
+        _when(manifest.finished),
         about,
         lines,
     )
@@ -128,25 +136,13 @@ def _when(text: str) -> str:
     return f"{text[:16].replace('T', ' ')} UTC" if text.endswith("+00:00") else text
 
 
-def _at(arm: Mapping[str, Any], name: str) -> Any:
-    node: Any = arm
-    for step in name.split("."):
-        node = node.get(step) if isinstance(node, Mapping) else None
-    return node
-
-
-def _number(metric: Any, scale: float, unit: str) -> str:
-    return "–" if metric is None else with_interval(metric, scale, unit)
-
-
-def _range(result: Mapping[str, Any], arm: str, name: str, scale: float, unit: str) -> str:
+def _range(result: SweepResult, arm: str, name: str, scale: float, unit: str) -> str:
     """Smallest to largest mean over the cells."""
-    found = [row.get("arms", {}).get(arm, {}).get(name) for row in result["cells"]]
-    known = [m for m in found if m is not None and m["mean"] is not None]
+    found = (row.number(arm, name) for row in result.cells)
+    known = [m.mean for m in found if isinstance(m, Metric) and m.mean is not None]
     if not known:
         return "–"
-    low, high = (pick(known, key=lambda m: m["mean"]) for pick in (min, max))
-    ends = [number(m["mean"] * scale) for m in (low, high)]
+    ends = [number(mean * scale) for mean in (min(known), max(known))]
     return (ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}") + f" {unit}".rstrip()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -17,11 +16,11 @@ from matplotlib.figure import Figure
 from analysis.sensitivity import Decomposition, decompose
 from reports.figures.style import styled, to_file_svg, to_png, to_svg
 from reports.pages import templating
+from reports.results.metric import Metric
+from reports.results.sweep_result import Indices, SweepResult
 from reports.store.grid import Grid, Response, grid
 from reports.sweeps import effects, maps, screening
 from reports.text import number, percent, with_interval
-
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,9 @@ class Section:
     """Arms and what is said of them."""
 
 
-def sections(result: Result) -> list[Section]:
+def sections(result: SweepResult) -> list[Section]:
     """A section for each metric that some cell has."""
-    if "samples" in result:
+    if result.samples is not None:
         return [made for shown in METRICS if (made := _sampled(result, shown)) is not None]
     whole = grid(result)
     return [made for shown in METRICS if (made := _section(whole, shown)) is not None]
@@ -187,9 +186,9 @@ _NOISE_NOTE = (
 )
 
 
-def _sampled(result: Result, shown: Shown) -> Section | None:
+def _sampled(result: SweepResult, shown: Shown) -> Section | None:
     """Which setting matters for a metric, arm by arm."""
-    method = result["samples"]["method"]
+    method = screening.made(result).method
     entries = {
         arm: found[shown.metric]
         for arm, found in screening.by_arm(result).items()
@@ -202,7 +201,7 @@ def _sampled(result: Result, shown: Shown) -> Section | None:
     for arm, entry in entries.items():
         told.setdefault(screening.sentence(entry, method, what), []).append(arm)
     readings = tuple((", ".join(arms), text) for text, arms in told.items())
-    having = {arm: e for arm, e in entries.items() if "effects" in e}
+    having = {arm: e for arm, e in entries.items() if e.effects}
     ranks = tuple(
         (arm, *line) for arm in having for line in screening.lines(result, arm, shown.metric)
     )
@@ -212,9 +211,9 @@ def _sampled(result: Result, shown: Shown) -> Section | None:
     return Section(shown, "", pictures, ranks, head, note, readings)
 
 
-def _effects(having: Mapping[str, screening.Entry], method: str, shown: Shown) -> Iterator[Picture]:
+def _effects(having: Mapping[str, Indices], method: str, shown: Shown) -> Iterator[Picture]:
     order = effects.order(having, method)
-    unit = next(iter(having.values()))["unit"]
+    unit = next(iter(having.values())).unit
     factor, said = screening.scaled(unit, method)
     what = shown.title.lower()
     label = f"{what}: {said}" if method == "sobol" else f"effect on {what}, {said}"
@@ -233,20 +232,20 @@ def _effects(having: Mapping[str, screening.Entry], method: str, shown: Shown) -
     )
 
 
-def page(result: Result) -> str:
+def page(result: SweepResult) -> str:
     """The page of a sweep."""
     made = sections(result)
     drawn = {p.key: Markup(_svg(p)) for section in made for p in section.pictures}
-    failed = [row for row in result["cells"] if row["status"] == "failed"]
+    failed = [row for row in result.cells if row.failed]
     return templating.render(
         "sweep.html.j2",
         result=result,
         sections=made,
         drawn=drawn,
         failed=failed,
-        head=[*result["axes"], "arm", *(shown.title for shown in METRICS)],
+        head=[*result.axes, "arm", *(shown.title for shown in METRICS)],
         rows=list(_rows(result)),
-        about=screening.about(result) if "samples" in result else "",
+        about=screening.about(result) if result.samples is not None else "",
     )
 
 
@@ -255,7 +254,7 @@ def _svg(picture: Picture) -> str:
         return to_svg(picture.figure, picture.key, picture.title)
 
 
-def figure_files(result: Result) -> dict[str, bytes]:
+def figure_files(result: SweepResult) -> dict[str, bytes]:
     """Every figure as PNG and SVG, by file name."""
     files = {}
     for picture in (p for section in sections(result) for p in section.pictures):
@@ -265,15 +264,15 @@ def figure_files(result: Result) -> dict[str, bytes]:
     return files
 
 
-def _rows(result: Result) -> Iterator[tuple[str, list[str]]]:
+def _rows(result: SweepResult) -> Iterator[tuple[str, list[str]]]:
     """Folder of the cell (empty if it failed) and its texts, a line per arm."""
-    for row in result["cells"]:
-        settings = [_text(row["settings"].get(axis, "–")) for axis in result["axes"]]
-        if row["status"] == "failed":
+    for row in result.cells:
+        settings = [_text(row.settings.get(axis, "–")) for axis in result.axes]
+        if row.failed:
             yield "", [*settings, "failed", *itertools.repeat("–", len(METRICS))]
-        for arm, numbers in row.get("arms", {}).items():
+        for arm, numbers in row.arms.items():
             yield (
-                f"cells/{row['id']}",
+                f"cells/{row.id}",
                 [*settings, arm, *(_number(numbers.get(shown.metric)) for shown in METRICS)],
             )
 
@@ -282,10 +281,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _number(found: Any) -> str:
+def _number(found: Metric | float | None) -> str:
     if found is None:
         return "–"
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Metric):
         return number(found)
-    fraction = found["unit"] == "fraction"
-    return with_interval(dict(found), 100 if fraction else 1, "%" if fraction else "")
+    fraction = found.unit == "fraction"
+    return with_interval(found, 100 if fraction else 1, "%" if fraction else "")

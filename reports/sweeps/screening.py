@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,38 +17,43 @@ from analysis import sensitivity
 from analysis.responses import RESPONSES
 from analysis.sampling import Drawn, draw_key
 from analysis.sensitivity import CLEAR, Effect
+from reports.results import shapes
+from reports.results.metric import Metric
+from reports.results.sweep_result import (
+    NUMBERS,
+    CellResult,
+    Indices,
+    Influence,
+    Point,
+    Range,
+    Samples,
+    SweepResult,
+)
 from reports.text import number, percent, printable
 
-Entry = Mapping[str, Any]
-"""One arm and metric: effects by setting, or why there are none."""
-
-NUMBERS = {
-    "morris": ("mu_star", "mu_star_conf", "mu", "sigma"),
-    "sobol": ("S1", "S1_conf", "ST", "ST_conf"),
-}
 WEIGHT = {"morris": "mu_star", "sobol": "ST"}
 """The number that ranks settings."""
 
 
-def drawn_as_dict(drawn: Drawn) -> dict[str, Any]:
+def samples(drawn: Drawn) -> Samples:
     """What was drawn: ranges, and the points in SALib's order with their cells."""
-    return {
-        "method": drawn.method,
-        "ranges": [axis.as_dict() for axis in drawn.axes],
-        "points": [
-            {"cell": cell.id, "unit": [round(float(x), 12) for x in row]}
+    return Samples(
+        method=cast("Any", drawn.method),
+        ranges=tuple(shapes.read(Range, axis.as_dict()) for axis in drawn.axes),
+        points=tuple(
+            Point(cell.id, tuple(round(float(x), 12) for x in row))
             for cell, row in zip(drawn.cells, drawn.unit, strict=True)
-        ],
-    }
+        ),
+    )
 
 
 def indices(
-    drawn: Drawn, rows: Sequence[Mapping[str, Any]], arms: Sequence[str], seed: int
-) -> dict[str, dict[str, Any]]:
+    drawn: Drawn, rows: Sequence[CellResult], arms: Sequence[str], seed: int
+) -> dict[str, dict[str, Indices]]:
     """Arm → metric → effects or why not; metrics that no cell has are left out."""
-    by_id = {row["id"]: row for row in rows}
+    by_id = {row.id: row for row in rows}
     points = [by_id[cell.id] for cell in drawn.cells]
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Indices]] = {}
     for arm in arms:
         for metric in RESPONSES:
             entry = _entry(drawn, points, rows, arm, metric, draw_key(seed))
@@ -58,56 +63,61 @@ def indices(
 
 
 def _entry(
-    drawn: Drawn, points: Sequence[Entry], rows: Sequence[Entry], arm: str, metric: str, seed: int
-) -> dict[str, Any] | None:
-    having = [row for row in rows if metric in row.get("each", {}).get(arm, {})]
+    drawn: Drawn,
+    points: Sequence[CellResult],
+    rows: Sequence[CellResult],
+    arm: str,
+    metric: str,
+    seed: int,
+) -> Indices | None:
+    having = [row for row in rows if metric in row.each.get(arm, {})]
     if not having:
         return None
-    failed = sum(row["status"] == "failed" for row in rows)
+    failed = sum(row.failed for row in rows)
     if failed:
-        return {"why": f"{failed} of {len(rows)} cells failed, and indices need every point"}
+        return Indices(f"{failed} of {len(rows)} cells failed, and indices need every point")
     if len(having) < len(rows):
-        return {"why": f"{len(rows) - len(having)} of {len(rows)} cells have no value of it"}
-    series = [row["each"][arm][metric] for row in points]
+        return Indices(f"{len(rows) - len(having)} of {len(rows)} cells have no value of it")
+    series = [row.each[arm][metric] for row in points]
     n = min(map(len, series))  # `until` may have replicated some cells further
     values = np.array([row[:n] for row in series])
     if sensitivity.constant(values):
-        return {"why": "it is the same in every cell"}
+        return Indices("it is the same in every cell")
     settings = len(drawn.axes)
     if drawn.method == "morris":
         effects = sensitivity.morris(drawn.unit, values, seed)
     elif sensitivity.constant(sensitivity.base_points(settings, values)):
-        return {"why": "it is the same at all base points, so that more of them are needed"}
+        return Indices("it is the same at all base points, so that more of them are needed")
     else:
         effects = sensitivity.sobol(settings, values, seed)
-    unit = str(having[0]["arms"][arm][metric]["unit"])
+    number = having[0].number(arm, metric)
+    assert isinstance(number, Metric)
     pairs = zip(drawn.axes, effects, strict=True)
-    return {
-        "unit": unit,
-        "replications": n,
-        "effects": {axis.setting: _as_dict(effect) for axis, effect in pairs},
-    }
+    return Indices(
+        unit=number.unit,
+        replications=n,
+        effects={axis.setting: _influence(effect) for axis, effect in pairs},
+    )
 
 
-def _as_dict(effect: Effect) -> dict[str, Any]:
-    return {**effect.numbers, "noise": effect.noise, "clear": effect.clear}
+def _influence(effect: Effect) -> Influence:
+    return Influence(noise=effect.noise, clear=effect.clear, **effect.numbers)
 
 
-def by_arm(result: Mapping[str, Any]) -> dict[str, Mapping[str, Entry]]:
-    """Arm → metric → entry, arms in the scenario's order and metrics in that of `RESPONSES`."""
-    found = result["sensitivity"]
+def by_arm(result: SweepResult) -> dict[str, Mapping[str, Indices]]:
+    """Arm → metric → indices, arms in the scenario's order and metrics in that of `RESPONSES`."""
+    found = result.sensitivity or {}
     return {
         arm: {metric: found[arm][metric] for metric in RESPONSES if metric in found[arm]}
-        for arm in result["arm_order"]
+        for arm in result.arm_order
         if arm in found
     }
 
 
-def ranked(entry: Entry, method: str) -> list[tuple[str, Mapping[str, Any]]]:
+def ranked(entry: Indices, method: str) -> list[tuple[str, Influence]]:
     """Settings of an entry, the one that matters most first."""
-    effects: Mapping[str, Mapping[str, Any]] = entry.get("effects", {})
     weight = WEIGHT[method]
-    return sorted(effects.items(), key=lambda pair: (-pair[1][weight], pair[0]))
+    return sorted(entry.effects.items(), key=lambda pair: (-pair[1].number(weight), pair[0]))
 
 
 # --- words -----------------------------------------------------------------------------------
@@ -125,33 +135,31 @@ def short(setting: str) -> str:
     return setting.removeprefix("parameters.")
 
 
-def sentence(entry: Entry, method: str, what: str) -> str:
+def sentence(entry: Indices, method: str, what: str) -> str:
     """Which setting matters for `what`, and whether the sweep can tell."""
-    if "why" in entry:
-        return f"No indices: {entry['why']}."
+    if entry.why:
+        return f"No indices: {entry.why}."
     order = ranked(entry, method)
-    clear = [(name, e) for name, e in order if e["clear"]]
+    clear = [(name, e) for name, e in order if e.clear]
     if not clear:
         return (
             "The noise of replications swamps the indices: none is more than "
             f"{CLEAR:g} times what noise alone would make. Give more replications."
         )
-    idle = sum(e[WEIGHT[method]] <= 0 for _, e in order)
+    idle = sum(e.number(WEIGHT[method]) <= 0 for _, e in order)
     lost = len(order) - len(clear) - idle
     rest = [f"{idle} of {len(order)} do nothing"] if idle else []
     rest += [f"{lost} cannot be told from noise"] if lost else []
-    if order[0][1]["noise"] is None:
+    if order[0][1].noise is None:
         rest.append("one replication: what is noise is unknown")
-    return "; ".join([_leaders(clear, entry["unit"], method, what), *rest]) + "."
+    return "; ".join([_leaders(clear, entry.unit, method, what), *rest]) + "."
 
 
-def _leaders(
-    clear: Sequence[tuple[str, Mapping[str, Any]]], unit: str, method: str, what: str
-) -> str:
+def _leaders(clear: Sequence[tuple[str, Influence]], unit: str, method: str, what: str) -> str:
     name, first = clear[0]
     weight, conf = WEIGHT[method], f"{WEIGHT[method]}_conf"
     factor, said = scaled(unit, method)
-    size = f"{number(first[weight] * factor)} ± {number(first[conf] * factor)} {said}"
+    size = f"{number(first.number(weight) * factor)} ± {number(first.number(conf) * factor)} {said}"
     does = (
         f"its whole range moves {what} by {size}, on average"
         if method == "morris"
@@ -160,21 +168,28 @@ def _leaders(
     if len(clear) == 1:
         return f"{short(name)} alone decides: {does}"
     other, second = clear[1]
-    if first[weight] - first[conf] <= second[weight] + second[conf]:
+    if _reach(first, weight, -1) <= _reach(second, weight, 1):
         return (
             f"{short(name)} and {short(other)} matter most, and the points cannot tell which of "
             f"them more: for the first, {does}"
         )
-    ratio = f"{number(first[weight] / second[weight])} times the next, {short(other)}"
+    ratio = f"{number(first.number(weight) / second.number(weight))} times the next, {short(other)}"
     return f"{short(name)} decides: {does}, {ratio}"
 
 
-def lines(result: Mapping[str, Any], arm: str, metric: str) -> Iterator[tuple[str, ...]]:
+def _reach(effect: Influence, weight: str, side: int) -> float:
+    """An end of the interval of a weight."""
+    return effect.number(weight) + side * effect.number(f"{weight}_conf")
+
+
+def lines(result: SweepResult, arm: str, metric: str) -> Iterator[tuple[str, ...]]:
     """Setting and numbers of an arm and metric as text, in the order of importance."""
-    method = result["samples"]["method"]
-    entry = result["sensitivity"][arm][metric]
+    method, entry = made(result).method, by_arm(result)[arm][metric]
     for setting, effect in ranked(entry, method):
-        yield setting, *(_text(effect[name], entry["unit"], method) for name in columns(method))
+        yield (
+            setting,
+            *(_text(getattr(effect, name), entry.unit, method) for name in columns(method)),
+        )
 
 
 def columns(method: str) -> tuple[str, ...]:
@@ -190,16 +205,16 @@ def _text(value: float | None, unit: str, method: str) -> str:
     return number(value)
 
 
-def as_table(result: Mapping[str, Any], metrics: Mapping[str, str]) -> str:
+def as_table(result: SweepResult, metrics: Mapping[str, str]) -> str:
     """A sentence per arm and metric, then its settings; `metrics`: name → words."""
-    method = result["samples"]["method"]
+    method = made(result).method
     out = [f"Predicted. {about(result)}"]
     for arm, entries in by_arm(result).items():
         reasons: dict[str, list[str]] = {}
         for metric, entry in entries.items():
             words = metrics[metric]
-            if "why" in entry:
-                reasons.setdefault(entry["why"], []).append(words)
+            if entry.why:
+                reasons.setdefault(entry.why, []).append(words)
                 continue
             out.append(f"{printable(arm)}, {words}: {sentence(entry, method, words)}")
             out += [f"  {line}" for line in _aligned(result, arm, metric)]
@@ -210,29 +225,35 @@ def as_table(result: Mapping[str, Any], metrics: Mapping[str, str]) -> str:
     return "\n".join(out) + "\n"
 
 
-def _aligned(result: Mapping[str, Any], arm: str, metric: str) -> Iterator[str]:
-    head = ("setting", *columns(result["samples"]["method"]))
+def _aligned(result: SweepResult, arm: str, metric: str) -> Iterator[str]:
+    head = ("setting", *columns(made(result).method))
     table = [head, *lines(result, arm, metric)]
     widths = [max(len(row[k]) for row in table) for k in range(len(head))]
     for row in table:
         yield "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip()
 
 
-def about(result: Mapping[str, Any]) -> str:
+def made(result: SweepResult) -> Samples:
+    """What was drawn, of a sweep that has samples."""
+    assert result.samples is not None, "asked of sampled sweeps only"
+    return result.samples
+
+
+def about(result: SweepResult) -> str:
     """How the cells were drawn."""
-    made = result["samples"]
-    points, ranges = len(made["points"]), len(made["ranges"])
-    if made["method"] == "morris":
+    drawn = made(result)
+    points, ranges = len(drawn.points), len(drawn.ranges)
+    if drawn.method == "morris":
         return f"Morris: {points // (ranges + 1)} trajectories through {ranges} settings."
     return f"Sobol': {points // (ranges + 2)} base points over {ranges} settings."
 
 
-def as_csv(result: Mapping[str, Any]) -> str:
+def as_csv(result: SweepResult) -> str:
     """One line per arm, metric and setting: its range, then every number; or why there is none."""
-    made = result["samples"]
+    drawn = made(result)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = NUMBERS[made["method"]]
+    names = NUMBERS[drawn.method]
     writer.writerow(
         [
             "arm",
@@ -249,17 +270,17 @@ def as_csv(result: Mapping[str, Any]) -> str:
             "why",
         ]
     )
-    ends = {r["setting"]: (r["low"], r["high"], r["scale"]) for r in made["ranges"]}
+    ends = {r.setting: (r.low, r.high, r.scale) for r in drawn.ranges}
     for arm, entries in by_arm(result).items():
         for metric, entry in entries.items():
-            if "why" in entry:
+            if entry.why:
                 blanks = [""] * (8 + len(names))
-                writer.writerow([arm, metric, *blanks, entry["why"]])
+                writer.writerow([arm, metric, *blanks, entry.why])
                 continue
-            head = (arm, metric, entry["unit"], entry["replications"])
-            for setting, effect in ranked(entry, made["method"]):
-                noise = "" if effect["noise"] is None else effect["noise"]
-                numbers = (effect[name] for name in names)
-                clear = str(effect["clear"]).lower()
+            head = (arm, metric, entry.unit, entry.replications)
+            for setting, effect in ranked(entry, drawn.method):
+                noise = "" if effect.noise is None else effect.noise
+                numbers = (effect.number(name) for name in names)
+                clear = str(effect.clear).lower()
                 writer.writerow([*head, setting, *ends[setting], *numbers, noise, clear, ""])
     return out.getvalue()

@@ -9,6 +9,7 @@ the order, the number of jobs, and the number of attempts.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shlex
@@ -21,11 +22,23 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import responses, sampling
 from reports.pages import summary
+from reports.results import lookup, result, shapes
+from reports.results.build import build
+from reports.results.damage import DamagedError, loads
+from reports.results.metric import Metric
+from reports.results.sweep_result import (
+    SWEEP_VERSION,
+    CellResult,
+    Indices,
+    Samples,
+    SweepResult,
+    of_json,
+)
 from reports.runs import replicating
 from reports.runs.running import raw_scenario
-from reports.store import lookup, result, rundir
+from reports.store import rundir
 from reports.store.files import replace
-from reports.store.read import VersionError
+from reports.store.read import check_version, read_manifest
 from reports.store.rundir import RunDirError
 from reports.sweeps import page, screening
 from sim.runs import batch
@@ -39,11 +52,11 @@ from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
 
 if TYPE_CHECKING:
+    from reports.results.result import Arm, Result
     from sim.results import RunResult
     from sim.runs.batch import ArmResult, Unit
     from sim.scenario.model import Scenario
 
-SWEEP_VERSION = 1
 MANIFEST = "sweep.json"
 LOCK = ".lock"
 CELLS = "cells"
@@ -160,9 +173,9 @@ def forget(folder: Path) -> None:
 
 def _name_in(manifest: Path) -> str:
     try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["scenario"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunDirError(f"{manifest} cannot be read; remove the folder") from error
+        return read_manifest(manifest).scenario
+    except RunDirError as error:
+        raise RunDirError(f"{manifest} cannot be read; remove the folder ({error})") from error
 
 
 def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequence[str]) -> None:
@@ -171,7 +184,8 @@ def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequenc
     made = rundir.manifest(
         resolved=loader.dump(scenario), seed=scenario.seed, argv=argv, options={}, log=rundir.Log()
     )
-    replace(folder / MANIFEST, rundir.dump_json(made | {"scenario": scenario.name}).encode())
+    named = dataclasses.replace(made, scenario=scenario.name)
+    replace(folder / MANIFEST, rundir.dump_json(shapes.dump(named)).encode())
     text = raw_scenario(asked.source).encode("utf-8", "surrogateescape")
     replace(folder / "scenario.yaml", text)
     replace(folder / "scenario.resolved.yaml", loader.dump(scenario).encode())
@@ -255,7 +269,7 @@ class CellFailedError(Exception):
 class Described:
     """A cell's result, as `speskew run` would write it, and the arms that it tells of."""
 
-    result: dict[str, Any]
+    result: Result
     arms: tuple[ArmResult, ...]
 
 
@@ -285,7 +299,7 @@ def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> D
 
     while True:
         arms = batch.run(scenario, engine=engine, execute=execute)
-        described = result.build(scenario, arms, interrupted=False)
+        described = build(scenario, arms, interrupted=False)
         more = replicating.further(scenario, described)
         if more is None:
             return Described(described, arms)
@@ -300,7 +314,7 @@ def assemble(
     *,
     each: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, Any]]:
+) -> list[CellResult]:
     """Write each cell's folder; returns the rows of the sweep's result, in the plan's order.
 
     With `each`, a row also has the values of every replication that indices are made of.
@@ -319,15 +333,13 @@ def assemble(
                 why = " ".join(str(error).split()) or type(error).__name__
         if found is not None:
             _write_cell(folder / CELLS / planned.cell.id, planned, found.result)
-        row = _row(planned, None if found is None else found.result, why)
-        if found is not None and each:
-            row["each"] = responses.each(found.arms)
-        rows.append(row)
+        values = responses.each(found.arms) if found is not None and each else {}
+        rows.append(_row(planned, None if found is None else found.result, why, values))
     progress(len(cells), len(cells))
     return rows
 
 
-def _write_cell(folder: Path, planned: Planned, described: dict[str, Any]) -> None:
+def _write_cell(folder: Path, planned: Planned, described: Result) -> None:
 
     assert planned.scenario is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -336,78 +348,80 @@ def _write_cell(folder: Path, planned: Planned, described: dict[str, Any]) -> No
     replace(folder / "result.json", result.dumps(described).encode())
 
 
-def _row(planned: Planned, found: dict[str, Any] | None, why: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": planned.cell.id,
-        "settings": dict(planned.cell.settings),
-        "reproduce": planned.reproduce,
-    }
+def _row(
+    planned: Planned, found: Result | None, why: str, each: dict[str, dict[str, list[float]]]
+) -> CellResult:
+    settings = dict(planned.cell.settings)
     if found is None:
-        return row | {"status": "failed", "why": why}
-    return row | {
-        "status": "finished",
-        "replications": found["replications"],
-        "arms": {name: dict(_numbers(arm)) for name, arm in found["arms"].items()},
-    }
+        return CellResult(planned.cell.id, settings, planned.reproduce, "failed", why)
+    return CellResult(
+        planned.cell.id,
+        settings,
+        planned.reproduce,
+        "finished",
+        replications=found.replications,
+        arms={name: dict(_numbers(arm)) for name, arm in found.arms.items()},
+        each={arm: {name: tuple(row) for name, row in rows.items()} for arm, rows in each.items()},
+    )
 
 
-def _numbers(arm: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _numbers(arm: Arm) -> Iterator[tuple[str, Any]]:
     """Every metric and plain number of an arm by dotted name."""
-    kept = {k: v for k, v in arm.items() if k not in _LEFT_OUT}
+    kept = {k: v for k, v in shapes.items(arm) if k not in _LEFT_OUT}
     return ((k, v) for k, v in lookup.leaves(kept) if not isinstance(v, bool))
 
 
-def document(scenario: Scenario, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def document(scenario: Scenario, rows: Sequence[CellResult]) -> SweepResult:
     """The sweep's result.json."""
     axes: dict[str, list[Any]] = {}
     for row in rows:
-        for name, value in row["settings"].items():
+        for name, value in row.settings.items():
             values = axes.setdefault(name, [])
             if value not in values:
                 values.append(value)
     arms = [arm.name for arm in scenario.arms]
-    return {
-        "sweep_version": SWEEP_VERSION,
-        "kind": "prediction",
-        "scenario": scenario.name,
-        "question": scenario.question,
-        "seed": scenario.seed,
-        "arm_order": arms,
-        "axes": axes,
-        "cells": list(rows),
-        **_indices(scenario, rows, arms),
-    }
+    samples, indices = _indices(scenario, rows, arms)
+    return SweepResult(
+        sweep_version=SWEEP_VERSION,
+        kind="prediction",
+        scenario=scenario.name,
+        question=scenario.question,
+        seed=scenario.seed,
+        arm_order=tuple(arms),
+        axes={name: tuple(values) for name, values in axes.items()},
+        cells=tuple(rows),
+        samples=samples,
+        sensitivity=indices,
+    )
 
 
 def _indices(
-    scenario: Scenario, rows: Sequence[dict[str, Any]], arms: Sequence[str]
-) -> dict[str, Any]:
+    scenario: Scenario, rows: Sequence[CellResult], arms: Sequence[str]
+) -> tuple[Samples | None, dict[str, dict[str, Indices]] | None]:
     """What was drawn, and which setting matters; nothing without samples."""
     if scenario.samples is None:
-        return {}
+        return None, None
 
     drawn = sampling.draw(scenario)
-    return {
-        "samples": screening.drawn_as_dict(drawn),
-        "sensitivity": screening.indices(drawn, rows, arms, scenario.seed),
-    }
+    return screening.samples(drawn), screening.indices(drawn, rows, arms, scenario.seed)
 
 
-def read_result(folder: Path) -> dict[str, Any]:
+def read_result(folder: Path) -> SweepResult:
     """result.json of a sweep that has ended; raises RunDirError, or VersionError."""
     path = folder / "result.json"
     if not path.is_file():
         raise RunDirError(f"{folder}: the sweep has not ended; `speskew sweep --resume` continues")
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        made = result["sweep_version"]
+        document = loads(path.read_text(encoding="utf-8"))
+        check_version(path, document, "sweep_version", SWEEP_VERSION)
     except OSError as error:
         raise RunDirError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunDirError(f"{path} is no result of a sweep") from error
-    if made != SWEEP_VERSION:
-        raise VersionError(f"{path} has version {made}, not {SWEEP_VERSION}; sweep again")
-    return result
+    except ValueError as error:
+        raise RunDirError(f"{path} is no result of a sweep: {error}") from error
+    try:
+        return of_json(document)
+    except DamagedError as error:
+        raise RunDirError(f"{path}: {error}; `speskew sweep --resume` makes it again") from error
 
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
@@ -425,22 +439,22 @@ def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
     return list(files)
 
 
-def dumps(result: Mapping[str, Any]) -> str:
+def dumps(result: SweepResult) -> str:
     """The bytes of result.json."""
-    return rundir.dump_json(result)
+    return rundir.dump_json(shapes.dump(result))
 
 
-def as_csv(result: Mapping[str, Any]) -> str:
+def as_csv(result: SweepResult) -> str:
     """One line per cell, arm and metric: its settings, then mean, interval, n and unit."""
-    axes = list(result["axes"])
+    axes = list(result.axes)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["cell", *axes, "arm", "metric", "mean", "low", "high", "n", "unit"])
-    for row in result["cells"]:
-        settings = [_cell_text(row["settings"].get(axis, "")) for axis in axes]
-        for arm, numbers in row.get("arms", {}).items():
+    for row in result.cells:
+        settings = [_cell_text(row.settings.get(axis, "")) for axis in axes]
+        for arm, numbers in row.arms.items():
             for name, value in sorted(numbers.items()):
-                writer.writerow([row["id"], *settings, arm, name, *_columns(value)])
+                writer.writerow([row.id, *settings, arm, name, *_columns(value)])
     return out.getvalue()
 
 
@@ -448,9 +462,8 @@ def _cell_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _columns(value: Any) -> tuple[Any, ...]:
-    if not lookup.is_metric(value):
+def _columns(value: Metric | float) -> tuple[object, ...]:
+    if not isinstance(value, Metric):
         return (value, "", "", "", "")
-    ci = value["ci95"]
-    ends = ci if isinstance(ci, list) else [value["mean"]] * 2 if ci == "exact" else ["", ""]
-    return ("" if value["mean"] is None else value["mean"], *ends, value["n"], value["unit"])
+    known = ("" if x is None else x for x in (value.mean, value.low, value.high))
+    return (*known, value.n, value.unit)

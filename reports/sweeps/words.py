@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from reports.results.metric import Metric
+from reports.results.sweep_result import SweepResult
 from reports.sweeps import page, screening
 from reports.sweeps.sweeping import Planned, Standing
 from reports.text import number, printable, with_interval
@@ -103,19 +105,19 @@ def plan(cells: Sequence[Planned], form: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def as_table(result: dict[str, Any]) -> str:
+def as_table(result: SweepResult) -> str:
     """A line per cell and arm: the predicted loss, time added and exits; of samples, indices."""
-    if "samples" in result:
+    if result.samples is not None:
         words = {shown.metric: shown.title.lower() for shown in page.METRICS}
         return screening.as_table(result, words)
-    axes = list(result["axes"])
+    axes = list(result.axes)
     head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
     rows = []
-    for cell in result["cells"]:
-        settings = [_said(cell["settings"].get(axis, "–")) for axis in axes]
-        if cell["status"] == "failed":
+    for cell in result.cells:
+        settings = [_said(cell.settings.get(axis, "–")) for axis in axes]
+        if cell.failed:
             rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
-        for arm, numbers in cell.get("arms", {}).items():
+        for arm, numbers in cell.arms.items():
             rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
     lines = [
@@ -129,13 +131,10 @@ def _said(value: Any) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Metric | float | None) -> str:
     if value is None:
         return "–"
-    if isinstance(value, dict):
-        return (
-            with_interval(value, 100, "%")
-            if value["unit"] == "fraction"
-            else (with_interval(value, 1, value["unit"]))
-        )
+    if isinstance(value, Metric):
+        fraction = value.unit == "fraction"
+        return with_interval(value, 100, "%") if fraction else with_interval(value, 1, value.unit)
     return number(value)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.stats import SHARE, metric, t_cdf, t_interval, t_quantile
+from analysis.stats import SHARE, Metric, metric, t_cdf, t_interval, t_quantile
 
 
 def test_quantiles_are_student_t() -> None:
@@ -35,7 +35,7 @@ def test_no_variance_is_exact() -> None:
 
 def test_one_replication_has_no_interval() -> None:
     """n = 1 is neither exact nor an interval."""
-    assert metric([3.0], "ms").as_dict() == {"mean": 3.0, "ci95": None, "n": 1, "unit": "ms"}
+    assert metric([3.0], "ms") == Metric(3.0, None, 1, "ms")
 
 
 def test_missing_values_do_not_count() -> None:

@@ -17,6 +17,16 @@ from typing import Any
 
 from reports.checks import baselines
 from reports.checks.baselines import BaselineError
+from reports.figures import readings
+from reports.pages import summary
+from reports.results import lookup
+from reports.results.result import Result, dumps, parse
+from reports.runs import comparing
+from reports.store import grid
+from reports.store.read import read_manifest, read_result
+from reports.store.rundir import RunDirError
+from reports.sweeps import screening, sweeping
+from reports.sweeps.words import as_table
 from sim import draws
 from sim.runs.store import Store
 from sim.scenario import loader
@@ -58,6 +68,54 @@ def _unit(file: Path, _out: Path) -> None:
         raise LookupError("absent")
 
 
+def _run(file: Path, name: str) -> Path:
+    """A run directory that holds the input as one of its files."""
+    folder = file.parent / "run"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(file.read_bytes())
+    return folder
+
+
+def _result(file: Path, _out: Path) -> None:
+    """Reading a run's result, and whatever is said of one that was read."""
+    folder = _run(file, "result.json")
+    result = read_result(folder)
+    assert parse(dumps(result)) == result
+    say(result)
+    comparing.as_table(comparing.compare(str(folder), str(folder), everything=True))
+
+
+def say(result: Result) -> None:
+    """Everything that is told from a result alone."""
+    summary.render(result)
+    for reading in SENTENCES:
+        reading(result)
+    lookup.metrics(result)
+    baselines.dumps(baselines.make(Path("b.json"), result, "", ""))
+
+
+SENTENCES: tuple[Callable[[Result], str], ...] = (
+    readings.ledgers,
+    readings.losses,
+    readings.distances,
+    readings.symbols,
+    readings.blackouts,
+    readings.locked,
+)
+
+
+def _sweep_result(file: Path, _out: Path) -> None:
+    """Reading a sweep's result, and its tables."""
+    result = sweeping.read_result(_run(file, "result.json"))
+    sweeping.as_csv(result)
+    as_table(result)
+    if result.samples is not None:
+        screening.as_csv(result)
+    whole = grid.grid(result)
+    for arm in whole.arms:
+        whole.response(arm, "loss.total")
+
+
 TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "yaml": (_yaml, ScenarioError),
     "spestream": (_spestream, StreamError),
@@ -69,6 +127,9 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "profile": (lambda file, _out: profile.load(file), ProfileError),
     "baseline": (lambda file, _out: baselines.read(file), BaselineError),
     "unit": (_unit, LookupError),
+    "result": (_result, RunDirError),
+    "sweep-result": (_sweep_result, RunDirError),
+    "manifest": (lambda file, _out: read_manifest(file), RunDirError),
 }
 """By name: the parser, and the error that it documents."""
 

@@ -95,7 +95,9 @@ def test_other_errors_and_leftovers_are_seen(
         targets.run("raises", b"", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["baseline", "unit", "profile"])
+@pytest.mark.parametrize(
+    "name", ["baseline", "manifest", "profile", "result", "sweep-result", "unit"]
+)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

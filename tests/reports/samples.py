@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reports.results.build import build
+from reports.results.result import Result, dumps, of_json
 from reports.runs import datasets
-from reports.store import result
 from reports.store.csvdata import Table
 from reports.store.read import Source
 from reports.traces import timeline
@@ -97,10 +99,28 @@ def scenario(found: Sequence[ArmResult]) -> Scenario:
     )
 
 
-def described(plans: Sequence[Plan] = PLANS, *, interrupted: bool = False) -> dict[str, Any]:
-    """`result.json` of the made-up run."""
+def described(plans: Sequence[Plan] = PLANS, *, interrupted: bool = False) -> Result:
+    """The result of the made-up run."""
     found = arms(plans)
-    return result.build(scenario(found), found, interrupted=interrupted)
+    return build(scenario(found), found, interrupted=interrupted)
+
+
+def plain(plans: Sequence[Plan] = PLANS) -> Any:
+    """`result.json` of the made-up run, as JSON has it, to be changed."""
+    return json.loads(dumps(described(plans)))
+
+
+def changed(result: Result, **values: Mapping[str, object]) -> Result:
+    """The result with other values in some arms: `changed(r, v6={"loss_skew.mean": 0.3})`."""
+    document = json.loads(dumps(result))
+    for name, paths in values.items():
+        for path, value in paths.items():
+            *steps, last = path.split(".")
+            node = document["arms"][name.replace("_", "-")]
+            for step in steps:
+                node = node[step]
+            node[last] = value
+    return of_json(document)
 
 
 def timelines(found: Sequence[ArmResult]) -> dict[str, timeline.Timeline]:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from reports.checks import baselines
 from reports.checks.baselines import Baseline, BaselineError, changes, difference
 from reports.exitcodes import ExitCode
-from reports.store import lookup, result
+from reports.results import lookup
 from sim.scenario import loader
 from tests.analysis.fakes import Plan
 from tests.reports.samples import described
 from tests.reports.tiny import call, scenario
 
-RESULT = json.loads(result.dumps(described((Plan(lost=7), Plan(name="v6", design="v6", seed=3)))))
+RESULT = described((Plan(lost=7), Plan(name="v6", design="v6", seed=3)))
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +78,9 @@ def test_float_noise_is_within_tolerance() -> None:
     name = "arms.v6.wall"
 
     def scaled(factor: float) -> Baseline:
-        m = dict(base.metrics[name])
-        return replace(base, metrics=dict(base.metrics) | {name: m | {"mean": m["mean"] * factor}})
+        m = base.metrics[name]
+        moved = replace(m, mean=m.value * factor)
+        return replace(base, metrics=dict(base.metrics) | {name: moved})
 
     assert difference(base, scaled(1 + 1e-12)) == []
     (line,) = difference(base, scaled(1 + 1e-6))

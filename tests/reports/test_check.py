@@ -21,6 +21,7 @@ from sim.results import RunResult
 from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.checks import Until
+from tests.reports.samples import changed, described
 from tests.reports.tiny import CHECKS, call, scenario
 
 
@@ -306,10 +307,10 @@ def test_until_looks_after_batches_only() -> None:
 
 def test_an_interval_cut_at_a_bound_is_not_narrow() -> None:
     """The half-width is that of the whole interval, not of what lies above 0."""
-    until = Until(metric="arms.a.loss.total", half_width="0.3%")
+    until = Until(metric="arms.v6.loss.total", half_width="0.3%")
     for high, enough in ((0.003, True), (0.005, False)):
         cut = {"mean": 0.001, "ci95": [0.0, high], "n": 4, "unit": "fraction"}
-        assert replicating.reached(until, {"arms": {"a": {"loss": {"total": cut}}}}) is enough
+        assert replicating.reached(until, changed(described(), v6={"loss.total": cut})) is enough
 
 
 @pytest.mark.parametrize("command", ["run", "check"])

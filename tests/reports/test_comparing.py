@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from reports.cli.main import main
 from reports.exitcodes import ExitCode
+from reports.results import result
+from reports.results.metric import Metric
 from reports.runs import comparing
-from reports.store import result
 from reports.store.rundir import RunDirError
 from tests.analysis.fakes import Plan
 from tests.reports.samples import PLANS, SYMBOLS, described
@@ -93,6 +94,13 @@ def test_welch_agrees_with_scipy() -> None:
     assert comparing._welch(x[:1], y, "ms").ci95 is None
     assert comparing._welch(x[:0], y, "ms").mean is None
     assert comparing._welch(x[:2] * 0, y[:2] * 0, "ms").ci95 == "exact"
+
+
+def test_a_cut_interval_has_its_wider_side() -> None:
+    """Cut at 0, an excess of 1 % is uncertain by the 3 % on its other side, not by 2 %."""
+    found = [Metric(0.01, (0.0, 0.04), 4, "fraction"), Metric(0.02, "exact", 4, "fraction")]
+    difference = comparing._skew_difference(1.0, 2.0, "%", found)
+    assert difference.ci95 == pytest.approx((1.0 - 3.0, 1.0 + 3.0))
 
 
 def test_two_runs_are_compared_arm_by_arm() -> None:

@@ -14,11 +14,13 @@ import pytest
 from analysis import curves, errors, frames, losses, metrics, paired, perturbation, rlimit
 from analysis.columns import AXES, COLUMNS, TABLES
 from analysis.metrics import METRICS
-from reports.store import parquet, result
+from reports.results import shapes
+from reports.results.build import build
+from reports.store import parquet
 from sim.runs import batch
 from sim.scenario import loader
 from tests.analysis.fakes import Plan, arm
-from tests.reports.samples import PLANS, described
+from tests.reports.samples import PLANS, plain
 
 SMALL = """\
 name: small
@@ -47,7 +49,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
 def test_every_number_is_in_the_dictionary(ran: tuple[Any, Any]) -> None:
     """Each leaf of result.json is one metric, each metric is a leaf of some result."""
     scenario, arms = ran
-    whole = [described(), result.build(scenario, arms, interrupted=False)]
+    whole = [plain(), shapes.dump(build(scenario, arms, interrupted=False))]
     found = [
         (path, value)
         for r in whole
@@ -61,14 +63,14 @@ def test_every_number_is_in_the_dictionary(ran: tuple[Any, Any]) -> None:
 
 def test_an_unknown_number_is_noticed() -> None:
     """Control: a number that nobody has explained has no entry."""
-    a = described(PLANS[:1])["arms"]["baremetal"]
+    a = plain(PLANS[:1])["arms"]["baremetal"]
     a["rlimit"]["surprise"] = 1
     assert [p for p, _ in metrics.leaves(a) if metrics.find(p) is None] == ["rlimit.surprise"]
 
 
 def test_units_of_metrics_are_the_dictionary_s(ran: tuple[Any, Any]) -> None:
     """`unit` beside a mean is the unit of its entry, and only metrics have one."""
-    built = result.build(ran[0], ran[1], interrupted=False)
+    built = shapes.dump(build(ran[0], ran[1], interrupted=False))
     for a in built["arms"].values():
         for path, value in metrics.leaves(a):
             column = metrics.find(path)
@@ -80,7 +82,7 @@ def test_units_of_metrics_are_the_dictionary_s(ran: tuple[Any, Any]) -> None:
 
 def test_allowed_values_are_all_that_occur(ran: tuple[Any, Any]) -> None:
     """A number with listed values has one of them, or none."""
-    built = result.build(ran[0], ran[1], interrupted=False)
+    built = shapes.dump(build(ran[0], ran[1], interrupted=False))
     for a in built["arms"].values():
         for path, value in metrics.leaves(a):
             column = metrics.find(path)

@@ -334,7 +334,7 @@ spec = importlib.util.spec_from_file_location(name, f"{name.replace('.', '/')}.p
 sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[name])
 
-from reports.store.result import build, dumps
+from reports.results.result import build, dumps
 from sim import batch
 from sim.scenario.document import ScenarioError
 from sim.scenario.loader import load

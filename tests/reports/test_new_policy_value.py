@@ -13,7 +13,7 @@ import pytest
 from analysis.metrics import METRICS
 from reports.pages import summary
 from reports.reference import explaining
-from reports.store.result import build
+from reports.results.build import build
 from sim.ledger import TimeCause
 from sim.machine.resolve import machine_spec
 from sim.policies.backings import BACKINGS, Backing
@@ -81,17 +81,17 @@ def test_it_runs_and_is_in_the_result(engine: str, touched: Touched, tmp_path: P
     """Named in a scenario, its hooks decide what is spent and lost, and the result has its word."""
     scenario = _load(tmp_path)
     result = build(scenario, batch.run(scenario, engine=engine), interrupted=False)
-    arms = result["arms"]
+    arms = result.arms
     toy, unpinned = arms["toy"], arms["unpinned"]
-    assert toy["setup"]["backing"] == "touched"
-    assert toy["ledger"]["ops"]["irq_delivery_fault"] == 0
-    assert unpinned["ledger"]["ops"]["irq_delivery_fault"] > 0
+    assert toy.setup.backing == "touched"
+    assert toy.ledger.ops["irq_delivery_fault"] == 0
+    assert unpinned.ledger.ops["irq_delivery_fault"] > 0
     costs = machine_spec(scenario.arms[2], batch.stream_of(scenario.arms[2])).kvm
-    time = toy["ledger"]["time"]
+    time = toy.ledger.time
     assert time["fault"] == 2 * (4 + 4) * costs.fault  # pages and tables, in both replications
-    assert time["walk"] == toy["rlimit"]["enables"] * 4 * costs.walk_table
-    assert time["unpin"] == toy["rlimit"]["enables"] * 2
-    assert unpinned["ledger"]["time"]["walk"] == unpinned["ledger"]["time"]["unpin"] == 0
+    assert time["walk"] == toy.rlimit.enables * 4 * costs.walk_table
+    assert time["unpin"] == toy.rlimit.enables * 2
+    assert unpinned.ledger.time["walk"] == unpinned.ledger.time["unpin"] == 0
     assert "toy" in summary.render(result)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from reports.pages import page
 from reports.perf.command import perf_command
+from reports.results import shapes
 from reports.store.csvdata import dumps
 from tests.analysis.fakes import Plan
 from tests.reports.samples import EVIL, arms, described, scenario, source
@@ -94,8 +95,7 @@ def test_prediction_and_unverified_are_badged(html: str) -> None:
 
 def test_ledgers_are_complete(html: str) -> None:
     """Every op label that occurs has a row with its total."""
-    arm = described()["arms"]["v6"]
-    for label, ops in arm["ledger"]["ops"].items():
+    for label, ops in described().arms["v6"].ledger.ops.items():
         if ops:
             assert f">{label}<" in html
             assert f">{ops:,}<" in html
@@ -187,8 +187,8 @@ def test_every_distance_and_agreement_is_shown(html: str) -> None:
     for words in ("Total variation distance", "Jensen-Shannon divergence", "Hellinger distance"):
         assert f"<summary>{words}" in html
     found = page._agreement(result)
-    assert len(found) == 4 * len(result["arm_order"])  # no records were kept, so no latencies
-    first = result["arms"]["baremetal"]["profile"]["symbol"]
+    assert len(found) == 4 * len(result.arm_order)  # no records were kept, so no latencies
+    first = dict(shapes.items(result.arms["baremetal"].profile.symbol))
     assert found[0][2:] == tuple(page._mean(first[k]) for k in page.AGREEMENT)
     assert set(page.AGREEMENT) < set(first)
     for cell in found[0][2:]:

@@ -9,14 +9,16 @@ from reports.runs import datasets
 from reports.store import csvdata
 from reports.store.csvdata import Table
 from tests.analysis.fakes import Plan
-from tests.reports.samples import PLANS, arms, described, scenario, tables
+from tests.reports.samples import PLANS, arms, changed, described, scenario, tables
 
 
 def test_a_loss_without_a_profile_does_not_matter_most() -> None:
     """Nearly everything lost and no record left: no share that could be moved."""
-    result = described()
-    for name in ("silent", "unpinned-cold"):
-        result["arms"][name]["loss_skew"]["mean"] = 0.3 if name == "silent" else 0.1
+    result = changed(
+        described(),
+        silent={"loss_skew.mean": 0.3, "loss_skew.ci95": None},
+        unpinned_cold={"loss_skew.mean": 0.1, "loss_skew.ci95": None},
+    )
     assert readings.losses(result).startswith("The loss matters most in unpinned-cold")
     assert readings.losses(result).endswith("loss becomes skew.")
 
@@ -25,8 +27,7 @@ def test_skew_in_another_arm_is_told() -> None:
     """The arm whose loss moves most is too noisy to show it; another is not."""
     noisy = Plan(name="noisy", design="unpinned", lost=60_000, samples=100, seed=4)
     clear = replace(PLANS[2], symbols=noisy.symbols)
-    result = described((Plan(), noisy, clear))
-    result["arms"]["noisy"]["loss_skew"]["mean"] = 0.5
+    result = changed(described((Plan(), noisy, clear)), noisy={"loss_skew.mean": 0.5})
     said = readings.losses(result)
     assert "matters most in noisy" in said
     assert said.endswith("loss does not become visible skew. In unpinned-cold it does.")
@@ -37,7 +38,7 @@ def test_memory_that_is_populated_before_is_told() -> None:
     found, result = arms(), described()
     assert "Populating" not in readings.perturbation(tables())
     band = {"here_ms": 996.0, "low_ms": None, "high_ms": None, "unmapping_ms": None}
-    result["arms"]["v6"]["time_band"] = {"prefault": band} | result["arms"]["v6"]["time_band"]
+    result = changed(result, v6={"time_band.prefault": band})
     made = datasets.collect(scenario(found), found, result, {})
     assert readings.perturbation(made).endswith(
         " Populating guest memory before the first run, up to 996 ms in v6, is left out."
@@ -57,7 +58,7 @@ def test_timelines_that_show_something_else_come_first() -> None:
         row(arm, *what) for arm, state in seen.items() for what in (("window", ""), ("KVM", state))
     ]
     made = {"timeline": Table("timeline", shape, tuple(rows))}  # type: ignore[arg-type]
-    result = {"arm_order": list(seen)}
+    result = described(tuple(Plan(name=name, design="v6", samples=0) for name in seen))
     assert timelines.arms(result, made, 2) == ["a", "c"]
     assert timelines.arms(result, made, 3) == ["a", "b", "c"]
     said = readings.timeline("c", result, made, ["a", "b", "c"])

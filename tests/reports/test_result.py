@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
 import pytest
 
-from reports.store import result
+from reports.results import result, schema, shapes
+from reports.results.damage import DamagedError
+from reports.results.metric import Metric
+from sim.ledger import LOSS_LABELS
 from tests.analysis.fakes import OPS, Plan
-from tests.reports.samples import PLANS, described
+from tests.reports.samples import PLANS, described, plain
 
-SCHEMA = json.loads((resources.files("reports") / "result.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((resources.files("reports.results") / "result.schema.json").read_text("utf-8"))
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -72,46 +76,120 @@ def test_result_follows_its_schema() -> None:
     assert errors(json.loads(result.dumps(described())), SCHEMA) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("kind",), "measurement"),
-        (("arms", "v6", "ended_at_op"), 1.5),
-        (("arms", "v6", "profile", "symbol", "tvd_excess", "ci95"), [1.0]),
-        (("arms", "v6", "ledger", "ops", "executed"), -1),
-        (("arms", "v6", "surprise"), 1),
-    ],
-)
-def test_schema_refuses(path: tuple[str, ...], value: object) -> None:
-    """Positive control: a wrong value anywhere is found."""
-    broken = described()
-    inner = broken
+def test_published_schema_is_that_of_the_classes() -> None:
+    """The file is what `python -m reports.results.schema` writes."""
+    assert json.dumps(SCHEMA) == json.dumps(json.loads(schema.text()))
+
+
+@pytest.mark.parametrize("plans", [PLANS, PLANS[:1], (Plan(vcpus=2, replications=1),)])
+def test_what_is_read_is_what_was_written(plans: tuple[Plan, ...]) -> None:
+    """A result that is read and written again has the same bytes, whatever ran."""
+    text = result.dumps(described(plans))
+    assert result.dumps(result.parse(text)) == text
+
+
+def test_losses_are_the_ledger_s() -> None:
+    """The class has the labels of a loss that the model has, in its order."""
+    arm = described(PLANS[:1]).arms["baremetal"]
+    assert tuple(arm.loss.labels) == tuple(label.value for label in LOSS_LABELS)
+
+
+BROKEN: list[tuple[tuple[str | int, ...], object, str]] = [
+    (("kind",), "measurement", "kind: must be prediction"),
+    (("replications",), 0, "replications: must be a whole number, 1 or more"),
+    (("arms", "v6", "ended_at_op"), 1.5, "arms.v6.ended_at_op: must be a whole number"),
+    (("arms", "v6", "setup", "clock_hz"), 0, "arms.v6.setup.clock_hz: must be a whole number"),
+    (("arms", "v6", "loss", "total", "mean"), "1", "arms.v6.loss.total.mean: must be a number"),
+    (("arms", "v6", "loss_skew"), None, "arms.v6.loss_skew: must be an object"),
+    (("arms", "v6", "profile", "pc", "js_excess", "ci95"), [1.0], "arms.v6.profile.pc.js_excess.c"),
+    (("arms", "v6", "ledger", "ops", "executed"), -1, "arms.v6.ledger.ops.executed: must be a w"),
+    (("arms", "v6", "ledger", "time"), {}, "arms.v6.ledger.time.wall: is missing"),
+    (("arms", "v6", "replications"), [], "arms.v6.replications: must have 1 or more"),
+    (("arms", "v6", "replications", 1, "verdict"), 3, "arms.v6.replications[1].verdict: must be t"),
+    (("arms", "v6", "surprise"), 1, "arms.v6.surprise: is not a key that belongs here"),
+    (("arms", "v6", "hold"), {}, "arms.v6.hold.design: is missing"),
+]
+"""What a schema can refuse: where, with what, and what is said."""
+
+
+NOTHING = {"mean": None, "ci95": None, "n": 0, "unit": "fraction"}
+
+
+def _with(path: tuple[str | int, ...], value: object) -> Any:
+    broken = plain()
+    inner: Any = broken
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    assert len(errors(broken, SCHEMA)) == 1
+    return broken
+
+
+@pytest.mark.parametrize(("path", "value", "said"), BROKEN)
+def test_damage_is_refused_where_it_is(
+    path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    """By the schema and by the classes; what is said begins with the path of the field."""
+    broken = _with(path, value)
+    assert errors(broken, SCHEMA)
+    with pytest.raises(DamagedError) as caught:
+        result.of_json(broken)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("arm_order",), ["v6"], "arm_order: must name every arm once"),
+        (("arm_order", 0), "v6", "arm_order: must name every arm once"),
+        (("baseline",), "none", "baseline: must name an arm"),
+        (("arms", "v6", "wall", "mean"), None, "arms.v6.wall: has an interval but no mean"),
+        (("seed",), 10**40, "seed: is too large"),
+        (("arms", "v6", "loss", "pin_refused"), NOTHING, "loss.pin_refused.mean: has a value only"),
+        (
+            ("arms", "v6", "profile", "pc", "tvd_truth_floor"),
+            NOTHING,
+            "pc.tvd_truth_floor.mean: has",
+        ),
+        (("arms", "v6", "profile", "pc", "tvd_noise_floor"), NOTHING, "tvd_noise_floor.mean: has"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    """What no schema can say, the classes do."""
+    with pytest.raises(DamagedError, match=re.escape(said)):
+        result.of_json(_with(path, value))
+
+
+def test_a_twin_has_no_twin() -> None:
+    """Twins do not nest, however the file was changed."""
+    broken = plain()
+    arm = broken["arms"]["v6"]
+    broken["arms"]["v6"] = arm | {"hold": arm | {"hold": arm}}
+    with pytest.raises(DamagedError, match=re.escape("arms.v6.hold.hold: must be null")):
+        result.of_json(broken)
 
 
 def test_totals_are_sums_of_replications() -> None:
     """Ledger totals are integers over replications and vCPUs, and keep the laws."""
-    found = described((Plan(lost=7, vcpus=2, replications=3),))["arms"]["baremetal"]
-    ops = found["ledger"]["ops"]
+    found = described((Plan(lost=7, vcpus=2, replications=3),)).arms["baremetal"]
+    ops = found.ledger.ops
     assert ops["executed"] == 2 * 3 * OPS
     assert ops["executed"] == sum(v for k, v in ops.items() if k != "executed")
-    for part, entries in found["ledger"].items():
+    for part, entries in shapes.items(found.ledger):
         for entry, total in entries.items():
-            each = [r["ledger"][part][entry] for r in found["replications"]]
+            each = [getattr(r.ledger, part)[entry] for r in found.replications]
             assert total == sum(each)
 
 
 def test_blackouts_and_rlimit_are_described() -> None:
     """Counts, sums, quantiles, and peaks."""
-    arm = described()["arms"]["v6"]
-    blackouts = arm["blackouts"]["irq_delivery_full"]
-    assert (blackouts["count"], blackouts["ops"], blackouts["ops_mean"]) == (10, 1000, 100)
-    assert blackouts["ops_p50"] <= 100 <= blackouts["ops_max"]
-    assert arm["rlimit"]["exits"] == 20
-    assert arm["rlimit"]["locked_bytes_peak"] == 2 << 20
+    arm = described().arms["v6"]
+    blackouts = arm.blackouts["irq_delivery_full"]
+    assert (blackouts.count, blackouts.ops, blackouts.ops_mean) == (10, 1000, 100)
+    assert blackouts.ops_p50 <= 100 <= blackouts.ops_max
+    assert arm.rlimit.exits == 20
+    assert arm.rlimit.locked_bytes_peak == 2 << 20
 
 
 def test_equal_input_gives_equal_bytes() -> None:
@@ -124,18 +202,18 @@ def test_equal_input_gives_equal_bytes() -> None:
 
 def test_arm_without_samples_has_no_distances() -> None:
     """No samples: metrics are null, not zero."""
-    view = described()["arms"]["silent"]["profile"]["symbol"]
-    assert view["tvd_vs_truth"] == {"mean": None, "ci95": None, "n": 0, "unit": "fraction"}
+    view = described().arms["silent"].profile.symbol
+    assert view.tvd_vs_truth == Metric(None, None, 0, "fraction")
 
 
 def test_interrupted_result_has_the_finished_arms() -> None:
     """Fewer arms, and the mark."""
     found = described(PLANS[:2], interrupted=True)
-    assert found["interrupted"] is True
-    assert found["arm_order"] == ["baremetal", "v6"]
+    assert found.interrupted
+    assert found.arm_order == ("baremetal", "v6")
 
 
 def test_upper_bounds_are_marked() -> None:
     """Only virtual arms whose unmapping no host has been seen to do."""
-    arms = described()["arms"]
-    assert [n for n, a in arms.items() if a["setup"]["upper_bound"]] == ["unpinned-cold"]
+    arms = described().arms
+    assert [n for n, a in arms.items() if a.setup.upper_bound] == ["unpinned-cold"]

@@ -14,6 +14,8 @@ import pytest
 from analysis import sampling
 from analysis.responses import RESPONSES
 from reports.exitcodes import ExitCode
+from reports.results.metric import Metric
+from reports.results.sweep_result import NUMBERS, CellResult, Indices, Influence
 from reports.store.sweep_columns import SWEEP_TABLES
 from reports.sweeps import page, screening
 from sim.runs import backends
@@ -102,8 +104,8 @@ def test_tables_are_in_the_dictionary(method: str) -> None:
     for name, known in SWEEP_TABLES.items():
         with Path("out", name).open() as file:
             heads[name] = next(csv.reader(file))
-        others = {*screening.NUMBERS["morris"], *screening.NUMBERS["sobol"]}
-        mine = [c for c in known if c not in others or c in screening.NUMBERS[method]]
+        others = {*NUMBERS["morris"], *NUMBERS["sobol"]}
+        mine = [c for c in known if c not in others or c in NUMBERS[method]]
         assert [c for c in heads[name] if c not in (MAP, COPY)] == mine
     for column in {*heads["cells.csv"], *heads["sensitivity.csv"]} - {MAP, COPY}:
         assert call("explain", column).exit_code == 0, column
@@ -189,30 +191,33 @@ def test_a_response_that_moves_beside_the_base_points_only() -> None:
     """One point in between differs: there is no variance to share out, and no NaN in the result."""
     Path("s.yaml").write_text(TINY + SAMPLES % "sobol")
     drawn = sampling.draw(loader.load("s.yaml"))
-    metric = {"mean": 0.0, "ci95": "exact", "n": 2, "unit": "fraction"}
+    metric = Metric(0.0, "exact", 2, "fraction")
     rows = [
-        {
-            "id": cell.id,
-            "status": "finished",
-            "arms": {"v6": {TIME: metric}},
-            "each": {"v6": {TIME: [float(cell == drawn.cells[1])] * 2}},
-        }
+        CellResult(
+            cell.id,
+            dict(cell.settings),
+            "",
+            "finished",
+            replications=2,
+            arms={"v6": {TIME: metric}},
+            each={"v6": {TIME: (float(cell == drawn.cells[1]),) * 2}},
+        )
         for cell in drawn.cells
     ]
     found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
-    assert found["why"] == "it is the same at all base points, so that more of them are needed"
+    assert found.why == "it is the same at all base points, so that more of them are needed"
 
 
 # --- words
 
 
-def entry(*weights: float, noise: float | None = 0.0, conf: float = 0.0) -> dict[str, Any]:
+def entry(*weights: float, noise: float | None = 0.0, conf: float = 0.0) -> Indices:
     """Settings a, b, … of a Morris sample with these mu*."""
     effects = {
-        name: {"mu_star": w, "mu_star_conf": conf, "noise": noise, "clear": w > 2 * (noise or 0)}
+        name: Influence(noise, w > 2 * (noise or 0), mu_star=w, mu_star_conf=conf)
         for name, w in zip("abcdef", weights, strict=False)
     }
-    return {"unit": "fraction", "effects": effects}
+    return Indices(unit="fraction", effects=effects)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +236,10 @@ def entry(*weights: float, noise: float | None = 0.0, conf: float = 0.0) -> dict
         ),
         (entry(0.04, 0.03, noise=0.03), "The noise of replications swamps the indices"),
         (entry(0.04, 0.0, noise=None), "one replication: what is noise is unknown."),
-        ({"why": "of this"}, "No indices: of this."),
+        (Indices("of this"), "No indices: of this."),
     ],
 )
-def test_sentences(made: dict[str, Any], said: str) -> None:
+def test_sentences(made: Indices, said: str) -> None:
     """One sentence that claims no more than the numbers hold."""
     assert said in screening.sentence(made, "morris", "time")
 

@@ -8,10 +8,11 @@ import pytest
 
 from reports.figures import readings
 from reports.pages import summary
-from reports.store.arms import skew
+from reports.results.arms import skew
+from reports.results.metric import Metric
 from reports.text import fixed, interval, number, percent, printable, size, with_interval
 from tests.analysis.fakes import Plan
-from tests.reports.samples import EVIL, PLANS, described
+from tests.reports.samples import EVIL, PLANS, changed, described
 
 
 def lines(name: str, plans: tuple[Plan, ...] = PLANS) -> dict[str, str]:
@@ -22,7 +23,7 @@ def lines(name: str, plans: tuple[Plan, ...] = PLANS) -> dict[str, str]:
 def test_every_section_is_labelled_a_prediction() -> None:
     """No number is shown without the word."""
     result = described()
-    for name in result["arm_order"]:
+    for name in result.arm_order:
         assert all(t.startswith("predicted ") for t, _ in summary.sections(name, result))
     assert summary.GLANCE[0] == "predicted"
 
@@ -51,12 +52,12 @@ def test_harmless_loss_is_called_harmless() -> None:
 
 def test_skew_words() -> None:
     """Identical, detected, not judged, none detected."""
-    arms = described()["arms"]
+    arms = described().arms
     assert skew(arms["v6"]) == "identical"
     assert skew(arms["unpinned-cold"]) == "detected"
     assert skew(arms["refused"]) == "not judged"
     plans = (Plan(), Plan(name="v6", design="v6", seed=3))
-    assert skew(described(plans)["arms"]["v6"]) == "none detected"
+    assert skew(described(plans).arms["v6"]) == "none detected"
     assert "none detected" in lines("v6", plans)["predicted skew"]
 
 
@@ -69,6 +70,14 @@ def test_time_added_by_cause() -> None:
     assert "UNVERIFIED" not in lines("unpinned-cold")["predicted time"]
 
 
+def test_a_band_with_one_end_is_not_told() -> None:
+    """The run at one end executed other ops: no range, and no traceback."""
+    found = changed(described(), v6={"time_band.total.low_ms": 0.1}).arms["v6"]
+    assert list(summary.end_of_band_lines(found)) == []
+    found = changed(described(), v6={"time_band.total.high_ms": 0.1}).arms["v6"]
+    assert list(summary.end_of_band_lines(found)) == []
+
+
 def test_exits_name_the_number_41() -> None:
     """Where exits are shown, the clash of numbers is told."""
     assert "KVM_EXIT_ARM_SEA" in lines("v6")["predicted exits"]
@@ -79,10 +88,10 @@ def test_exits_name_the_number_41() -> None:
 
 def test_too_large_windows_are_told() -> None:
     """How many, why the event ended, and what to change; nothing if there were none."""
-    arm = described()["arms"]["v6"]
-    assert "vm.max_buffer" not in " ".join(summary.exit_lines(arm))
-    arm["rlimit"]["oversize_windows"] = 3
-    said = " ".join(summary.exit_lines(arm))
+    result = described()
+    assert "vm.max_buffer" not in " ".join(summary.exit_lines(result.arms["v6"]))
+    result = changed(result, v6={"rlimit.oversize_windows": 3})
+    said = " ".join(summary.exit_lines(result.arms["v6"]))
     assert "3 of these enables had a window larger than vm.max_buffer" in said
 
 
@@ -131,12 +140,11 @@ def test_units() -> None:
 
 def test_intervals_show_two_digits_of_their_width() -> None:
     """The mean has as many decimals as its interval deserves."""
-    found = {"mean": 0.15361, "ci95": [0.15312, 0.1541], "n": 8, "unit": "fraction"}
-    wide = found | {"ci95": [0.14312, 0.1641]}
+    wide = Metric(0.15361, (0.14312, 0.1641), 8, "fraction")
     assert with_interval(wide, 100, "%") == "15.4 % [14.3, 16.4]"
-    assert interval(found | {"ci95": "exact"}) == "(exact)"
-    assert interval(found | {"ci95": None, "n": 1}) == "(one replication)"
-    assert with_interval(found | {"mean": None}) == "–"
+    assert interval(replace(wide, ci95="exact")) == "(exact)"
+    assert interval(replace(wide, ci95=None, n=1)) == "(one replication)"
+    assert with_interval(Metric(None, None, 0, "fraction")) == "–"
 
 
 @pytest.mark.parametrize(
@@ -150,15 +158,15 @@ def test_intervals_show_two_digits_of_their_width() -> None:
 )
 def test_tight_intervals_are_one_number(mean: float, half: float, text: str) -> None:
     """Four digits at most, and how wide: two ends that look alike say less."""
-    found = {"mean": mean, "ci95": [mean - half, mean + half], "n": 8, "unit": "fraction"}
+    found = Metric(mean, (mean - half, mean + half), 8, "fraction")
     assert with_interval(found, 100, "%") == text
-    cut = found | {"ci95": [mean - half, mean]}
+    cut = replace(found, ci95=(mean - half, mean))
     assert with_interval(cut, 100, "%") == text
 
 
 def test_tiny_numbers_have_exponents() -> None:
     """Instead of a row of zeros."""
-    found = {"mean": 1.56e-6, "ci95": [8.9e-7, 2.24e-6], "n": 8, "unit": "nats"}
+    found = Metric(1.56e-6, (8.9e-7, 2.24e-6), 8, "nats")
     assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
     assert fixed(0.0940123, 7) == "0.0940123"
 
@@ -169,8 +177,8 @@ def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     only: dict[str, object] = {"symbols": ("only",), "shares": (1.0,), "truth": (1.0,)}
     base = Plan(**only)  # type: ignore[arg-type]
     half = replace(base, name="half", design="v6", samples=500, seed=5)
-    arms = described((base, half, replace(base, name="same", design="v6")))["arms"]
-    assert arms["half"]["profile"]["symbol"]["tvd_excess"]["mean"] == 0
+    arms = described((base, half, replace(base, name="same", design="v6"))).arms
+    assert arms["half"].profile.symbol.tvd_excess.mean == 0
     assert skew(arms["half"]) == "one symbol"
     assert skew(arms["same"]) == "identical"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,9 @@ import numpy as np
 import pytest
 
 from reports.exitcodes import ExitCode
+from reports.results import sweep_result
+from reports.results.damage import DamagedError
+from reports.results.sweep_result import SweepResult
 from reports.store import grid
 from reports.sweeps import index, maps, page, sweeping
 from tests.reports.browser import Browser, overlaps
@@ -28,7 +30,7 @@ def metric(mean: float | None, half: float = 0.0, unit: str = "fraction") -> dic
     return {"mean": mean, "ci95": ci, "n": 4 if mean is not None else 0, "unit": unit}
 
 
-def made(vary: float = 1.0) -> dict[str, Any]:
+def document(vary: float = 1.0) -> dict[str, Any]:
     """Two axes and a third of one level, two arms, one failed cell, names that are hostile."""
     cells = []
     for a, interval in enumerate(("1024ops", "4096ops", "16384ops")):
@@ -38,6 +40,7 @@ def made(vary: float = 1.0) -> dict[str, Any]:
                 "id": f"cell-{a}{b}",
                 "status": "finished",
                 "reproduce": "speskew run x",
+                "replications": 4,
                 "settings": {"spe.interval": interval, "driver.mode": mode, "vm.vcpus": 1},
                 "arms": {
                     "baremetal": {"loss.total": metric(0.0), "time_added": metric(0.0)},
@@ -45,7 +48,7 @@ def made(vary: float = 1.0) -> dict[str, Any]:
                 },
             }
             cells.append(row)
-    cells[3] = {k: v for k, v in cells[3].items() if k != "arms"} | {
+    cells[3] = {k: v for k, v in cells[3].items() if k not in ("arms", "replications")} | {
         "status": "failed",
         "why": f"no luck {EVIL}",
     }
@@ -65,6 +68,11 @@ def made(vary: float = 1.0) -> dict[str, Any]:
     }
 
 
+def made(vary: float = 1.0) -> SweepResult:
+    """The same, as it is read."""
+    return sweep_result.of_json(document(vary))
+
+
 # --- the grid
 
 
@@ -81,10 +89,10 @@ def test_grid_of_a_result() -> None:
 
 def test_settings_that_only_some_cells_have() -> None:
     """Cases without a key stand at a level of their own."""
-    result = made()
+    result = document()
     for row in result["cells"][:2]:
         del row["settings"]["spe.interval"]
-    axis = grid.grid(result).axes[1]
+    axis = grid.grid(sweep_result.of_json(result)).axes[1]
     assert axis.levels[-1] == grid.DEFAULT
     assert axis.at is None
 
@@ -116,13 +124,50 @@ def test_further_axes_are_panels_or_held_at_their_middle() -> None:
     assert maps.slices(few, (0, 1))[1].of(values).tolist() == values[:, :, 1].tolist()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sweep_version": 2}, "sweep_version: must be 1"),
+        ({"axes": {}}, "cells[0].settings.spe.interval: is no value of its axis"),
+        ({"cells": []}, "cells: must have 1 or more"),
+        ({"samples": {"method": "morris", "ranges": [], "points": []}}, "samples.ranges: must ha"),
+        ({"sensitivity": {}}, "samples: goes with sensitivity"),
+        ({"surprise": 1}, "surprise: is not a key"),
+        ({"axes": {"vm.vcpus": [10**400]}}, "axes.vm.vcpus[0]: must be a number of a size"),
+    ],
+)
+def test_damage_is_refused_where_it_is(change: dict[str, Any], said: str) -> None:
+    """What is said begins with the path of the field."""
+    with pytest.raises(DamagedError) as caught:
+        sweep_result.of_json(document() | change)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("id", "../..", "cells[3].id: must be the name of a folder"),
+        ("status", "idle", "cells[3].status: must be one of finished, failed"),
+        ("arms", {"x": {"loss.total": metric(0.0)}}, "cells[3].arms: must not be there"),
+        ("arms", {"x": {"loss.total": "0"}}, "cells[3].arms.x.loss.total: must be an object or"),
+    ],
+)
+def test_damaged_cells_are_refused(key: str, value: object, said: str) -> None:
+    """A failed cell with numbers, one that leads elsewhere."""
+    damaged = document()
+    damaged["cells"][3][key] = value
+    with pytest.raises(DamagedError) as caught:
+        sweep_result.of_json(damaged)
+    assert str(caught.value).startswith(said)
+
+
 # --- the page
 
 
 def test_page_is_self_contained_and_escaped() -> None:
     """No script, picture or address; hostile names are text; equal bytes each time."""
     html = page.page(made())
-    assert html == page.page(copy.deepcopy(made()))
+    assert html == page.page(made())
     assert "<script" not in html
     assert "<image" not in html
     assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/", "")
@@ -135,10 +180,11 @@ def test_page_is_self_contained_and_escaped() -> None:
 
 def test_which_setting_matters() -> None:
     """A complete grid is ranked: the mode alone moves the time."""
-    result = made()
-    result["cells"][3] = copy.deepcopy(result["cells"][5]) | {
+    changed = document()
+    changed["cells"][3] = changed["cells"][5] | {
         "settings": {"spe.interval": "4096ops", "driver.mode": "cpu", "vm.vcpus": 1}
     }
+    result = sweep_result.of_json(changed)
     time = next(s for s in page.sections(result) if s.shown.key == "time")
     assert time.ranks == (
         (EVIL, "driver.mode", "100 %", "100 %", "0 %"),

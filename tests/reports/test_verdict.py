@@ -11,7 +11,7 @@ from reports.pages import markdown, sentences
 from reports.runs import datasets
 from reports.text import percent
 from tests.analysis.fakes import Plan
-from tests.reports.samples import EVIL, PLANS, arms, described, scenario, tables
+from tests.reports.samples import EVIL, PLANS, arms, changed, described, scenario, tables
 
 
 def said(name: str, plans: tuple[Plan, ...] = PLANS) -> tuple[str, str, str]:
@@ -41,10 +41,12 @@ def test_pinned_arm() -> None:
 def test_band_is_told() -> None:
     """Between the lowest and the highest end, unmapping included; in the reading too."""
     found, result = arms(), described()
-    for band in result["arms"]["v6"]["time_band"].values():
-        band |= {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": 2.0}
+    ends = {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": 2.0}
+    result = changed(
+        result, v6={f"time_band.{c}.{k}": x for c in ("pin", "total") for k, x in ends.items()}
+    )
     banded = datasets.collect(scenario(found), found, result, {})
-    wall = result["arms"]["baremetal"]["wall"]["mean"]
+    wall = result.arms["baremetal"].wall.value
     low, high = percent(0.1 / wall), percent(2.0 / wall)
     assert f"({low} to {high} over UNVERIFIED times)" in sentences.of_arm("v6", result, banded)[2]
     assert readings.perturbation(banded).endswith(f"v6 lies anywhere from {low} to {high}.")
@@ -69,8 +71,7 @@ def test_arms_without_a_profile() -> None:
 
 def test_refused_configurations_are_told() -> None:
     """-ENOMEM is no exit, and no silence either."""
-    result = described()
-    result["arms"]["v6"]["rlimit"] |= {"exits": 0, "config_enomem": 10}
+    result = changed(described(), v6={"rlimit.exits": 0, "rlimit.config_enomem": 10})
     cost = sentences.of_arm("v6", result, tables())[2]
     assert "(KVM_EXIT_RLIMIT never fires; configuration fails once per replication)" in cost
 
@@ -78,9 +79,7 @@ def test_refused_configurations_are_told() -> None:
 def test_causes_of_the_loss_are_told_by_their_parts() -> None:
     """All of it; nearly all; the two that matter; a small third one is left out."""
     result = described()
-    arm = result["arms"]["unpinned-cold"]
-    ops = arm["ledger"]["ops"]
-    lost = ops["irq_delivery_full"]
+    lost = result.arms["unpinned-cold"].ledger.ops["irq_delivery_full"]
     fault, full = "the interrupt of a stage 2 fault was", "the interrupt of a full buffer was"
     for parts, text in (
         ({"full": lost}, f", all of it while {full}"),
@@ -88,9 +87,9 @@ def test_causes_of_the_loss_are_told_by_their_parts() -> None:
         ({"full": 35, "fault": 65}, f", 65 % of it while {fault} on its way and 35 % while {full}"),
         ({"full": 5, "fault": 95}, f", 95 % of it while {fault} on its way; baremetal"),
     ):
-        for cause in ("full", "fault"):
-            ops[f"irq_delivery_{cause}"] = parts.get(cause, 0)
-        assert text in sentences.of_arm("unpinned-cold", result, tables())[0]
+        ops = {f"ledger.ops.irq_delivery_{c}": parts.get(c, 0) for c in ("full", "fault")}
+        told = sentences.of_arm("unpinned-cold", changed(result, unpinned_cold=ops), tables())
+        assert text in told[0]
 
 
 def test_a_program_of_one_symbol_is_judged_by_instruction() -> None:
@@ -106,24 +105,30 @@ def test_a_program_of_one_symbol_is_judged_by_instruction() -> None:
 def test_memory_that_is_populated_before_is_in_no_time() -> None:
     """The band is a part of baremetal's time, as the time added is."""
     found, result = arms(), described()
-    arm = result["arms"]["v6"]
-    for band in arm["time_band"].values():
-        band |= {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": None}
+    ends = {"low_ms": 0.1, "high_ms": 1.0, "unmapping_ms": None}
+    result = changed(
+        result, v6={f"time_band.{c}.{k}": x for c in ("pin", "total") for k, x in ends.items()}
+    )
     before = datasets.collect(scenario(found), found, result, {})
-    arm["ledger"]["time"]["prefault"] = arm["ledger"]["time"]["wall"]
-    arm["ledger"]["time"]["wall"] *= 2
-    after = datasets.collect(scenario(found), found, result, {})
-    assert sentences.of_arm("v6", result, before)[2] == sentences.of_arm("v6", result, after)[2]
+    wall = result.arms["v6"].ledger.time["wall"]
+    populated = changed(result, v6={"ledger.time.prefault": wall, "ledger.time.wall": 2 * wall})
+    after = datasets.collect(scenario(found), found, populated, {})
+    costs = [sentences.of_arm("v6", result, of)[2] for of in (before, after)]
+    assert costs[0] == costs[1] == sentences.of_arm("v6", populated, after)[2]
 
 
 def test_too_large_windows_are_the_reason() -> None:
     """An event that a buffer size event disabled: said so, and only then."""
     plans = (Plan(), Plan(name="v6", design="v6", lost=1000))
     result = described(plans)
-    ops = result["arms"]["v6"]["ledger"]["ops"]
-    ops["event_disabled"], ops["irq_delivery_full"] = ops["irq_delivery_full"], 0
+    lost = result.arms["v6"].ledger.ops["irq_delivery_full"]
+    moved: dict[str, object] = {
+        "ledger.ops.event_disabled": lost,
+        "ledger.ops.irq_delivery_full": 0,
+    }
+    result = changed(result, v6=moved)
     assert "buffer size event" not in sentences.of_arm("v6", result, tables(plans))[0]
-    result["arms"]["v6"]["rlimit"]["oversize_windows"] = 3
+    result = changed(result, v6={"rlimit.oversize_windows": 3})
     loss = sentences.of_arm("v6", result, tables(plans))[0]
     assert "after the event was disabled by a buffer size event (its windows are larger" in loss
 

@@ -59,8 +59,8 @@ def command(
     """
     if figures and no_report:
         raise click.UsageError("--figures needs the report; drop --no-report")
+    from reports.results import result
     from reports.runs import running
-    from reports.store import result
     from sim.scenario import loader
 
     loaded = loader.load(scenario, overrides, replications=replications, seed=seed)
@@ -80,7 +80,7 @@ def command(
     outcome = running.run(loaded, loader.dump(loaded), asked)
     put(outcome.summary if form == "table" else result.dumps(outcome.result))
     say(str(outcome.target / "report.html" if outcome.reported else outcome.target))
-    if outcome.result["interrupted"]:
+    if outcome.result.interrupted:
         leave(ExitCode.INTERRUPTED, "interrupted; finished arms are kept and marked")
     if not (no_report or outcome.reported):
         again = f"speskew report run {shlex.quote(str(outcome.target))}"

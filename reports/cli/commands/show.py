@@ -39,8 +39,8 @@ def _design(name: str, form: str) -> str:
 
 def _run(folder: Path, form: str) -> str:
     from reports.pages.summary import render
+    from reports.results.result import dumps
     from reports.store.read import read_result
-    from reports.store.result import dumps
 
     result = read_result(folder)
     return dumps(result) if form == "json" else render(result)

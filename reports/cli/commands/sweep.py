@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from reports.cli.output import put, say
 from reports.exitcodes import ExitCode, table
 
 if TYPE_CHECKING:
+    from reports.results.sweep_result import SweepResult
     from reports.sweeps.attempt import Plan
 
 
@@ -87,15 +88,15 @@ def command(
     sys.exit(_exit_code(plan, result))
 
 
-def _say_failures(result: dict[str, Any]) -> None:
-    for row in result["cells"]:
-        if row["status"] == "failed":
-            say(f"speskew: {row['id']} failed: {row['why']}\n  {row['reproduce']}")
+def _say_failures(result: SweepResult) -> None:
+    for row in result.cells:
+        if row.failed:
+            say(f"speskew: {row.id} failed: {row.why}\n  {row.reproduce}")
 
 
-def _exit_code(plan: Plan, result: dict[str, Any]) -> ExitCode:
+def _exit_code(plan: Plan, result: SweepResult) -> ExitCode:
     """Model error if a cell failed while running, usage error if one could not be started."""
-    bad = sum(row["status"] == "failed" for row in result["cells"])
+    bad = sum(row.failed for row in result.cells)
     if not bad:
         return ExitCode.OK
     could_not_start = sum(bool(p.problem) for p in plan.cells)

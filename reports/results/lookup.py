@@ -7,13 +7,15 @@ Arm names may hold dots. What a result does not have is an error that names the 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from analysis.checks import Estimate, from_metric
+from reports.results import shapes
+from reports.results.metric import Metric
+from reports.results.result import Replication, Result
 from sim.errors import SpeskewError
 
-_METRIC = {"mean", "ci95", "n", "unit"}
 _NOT_COUNTERS = ("setup", "replications")
 """Branches of an arm whose numbers are settings, or are told elsewhere."""
 
@@ -22,27 +24,23 @@ class UnknownMetricError(SpeskewError, ValueError):
     """No such metric in a result."""
 
 
-def is_metric(node: object) -> bool:
-    """True for a mean with its interval."""
-    return isinstance(node, Mapping) and node.keys() >= _METRIC
-
-
-def find(result: Mapping[str, Any], name: str) -> Any:
+def find(result: Result, name: str) -> Any:
     """What a dotted name leads to; raises UnknownMetricError."""
     if name == "arms":
-        return result["arms"]
-    arms = result["arms"]
+        return result.arms
+    arms = result.arms
     named = [arm for arm in arms if f"{name}.".startswith(f"arms.{arm}.")]
     if not named:
         raise UnknownMetricError(_unknown(name, [f"arms.{arm}" for arm in arms]))
     arm = max(named, key=len)
-    node = arms[arm]
+    node: Any = arms[arm]
     rest = name[len(f"arms.{arm}.") :]
     for step in rest.split(".") if rest else ():
-        if not isinstance(node, Mapping) or step not in node:
+        below = dict(shapes.items(node))
+        if step not in below:
             known = [f"arms.{arm}.{path}" for path, _ in leaves(arms[arm])]
             raise UnknownMetricError(_unknown(name, known))
-        node = node[step]
+        node = below[step]
     return node
 
 
@@ -52,62 +50,60 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"{name}: no such metric in this result; {hint}"
 
 
-def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(node: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted name and value of every metric and plain number below a branch, lists left out."""
-    for key, value in node.items():
+    for key, value in shapes.items(node):
         path = f"{prefix}{key}"
-        if is_metric(value) or isinstance(value, (int, float)):
+        if isinstance(value, (Metric, int, float)):
             yield path, value
-        elif isinstance(value, Mapping) and path not in _NOT_COUNTERS:
+        elif path not in _NOT_COUNTERS:
             yield from leaves(value, f"{path}.")
 
 
-def metric(result: Mapping[str, Any], name: str) -> Estimate:
+def metric(result: Result, name: str) -> Estimate:
     """The estimate behind a metric; raises UnknownMetricError if the name leads elsewhere."""
     node = find(result, name)
-    if not is_metric(node):
+    if not isinstance(node, Metric):
         plain = isinstance(node, (int, float))
         what = "a plain number: use test: exact" if plain else "no metric but a branch"
         raise UnknownMetricError(f"{name} is {what}")
     return estimate(node)
 
 
-def estimate(node: Mapping[str, Any]) -> Estimate:
+def estimate(node: Metric) -> Estimate:
     """The estimate behind a metric of a result or baseline."""
-    ci = node["ci95"]
-    ends = (ci[0], ci[1]) if isinstance(ci, list) else ci
-    return from_metric(node["mean"], ends, node["n"], node["unit"])
+    return from_metric(node.mean, node.ci95, node.n, node.unit)
 
 
-def number(result: Mapping[str, Any], name: str) -> tuple[float | None, str]:
+def number(result: Result, name: str) -> tuple[float | None, str]:
     """A plain number or the mean of a metric, and its unit (empty for a plain number)."""
     node = find(result, name)
-    if is_metric(node):
-        return node["mean"], node["unit"]
+    if isinstance(node, Metric):
+        return node.mean, node.unit
     if node is None or (isinstance(node, (int, float)) and not isinstance(node, bool)):
         return node, ""
     raise UnknownMetricError(f"{name} is no number; name one below it")
 
 
-def metrics(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def metrics(result: Result) -> dict[str, Metric]:
     """Every metric of every arm by dotted name."""
     return {
         f"arms.{arm}.{path}": value
-        for arm, branch in result["arms"].items()
+        for arm, branch in result.arms.items()
         for path, value in leaves(branch)
-        if is_metric(value)
+        if isinstance(value, Metric)
     }
 
 
-def counters(result: Mapping[str, Any]) -> dict[str, list[int]]:
+def counters(result: Result) -> dict[str, list[int]]:
     """Every integer that is counted per replication, by dotted name: [replications] each.
 
     A name is the arm's total in `result.json` (`arms.v6.ledger.ops.profiled`); what is measured
     once per replication stands below `arms.<name>.each`.
     """
     found: dict[str, list[int]] = {}
-    for arm, branch in result["arms"].items():
-        each = branch["replications"]
+    for arm, branch in result.arms.items():
+        each = branch.replications
         for number, replication in enumerate(each):
             for path, value in _integers(replication):
                 row = found.setdefault(f"arms.{arm}.{path}", [0] * len(each))
@@ -115,10 +111,10 @@ def counters(result: Mapping[str, Any]) -> dict[str, list[int]]:
     return found
 
 
-def _integers(replication: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    for path, value in leaves(replication["ledger"]):
+def _integers(replication: Replication) -> Iterator[tuple[str, int]]:
+    for path, value in leaves(replication.ledger):
         yield f"ledger.{path}", value
-    for path, value in leaves(replication["metrics"]):
+    for path, value in leaves(replication.metrics):
         if isinstance(value, int):
             yield f"each.{path}", value
-    yield "each.ended_at_op", min(replication["ended_at_op"])
+    yield "each.ended_at_op", min(replication.ended_at_op)

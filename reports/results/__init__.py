@@ -1,0 +1,1 @@
+"""What result.json and its kin hold: classes, their schema, metrics by name."""

@@ -1,0 +1,233 @@
+"""From a run's arms to its result.
+
+Nothing in a result depends on the engine, the number of jobs, the host or the clock on the wall,
+so equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from analysis import errors, frames, losses, paired, perturbation, profiles, rlimit, verdicts
+from analysis.distances import distances
+from analysis.stats import metric
+from reports.results.compared import Distances, Paired, Profile, ShareError, SharesVerdict, Sides
+from reports.results.result import (
+    RESULT_VERSION,
+    Arm,
+    Band,
+    Blackouts,
+    ComparedOn,
+    Counts,
+    Each,
+    Ledger,
+    Loss,
+    Replication,
+    Result,
+    Rlimit,
+    Setup,
+    SymbolLoss,
+)
+from sim.ledger import LOSS_LABELS
+from sim.scenario.quantities import UNLIMITED
+
+if TYPE_CHECKING:
+    from sim.results import Blackouts as Stops
+    from sim.results import RunResult
+    from sim.runs.batch import ArmResult
+    from sim.scenario.model import Scenario
+
+SYMBOLS_SHOWN = 12
+UPPER_BOUND_UNMAPS = ("per_window", "per_record")
+"""Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""
+
+
+def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> Result:
+    """The result of a run; arms in the scenario's order, finished ones only."""
+    baseline = profiles.baseline_of(arms)
+    return Result(
+        result_version=RESULT_VERSION,
+        kind="prediction",
+        scenario=scenario.name,
+        question=scenario.question,
+        seed=scenario.seed,
+        replications=scenario.replications,
+        baseline=None if baseline is None else baseline.arm.name,
+        interrupted=interrupted,
+        arm_order=tuple(a.arm.name for a in arms),
+        arms={a.arm.name: _arm(a, baseline) for a in arms},
+    )
+
+
+def _arm(arm: ArmResult, baseline: ArmResult | None) -> Arm:
+    differences = paired.differences(arm, baseline)
+    return Arm(
+        design=arm.arm.design,
+        setup=setup(arm),
+        ledger=ledger(arm.runs),
+        replications=tuple(_replication(run) for run in arm.runs),
+        loss=Loss(
+            total=losses.total_loss(arm),
+            **{x.value: losses.loss_fraction(arm, x) for x in LOSS_LABELS},
+        ),
+        loss_skew=losses.loss_skew(arm, "symbol"),
+        loss_by_symbol=_loss_by_symbol(arm),
+        blackouts={k: _blackouts(v) for k, v in frames.merged_blackouts(arm).items()},
+        rlimit=_rlimit(arm),
+        profile=Profile(**{v: Distances(**distances(arm, baseline, v)) for v in profiles.VIEWS}),
+        share_errors=_share_errors(arm, baseline),
+        shares_verdict=_shares_verdict(arm, baseline),
+        compared_on=_compared_on(arm, baseline),
+        wall=metric(perturbation.walls_ms(arm.runs, arm.clock_hz), "ms"),
+        time_added=perturbation.time_added(arm, baseline),
+        time_band=_time_band(arm, baseline),
+        time_band_moved=() if arm.band is None else tuple(arm.band.moved),
+        paired=Paired(**{quantity: Sides(**sides) for quantity, sides in differences.items()}),
+        counts=_counts(arm.runs),
+        unmap_rate_per_s=arm.unmap_rate_per_s,
+        ended_at_op=_ended_at_op(arm),
+        verdict="; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
+        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(baseline, "hold")),
+    )
+
+
+def _ended_at_op(arm: ArmResult) -> int:
+    return min(v.ended_at_op for run in arm.runs for v in run.vcpus)
+
+
+def _compared_on(arm: ArmResult, baseline: ArmResult | None) -> ComparedOn:
+    found = profiles.basis(arm, baseline)
+    return ComparedOn(found, None if found is None else _ended_at_op(arm))
+
+
+def _shares_verdict(arm: ArmResult, baseline: ArmResult | None) -> SharesVerdict:
+    v = verdicts.same_shares(arm, baseline)
+    return SharesVerdict(v.status.value, v.effect, v.interval, v.margin, v.n, v.unit, v.sentence)
+
+
+def _time_band(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Band]:
+    return {
+        cause: Band(x.here_ms, x.low_ms, x.high_ms, x.unmapping_ms)
+        for cause, x in perturbation.added(arm, baseline).items()
+    }
+
+
+def _share_errors(arm: ArmResult, baseline: ArmResult | None) -> tuple[ShareError, ...]:
+    """The symbols that are largest in the truth; intervals are per symbol, verdicts per family."""
+    whole = profiles.truths(arm, "symbol").sum(axis=0)
+    share = profiles.shares(whole)
+    names = profiles.names(arm, "symbol")
+    order = (-whole).argsort(kind="stable")
+    present = order[whole[order] > 0]
+    to_truth = errors.metrics(errors.against_truth(arm, "symbol")[:, present])
+    to_bare = errors.metrics(errors.against_baremetal(arm, baseline, "symbol")[:, present])
+    every = zip(present, to_truth, to_bare, strict=True)
+    return tuple(
+        ShareError(names[k], float(share[k]), a, b, a_differs, b_differs)
+        for k, (a, a_differs), (b, b_differs) in islice(every, SYMBOLS_SHOWN)
+    )
+
+
+def setup(arm: ArmResult) -> Setup:
+    """What a reader needs of an arm's settings to read its numbers; bytes, Hz, ops."""
+    s, policies = arm.arm.settings, arm.arm.policies
+    unmap = s.host.unmap
+    limit = s.host.memlock
+    return Setup(
+        virtual=policies.virtual,
+        backing=policies.backing,
+        clock_hz=arm.clock_hz,
+        vcpus=len(arm.runs[0].vcpus),
+        stream=arm.stream.name,
+        stream_kind=cast("Any", arm.stream.kind),
+        stream_ops=arm.stream.ops,
+        interval_ops=s.spe.interval,
+        jitter=s.spe.jitter,
+        restart=s.spe.restart,
+        aux_bytes=s.driver.aux,
+        page_bytes=s.vm.page_bytes,
+        limit_bytes=None if limit >= UNLIMITED or s.host.cap_ipc_lock else limit,
+        unmap=unmap if isinstance(unmap, str) else "poisson",
+        pressure=", ".join(p.kind for p in s.host.pressure),
+        upper_bound=unmap in UPPER_BOUND_UNMAPS and any(run.zaps for run in arm.runs),
+    )
+
+
+def ledger(runs: Sequence[RunResult]) -> Ledger:
+    """Integer totals of the three ledgers over replications and vCPUs."""
+    total: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for vcpu in run.vcpus:
+            for part, entries in vcpu.ledgers.as_dict().items():
+                into = total.setdefault(part, {})
+                for entry, amount in entries.items():
+                    into[entry] = into.get(entry, 0) + int(amount)
+    return Ledger(**total)
+
+
+def _replication(run: RunResult) -> Replication:
+    population = losses.population_ops(run)
+    lost = sum(losses.lost_ops(run, label) for label in LOSS_LABELS)
+    return Replication(
+        replication=run.replication,
+        ledger=ledger([run]),
+        metrics=Each(
+            loss=lost / population if population else None,
+            wall_ticks=run.wall,
+            locked_bytes_peak=run.rlimit.locked_bytes_peak,
+            rlimit_exits=run.rlimit.exits,
+            zaps=run.zaps,
+        ),
+        ended_at_op=tuple(v.ended_at_op for v in run.vcpus),
+        verdict=run.verdict,
+    )
+
+
+def _blackouts(b: Stops) -> Blackouts:
+    return Blackouts(
+        count=b.count,
+        ops=b.ops,
+        ticks=b.ticks,
+        ops_mean=b.ops / b.count if b.count else None,
+        ops_p50=frames.hist_quantile(b.ops_hist, 0.5),
+        ops_p99=frames.hist_quantile(b.ops_hist, 0.99),
+        ops_max=b.ops_max,
+        ticks_mean=b.ticks / b.count if b.count else None,
+        ticks_p50=frames.hist_quantile(b.ticks_hist, 0.5),
+        ticks_p99=frames.hist_quantile(b.ticks_hist, 0.99),
+        ticks_max=b.ticks_max,
+    )
+
+
+def _rlimit(arm: ArmResult) -> Rlimit:
+    runs = arm.runs
+    return Rlimit(
+        exits=sum(r.rlimit.exits for r in runs),
+        enables=sum(r.rlimit.enables for r in runs),
+        pinned_pages=sum(r.rlimit.pinned_pages for r in runs),
+        config_enomem=sum(r.rlimit.config_enomem for r in runs),
+        oversize_windows=sum(r.rlimit.oversize_windows for r in runs),
+        excess_bytes_max=max(r.rlimit.excess_bytes_max for r in runs),
+        locked_bytes_peak=max(r.rlimit.locked_bytes_peak for r in runs),
+        **rlimit.metrics(arm),
+    )
+
+
+def _counts(runs: Sequence[RunResult]) -> Counts:
+    vcpus = [v for run in runs for v in run.vcpus]
+    return Counts(
+        stops=sum(v.stops for v in vcpus),
+        traps=sum(v.traps for v in vcpus),
+        ordinary_exits=sum(v.ordinary_exits for v in vcpus),
+        zaps=sum(run.zaps for run in runs),
+    )
+
+
+def _loss_by_symbol(arm: ArmResult) -> tuple[SymbolLoss, ...]:
+    """The symbols whose share the loss alone would change most."""
+    return tuple(
+        SymbolLoss(s.label, s.share, s.loss, s.bias)
+        for s in losses.loss_by_symbol(arm)[:SYMBOLS_SHOWN]
+    )

@@ -1,0 +1,161 @@
+"""A sweep's `result.json` as a class: its cells in the plan's order, and which setting matters.
+
+What only some have is left out of the file where it is absent: a failed cell has no numbers, a
+sweep without `samples:` no indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from reports.results import shapes
+from reports.results.damage import DamagedError, Json
+from reports.results.metric import Metric
+
+SWEEP_VERSION: Literal[1] = 1
+NUMBERS = {
+    "morris": ("mu_star", "mu_star_conf", "mu", "sigma"),
+    "sobol": ("S1", "S1_conf", "ST", "ST_conf"),
+}
+"""What a method says of a setting, by SALib's names."""
+Settings = Mapping[str, Json]
+"""Dotted settings with their values, as a scenario has them."""
+Numbers = Mapping[str, Metric | float]
+"""Metrics and plain numbers of an arm by dotted name."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """A cell: its settings, and its numbers by arm, or why it has none."""
+
+    id: str
+    settings: Settings
+    reproduce: str
+    status: Literal["finished", "failed"]
+    why: str = ""
+    replications: int = 0
+    arms: Mapping[str, Numbers] = field(default_factory=dict)
+    each: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    """Arm → metric → its value in each replication; only what indices are made of."""
+
+    def __post_init__(self) -> None:
+        if "/" in self.id or self.id in ("", ".", ".."):
+            raise DamagedError("must be the name of a folder", "id")
+        if self.failed and self.arms:
+            raise DamagedError("must not be there: the cell failed", "arms")
+
+    @property
+    def failed(self) -> bool:
+        """It has no result, and `why` says the reason."""
+        return self.status == "failed"
+
+    def number(self, arm: str, name: str) -> Metric | float | None:
+        """A number of an arm; None if the cell has none of that name."""
+        return self.arms.get(arm, {}).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The range that a setting is drawn from, its ends as a person would write them."""
+
+    setting: str
+    low: str
+    high: str
+    scale: Literal["linear", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A drawn point of the unit cube, and the cell that it became."""
+
+    cell: str
+    unit: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What was drawn, points in SALib's order."""
+
+    method: Literal["morris", "sobol"]
+    ranges: Annotated[tuple[Range, ...], 1]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What one setting does to a metric: the numbers of one method, and their noise."""
+
+    noise: float | None
+    clear: bool
+    mu_star: float | None = None
+    mu_star_conf: float | None = None
+    mu: float | None = None
+    sigma: float | None = None
+    S1: float | None = None
+    S1_conf: float | None = None
+    ST: float | None = None
+    ST_conf: float | None = None
+
+    def number(self, name: str) -> float:
+        """One of NUMBERS of the method that was used; raises ValueError if there is none."""
+        value: float | None = getattr(self, name)
+        if value is None:
+            raise ValueError(f"no {name}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Indices:
+    """Which setting matters for a metric of an arm, or why that cannot be said."""
+
+    why: str = ""
+    unit: str = ""
+    replications: int = 0
+    effects: Mapping[str, Influence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """A sweep that has ended."""
+
+    sweep_version: Literal[1]
+    kind: Literal["prediction"]
+    scenario: str
+    question: str
+    seed: int
+    arm_order: Annotated[tuple[str, ...], 1]
+    axes: Mapping[str, tuple[Json, ...]]
+    cells: Annotated[tuple[CellResult, ...], 1]
+    samples: Samples | None = None
+    sensitivity: Mapping[str, Mapping[str, Indices]] | None = None
+    """Arm → metric → indices."""
+
+    def __post_init__(self) -> None:
+        for k, cell in enumerate(self.cells):
+            for name, value in cell.settings.items():
+                if value not in self.axes.get(name, ()):
+                    raise DamagedError("is no value of its axis", f"cells[{k}].settings.{name}")
+        if (self.samples is None) != (self.sensitivity is None):
+            raise DamagedError("goes with sensitivity: both or neither", "samples")
+        for arm, found in (self.sensitivity or {}).items():
+            for metric, entry in found.items():
+                self._check(entry, f"sensitivity.{arm}.{metric}")
+
+    def _check(self, entry: Indices, at: str) -> None:
+        assert self.samples is not None
+        if entry.why:
+            return
+        names = {r.setting for r in self.samples.ranges}
+        if entry.effects.keys() != names:
+            raise DamagedError("must have every setting that is drawn", f"{at}.effects")
+        for setting, effect in entry.effects.items():
+            for name in NUMBERS[self.samples.method]:
+                if getattr(effect, name) is None:
+                    raise DamagedError("is missing", f"{at}.effects.{setting}.{name}")
+
+
+def of_json(document: Json) -> SweepResult:
+    """The result that a JSON object is; raises DamagedError."""
+    return shapes.read(SweepResult, document)

@@ -60,7 +60,7 @@ def run(
 ) -> SweepResult:
     """Run what is missing and put everything together; on Ctrl-C finished units stay."""
     sweeping.write_manifest(folder, plan.base, plan.asked, argv)
-    store = Store(folder / "units")
+    store = Store(folder / "units", shown.unreadable)
     store.sweep_up()
     sweeping.forget(folder)
     failed = sweeping.run(plan.cells, store, crew, shown)

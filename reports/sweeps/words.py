@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +30,10 @@ class Quiet:
 
     def assembled(self, done: int, total: int) -> None:
         """As `Lines`."""
+
+    def unreadable(self, unit: Path, why: str) -> None:
+        """Say, also when quiet, that a stored unit cannot be used."""
+        click.echo(f"speskew: {printable(str(unit))}: {why}; it is run again", err=True)
 
 
 class Lines(Quiet):

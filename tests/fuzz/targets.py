@@ -28,7 +28,8 @@ from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
 from reports.sweeps.words import as_table
 from sim import draws
-from sim.runs.store import Store
+from sim.runs import unitfile
+from sim.runs.unitfile import UnitError
 from sim.scenario import loader
 from sim.scenario.loader import ScenarioError
 from sim.workload import spestream
@@ -63,9 +64,12 @@ def _capture(file: Path, _out: Path, *, raw: bool) -> int:
 
 
 def _unit(file: Path, _out: Path) -> None:
-    """A unit of a sweep: damaged is absent, never an error of its own."""
-    if Store(file.parent).get(file.stem) is None:
-        raise LookupError("absent")
+    unitfile.loads(file.read_bytes())
+
+
+def _unit_body(file: Path, _out: Path) -> None:
+    """What stands in a unit whose checksum is right."""
+    unitfile.loads(unitfile.sealed(file.read_bytes()))
 
 
 def _run(file: Path, name: str) -> Path:
@@ -126,10 +130,11 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "perf-data": (partial(_capture, raw=False), CaptureError),
     "profile": (lambda file, _out: profile.load(file), ProfileError),
     "baseline": (lambda file, _out: baselines.read(file), BaselineError),
-    "unit": (_unit, LookupError),
     "result": (_result, RunDirError),
     "sweep-result": (_sweep_result, RunDirError),
     "manifest": (lambda file, _out: read_manifest(file), RunDirError),
+    "unit": (_unit, UnitError),
+    "unit-body": (_unit_body, UnitError),
 }
 """By name: the parser, and the error that it documents."""
 

@@ -96,7 +96,7 @@ def test_other_errors_and_leftovers_are_seen(
 
 
 @pytest.mark.parametrize(
-    "name", ["baseline", "manifest", "profile", "result", "sweep-result", "unit"]
+    "name", ["baseline", "manifest", "profile", "result", "sweep-result", "unit", "unit-body"]
 )
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

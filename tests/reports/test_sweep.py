@@ -162,12 +162,20 @@ def test_resuming_what_is_finished_runs_nothing(monkeypatch: pytest.MonkeyPatch)
         return real(task)
 
     monkeypatch.setattr(backends, "run_task", counted)
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--resume")
+    assert done.exit_code == 0
+    assert done.stderr.splitlines() == ["out/report.html"], "nothing is unreadable"
     assert (ran, units(), results()) == ([], before, first)
     damaged = Path("out/units", sorted(before)[0])
     damaged.write_bytes(damaged.read_bytes()[:-3])
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--resume")
+    assert done.exit_code == 0
     assert ran == [damaged.stem]
+    why = "its checksum does not match: it was cut or changed"
+    assert done.stderr.splitlines() == [
+        f"speskew: {damaged}: {why}; it is run again",
+        "out/report.html",
+    ]
     assert results() == first
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
-import pickle
 import signal
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +17,13 @@ from sim.runs import batch
 from sim.runs import tasks as plan
 from sim.runs.backends import Failure, Here, Processes, run_task
 from sim.runs.batch import Unit
-from sim.runs.store import MAGIC, Store
+from sim.runs.store import Store
 from sim.runs.tasks import LEAST_NANOSECONDS, key, task, tasks
 from sim.scenario.loader import load
 from sim.scenario.model import Scenario
 from sim.workload.capture import profile
 from sim.workload.capture.profile import Phase, Profile, Static
+from tests.sim.made_results import same
 
 TEXT = """\
 replications: 3
@@ -47,11 +45,6 @@ def scenario(tmp_path: Path) -> Scenario:
 def unit(scenario: Scenario, replication: int = 0) -> Unit:
     """A replication of the first arm."""
     return Unit(scenario.arms[0], scenario.seed, replication, "fast", keep_records=False)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal results, arrays included."""
-    return pickle.dumps(a, 5) == pickle.dumps(b, 5)
 
 
 # --- tasks
@@ -139,10 +132,21 @@ def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
 # --- store
 
 
-def test_store_keeps_results_whole(scenario: Scenario, tmp_path: Path) -> None:
+@pytest.fixture
+def said() -> list[str]:
+    """What a store said of units that it could not read."""
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, said: list[str]) -> Store:
+    """A store that is not there yet."""
+    return Store(tmp_path / "units", lambda path, why: said.append(f"{path.name}: {why}"))
+
+
+def test_store_keeps_results_whole(scenario: Scenario, store: Store, tmp_path: Path) -> None:
     """What comes back is what was put: ledgers, histograms, arrays, records."""
     result = batch.run_unit(replace(unit(scenario), keep_records=True))
-    store = Store(tmp_path / "units")
     assert store.get("k") is None
     store.put("k", result)
     found = store.get("k")
@@ -154,46 +158,45 @@ def test_store_keeps_results_whole(scenario: Scenario, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "units").iterdir()] == ["k.unit"]
 
 
-def test_what_is_damaged_is_absent(scenario: Scenario, tmp_path: Path) -> None:
-    """Cut anywhere, one bit changed, or empty: absent, never half a result, never an error."""
-    store = Store(tmp_path)
+def test_what_is_damaged_is_said_and_absent(
+    scenario: Scenario, store: Store, said: list[str], tmp_path: Path
+) -> None:
+    """Cut anywhere, one bit changed, or empty: absent with its reason, never half a result."""
     store.put("k", batch.run_unit(unit(scenario)))
-    path = tmp_path / "k.unit"
+    path = tmp_path / "units" / "k.unit"
     whole = path.read_bytes()
-    for length in (*range(0, 60), len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
+    damaged = [whole[:length] for length in (*range(0, 60), len(whole) // 2, len(whole) - 1)]
+    damaged += [
+        whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        for place in (0, 20, 50, len(whole) // 2, len(whole) - 1)
+    ]
+    for data in damaged:
+        path.write_bytes(data)
         assert store.get("k") is None
-    for place in (0, 20, 50, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert store.get("k") is None
+    assert len(said) == len(damaged)
+    assert {line.partition(", ")[0] for line in said} == {
+        "k.unit: it does not begin as a unit of this version does",
+        "k.unit: its checksum does not match: it was cut or changed",
+    }
     path.write_bytes(whole)
     assert store.get("k") is not None
+    assert len(said) == len(damaged)
 
 
-class Evil:
-    """Would run a command if it were unpickled as usual."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch executed",)
-
-
-@pytest.mark.parametrize("value", [Evil(), [1], "text", os.getcwd, Path("x")])
-def test_nothing_in_a_store_is_executed(
-    value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file with a valid digest but other contents is absent, and runs nothing."""
-    monkeypatch.chdir(tmp_path)
-    data = zlib.compress(pickle.dumps(value))
-    (tmp_path / "k.unit").write_bytes(MAGIC + hashlib.sha256(data).digest() + data)
-    assert Store(tmp_path).get("k") is None
-    assert not Path("executed").exists()
+def test_a_unit_that_may_not_be_read_is_said(store: Store, said: list[str], tmp_path: Path) -> None:
+    """The system's reason, too; a unit that is not there is none to speak of."""
+    assert store.get("k") is None
+    assert said == []
+    (tmp_path / "units" / "k.unit").mkdir(parents=True)
+    assert "k" not in store
+    assert said == ["k.unit: Is a directory"]
 
 
 def test_leftovers_of_a_kill_are_swept_up(tmp_path: Path) -> None:
     """Temporary files go, results stay."""
     (tmp_path / ".tmp123").write_bytes(b"half")
     (tmp_path / "k.unit").write_bytes(b"")
-    Store(tmp_path).sweep_up()
+    Store(tmp_path, lambda path, why: None).sweep_up()
     assert [p.name for p in tmp_path.iterdir()] == ["k.unit"]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import run
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 in_checkout = pytest.mark.skipif(
@@ -51,10 +53,12 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     command.chmod(0o755)
     path = f"{command.parent}:{os.environ['PATH']}:{Path(sys.executable).parent}"
     ours = {"PATH": path, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        ["bash", "-c", "set -euo pipefail\n" + script],
+    return run(
+        "bash",
+        "-c",
+        "set -euo pipefail\n" + script,
+        check=False,
         cwd=folder,
         env=os.environ | ours | environment,
         capture_output=True,
-        text=True,
     )

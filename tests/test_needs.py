@@ -1,25 +1,231 @@
-"""A missing tool fails in CI and is skipped elsewhere."""
+"""The suite passes without any one tool, says so, and fails in CI."""
 
 from __future__ import annotations
 
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 
-from tests.needs import need
+from tests import needs
+from tests.needs import PACKAGES, RECORDING, missing_lines, need, programs
+from tests.pages import in_checkout
+
+TESTS = Path(__file__).parent
+
+
+# --- one tool
+
+
+@pytest.mark.parametrize("tool", PACKAGES)
+def test_a_missing_tool(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI a failure that names the package; elsewhere a skip that names the tool."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match=rf"{tool} \(apt-get install .+\)"):
+        need(tool)
+    monkeypatch.setenv("CI", "")
+    with pytest.raises(pytest.skip.Exception, match=f"not installed: {tool}$"):
+        need(tool)
+    with pytest.raises(pytest.skip.Exception, match="not installed"):
+        needs.run(tool)
+
+
+def test_tools_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths, in order; run, their output."""
+    assert need() == ()
+    made = tmp_path / "jq"
+    made.write_text("#!/bin/sh\necho $1\n")
+    made.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert need("jq", "jq") == (str(made), str(made))
+    assert needs.run("jq", Path("x"), capture_output=True).stdout == "x\n"
 
 
 @pytest.mark.parametrize(
-    ("ci", "outcome"), [("1", pytest.fail.Exception), ("", pytest.skip.Exception)]
+    ("script", "tools"),
+    [
+        ("speskew export perf A -o perf.data\n", ()),
+        ("perf script -i x | head\n", ("perf",)),
+        ("$ speskew memlock --format json | jq -r .units\n", ("jq",)),
+        ('speskew sweep a --scheduler "$(jq -r .address c.json)"\n', ("jq",)),
+        ("aarch64-linux-gnu-gcc -O2 a.c\n", RECORDING),
+        ("git bisect start BAD GOOD && git bisect run true\n", ("git",)),
+    ],
 )
-def test_a_missing_tool(
-    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The message names the tool and the package that has it."""
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(outcome, match=r"perf missing \(apt-get install linux-perf\)"):
-        need("perf")
+def test_programs_of_a_script(script: str, tools: tuple[str, ...]) -> None:
+    """Where a command stands, and nowhere else."""
+    assert programs(script) == tools
 
 
-def test_tools_that_are_there() -> None:
-    """Their paths, in order."""
-    assert need() == ()
+def test_lines_count_by_tool() -> None:
+    """A test that lacks two tools counts for both; other skips for none."""
+    reasons = ["Skipped: not installed: perf, jq", "Skipped: not installed: jq", "Skipped: no Arm"]
+    assert list(missing_lines(reasons)) == [
+        "no jq: 2 tests skipped; apt-get install jq",
+        "no perf: 1 test skipped; apt-get install linux-perf",
+    ]
+    assert list(missing_lines([])) == []
+
+
+# --- no other way
+
+
+def other_ways(source: str) -> Iterator[str]:
+    """Places of a module that find or run an outside program past `tests.needs`."""
+    tree = ast.parse(source)
+    named: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    named.setdefault(target.id, []).append(node.value)
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Attribute(value=ast.Name("shutil"), attr="which")
+                | ast.Attribute(value=ast.Name("os"), attr="system" | "popen" | "execv" | "execvp")
+            ):
+                yield f"{node.lineno}: {ast.unparse(node)}"
+            case ast.ImportFrom(module="subprocess" | "shutil", names=names):
+                runs = {"run", "Popen", "call", "check_call", "check_output", "which"}
+                yield from (f"{node.lineno}: {n.name}" for n in names if n.name in runs)
+            case ast.Call(func=ast.Attribute(value=ast.Name("subprocess")), args=[command, *_]):
+                meant = named.get(command.id, []) if isinstance(command, ast.Name) else [command]
+                yield from (f"{node.lineno}: {ast.unparse(c)}" for c in meant if _outside(c))
+
+
+def _outside(command: ast.expr) -> bool:
+    """Whether a command's first word is a text: ours begin with this Python, or a path."""
+    match command:
+        case ast.List([ast.Starred(value), *_]) | ast.Tuple([ast.Starred(value), *_]):
+            return _outside(value)
+        case ast.List([first, *_]) | ast.Tuple([first, *_]):
+            return isinstance(first, (ast.Constant, ast.JoinedStr))
+        case ast.BinOp(left=left):
+            return _outside(left)
+    return isinstance(command, (ast.Constant, ast.JoinedStr))
+
+
+def test_no_test_goes_another_way() -> None:
+    """No program is found or begun by its name, but by `tests.needs`."""
+    found = {
+        str(path.relative_to(TESTS)): ways
+        for path in sorted(TESTS.rglob("*.py"))
+        if path != TESTS / "needs.py"
+        and (ways := list(other_ways(path.read_text(encoding="utf-8"))))
+    }
+    known = found.pop("sim/test_unit_files.py", [])
+    assert [way.partition(": ")[2] for way in known] == ["os.system"], "only as a pickle's payload"
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "shutil.which('git')",
+        "os.system('git')",
+        "from subprocess import run",
+        "subprocess.run(['git', 'x'])",
+        "subprocess.run('git x', shell=True)",
+        "command = ['git', *words]\nsubprocess.Popen(command)",
+        "subprocess.run([*['git'], 'x'])",
+        "subprocess.check_output(['git'] + words)",
+    ],
+)
+def test_other_ways_are_seen(source: str) -> None:
+    """Control: each of them."""
+    assert len(list(other_ways(source))) == 1
+    assert list(other_ways("subprocess.run([sys.executable, '-c', ''])")) == []
+
+
+# --- the suite without one tool
+
+CONSOLES = "tests/reports/test_docs.py::test_consoles_run_and_print_what_they_show"
+USES: dict[str, tuple[str, ...] | str] = {
+    "aarch64-linux-gnu-gcc": "tests/sim/test_spe_container.py::"
+    "test_elf_symbols_where_the_very_file_is_at_hand",
+    "aarch64-linux-gnu-as": "tests/sim/test_a64.py::test_branch_targets_are_the_assemblers",
+    "aarch64-linux-gnu-objcopy": "tests/sim/test_a64.py::test_branch_targets_are_the_assemblers",
+    "bash": "tests/reports/test_docs.py::test_a_command_that_fails_is_noticed",
+    "chromium": "tests/reports/test_browser.py::test_page_is_silent_and_whole",
+    "gcc": "tests/sim/test_a64.py::test_recorder_has_the_same_slot_rule",
+    "git": "tests/reports/test_check.py::test_git_bisect_finds_the_commit_that_broke_it",
+    "jq": (CONSOLES, "-k", "memlock.md-1"),
+    "mount": "tests/reports/test_robust.py::test_full_disk_and_a_run",
+    "perf": "tests/tools/test_perf_and_packets.py",
+    "prlimit": (CONSOLES, "-k", "memlock.md-0"),
+    "qemu-aarch64": "tests/sim/test_recorder.py::test_progress_counts_up",
+    "umount": "tests/reports/test_robust.py::test_full_disk_and_a_run",
+}
+"""A test, or some, that need a tool, in pytest's words."""
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to every program of the PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    for place in os.environ["PATH"].split(os.pathsep):
+        for path in Path(place).glob("*"):
+            if not (folder / path.name).is_symlink():
+                (folder / path.name).symlink_to(path)
+    return folder
+
+
+@contextmanager
+def without(tool: str, folder: Path) -> Iterator[None]:
+    """A tool's link is away for a while."""
+    away = folder / f".{tool}"
+    if (folder / tool).is_symlink():
+        (folder / tool).rename(away)
+    yield
+    if away.is_symlink():
+        away.rename(folder / tool)
+
+
+@in_checkout
+@pytest.mark.parametrize("tool", PACKAGES)
+def test_the_suite_without(tool: str, everything: Path) -> None:
+    """Tests that use it are skipped, none fails, and the last line names it."""
+    with without(tool, everything):
+        done = suite(USES[tool], everything, ci="")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    last = said.splitlines()[-1]
+    assert last.startswith(f"no {tool}: "), said
+    assert last.endswith(f" skipped; apt-get install {PACKAGES[tool]}")
+
+
+@in_checkout
+@pytest.mark.parametrize("tool", ["chromium", "perf"])
+def test_the_suite_without_in_ci(tool: str, everything: Path) -> None:
+    """The same is a failure there, or an error where a fixture needs the tool."""
+    with without(tool, everything):
+        done = suite(USES[tool], everything, "-x", ci="1")
+    assert done.returncode == 1
+    assert f"{tool} (apt-get install {PACKAGES[tool]})" in done.stdout
+    assert f"no {tool}: " not in done.stdout
+
+
+def suite(
+    tests: tuple[str, ...] | str, path: Path, *options: str, ci: str
+) -> subprocess.CompletedProcess[str]:
+    """A part of the suite in a process of its own, with a PATH."""
+    words = (tests,) if isinstance(tests, str) else tests
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *words],
+        cwd=TESTS.parent,
+        env=os.environ | {"PATH": str(path), "CI": ci},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_every_tool_is_tried() -> None:
+    """None is left out of the above."""
+    assert USES.keys() == PACKAGES.keys()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.store.rundir import PACKAGES
+from tests.needs import found, run
 
 BENCH_VERSION = 1
 GROUPS = ("frequent", "targeted", "simulation")
@@ -76,13 +77,13 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    found = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
+    if not found("git"):
+        return ""
+    here = Path(__file__).parent
+    said = run(
+        "git", "-C", here, "describe", "--always", "--dirty", check=False, capture_output=True
     )
-    return found.stdout.strip()
+    return said.stdout.strip()
 
 
 def dumps(measured: Sequence[Measured], where: Mapping[str, Any]) -> str:

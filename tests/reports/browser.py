@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.needs import need
+
 PATIENCE_S = 60
-
-
-def found() -> str | None:
-    """Debian's Chromium."""
-    return shutil.which("chromium")
 
 
 class Browser:
@@ -28,11 +24,10 @@ class Browser:
     def __init__(self) -> None:
         self.messages: list[str] = []
         """Console messages, log entries, exceptions and requests that leave the page."""
+        (binary,) = need("chromium")  # before there is anything to give back
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        binary = found()
-        assert binary is not None, "chromium is not installed: apt-get install chromium"
         # The browser reads descriptor 3 and writes descriptor 4; a helper moves ours there.
         arguments = [
             binary,
@@ -71,12 +66,19 @@ class Browser:
         self._events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Browser:
+        try:
+            self._attach()
+        except BaseException:  # nobody calls __exit__ then, and what is left fails other tests
+            self.close()
+            raise
+        return self
+
+    def _attach(self) -> None:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
-        return self
 
     def __exit__(
         self,
@@ -84,6 +86,10 @@ class Browser:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the browser and give everything back."""
         os.close(self._to)  # the browser ends when its pipe does
         try:
             self._process.wait(timeout=10)

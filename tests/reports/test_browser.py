@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,22 @@ def browser() -> Iterator[Browser]:
     """One browser for all tests."""
     with Browser() as opened:
         yield opened
+
+
+def test_a_browser_that_does_not_start_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder, no descriptor, no process, which would be an error in some later test."""
+    made = tmp_path / "chromium"
+    made.write_text("#!/bin/sh\nexit 1\n")
+    made.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises((AssertionError, BrokenPipeError)), Browser():
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["chromium"]
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def _opened(browser: Browser, report: Path, screen: tuple[int, int], dark: bool) -> Browser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.checks import Until
 from tests.reports.samples import changed, described
+from tests.needs import run
 from tests.reports.tiny import CHECKS, call, scenario
 
 
@@ -430,7 +430,7 @@ def git(*args: str) -> str:
         "GIT_COMMITTER_EMAIL": "a@localhost",
         "PYTHONPATH": str(Path(next(iter(reports.__path__))).parent),
     }
-    done = subprocess.run(["git", *args], env=env, capture_output=True, text=True, check=False)
+    done = run("git", *args, check=False, env=env, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

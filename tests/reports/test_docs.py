@@ -5,11 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,7 +14,7 @@ from click.testing import CliRunner
 from reports.cli.main import main
 from sim.scenario import designs
 from sim.workload.spestream import read_header
-from tests.needs import need
+from tests.needs import CROSS, RECORDING, need, programs, run
 from tests.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, session, shell
 from tests.sim import perf_file
 from tests.sim import trace_writers as write
@@ -29,11 +25,6 @@ from tests.sim.trace_writers import elf_file, executed
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 ELSEWHERE = {"how-to/open-in-perf.md": ROOT / "tests" / "tools" / "test_how_to_perf.py"}
 """Pages whose commands another test runs, which also looks at what they print."""
-COMPILER = "aarch64-linux-gnu-gcc"
-RECORDING = (COMPILER, "qemu-aarch64", "gcc")
-TOOLS = {COMPILER: RECORDING, "jq ": ("jq",)}
-"""What a page needs whose commands have a word."""
-
 pytestmark = in_checkout
 
 
@@ -132,7 +123,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
 def test_commands_run(page: str, tmp_path: Path) -> None:
     """Every `sh` block of a page, in order, in one folder."""
     script = "\n".join(blocks(DOCS / page, "sh"))
-    need(*(tool for word, tools in TOOLS.items() if word in script for tool in tools))
+    need(*programs(script))
     BEFORE.get(page, nothing)(tmp_path)
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -162,20 +153,12 @@ def history(folder: Path) -> None:
 TAGS = ("GOOD", "middle", "BAD")
 
 
-@dataclass(frozen=True)
-class Console:
-    """What other people's tools need before a block: programs, and a folder's contents."""
-
-    tools: tuple[str, ...]
-    before: Callable[[Path], None] = nothing
-
-
-CONSOLES = {
-    ("how-to/check-fidelity.md", 0): Console(("git",), history),
-    ("how-to/size-rlimit-memlock.md", 0): Console(("prlimit",)),
-    ("how-to/size-rlimit-memlock.md", 1): Console(("jq",)),
+CONSOLES: dict[tuple[str, int], Callable[[Path], None]] = {
+    ("how-to/check-fidelity.md", 0): history,
+    ("how-to/size-rlimit-memlock.md", 0): nothing,
+    ("how-to/size-rlimit-memlock.md", 1): nothing,
 }
-"""By page and number of the block among those that run."""
+"""What must be in the folder before a block, by page and number among those that run."""
 
 
 def consoles() -> list[tuple[str, int, str]]:
@@ -194,11 +177,11 @@ def test_consoles_run_and_print_what_they_show(
     page: str, number: int, block: str, tmp_path: Path
 ) -> None:
     """Each in a folder of its own; every printed line is in the output."""
-    console = CONSOLES[page, number]
-    need(*console.tools)
     script, expected = session(block)
-    assert script
-    console.before(tmp_path)
+    tools = programs(script)
+    assert tools, "a session shows another tool; ours stand in `sh` blocks"
+    need(*tools)
+    CONSOLES[page, number](tmp_path)
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line for line in expected if line not in done.stdout.splitlines()] == []
@@ -238,7 +221,7 @@ def test_what_is_not_run_can_be_read() -> None:
             compile(text, "docs", "exec")
         elif kind != "dockerfile":
             script = session(text)[0] if kind == "console" else text
-            subprocess.run(["bash", "-n", "-c", script], check=True)
+            run("bash", "-n", "-c", script)
 
 
 def test_a_line_that_is_not_printed_is_noticed(tmp_path: Path) -> None:
@@ -266,7 +249,7 @@ def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "prog.c").write_text("int main(void) { return 0; }\n")
     commands = blocks(ROOT / "README.md", "sh")[1]
     assert all(line.startswith("speskew ") for line in commands.splitlines())
-    done = shell(f"{COMPILER} -O2 -static -o prog prog.c\n{commands}", tmp_path)
+    done = shell(f"{CROSS} -O2 -static -o prog prog.c\n{commands}", tmp_path)
     assert done.returncode == 0, done.stderr
     for left in ("runs/A/report.html", "prog.spestream", "v6.data"):
         assert (tmp_path / left).is_file(), left

@@ -18,6 +18,7 @@ import pytest
 
 from reports.exitcodes import ExitCode
 from reports.store import rundir
+from tests.needs import need, run
 from tests.reports.swept import MATRIX, SPESKEW, results
 from tests.reports.tiny import TINY, call
 
@@ -36,8 +37,9 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def mount(*options: str) -> bool:
     """A file system at `disk`; False where that is not allowed."""
-    command = ["mount", "-t", "tmpfs", *options, "tmpfs", "disk"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    need("umount")
+    arguments = ("-t", "tmpfs", *options, "tmpfs", "disk")
+    return run("mount", *arguments, check=False, capture_output=True).returncode == 0
 
 
 @contextlib.contextmanager
@@ -50,7 +52,7 @@ def small_disk(kib: int) -> Iterator[bool]:
         try:
             yield True
         finally:
-            subprocess.run(["umount", "disk"], check=True)
+            run("umount", "disk")
         return
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
@@ -82,7 +84,7 @@ def test_full_disk_and_a_sweep() -> None:
         assert not list(Path("disk/out").rglob(".*.json.*"))
         if mounted:
             units = {p.name for p in Path("disk/out/units").iterdir()}
-            subprocess.run(["mount", "-o", "remount,size=8m", "disk"], check=True)
+            run("mount", "-o", "remount,size=8m", "disk")
             assert call(*SWEEP, "--resume").exit_code == 0
             assert units < {p.name for p in Path("disk/out/units").iterdir()}
             assert results("disk/out") == results("whole")
@@ -103,7 +105,7 @@ def test_read_only_folder(command: tuple[str, ...]) -> None:
         assert list(Path("disk").iterdir()) == []
     finally:
         if mounted:
-            subprocess.run(["umount", "disk"], check=True)
+            run("umount", "disk")
         else:
             Path("disk").chmod(0o755)
 

@@ -4,7 +4,6 @@ import ctypes
 import os
 import re
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim.workload.a64 import Flag, OpClass, branch_targets, classify, takes_slot
 from sim.workload.recording.recorder import compile_plugin
-from tests.needs import need
+from tests.needs import need, run
 
 Words = NDArray[np.uint32]
 
@@ -105,9 +104,8 @@ GROUPS: list[tuple[OpClass, int, str]] = [
 def assemble(tmp_path: Path, lines: list[str]) -> Words:
     source, binary = tmp_path / "t.s", tmp_path / "t.bin"
     source.write_text(ARCH + "\n".join(lines) + "\n")
-    assembler, objcopy = need(AS, OBJCOPY)
-    subprocess.run([assembler, "-o", tmp_path / "t.o", source], check=True)
-    subprocess.run([objcopy, "-O", "binary", "-j", ".text", tmp_path / "t.o", binary], check=True)
+    run(AS, "-o", tmp_path / "t.o", source)
+    run(OBJCOPY, "-O", "binary", "-j", ".text", tmp_path / "t.o", binary)
     return np.fromfile(binary, "<u4")
 
 

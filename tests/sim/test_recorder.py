@@ -15,9 +15,8 @@ from sim.workload.a64 import Flag, OpClass
 from sim.workload.recording import recorder
 from sim.workload.recording.recorder import RecorderError, compile_plugin, plugin_api, record
 from sim.workload.spestream import CHUNK_BLOCKS, Recording, block_taken, read_spestream
-from tests.needs import need
+from tests.needs import CROSS, RECORDING, need, run
 
-CC = "aarch64-linux-gnu-gcc"
 ROOT = Path(__file__).parents[2]
 
 EXIT = "mov x8, #93\n mov x0, #0\n svc #0\n"
@@ -28,11 +27,11 @@ END = "\n.size _start, . - _start\n.bss\n.balign 64\ndata: .space 4096\n"
 @pytest.fixture(scope="module", autouse=True)
 def tools() -> None:
     """Without the tools these tests fail in CI and are skipped elsewhere."""
-    need(CC, "qemu-aarch64", "gcc")
+    need(*RECORDING)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of this module's own, so that the plugin is compiled from today's source."""
     path = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +52,7 @@ def build(tmp_path: Path, source: str, *, suffix: str = ".s", options: str = "")
     path.write_text(source)
     flags = options.split() if options else ["-static", "-nostdlib", "-march=armv8.1-a"]
     out = tmp_path / "program"
-    subprocess.run([CC, *flags, "-o", out, path], check=True)
+    run(CROSS, *flags, "-o", out, path)
     return str(out)
 
 
@@ -479,12 +478,9 @@ def test_plugin_is_compiled_once_per_content(
 @pytest.mark.parametrize("api", [1, 2, 3])
 def test_plugin_compiles_without_warnings(api: int, tmp_path: Path) -> None:
     """The plugin is clean C for every API version it knows."""
-    command = ["gcc", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]
-    source = str(recorder.PLUGIN_SOURCE)
-    out = str(tmp_path / "p.so")
-    result = subprocess.run(
-        [*command, f"-DSPETRACE_API={api}", "-o", out, source], capture_output=True, text=True
-    )
+    flags = ["-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", f"-DSPETRACE_API={api}"]
+    out = tmp_path / "p.so"
+    result = run("gcc", *flags, "-o", out, recorder.PLUGIN_SOURCE, check=False, capture_output=True)
     assert result.stderr == ""
     assert result.returncode == 0
 
@@ -542,15 +538,7 @@ def run_host(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
     """Run the plugin, built for API 3, inside the stand-in for QEMU."""
     shutil.copy(recorder.PLUGIN_SOURCE, tmp_path / "plugin.c")
     (tmp_path / "host.c").write_text(HOST)
-    command = [
-        "gcc",
-        "-DSPETRACE_API=3",
-        "-pthread",
-        "-o",
-        str(tmp_path / "host"),
-        str(tmp_path / "host.c"),
-    ]
-    subprocess.run(command, check=True)
+    run("gcc", "-DSPETRACE_API=3", "-pthread", "-o", tmp_path / "host", tmp_path / "host.c")
     raw = tmp_path / "raw"
     raw.mkdir()
     return subprocess.run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from sim.workload.capture.container import RawCapture, open_capture
 from sim.workload.capture.records import CAPTURE_DT, Packet
 from sim.workload.capture.source import Batch, Capture, CaptureError, Clock, Reading, total
 from sim.workload.capture.symbols import SymbolTable
-from tests.needs import need
+from tests.needs import CROSS, run
 from tests.sim import perf_file as pf
 from tests.sim.spe_bytes import Made, fixed, load, variable
 
@@ -223,12 +222,11 @@ def test_pages_stand_in_for_symbols(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shared object with two functions and a build id."""
-    (compiler,) = need("aarch64-linux-gnu-gcc")
     folder = tmp_path_factory.mktemp("elf")
     (folder / "f.c").write_text("int one(int a) { return a + 1; }\nint two(int a) { return a; }\n")
     out = folder / "libf.so"
     flags = ["-O1", "-shared", "-nostdlib", "-Wl,--build-id=0x1234abcd"]
-    subprocess.run([compiler, *flags, "-o", str(out), str(folder / "f.c")], check=True)
+    run(CROSS, *flags, "-o", out, folder / "f.c")
     return out
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from reports.rerunning import nanoseconds
 from sim.linux.aux import AuxFlag
 from sim.runs import batch
 from sim.scenario import loader
+from tests import needs
 
 RECORDED = """\
 schema_version: 1
@@ -101,11 +101,9 @@ def export(folder: Path, arm: str, *options: str) -> Path:
 
 
 def perf(*args: str | Path, cwd: Path, tool: str = "perf") -> tuple[str, str]:
-    """(stdout, stderr) of a perf command; a missing or failing perf fails the test."""
+    """(stdout, stderr) of a perf command; a failing perf fails the test."""
     env = os.environ | {"HOME": str(cwd), "PERF_CONFIG": "/dev/null", "LC_ALL": "C"}
-    done = subprocess.run(
-        [tool, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
-    )
+    done = needs.run(tool, *args, check=False, cwd=cwd, env=env, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 

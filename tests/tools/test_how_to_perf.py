@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from reports.cli.main import main
-from tests.needs import need
+from tests.needs import need, programs
 from tests.pages import DOCS, blocks, in_checkout, shell
 
 HOW_TO = DOCS / "how-to" / "open-in-perf.md"
@@ -19,10 +19,11 @@ pytestmark = in_checkout
 
 def test_commands_run(tmp_path: Path) -> None:
     """Every `sh` block, in order, in one folder; perf diff shows the printed differences."""
-    need("perf")
+    script = "\n".join(blocks(HOW_TO, "sh"))
+    need(*programs(script))
     cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     done = shell(
-        "\n".join(blocks(HOW_TO, "sh")),
+        script,
         tmp_path,
         HOME=str(tmp_path),
         XDG_CACHE_HOME=cache,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import Packet, code_address, has
-from tests.needs import need
+from tests.needs import run
 from tests.sim import perf_file as pf
 from tests.sim.spe_bytes import Made, fixed, load, variable
 
@@ -19,8 +18,7 @@ from tests.sim.spe_bytes import Made, fixed, load, variable
 def perf(path: Path, *args: str) -> str:
     """What `perf script` prints."""
     env = os.environ | {"HOME": str(path.parent)}
-    command = [*need("perf"), "script", *args, "-i", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
+    return run("perf", "script", *args, "-i", path, capture_output=True, env=env).stdout
 
 
 def in_file(tmp_path: Path, stream: bytes) -> Path:

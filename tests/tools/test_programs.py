@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from sim.scenario import loader
 from sim.scenario.model import Arm
 from sim.workload.recording.recorder import record
 from sim.workload.spestream import read_header, read_spestream
+from tests.needs import CROSS, RECORDING, need, run
 from tests.tools import captures
 
 STREAMS = loader.stock_folder() / "streams"
@@ -181,13 +181,14 @@ def test_own_programs(tmp_path: Path, flags: tuple[str, ...]) -> None:
     """A user's recorded program lies beside its stream: code and data symbols resolve wherever it
     was loaded; without a build id its code symbols still come from the stream."""
     (tmp_path / "summing.c").write_text(PIE)
-    compiler = ["aarch64-linux-gnu-gcc", "-O1", "-nostdlib", "-ffreestanding", *flags]
+    need(*RECORDING, "perf")
+    options = ["-O1", "-nostdlib", "-ffreestanding", *flags]
     if "-static-pie" in flags:
-        compiler += ["-fPIE", "-Wl,--build-id=sha1"]
-    subprocess.run([*compiler, "-o", "summing", "summing.c"], cwd=tmp_path, check=True)
+        options += ["-fPIE", "-Wl,--build-id=sha1"]
+    run(CROSS, *options, "-o", "summing", "summing.c", cwd=tmp_path)
     record([str(tmp_path / "summing")], tmp_path / "summing.spestream")
-    run = captures.run(tmp_path, ALONE.format(path="summing.spestream", repeat=20))
-    data = captures.export(run, "baremetal")
+    simulated = captures.run(tmp_path, ALONE.format(path="summing.spestream", repeat=20))
+    data = captures.export(simulated, "baremetal")
     out, _ = captures.perf(
         "report", "--stdio", "--itrace=i1i", "--sort", "dso,symbol", "-i", data, cwd=tmp_path
     )

@@ -13,6 +13,14 @@ SECONDS ?= 10
 STOCK := scenarios/*.yaml scenarios/sweeps/*.yaml
 SCHEMA := scenarios/scenario.schema.json
 
+# $(call aloud,WHAT) in front of a command: says WHAT, and every four seconds that it still goes on.
+define aloud
+what='$(1)'; echo "$$what"; \
+( t=0; while sleep 4 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do \
+	t=$$((t + 4)); echo "  $$what: $$t s"; done ) & \
+ticker=$$!; trap 'kill $$ticker 2>/dev/null' EXIT; trap 'exit 130' INT TERM;
+endef
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
@@ -82,23 +90,19 @@ distclean: clean ## clean, and .venv too
 # The environment, in steps, each with a stamp: nothing is installed twice.
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
-	@echo "installing speskew and what it needs into $(VENV)"
-	@$(PY) -m pip install --quiet --editable .
+	@$(call aloud,installing speskew and what it needs into $(VENV)) $(PY) -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@echo "installing the test tools"
-	@$(PY) -m pip install --quiet --group test
+	@$(call aloud,installing the test tools) $(PY) -m pip install --quiet --group test
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.test
-	@echo "installing the fuzzer"
-	@$(PY) -m pip install --quiet --group fuzz
+	@$(call aloud,installing the fuzzer) $(PY) -m pip install --quiet --group fuzz
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	@echo "installing the lint tools"
-	@$(PY) -m pip install --quiet --group lint
+	@$(call aloud,installing the lint tools) $(PY) -m pip install --quiet --group lint
 	@touch $@
 
 # .made holds the folder it was made in. An environment that was copied or moved along with its checkout would
@@ -117,8 +121,9 @@ $(VENV)/.made:
 	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 		"$$python" -c "$$new" 2>/dev/null || continue; \
 		if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
-			echo "making $(VENV) with $$("$$python" --version)"; \
-			exec "$$python" -m venv --clear $(VENV); \
+			$(call aloud,making $(VENV)) "$$python" --version; \
+			"$$python" -m venv --clear $(VENV); \
+			exit; \
 		fi; \
 		bare=$${bare:-$$python}; \
 	done; \
@@ -131,5 +136,5 @@ $(VENV)/.made:
 		echo "  or name one:         make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 	fi; \
 	exit 1
-	@$(PY) -m pip install --quiet 'pip>=25.1'
+	@$(call aloud,bringing pip up to date) $(PY) -m pip install --quiet 'pip>=25.1'
 	@printf '%s\n' '$(CURDIR)' > $@

@@ -1,30 +1,37 @@
-"""Progress on stderr: a bar on a terminal, else one plain line per finished arm."""
+"""Progress on stderr: a bar on a terminal, else a line per finished arm, and while one waits."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from reports import heartbeat
+from reports.heartbeat import Beat
 
 Progress = Callable[[int, int, str], None]
 
 
 @contextmanager
-def shown(arms: int, *, quiet: bool = False) -> Iterator[Progress]:
-    """A callback (done, total, text) for the time of a run."""
+def shown(arms: int, *, quiet: bool = False, engine: str = "fast") -> Iterator[Progress]:
+    """A callback (done, total, text) for the time of a run, which may have to compile first."""
     if quiet:
         yield lambda done, total, text: None
-    elif sys.stderr.isatty():
-        with _bar() as callback:
+        return
+    first = "simulating" if engine != "fast" or heartbeat.compiled() else heartbeat.COMPILING
+    if sys.stderr.isatty():
+        with _bar(first) as callback:
             yield callback
-    else:
-        yield plain(arms)
+        return
+    with heartbeat.working(first, quiet=False) as beat:
+        if first == heartbeat.COMPILING:
+            beat.line(first)
+        yield plain(arms, beat)
 
 
 @contextmanager
@@ -32,37 +39,42 @@ def counted(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[
     """A callback that is told how many more of `total` are done; a bar on a terminal, or silent."""
     done = 0
 
-    def ignore(done: int, total: int, text: str) -> None:
-        pass
+    def more(n: int) -> None:
+        nonlocal done
+        done += n
+        callback(done, total, what)
 
-    with _bar() if sys.stderr.isatty() and not quiet else nullcontext(ignore) as callback:
+    if sys.stderr.isatty() and not quiet:
+        with _bar(what) as callback:
+            yield more
+        return
+    with heartbeat.working(what, quiet=quiet) as beat:
 
-        def more(n: int) -> None:
-            nonlocal done
-            done += n
-            callback(done, total, what)
+        def callback(done: int, total: int, text: str) -> None:
+            beat.what = f"{text} {done}/{total}"
 
         yield more
 
 
-def plain(arms: int) -> Progress:
+def plain(arms: int, beat: Beat) -> Progress:
     """Says a line whenever another arm's worth of units is done."""
     started = time.monotonic()
     said = 0
 
     def report(done: int, total: int, text: str) -> None:
         nonlocal said
+        beat.what = f"simulating {text}"
         finished = done * arms // total if total else 0
         if finished > said:
             said = finished
             seconds = time.monotonic() - started
-            click.echo(f"{finished}/{arms} arms, {seconds:.1f} s: {text}", err=True)
+            beat.line(f"{finished}/{arms} arms, {seconds:.1f} s: {text}")
 
     return report
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar(first: str) -> Iterator[Progress]:
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -71,7 +83,7 @@ def _bar() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+        task = bar.add_task(first, total=None)
 
         def report(done: int, total: int, text: str) -> None:
             bar.update(task, completed=done, total=total, description=text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports import progress
+from reports import heartbeat, progress
 from reports.pages import summary
 from reports.results import shapes
 from reports.results.build import build
@@ -77,13 +77,17 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     with rundir.staged(target) as folder:
         reported = False
         try:
-            with uninterrupted():
+            with (
+                heartbeat.working("writing the results", quiet=options.quiet),
+                uninterrupted(),
+            ):
                 described = build(scenario, arms, interrupted=interrupted)
                 text = summary.render(described)
                 tables = datasets.collect(scenario, arms, described, timelines)
                 _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
             if options.report:
-                rebuilding.rebuild(folder, figures=options.figures)
+                with heartbeat.working("drawing the report", quiet=options.quiet):
+                    rebuilding.rebuild(folder, figures=options.figures)
                 reported = True
         except KeyboardInterrupt:
             log.add("interrupted", what="report")
@@ -143,7 +147,7 @@ def _simulate(
     arms: list[ArmResult] = []
     interrupted = False
     began = time.monotonic()
-    with progress.shown(len(scenario.arms), quiet=options.quiet) as callback:
+    with progress.shown(len(scenario.arms), quiet=options.quiet, engine=options.engine) as callback:
         try:
             for arm in batch.run_arms(
                 scenario,

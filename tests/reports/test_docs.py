@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 

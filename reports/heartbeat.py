@@ -1,0 +1,72 @@
+"""Signs of life on stderr: what is being done, at least every few seconds."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import numba
+
+from sim import draws  # noqa: F401 - sets the address of numba's cache
+
+EVERY_S = 3.0
+"""Silence after which a line is said; with the delays of a busy machine it stays below 5 s."""
+COMPILING = "compiling the sampling kernel, once: about 20 s"
+"""What takes so long before the first number, on a machine that has no compiled code yet."""
+
+
+class Beat:
+    """Says `what`, and for how long, whenever nothing else was said for a while."""
+
+    def __init__(self, what: str, *, quiet: bool, every: float = EVERY_S) -> None:
+        self.what = what
+        self._quiet, self._every = quiet, every
+        self._began = self._last = time.monotonic()
+        self._over = threading.Event()
+
+    def line(self, text: str) -> None:
+        """Say a line now; the silence begins anew."""
+        self._last = time.monotonic()
+        if not self._quiet:
+            click.echo(text, err=True)
+
+    def until_over(self) -> None:
+        """The thread's work."""
+        while not self._over.wait(max(0.01, self._last + self._every - time.monotonic())):
+            if time.monotonic() - self._last >= self._every:
+                try:
+                    self.line(f"{self.what}, {time.monotonic() - self._began:.0f} s")
+                except (OSError, ValueError):  # nobody reads stderr any more
+                    return
+
+    def end(self) -> None:
+        """Nothing is said after this."""
+        self._over.set()
+
+
+@contextmanager
+def working(what: str, *, quiet: bool, every: float = EVERY_S) -> Iterator[Beat]:
+    """For the time of a block: a line whenever `every` seconds passed without one."""
+    beat = Beat(what, quiet=quiet, every=every)
+    thread = threading.Thread(target=beat.until_over, name="heartbeat", daemon=True)
+    if not quiet:
+        thread.start()
+    try:
+        yield beat
+    finally:
+        beat.end()
+        if not quiet:
+            thread.join()
+
+
+def compiled() -> bool:
+    """Whether the fast engine's kernel is in the cache, for this Python."""
+
+    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    folder = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    return any(folder.rglob(f"*.advance-*.{python}.nbi"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from tests import needs
 from tests.needs import PACKAGES, RECORDING, missing_lines, need, programs
 from tests.pages import in_checkout
+from tests.processes import begun
 
 TESTS = Path(__file__).parent
 
@@ -142,6 +144,43 @@ def test_other_ways_are_seen(source: str) -> None:
     """Control: each of them."""
     assert len(list(other_ways(source))) == 1
     assert list(other_ways("subprocess.run([sys.executable, '-c', ''])")) == []
+
+
+def left_behind(source: str) -> Iterator[str]:
+    """Processes of a module that a failing test would leave: begun outside a `with`."""
+    tree = ast.parse(source)
+    guarded = {
+        id(item.context_expr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name("subprocess"), attr="Popen")):
+                if id(node) not in guarded:
+                    yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_process_outlives_a_failing_test() -> None:
+    """Its pipes would be an error in whatever test comes next."""
+    own = {TESTS / "tools" / "test_dask.py": 1, TESTS / "reports" / "browser.py": 1}
+    for path in sorted(TESTS.rglob("*.py")):
+        found = list(left_behind(path.read_text(encoding="utf-8")))
+        assert len(found) == own.get(path, 0), (path, found)  # those end them in a `finally`
+    assert len(list(left_behind("a = subprocess.Popen([])\nwith subprocess.Popen([]): pass"))) == 1
+
+
+def test_what_begins_a_process_ends_it() -> None:
+    """Whatever happens in the block."""
+    with (
+        pytest.raises(KeyError),
+        begun([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
+    ):
+        raise KeyError
+    assert process.returncode == -signal.SIGKILL
+    assert process.stdin is not None
+    assert process.stdin.closed
 
 
 # --- the suite without one tool

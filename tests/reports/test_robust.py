@@ -19,6 +19,7 @@ import pytest
 from reports.exitcodes import ExitCode
 from reports.store import rundir
 from tests.needs import need, run
+from tests.processes import begun
 from tests.reports.swept import MATRIX, SPESKEW, results
 from tests.reports.tiny import TINY, call
 
@@ -120,11 +121,11 @@ def whole(folder: Path) -> bool:
 @pytest.mark.parametrize("after", [0.3, 0.9, 1.5, 2.5])
 def test_killed_run(after: float) -> None:
     """Whenever it is killed, the run's name stands for a whole result or for nothing."""
-    process = subprocess.Popen([*SPESKEW, *RUN], stderr=subprocess.DEVNULL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(after)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with begun([*SPESKEW, *RUN], stderr=subprocess.DEVNULL) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     assert not Path("disk/out").exists() or whole(Path("disk/out"))
     assert call(*RUN, "--force").exit_code == 0
     assert whole(Path("disk/out"))
@@ -133,8 +134,9 @@ def test_killed_run(after: float) -> None:
 def test_two_runs_into_one_folder() -> None:
     """One of both is there, whole; the other says why not, or was replaced."""
     commands = [[*SPESKEW, *RUN, "--seed", seed, "--force"] for seed in ("1", "2")]
-    both = [subprocess.Popen(c, stderr=subprocess.PIPE, text=True) for c in commands]
-    said = [process.communicate(timeout=120)[1] for process in both]
+    with contextlib.ExitStack() as stack:
+        both = [stack.enter_context(begun(c, stderr=subprocess.PIPE)) for c in commands]
+        said = [process.communicate(timeout=120)[1] for process in both]
     assert 0 in [process.returncode for process in both]
     assert not any("Traceback" in text for text in said)
     assert whole(Path("disk/out"))

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from reports.sweeps import sweeping, words
 from reports.sweeps.sweeping import Standing
 from sim.runs import backends
 from sim.scenario import loader
+from tests.processes import begun
 from tests.reports.swept import LONG, MATRIX, SPESKEW, results, units
 from tests.reports.tiny import TINY, call
 
@@ -112,10 +114,10 @@ def test_dry_run_lists_cells_and_cost() -> None:
     assert sorted(p.name for p in Path().iterdir()) == ["s.yaml"]
 
 
-def started(*args: str) -> subprocess.Popen[str]:
+def started(*args: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """A sweep in a process of its own."""
     command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", *args]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return begun(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def wait_for_units(process: subprocess.Popen[str], count: int) -> None:
@@ -131,10 +133,10 @@ def wait_for_units(process: subprocess.Popen[str], count: int) -> None:
 def test_resumed_after_sigkill(jobs: str, after: int) -> None:
     """Killed in the middle: finished units are not run again, and the bytes are the same."""
     Path("s.yaml").write_text(LONG)
-    process = started("-j", jobs)
-    wait_for_units(process, after)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with started("-j", jobs) as process:
+        wait_for_units(process, after)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert not Path("out/result.json").exists(), "nothing half-done looks finished"
     before = units()
     assert after <= len(before) < 72
@@ -220,10 +222,10 @@ def test_more_cells_later_cost_the_new_ones_only() -> None:
 def test_interrupted_by_hand() -> None:
     """Ctrl-C: exit 130, finished units kept, how to continue, and no process left."""
     Path("s.yaml").write_text(LONG)
-    process = started("-j", "2")
-    wait_for_units(process, 5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    with started("-j", "2") as process:
+        wait_for_units(process, 5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "--resume -o out" in err
     assert "Traceback" not in err
@@ -252,13 +254,13 @@ def test_interrupted_after_the_last_unit(part: str, monkeypatch: pytest.MonkeyPa
 def test_two_sweeps_into_one_folder() -> None:
     """The second is refused while the first runs, and does no harm."""
     Path("s.yaml").write_text(LONG)
-    process = started()
-    wait_for_units(process, 1)
-    second = call("sweep", "s.yaml", "-o", "out", "--resume")
-    assert second.exit_code == ExitCode.USAGE
-    assert "another sweep" in second.stderr
-    process.kill()
-    process.communicate()
+    with started() as process:
+        wait_for_units(process, 1)
+        second = call("sweep", "s.yaml", "-o", "out", "--resume")
+        assert second.exit_code == ExitCode.USAGE
+        assert "another sweep" in second.stderr
+        process.kill()
+        process.communicate()
 
 
 def test_a_failing_cell_stops_nobody() -> None:

@@ -16,8 +16,9 @@ from sim import draws  # noqa: F401 - sets the address of numba's cache
 
 EVERY_S = 3.0
 """Silence after which a line is said; with the delays of a busy machine it stays below 5 s."""
-COMPILING = "compiling the sampling kernel, once: about 20 s"
+COMPILING = "compiling the sampling kernel"
 """What takes so long before the first number, on a machine that has no compiled code yet."""
+ONCE = f"{COMPILING}, once: about 20 s"
 
 
 class Beat:

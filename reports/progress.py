@@ -30,7 +30,7 @@ def shown(arms: int, *, quiet: bool = False, engine: str = "fast") -> Iterator[P
         return
     with heartbeat.working(first, quiet=False) as beat:
         if first == heartbeat.COMPILING:
-            beat.line(first)
+            beat.line(heartbeat.ONCE)
         yield plain(arms, beat)
 
 

@@ -78,9 +78,7 @@ def of_scenario(
 def simulate(scenario: Scenario, asked: Asked) -> Simulated:
     """Every arm, with what the scenario's checks look at and no more."""
     names = [getattr(check, "metric", "") for check in scenario.checks]
-    with progress.shown(
-        len(scenario.arms), quiet=asked.quiet, engine=asked.engine
-    ) as callback:
+    with progress.shown(len(scenario.arms), quiet=asked.quiet, engine=asked.engine) as callback:
         return replicating.simulate(
             scenario,
             engine=asked.engine,

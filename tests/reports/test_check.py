@@ -20,8 +20,8 @@ from sim.results import RunResult
 from sim.runs import batch
 from sim.scenario import loader
 from sim.scenario.checks import Until
-from tests.reports.samples import changed, described
 from tests.needs import run
+from tests.reports.samples import changed, described
 from tests.reports.tiny import CHECKS, call, scenario
 
 

@@ -56,6 +56,16 @@ def symbol_table(capture: Capture, symfs: Path | None) -> SymbolTable:
     return SymbolTable([], {}, {}, symfs)
 
 
+def unfinished(unread: int) -> str:
+    """What to think of a file whose writer was killed."""
+    tail = f", the {unread:,} bytes after it are not" if unread else ""
+    return (
+        "the writer was killed (the header gives no size of the data): read up to the last whole "
+        f"record{tail}; the command line, build ids and names that are written last are missing. "
+        "Stop `perf record` with SIGINT"
+    )
+
+
 @contextmanager
 def progress(passes: int) -> Iterator[Callable[[int], None]]:
     """Records read so far, on one line of a terminal, else a line for every 10 million."""

@@ -35,6 +35,10 @@ _FINDINGS = {
     "saturated": "have a total latency at the counter's end (0xfff or 0xffff)",
     "source_not_known": "have a data source of another core's encoding: levels are by events",
     "time_backwards": "come before their predecessor in time",
+    "time_equal": "have their predecessor's timestamp: which came first, and how long after, "
+    "cannot be told",
+    "time_zero": "have a timestamp of 0, as of a timer that does not run: gaps and phases are not "
+    "to be trusted",
 }
 
 
@@ -51,6 +55,9 @@ def describe(seen: Survey, given: Sampling) -> dict[str, Any]:
         "command": seen.facts.command,
         "midr": seen.facts.midr,
         "filtered": seen.facts.filtered,
+        "events": [asdict(event) | {"filters": list(event.filters)} for event in seen.facts.events],
+        "unfinished": seen.facts.unfinished,
+        "unread_bytes": seen.facts.unread,
         "exclude_kernel": seen.facts.exclude_kernel,
         "lost_records": seen.facts.lost_records,
         "records": seen.records,
@@ -224,6 +231,7 @@ def _interval_text(interval: dict[str, Any]) -> str:
 
 
 def _findings(found: dict[str, Any]) -> Iterator[str]:
+    yield from _file_findings(found)
     yield from _aux_findings(found)
     yield from _byte_findings(found)
     yield from _gap_findings(found)
@@ -232,8 +240,29 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
         n = found["sanity"][key]
         if n:
             yield f"{n:,} records ({percent(n / max(1, found['intact']))}) {text}"
-    if found["filtered"]:
-        yield "the event had a filter: shares are of what passed, and collisions came before it"
+
+
+def _file_findings(found: dict[str, Any]) -> Iterator[str]:
+    """What the file says of how it came about."""
+    if found["unfinished"]:
+        yield opening.unfinished(found["unread_bytes"])
+    events = found["events"]
+    if len(events) > 1:
+        asked = "; ".join(
+            f"{printable(e['name'], 40)}: {e['period']:,} ops"
+            f"{', jitter' if e['jitter'] else ''}{', no kernel' if e['exclude_kernel'] else ''}"
+            for e in events
+        )
+        yield f"{len(events)} SPE events, all counted together ({asked})"
+    for event in events:
+        if event["filters"]:
+            which = f"{printable(event['name'], 40)}: " if len(events) > 1 else ""
+            yield (
+                f"{which}the event had a filter ({'; '.join(event['filters'])}): shares are of "
+                "what passed, and collisions came before it"
+            )
+    if found["filtered"] and not events:
+        yield "not all kinds of records are here: shares are of what is"
 
 
 def _aux_findings(found: dict[str, Any]) -> Iterator[str]:

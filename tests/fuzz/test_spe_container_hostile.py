@@ -107,6 +107,13 @@ def test_cut_anywhere(length: int) -> None:
 
 
 @quick
+@given(st.integers(0, len(GOOD)))
+def test_killed_anywhere(length: int) -> None:
+    """A file that its killed writer left after any byte: what is whole of it, or a refusal."""
+    assert -1 <= read(pf.killed(GOOD)[:length]) <= 3 or length < 8
+
+
+@quick
 @given(st.integers(0, 100), st.integers(0, 0xFFFF), st.binary(max_size=200))
 def test_any_record(kind: int, misc: int, body: bytes) -> None:
     """Any record among good ones."""

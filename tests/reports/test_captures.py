@@ -128,6 +128,7 @@ def test_damage_and_insane_records_are_found() -> None:
         "not_retired": 1,
         "source_not_known": 1,
         "time_backwards": 2,
+        "time_equal": 24,
     }
     text = call("report", "spe", "raw").stdout
     for word in ("bytes begin no packet", "are damaged", "have no PC", "did not retire"):

@@ -62,11 +62,19 @@ def switch_out(time: int, cpu: int, next_tid: int) -> bytes:
     return event(15, 1 << 13, struct.pack("<ii", next_tid, next_tid) + sid(time, cpu, tid=0))
 
 
-def aux(offset: int, size: int, flags: int, cpu: int = 0, time: int = 10) -> bytes:
-    """PERF_RECORD_AUX of the SPE event."""
+def aux(
+    offset: int, size: int, flags: int, cpu: int = 0, time: int = 10, identifier: int = SPE_ID
+) -> bytes:
+    """PERF_RECORD_AUX of the SPE event, or of another one."""
     return event(
-        11, 0, struct.pack("<QQQ", offset, size, flags) + sid(time, cpu, identifier=SPE_ID)
+        11, 0, struct.pack("<QQQ", offset, size, flags) + sid(time, cpu, identifier=identifier)
     )
+
+
+def killed(data: bytes, missing: int = 0) -> bytes:
+    """The file as a killed `perf record` leaves it: no data size, no features, cut anywhere."""
+    at, size = struct.unpack_from("<QQ", data, 40)
+    return data[:48] + bytes(8) + data[56 : at + size - missing]
 
 
 def auxtrace(payload: bytes, offset: int, *, cpu: int = 0, tid: int = -1) -> bytes:
@@ -76,12 +84,15 @@ def auxtrace(payload: bytes, offset: int, *, cpu: int = 0, tid: int = -1) -> byt
     return event(71, 0, head) + payload
 
 
-def attr(kind: int, config: int, period: int, *, config2: int = 0) -> bytes:
-    """128 bytes of `perf_event_attr`."""
+def attr(
+    kind: int, config: int, period: int, *, config2: int = 0, later: Sequence[int] = ()
+) -> bytes:
+    """128 bytes of `perf_event_attr`, and the words that later versions have after them."""
+    size = 128 + 8 * len(later)
     head = struct.pack(
-        "<IIQQQQQIIQQ", kind, 128, config, period, SAMPLE_TYPE, 4, SID_ALL, 0, 0, 0, config2
+        "<IIQQQQQIIQQ", kind, size, config, period, SAMPLE_TYPE, 4, SID_ALL, 0, 0, 0, config2
     )
-    return head.ljust(128, b"\0")
+    return head.ljust(128, b"\0") + struct.pack(f"<{len(later)}Q", *later)
 
 
 def perf_data(
@@ -92,11 +103,21 @@ def perf_data(
     config2: int = 0,
     command: Sequence[bytes] = (b"perf", b"record"),
     midr: int = 0x410FD0C0,
+    more: Sequence[bytes] = (),
+    later: Sequence[int] = (),
 ) -> bytes:
-    """A whole file: SPE event, tracking event, features CPUID and CMDLINE."""
-    ids = struct.pack("<QQ", SPE_ID, DUMMY_ID)
-    attrs = attr(PMU, config, period, config2=config2) + struct.pack("<QQ", 104, 8)
-    attrs += attr(1, 9, 1) + struct.pack("<QQ", 112, 8)
+    """A whole file: SPE event, tracking event, features CPUID and CMDLINE.
+
+    `more` are attributes of further events, with the identifiers after DUMMY_ID; `later` are the
+    SPE event's words from config3 on.
+    """
+    events = [attr(PMU, config, period, config2=config2, later=later), attr(1, 9, 1), *more]
+    numbers = [SPE_ID, *(DUMMY_ID + k for k in range(len(events) - 1))]
+    ids = struct.pack(f"<{len(numbers)}Q", *numbers)
+    width = max(map(len, events))
+    attrs = b"".join(
+        a.ljust(width, b"\0") + struct.pack("<QQ", 104 + 8 * k, 8) for k, a in enumerate(events)
+    )
     data = b"".join(records)
     attrs_at, data_at = 104 + len(ids), 104 + len(ids) + len(attrs)
     features = (
@@ -112,9 +133,8 @@ def perf_data(
     bits = 1 << 9 | 1 << 11
     head = (
         b"PERFILE2"
-        + struct.pack(
-            "<13Q", 104, 144, attrs_at, len(attrs), data_at, len(data), 0, 0, bits, 0, 0, 0, 0
-        )[:96]
+        + struct.pack("<QQQQ", 104, width + 16, attrs_at, len(attrs))
+        + struct.pack("<QQQQQQQQ", data_at, len(data), 0, 0, bits, 0, 0, 0)
     )
     return head + ids + attrs + data + table + b"".join(features)
 

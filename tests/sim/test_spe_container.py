@@ -168,7 +168,7 @@ GOOD = pf.perf_data([*HEAD, pf.auxtrace(ONE, 0)])
 BAD = {
     "pipe": (GOOD[:8] + struct.pack("<Q", 16) + GOOD[16:], "0x8: a pipe's file"),
     "swapped": (GOOD[:8][::-1] + GOOD[8:], "0x0: big endian"),
-    "unfinished": (GOOD[:48] + bytes(8) + GOOD[56:], "0x30: the data section is empty"),
+    "killed early": (pf.killed(pf.perf_data(HEAD)), "no AUXTRACE record.*killed before it copied"),
     "cut": (GOOD[: len(GOOD) - 600], "the data section ends at .* copy the file again"),
     "header": (GOOD[:60], "0x10: the header of 88 bytes lies beyond the file's end"),
     "etm": (pf.perf_data([pf.info(pf.PMU, 1, kind=3)]), "AUX data of CoreSight ETM, not Arm SPE"),

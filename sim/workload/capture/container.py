@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.workload.capture import perfdata
+from sim.workload.capture.events import common
 from sim.workload.capture.packets import Decoder
 from sim.workload.capture.perfdata import PerfFile, Piece
 from sim.workload.capture.records import Packet, Records, has
@@ -36,8 +37,6 @@ from sim.workload.capture.source import (
 READ_BYTES = 4 << 20
 PADDING = 8
 """`perf record` pads AUX data to a multiple of so many bytes."""
-_JITTER_BIT = 16
-_FILTER_BITS = 0b111 << 32
 _MOST_BAD = 16
 """One byte in so many that begins no packet: then a bare file is no SPE data."""
 
@@ -222,7 +221,7 @@ class _Switches:
 
 
 def _facts(file: PerfFile) -> Facts:
-    spe = file.spe
+    events = file.events
     aux = AuxFlags(
         records=len(file.aux),
         bytes=sum(size for size, _ in file.aux),
@@ -234,16 +233,19 @@ def _facts(file: PerfFile) -> Facts:
     )
     return Facts(
         container="perf.data",
-        interval=spe.period if spe else None,
-        jitter=bool(spe.config >> _JITTER_BIT & 1) if spe else None,
+        interval=common(e.period for e in events),
+        jitter=common(e.jitter for e in events),
         clock=file.clock,
-        filtered=bool(spe.config & _FILTER_BITS or spe.config1 or spe.config2) if spe else None,
-        exclude_kernel=spe.exclude_kernel if spe else None,
+        filtered=any(e.filters for e in events) if events else None,
+        exclude_kernel=common(e.exclude_kernel for e in events),
         min_interval=file.min_interval,
         command=file.command,
         midr=file.midr,
         aux=aux,
         lost_records=file.lost,
+        events=events,
+        unfinished=file.unfinished,
+        unread=file.unread,
     )
 
 

@@ -3,7 +3,10 @@
 Fidelity note. Read: file header, attributes with their ids, the features that matter here, and of
 the records COMM, MMAP, MMAP2, FORK, ITRACE_START, AUX, LOST, LOST_SAMPLES, SWITCH,
 SWITCH_CPU_WIDE, TIME_CONV, AUXTRACE_INFO (v1, v2, and v2 with the PMU type as its version) and
-AUXTRACE with its payload. All else is passed over. Little endian only. Layouts: Linux
+AUXTRACE with its payload. All else is passed over. Little endian only. A file whose writer was
+killed (its data size is 0) is read as perf does: up to its last whole record, without features,
+which are written last. A machine of two kinds of cores has an SPE PMU for each: an event is SPE's
+if AUXTRACE_INFO names its PMU, it is called arm_spe_N, or it has written AUX data. Layouts: Linux
 `tools/perf/Documentation/perf.data-file-format.txt` and `include/uapi/linux/perf_event.h`.
 """
 
@@ -12,10 +15,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
 
+from sim.workload.capture.events import STATIC_TYPES, Attr, Event, event
 from sim.workload.capture.source import CaptureError, Clock
 
 MAGIC: Final = b"PERFILE2"
@@ -38,32 +42,10 @@ KERNEL_MODE: Final = 1
 _SAMPLE_TID, _SAMPLE_TIME, _SAMPLE_ID = 1 << 1, 1 << 2, 1 << 6
 _SAMPLE_CPU, _SAMPLE_STREAM, _SAMPLE_IDENTIFIER = 1 << 7, 1 << 9, 1 << 16
 _TRAILER = (_SAMPLE_TID, _SAMPLE_TIME, _SAMPLE_ID, _SAMPLE_STREAM, _SAMPLE_CPU, _SAMPLE_IDENTIFIER)
-_FEATURE_BUILD_ID, _FEATURE_CPUID, _FEATURE_CMDLINE = 2, 9, 11
+_FEATURE_BUILD_ID, _FEATURE_CPUID, _FEATURE_CMDLINE, _FEATURE_PMUS = 2, 9, 11, 16
+_FEATURES_READ = (_FEATURE_BUILD_ID, _FEATURE_CPUID, _FEATURE_CMDLINE, _FEATURE_PMUS)
+_SPE_NAME: Final = "arm_spe"
 _HEADER = struct.Struct("<IHH")
-
-
-@dataclass(frozen=True, slots=True)
-class Attr:
-    """One event's `perf_event_attr`, as far as it matters here."""
-
-    type: int
-    config: int
-    period: int
-    sample_type: int
-    flags: int
-    config1: int
-    config2: int
-    ids: tuple[int, ...]
-
-    @property
-    def sample_id_all(self) -> bool:
-        """Whether every record ends in a trailer of ids."""
-        return bool(self.flags >> 18 & 1)
-
-    @property
-    def exclude_kernel(self) -> bool:
-        """Whether EL1 was not profiled."""
-        return bool(self.flags >> 5 & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +88,12 @@ class PerfFile:
 
     path: Path
     attrs: list[Attr] = field(default_factory=list)
-    pmu_type: int = -1
+    pmu_types: set[int] = field(default_factory=set)
+    pmu_names: dict[int, str] = field(default_factory=dict)
+    unfinished: bool = False
+    """Whether the writer was killed: the header gives no size of the data."""
+    unread: int = 0
+    """Bytes after the last whole record of an unfinished file."""
     midr: int | None = None
     min_interval: int | None = None
     clock: Clock | None = None
@@ -123,9 +110,16 @@ class PerfFile:
     lost: int = 0
 
     @property
-    def spe(self) -> Attr | None:
-        """The SPE event."""
-        return next((a for a in self.attrs if a.type == self.pmu_type), None)
+    def events(self) -> tuple[Event, ...]:
+        """The SPE events."""
+        pmus = (a for a in self.attrs if a.type >= STATIC_TYPES)
+        spe = (a for a in pmus if a.type in self.pmu_types or self.names_spe(a.type))
+        return tuple(event(a, self.pmu_names.get(a.type, f"PMU type {a.type}")) for a in spe)
+
+    def names_spe(self, kind: int) -> bool | None:
+        """Whether a PMU's name is one of SPE; None if the file does not name it."""
+        name = self.pmu_names.get(kind)
+        return None if name is None else name.startswith(_SPE_NAME)
 
 
 def scan(path: Path) -> PerfFile:
@@ -135,6 +129,10 @@ def scan(path: Path) -> PerfFile:
             return _Scanner(path, file).scan()
     except OSError as error:
         raise CaptureError(f"{path}: {error.strerror or error}") from error
+
+
+class _BrokenError(Exception):
+    """What is at a place is no whole record; becomes a CaptureError, or the end of the data."""
 
 
 class _Scanner:
@@ -150,19 +148,24 @@ class _Scanner:
     def scan(self) -> PerfFile:
         """The whole file."""
         data_at, data_size, features = self._header()
-        self._read_features(data_at + data_size, features)
-        self._records(data_at, data_at + data_size)
-        if self._out.pmu_type < 0:
+        if data_size:
+            self._read_features(data_at + data_size, features)
+            self._records(data_at, data_at + data_size)
+        else:
+            self._out.unfinished = True
+            self._records(data_at, max(self._size, data_at))
+        if not self._out.pmu_types:
             raise self._error(
                 data_at,
                 "no AUXTRACE_INFO record, so no SPE data; record with `perf record -e arm_spe//`",
             )
         if not self._out.pieces:
-            raise self._error(
-                data_at,
-                "no AUXTRACE record: the event gave no data; was the "
-                "program shorter than the period?",
+            why = (
+                "`perf record` was killed before it copied any; stop it with SIGINT, not SIGKILL"
+                if self._out.unfinished
+                else "the event gave no data; was the program shorter than the period?"
             )
+            raise self._error(data_at, f"no AUXTRACE record: {why}")
         return self._out
 
     def _error(self, at: int, what: str) -> CaptureError:
@@ -195,12 +198,6 @@ class _Scanner:
             )
         words = struct.unpack("<11Q", self._read(16, 88, "the header"))
         entry, attrs_at, attrs_size, data_at, data_size = words[:5]
-        if data_size == 0:
-            raise self._error(
-                48,
-                "the data section is empty: `perf record` did not end in order; "
-                "stop it with SIGINT, not SIGKILL",
-            )
         if data_at + data_size > self._size:
             raise self._error(
                 40,
@@ -223,19 +220,17 @@ class _Scanner:
             self._attr_of.update(dict.fromkeys(attr.ids, attr))
 
     def _attr(self, data: bytes, at: int) -> Attr:
-        kind, _, config, period, sample_type, _, flags = struct.unpack_from("<IIQQQQQ", data)
-        config1, config2 = struct.unpack_from("<QQ", data, 56) if len(data) >= 72 + 16 else (0, 0)
         ids_at, ids_size = struct.unpack_from("<QQ", data, len(data) - 16)
         ids = self._read(ids_at, ids_size, "the ids of an event") if ids_size else b""
         if len(ids) % 8:
             raise self._error(at, f"{len(ids)} bytes of ids, not a multiple of 8")
         numbers = struct.unpack(f"<{len(ids) // 8}Q", ids)
-        return Attr(kind, config, period, sample_type, flags, config1, config2, numbers)
+        return Attr.of(data[:-16], numbers)
 
     def _read_features(self, at: int, bits: list[int]) -> None:
         table = self._read(at, 16 * len(bits), "the feature table") if bits else b""
         for k, bit in enumerate(bits):
-            if bit in (_FEATURE_BUILD_ID, _FEATURE_CPUID, _FEATURE_CMDLINE):
+            if bit in _FEATURES_READ:
                 where, size = struct.unpack_from("<QQ", table, 16 * k)
                 self._features[bit] = self._read(where, size, f"feature {bit}")
         self._out.command = " ".join(_strings(self._features.get(_FEATURE_CMDLINE, b"")))
@@ -243,44 +238,57 @@ class _Scanner:
         if cpuid.startswith("0x"):
             self._out.midr = _hexadecimal(cpuid)
         self._out.build_ids.update(_build_ids(self._features.get(_FEATURE_BUILD_ID, b"")))
+        self._out.pmu_names.update(_pmu_names(self._features.get(_FEATURE_PMUS, b"")))
 
     # --- records -----------------------------------------------------------------------------
 
     def _records(self, at: int, end: int) -> None:
+        """All records up to `end`; of an unfinished file those before the first that is none."""
         self._file.seek(at)
         while at < end:
-            kind, misc, size = _HEADER.unpack(self._exactly(at, 8, end))
-            if size < 8:
-                raise self._error(
-                    at,
-                    f"record of type {kind} and size {size}; a record has at "
-                    "least 8 bytes: the file is damaged",
-                )
-            body = self._exactly(at + 8, size - 8, end)
-            if kind in (COMPRESSED, COMPRESSED2):
-                raise self._error(at, "compressed records; record without -z")
             try:
-                payload = self._take(at, kind, misc, body)
-            except struct.error:
-                raise self._error(
-                    at,
-                    f"record of type {kind} has {size} bytes, too few for its "
-                    "fields; the file is damaged",
-                ) from None
-            if payload > end - at - size:
-                raise self._error(
-                    at,
-                    f"AUX data of {payload:,} bytes runs beyond the data section's end at "
-                    f"{end:#x}; copy the file again",
-                )
-            at += size + payload
-            if payload:
-                self._file.seek(at)
+                at = self._record(at, end)
+            except _BrokenError as error:
+                if not self._out.unfinished:
+                    raise self._error(at, str(error)) from None
+                self._out.unread = end - at
+                return
+
+    def _record(self, at: int, end: int) -> int:
+        """One record with its payload; returns where the next one begins."""
+        kind, misc, size = map(int, _HEADER.unpack(self._exactly(at, 8, end)))
+        if size < 8:
+            raise _BrokenError(
+                f"record of type {kind} and size {size}; a record has at "
+                "least 8 bytes: the file is damaged"
+            )
+        body = self._exactly(at + 8, size - 8, end)
+        if kind in (COMPRESSED, COMPRESSED2):
+            raise self._error(at, "compressed records; record without -z")
+        try:
+            payload: int = self._take(at, kind, misc, body)
+        except struct.error:
+            raise _BrokenError(
+                f"record of type {kind} has {size} bytes, too few for its "
+                "fields; the file is damaged"
+            ) from None
+        there = end - at - size
+        if payload > there and self._out.unfinished:
+            self._out.pieces[-1] = replace(self._out.pieces[-1], size=there)
+            payload = there
+        elif payload > there:
+            raise _BrokenError(
+                f"AUX data of {payload:,} bytes runs beyond the data section's end at "
+                f"{end:#x}; copy the file again"
+            )
+        if payload:
+            self._file.seek(at + size + payload)
+        return at + size + payload
 
     def _exactly(self, at: int, size: int, end: int) -> bytes:
         if at + size > end:
-            raise self._error(
-                at, f"a record runs beyond the data section's end at {end:#x}; copy the file again"
+            raise _BrokenError(
+                f"a record runs beyond the data section's end at {end:#x}; copy the file again"
             )
         return self._file.read(size)
 
@@ -350,19 +358,34 @@ class _Scanner:
         self._out.switches.setdefault(trailer.cpu, []).append((trailer.time, tid))
 
     def _attr_for(self, body: bytes) -> Attr | None:
-        """The event of a record: by the identifier at its end, else the only one."""
+        """The event of a record: by the identifier at its end, else the first one."""
         attrs = self._out.attrs
         if not attrs or not attrs[0].sample_id_all:
             return None
-        if attrs[0].sample_type & _SAMPLE_IDENTIFIER and len(body) >= 8:
-            return self._attr_of.get(struct.unpack_from("<Q", body, len(body) - 8)[0], attrs[0])
-        return attrs[0]
+        return self._identified(body) or attrs[0]
+
+    def _identified(self, body: bytes) -> Attr | None:
+        """The event that the identifier at a record's end names."""
+        attrs = self._out.attrs
+        if not attrs or not attrs[0].sample_id_all or len(body) < 8:
+            return None
+        if not attrs[0].sample_type & _SAMPLE_IDENTIFIER:
+            return None
+        return self._attr_of.get(struct.unpack_from("<Q", body, len(body) - 8)[0])
 
     def _is_spe(self, body: bytes) -> bool:
-        """Whether an AUX record is of the SPE event, as far as it says."""
-        attr = self._attr_for(body)
-        identified = attr is not None and attr.sample_type & _SAMPLE_IDENTIFIER
-        return attr is None or not identified or attr.type == self._out.pmu_type
+        """Whether an AUX record is of an SPE event: unless it says that it is of another's.
+
+        AUXTRACE_INFO of version 1 names one PMU only. What else writes AUX data in a file that
+        has SPE's is the SPE of other cores, since perf records one kind of tracer at a time.
+        """
+        attr = self._identified(body)
+        if attr is None:
+            return True
+        if attr.type < STATIC_TYPES or self._out.names_spe(attr.type) is False:
+            return False
+        self._out.pmu_types.add(attr.type)
+        return True
 
     def _trailer(self, body: bytes) -> Trailer:
         attr = self._attr_for(body)
@@ -406,15 +429,25 @@ class _Scanner:
         if len(words) < 2:
             raise self._error(at, "AUXTRACE_INFO without a PMU type; the file is damaged")
         if len(words) == 2:
-            self._out.pmu_type = words[0]
+            self._out.pmu_types.add(words[0])
             return
         if len(words) < 4:
             raise self._error(at, f"AUXTRACE_INFO of {len(words)} words; v1 has 2, v2 at least 4")
-        self._out.pmu_type = words[2]
-        cpu = words[words[1] :]
-        if len(cpu) >= 6 and words[1] >= 4:
-            self._out.midr = cpu[3]
-            self._out.min_interval = cpu[5] or None
+        self._out.pmu_types.add(words[2])
+        if words[1] >= 4:
+            self._cpus(words[words[1] :])
+
+    def _cpus(self, words: tuple[int, ...]) -> None:
+        """Per CPU: [magic, CPU, how many words follow, MIDR, PMU type, least interval, …]."""
+        least, midrs = 0, []
+        while len(words) >= 6 and words[2] >= 3:
+            midrs.append(words[3])
+            self._out.pmu_types.add(words[4])
+            least = max(least, words[5])
+            words = words[3 + words[2] :]
+        if midrs:
+            self._out.midr = midrs[0]
+            self._out.min_interval = least or None
 
 
 def _text(raw: bytes) -> str:
@@ -454,3 +487,12 @@ def _build_ids(data: bytes) -> Iterator[tuple[str, str]]:
         path = _text(data[at + 36 : at + size].split(b"\0", 1)[0])
         yield path, data[at + 12 : at + 12 + length].hex()
         at += size
+
+
+def _pmu_names(data: bytes) -> Iterator[tuple[int, str]]:
+    """(type, name) of the PMU_MAPPINGS feature."""
+    at = 4
+    while at + 4 <= len(data):
+        kind = struct.unpack_from("<I", data, at)[0]
+        name, at = _string(data, at + 4)
+        yield kind, name

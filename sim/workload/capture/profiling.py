@@ -119,10 +119,14 @@ def profile(
     facts = capture.facts
     interval = facts.interval or sampling.interval
     if not interval:
-        raise CaptureError(
-            f"{source}: says nothing of the sampling period; give it with --interval, e.g. "
-            "--interval 1024ops"
+        periods = sorted({event.period for event in facts.events})
+        said = (
+            f"its SPE events have periods of {', '.join(f'{n:,}' for n in periods)} ops; choose "
+            "one's CPU with --cpu and give its period"
+            if len(periods) > 1
+            else "says nothing of the sampling period; give it"
         )
+        raise CaptureError(f"{source}: {said} with --interval, e.g. --interval 1024ops")
     seen = survey(capture, progress)
     windows = _Windows(seen)
     tally = _Tally(pid_of or {})

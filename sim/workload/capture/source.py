@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import SpeskewError
+from sim.workload.capture.events import Event
 from sim.workload.capture.packets import Counts
 from sim.workload.capture.records import Records
 
@@ -77,7 +78,7 @@ class Facts:
     jitter: bool | None = None
     clock: Clock | None = None
     filtered: bool | None = None
-    """Whether the event had a filter (type, event, latency): shares are then of what passed."""
+    """Whether an event had a filter: shares are then of what passed."""
     exclude_kernel: bool | None = None
     min_interval: int | None = None
     command: str = ""
@@ -85,6 +86,12 @@ class Facts:
     aux: AuxFlags | None = None
     lost_records: int | None = None
     """PERF_RECORD_LOST and LOST_SAMPLES: side-band events that `perf record` could not keep."""
+    events: tuple[Event, ...] = ()
+    """The SPE events; where they differ, what is above of one event is None."""
+    unfinished: bool = False
+    """Whether the writer was killed, so that the file ends anywhere and has no features."""
+    unread: int = 0
+    """Bytes after the last whole record of an unfinished file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class Sanity:
     saturated: int = 0
     source_not_known: int = 0
     time_backwards: int = 0
+    time_equal: int = 0
+    time_zero: int = 0
 
 
 @dataclass(slots=True)
@@ -165,5 +167,7 @@ def _time(out: Survey, queue: int, records: Records, following: Following) -> No
         return
     gaps = following.gaps(queue, ts)
     out.gaps.add(gaps[gaps != FIRST])
+    out.sanity.time_equal += int((gaps == 0).sum())
+    out.sanity.time_zero += int((ts == 0).sum())
     low, high = int(ts.min()), int(ts.max())
     out.ts = (low, high) if out.ts is None else (min(out.ts[0], low), max(out.ts[1], high))

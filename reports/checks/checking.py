@@ -309,6 +309,10 @@ def _distribution(check: Distribution, scenario: Scenario, evidence: Evidence) -
         return _open(check, metric, what, _NOTHING, why)
     if check.arm == other:
         return _open(check, metric, what, _NOTHING, "an arm is distributed like itself")
+    for arm, found in ((check.arm, ours), (other, theirs)):
+        if not all(found):
+            why = f"{arm} has {'a replication with' if any(found) else ''} no {check.of}"
+            return _open(check, metric, what, _NOTHING, " ".join(why.split()))
     values = excess(ours, theirs, check.distance)
     if not values:
         return _open(check, metric, what, _NOTHING, "run 2 or more replications")

@@ -108,7 +108,8 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
     scenario = loader.load(folder / "scenario.resolved.yaml")
     path = baseline_file or checking.baseline_path(scenario, folder, Path())
     baseline = _baseline(scenario, path, needed=False)
-    return _report(scenario, checking.Evidence(result, baseline, _stored_histograms(folder)), path)
+    stored = _stored_histograms(folder, result.replications)
+    return _report(scenario, checking.Evidence(result, baseline, stored), path)
 
 
 def _of_sweep(folder: Path) -> Report:
@@ -130,21 +131,19 @@ def _of_sweep(folder: Path) -> Report:
     )
 
 
-def _stored_histograms(folder: Path) -> Any:
+def _stored_histograms(folder: Path, replications: int) -> Any:
     def histograms(arm: str, of: str) -> Any:
         path = folder / "records.parquet"
         if not path.is_file():
             return None
         columns = ["replication", "vcpu", "op", "total"]
         frame = pd.read_parquet(path, columns=columns, filters=[("arm", "==", arm)])
-        if frame.empty:
-            return None
         return [
             replicating.sampled(
                 [part["op"].to_numpy() for _, part in rows.groupby("vcpu", sort=True)],
                 [part["total"].to_numpy() for _, part in rows.groupby("vcpu", sort=True)],
             )[of]
-            for _, rows in frame.groupby("replication", sort=True)
+            for rows in (frame[frame["replication"] == r] for r in range(replications))
         ]
 
     return histograms

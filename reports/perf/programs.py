@@ -15,15 +15,14 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
 from numpy.typing import NDArray
 
 from reports.perf.events import PROT_DATA, PROT_TEXT
@@ -31,13 +30,14 @@ from reports.store.files import ExportError
 from sim import draws
 from sim.scenario.loader import stock_folder
 from sim.scenario.workloads import Recorded
+from sim.workload import elfread
+from sim.workload.elfread import ET_DYN, EXECUTABLE
 from sim.workload.spestream import read_header, read_spestream
 
 if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
-
     from sim.scenario.model import Arm
     from sim.workload.arrays import Stream
+    from sim.workload.elfread import Elf
     from sim.workload.spestream import Header
 
 PAGE = 4096
@@ -47,6 +47,7 @@ _FAR = 1 << 16
 _TYPICAL = np.array([0xD503201F, 0xF9400020, 0xF9000020, 0xF8220020, 0x54000020], np.uint32)
 """nop; ldr x0, [x1]; str x0, [x1]; ldadd x2, x0, [x1]; b.eq ."""
 _SYMBOL_BYTES = 24
+_TOP = 1 << 64
 
 
 class Segment(NamedTuple):
@@ -100,8 +101,8 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
     if elf is not None or _same_program(found, header):
         own = _recorded(found, header, path)
         user &= ~own.covers(stream.static_pc)
-        if not user.any():
-            return name, (own,)
+    if not user.any():  # all code is the program's, or the kernel's
+        return name, () if own is None else (own,)
     recording = read_spestream(path)
     word = np.zeros(stream.static_pc.size, np.uint32)
     word[: recording.word.size] = recording.word  # a kernel overlay's ops come after
@@ -127,62 +128,67 @@ def _same_program(path: Path, header: Header) -> bool:
         return file.read(4) == b"\x7fELF" and build_id_of(path) == header.build_id
 
 
-def build_id_of(path: Path) -> str:
-    """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Elf]:
+    """An ELF file; ExportError if it is none."""
 
     try:
-        with path.open("rb") as file:
-            for section in ELFFile(file).iter_sections():
-                if not isinstance(section, NoteSection):
-                    continue
-                for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
-                        return str(note["n_desc"])
+        with elfread.opened(path) as elf:
+            yield elf
     except (OSError, ELFError) as error:
-        raise ExportError(f"{path}: no ELF file: {error}; give the recorded program") from error
-    return ""
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ExportError(f"{path}: no ELF file: {why}; give the recorded program") from error
+
+
+def build_id_of(path: Path) -> str:
+    """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
+    with _opened(path) as elf:
+        return elf.build_id()
 
 
 def _recorded(path: Path, header: Header, stream: Path) -> Program:
-
     found = build_id_of(path)
     if found != header.build_id:
         raise ExportError(
             f"{path}: build id {found or 'none'}, but the recorded program's is"
             f" {header.build_id or 'none'}; give the program that was recorded"
         )
-    with path.open("rb") as file:
-        elf = ELFFile(file)
+    with _opened(path) as elf:
         segments = tuple(_loaded(elf, _bias(elf, stream)))
     return Program(path.resolve(), bytes.fromhex(found), segments)
 
 
-def _bias(elf: ELFFile, stream: Path) -> int:
+def _bias(elf: Elf, stream: Path) -> int:
     """Where a position-independent program was loaded, from a symbol's two addresses."""
-    if elf["e_type"] != "ET_DYN":
-        return 0
 
-    tables = [section for section in elf.iter_sections() if isinstance(section, SymbolTableSection)]
-    for table, symbol in product(tables, read_spestream(stream).symbols):
-        for entry in table.get_symbol_by_name(symbol.name) or ():
-            bias = symbol.start - int(entry["st_value"])
+    if elf.type != ET_DYN:
+        return 0
+    places: dict[str, list[int]] = {}
+    for function in elf.functions():
+        places.setdefault(function.name, []).append(function.value)
+    for symbol in read_spestream(stream).symbols:
+        for value in places.get(symbol.name, ()):
+            bias = symbol.start - value
             if bias >= 0 and bias % PAGE == 0:
                 return bias
     return 0
 
 
-def _loaded(elf: ELFFile, bias: int) -> Iterator[Segment]:
+def _loaded(elf: Elf, bias: int) -> Iterator[Segment]:
     """The loadable segments in whole pages.
 
     Zero-initialised data is mapped from the file too, so that its symbols resolve; a kernel maps it
     anonymously.
     """
-    for segment in elf.iter_segments("PT_LOAD"):
-        address = segment["p_vaddr"] + bias
+
+    for segment in elf.segments():
+        address = segment.address + bias
         skew = address % PAGE
-        length = -(-(skew + segment["p_memsz"]) // PAGE) * PAGE
-        prot = PROT_TEXT if segment["p_flags"] & 1 else PROT_DATA
-        yield Segment(address - skew, length, segment["p_offset"] - skew, prot)
+        length = -(-(skew + segment.memsz) // PAGE) * PAGE
+        if segment.offset < skew or address - skew + length > _TOP:
+            raise ExportError("a segment lies outside the file or the address space; copy it again")
+        prot = PROT_TEXT if segment.flags & EXECUTABLE else PROT_DATA
+        yield Segment(address - skew, length, segment.offset - skew, prot)
 
 
 # --- programs that are made --------------------------------------------------------------------

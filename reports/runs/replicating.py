@@ -90,13 +90,16 @@ def observe(unit: Unit) -> tuple[RunResult, Sampled]:
     return replace(result, vcpus=vcpus), found
 
 
+_NONE = np.empty(0, np.int64)
+
+
 def sampled(ops: Sequence[Any], totals: Sequence[Any]) -> Sampled:
     """Histograms from records per vCPU: op indices in order of writing, and total latencies."""
     gaps = [np.diff(np.asarray(row, np.int64)) for row in ops]
     latencies = [np.asarray(row, np.int64) for row in totals]
     return {
-        "gaps": histogram(np.concatenate(gaps)),
-        "latencies": histogram(np.concatenate(latencies)),
+        "gaps": histogram(np.concatenate([_NONE, *gaps])),
+        "latencies": histogram(np.concatenate([_NONE, *latencies])),
     }
 
 

@@ -44,6 +44,7 @@ def build_filter(
                 wanted |= np.isin(static_class, classes)
     passes = np.repeat(wanted, LEVEL_STRIDE).reshape(-1, LEVEL_STRIDE)
     if spec.event_filter:
-        events = level_events | EV_RETIRED
-        passes &= (events & spec.event_filter) == spec.event_filter
+        events = (level_events | EV_RETIRED).astype(np.uint64)
+        mask = np.uint64(spec.event_filter)
+        passes &= (events & mask) == mask
     return Filter(passes.astype(np.uint8).reshape(-1), spec.min_latency * TICKS_PER_CYCLE)

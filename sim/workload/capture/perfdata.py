@@ -163,7 +163,8 @@ class _Scanner:
             why = (
                 "`perf record` was killed before it copied any; stop it with SIGINT, not SIGKILL"
                 if self._out.unfinished
-                else "the event gave no data; was the program shorter than the period?"
+                else "the event gave no data; was the program shorter than the period, or did no "
+                "operation pass a filter?"
             )
             raise self._error(data_at, f"no AUXTRACE record: {why}")
         return self._out

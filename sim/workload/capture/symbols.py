@@ -11,15 +11,14 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
+from elftools.common.exceptions import ELFError
 
+from sim.workload import elfread
 from sim.workload.capture.perfdata import Mapping
+from sim.workload.elfread import Function
 
 PAGE = 4096
-MAX_ELF = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,47 +109,25 @@ class SymbolTable:
 def _functions_of(path: Path, build_id: str) -> _Functions | None:
     """Functions of an AArch64 ELF file; None if it is not there, not one, or another build."""
     try:
-        if not path.is_file() or path.stat().st_size > MAX_ELF:
-            return None
-        with path.open("rb") as file:
-            elf = ELFFile(file)
-            if elf.header["e_machine"] != "EM_AARCH64":
+        with elfread.opened(path) as elf:
+            if elf.machine != "EM_AARCH64":
                 return None
-            if build_id and _build_id(elf) != build_id:
+            if build_id and elf.build_id() != build_id:
                 return None
-            return _table(elf)
-    except Exception:  # pyelftools raises anything at all on damaged files
+            return _table(elf.functions())
+    except (OSError, ELFError, ValueError):  # ValueError: a name with a NUL
         return None
 
 
-def _build_id(elf: Any) -> str:
-    for section in elf.iter_sections():
-        if isinstance(section, NoteSection):
-            for note in section.iter_notes():
-                if note["n_type"] == "NT_GNU_BUILD_ID":
-                    return str(note["n_desc"])
-    return ""
-
-
-def _table(elf: Any) -> _Functions:
+def _table(functions: list[Function]) -> _Functions:
     """Functions by file offset; of several at one place the global and shortest name."""
-    ranks = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
-    segments = [(s["p_vaddr"], s["p_filesz"], s["p_offset"]) for s in elf.iter_segments("PT_LOAD")]
     best: dict[int, tuple[tuple[int, int, str], int]] = {}
-    for section in elf.iter_sections():
-        if not isinstance(section, SymbolTableSection):
+    for f in functions:
+        key = f.rank, len(f.name), f.name
+        if f.offset < 0:
             continue
-        for entry in section.iter_symbols():
-            value, size = entry["st_value"], entry["st_size"]
-            kind = entry["st_info"]["type"]
-            if kind not in ("STT_FUNC", "STT_LOOS") or not size or not entry.name:
-                continue
-            offset = next((value - v + o for v, n, o in segments if v <= value < v + n), None)
-            if offset is None:
-                continue
-            key = ranks.get(entry["st_info"]["bind"], 3), len(entry.name), entry.name
-            if offset not in best or key < best[offset][0]:
-                best[offset] = key, size
+        if f.offset not in best or key < best[f.offset][0]:
+            best[f.offset] = key, f.size
     starts = sorted(best)
     ends = [start + best[start][1] for start in starts]
     return _Functions(starts, ends, [best[start][0][2] for start in starts])

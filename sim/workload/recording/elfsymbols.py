@@ -6,19 +6,21 @@ load address of a shared object is that of its lowest mapping.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
 from numpy.typing import NDArray
 
+from sim.workload import elfread
+from sim.workload.elfread import Elf
 from sim.workload.spestream import Symbol
 
+_TOP: Final = 1 << 64
+_PLT_RANK: Final = 4
 Ranked = tuple[Symbol, int]
 """A symbol and its rank; of several names for one start, the lowest rank is the best."""
 
@@ -62,36 +64,35 @@ def best_symbols(ranked: Iterable[Ranked], pc: NDArray[np.uint64]) -> tuple[Symb
 def touched(symbols: tuple[Symbol, ...], pc: NDArray[np.uint64]) -> tuple[Symbol, ...]:
     """The symbols that hold at least one of `pc`."""
     ordered = np.sort(pc)
-    low = np.searchsorted(ordered, np.array([s.start for s in symbols], np.uint64))
-    high = np.searchsorted(ordered, np.array([s.start + s.size for s in symbols], np.uint64))
-    return tuple(s for s, a, b in zip(symbols, low, high, strict=True) if a < b)
+    first = np.searchsorted(ordered, np.array([s.start for s in symbols], np.uint64))
+    ends = np.array([s.start + max(s.size, 1) - 1 for s in symbols], np.uint64)
+    after = np.searchsorted(ordered, ends, side="right")
+    return tuple(s for s, a, b in zip(symbols, first, after, strict=True) if a < b and s.size)
 
 
 def elf_symbols(path: Path, mapping: Mapping | None) -> list[Ranked]:
     """Functions and PLT of an AArch64 ELF file, none of another; OSError or ELFError."""
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        if elf.header["e_machine"] != "EM_AARCH64":
+    with elfread.opened(path) as elf:
+        if elf.machine != "EM_AARCH64":
             return []
         bias = _load_bias(elf, mapping)
-        return [*_functions(elf, bias), *_plt(elf, bias, path.name)]
+        ranked = [(Symbol(f.name, f.value + bias, f.size), f.rank) for f in elf.functions()]
+        plt, size = elf.section_at(b".plt")
+        if size:
+            ranked.append((Symbol(f"{path.name}@plt", plt + bias, size), _PLT_RANK))
+    return [(s, rank) for s, rank in ranked if s.start >= 0 and s.start + s.size <= _TOP]
 
 
 def machine(path: Path) -> str:
     """The machine an ELF file was built for, e.g. "EM_AARCH64"; OSError or ELFError."""
-    with path.open("rb") as file:
-        return str(ELFFile(file).header["e_machine"])
+    with elfread.opened(path) as elf:
+        return elf.machine
 
 
 def build_id(path: Path) -> str:
     """The build id from the program's GNU note, hexadecimal, or "" if it has none."""
-    with path.open("rb") as file:
-        for section in ELFFile(file).iter_sections():
-            if isinstance(section, NoteSection):
-                for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
-                        return str(note["n_desc"])
-    return ""
+    with elfread.opened(path) as elf:
+        return elf.build_id()
 
 
 def _read_maps(path: Path) -> list[Mapping]:
@@ -105,32 +106,11 @@ def _read_maps(path: Path) -> list[Mapping]:
     return sorted(mappings, key=lambda mapping: mapping.start)
 
 
-def _load_bias(elf: Any, mapping: Mapping | None) -> int:
+def _load_bias(elf: Elf, mapping: Mapping | None) -> int:
     """What to add to the file's addresses to get those of the process."""
-    if elf.header["e_type"] == "ET_EXEC" or mapping is None:
+    if elf.type == elfread.ET_EXEC or mapping is None:
         return 0
-    for segment in elf.iter_segments("PT_LOAD"):
-        begin = segment["p_offset"] & ~0xFFF
-        if begin <= mapping.offset < segment["p_offset"] + segment["p_filesz"]:
-            address = segment["p_vaddr"] - segment["p_offset"] + mapping.offset
-            return int(mapping.start - address)
+    for s in elf.segments():
+        if s.offset & ~0xFFF <= mapping.offset < s.offset + s.filesz:
+            return mapping.start - (s.address - s.offset + mapping.offset)
     return 0
-
-
-def _functions(elf: Any, bias: int) -> Iterator[Ranked]:
-    ranks = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
-    for section in elf.iter_sections():
-        if not isinstance(section, SymbolTableSection):
-            continue
-        for entry in section.iter_symbols():
-            kind, size = entry["st_info"]["type"], entry["st_size"]
-            if kind not in ("STT_FUNC", "STT_LOOS") or not size or entry["st_shndx"] == "SHN_UNDEF":
-                continue
-            rank = ranks.get(entry["st_info"]["bind"], 3)
-            yield Symbol(entry.name, entry["st_value"] + bias, size), rank
-
-
-def _plt(elf: Any, bias: int, name: str) -> Iterator[Ranked]:
-    section = elf.get_section_by_name(".plt")
-    if section is not None and section["sh_size"]:
-        yield Symbol(f"{name}@plt", section["sh_addr"] + bias, section["sh_size"]), 4

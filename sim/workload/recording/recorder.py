@@ -199,7 +199,7 @@ def _check_program(program: list[str]) -> Path:
     except OSError as error:
         raise RecorderError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     except ELFError as error:
-        raise RecorderError(f"{path}: not an ELF program; give an AArch64 executable") from error
+        raise RecorderError(f"{path}: {error}; give an AArch64 executable") from error
     if machine != "EM_AARCH64":
         raise RecorderError(f"{path}: built for {machine}; build it for AArch64 Linux")
     return path

@@ -1,0 +1,118 @@
+"""Opening what a user names: files, pipes, devices. None of them may hang or fill the memory.
+
+A regular file is opened as it is. A pipe (a FIFO, a shell's `<(command)`, /dev/stdin) is read where
+one pass is enough; nothing coming through it for WAIT_S seconds is an error, as is a FIFO into
+which nobody writes. Whoever reads bounds how much. Errors are OSErrors whose `strerror` says what
+is wrong and how to fix it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import stat
+from pathlib import Path
+from typing import IO
+
+WAIT_S = 30
+"""Seconds without a byte after which a pipe is given up."""
+_READ = 1 << 16
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_piped: dict[tuple[str, int, int], bytes] = {}
+"""What pipes gave, by name and inode: a command may ask for the same scenario twice."""
+
+
+def regular(path: Path) -> IO[bytes]:
+    """A regular file, opened to be read at any place; raises OSError for all else.
+
+    Files of /proc and /sys that give bytes without having a size are refused too.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(path, status.st_mode)
+        if status.st_size == 0 and os.pread(fd, 1, 0):
+            raise _error(
+                errno.ESPIPE, "has no size, as files of /proc; copy it and give that", path
+            )
+    except BaseException:
+        os.close(fd)
+        raise
+    return open(fd, "rb")
+
+
+def stream(path: Path) -> io.BufferedReader:
+    """A file or a pipe, opened to be read once from its beginning; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return open(fd, "rb")
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return io.BufferedReader(_Pipe(fd, path), _READ)
+    os.close(fd)
+    raise _not_a_file(path, mode)
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A file or a pipe up to its end, or its first `limit` + 1 bytes; raises OSError.
+
+    What a pipe gave is given again when it is asked for again.
+    """
+    with stream(path) as file:
+        status = os.fstat(file.fileno())
+        key = str(path), status.st_dev, status.st_ino
+        if key in _piped:
+            return _piped[key]
+        data = file.read(limit + 1)
+        if not stat.S_ISREG(status.st_mode):
+            _piped[key] = data
+        return data
+
+
+class _Pipe(io.RawIOBase):
+    """A pipe that is waited for, but not for ever."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self._fd, self._path = fd, path
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        if not self._poll.poll(WAIT_S * 1000):
+            why = f"nothing came out of it for {WAIT_S} s; is there a program that writes into it?"
+            raise _error(errno.ETIMEDOUT, why, self._path)
+        try:
+            data = os.read(self._fd, len(buffer))
+        except BlockingIOError:  # another reader was faster
+            return self.readinto(buffer)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+def _not_a_file(path: Path, mode: int) -> OSError:
+    kind = next((name for test, name in _KINDS if test(mode)), "something else")
+    return _error(errno.ESPIPE, f"not a regular file but {kind}; copy it into a file first", path)
+
+
+def _error(number: int, text: str, path: Path) -> OSError:
+    return OSError(number, text, str(path))

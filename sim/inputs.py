@@ -14,7 +14,6 @@ import os
 import select
 import stat
 from pathlib import Path
-from typing import IO
 
 WAIT_S = 30
 """Seconds without a byte after which a pipe is given up."""
@@ -30,7 +29,7 @@ _piped: dict[tuple[str, int, int], bytes] = {}
 """What pipes gave, by name and inode: a command may ask for the same scenario twice."""
 
 
-def regular(path: Path) -> IO[bytes]:
+def regular(path: Path) -> io.BufferedReader:
     """A regular file, opened to be read at any place; raises OSError for all else.
 
     Files of /proc and /sys that give bytes without having a size are refused too.
@@ -72,7 +71,7 @@ def read_at_most(path: Path, limit: int) -> bytes:
         key = str(path), status.st_dev, status.st_ino
         if key in _piped:
             return _piped[key]
-        data = file.read(limit + 1)
+        data = file.read(limit + 1) or b""  # None: a file of /proc that has nothing yet
         if not stat.S_ISREG(status.st_mode):
             _piped[key] = data
         return data

@@ -62,6 +62,10 @@ SUBCLASSES = {
 }
 _LOW56 = np.uint64((1 << 56) - 1)
 _NON_SECURE = np.uint64(1 << 63)
+_ALWAYS_ROWS, _ROWS_PER_BYTE = 1 << 19, 4
+_ALWAYS, _RATIO = 128 << 20, 100
+"""What a table of any size may hold (rows, bytes), and how many for each byte of the file beyond:
+timestamps and addresses differ from row to row."""
 _Row = NDArray[Any]
 
 
@@ -83,7 +87,7 @@ class ParquetCapture:
             )
         named = ((k, path.with_name(f"{stem}-{k}{path.suffix}")) for k in KINDS)
         tables = tuple((k, file) for k, file in named if file.is_file())
-        if sum(_metadata_rows(file) for _, file in tables) == 0:
+        if sum(_rows(file) for _, file in tables) == 0:
             raise CaptureError(f"{path}: no rows; was the capture empty?")
         return cls(tables, Facts("spe-parser's tables", filtered=len(tables) < len(KINDS)))
 
@@ -103,12 +107,22 @@ class ParquetCapture:
             reading.counts[queue] = Counts(int(mine.size), 0, 0, (), 0, 0, 0, 0, 0)
 
 
-def _metadata_rows(path: Path) -> int:
+def _rows(path: Path) -> int:
+    """Rows of a table; CaptureError if it is none, or unpacks to far more than it is."""
     try:
         with pq.ParquetFile(path) as file:
-            return int(file.metadata.num_rows)
+            metadata, size = file.metadata, path.stat().st_size
+            rows = int(metadata.num_rows)
+            groups = range(metadata.num_row_groups)
+            unpacked = sum(int(metadata.row_group(k).total_byte_size) for k in groups)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CaptureError(f"{path}: cannot be read as Parquet: {error}") from error
+    if rows > max(_ALWAYS_ROWS, _ROWS_PER_BYTE * size) or unpacked > max(_ALWAYS, _RATIO * size):
+        raise CaptureError(
+            f"{path}: {rows:,} rows and {unpacked:,} bytes in a file of {size:,}: no records are "
+            "so alike; decode the capture again"
+        )
+    return rows
 
 
 def _read(kind: str, path: Path) -> tuple[NDArray[np.int64], Records]:

@@ -19,8 +19,10 @@ from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
 from reports.traces import timeline
+from sim import inputs
 from sim.runs import batch, pool
 from sim.scenario import loader
+from sim.scenario.document import MAX_BYTES
 
 if TYPE_CHECKING:
     from reports.runs.replicating import Memo
@@ -219,4 +221,5 @@ def _write(
 def raw_scenario(source: str) -> str:
     """The scenario as its author wrote it: a file, or a stock scenario by name."""
 
-    return loader.find(source).read_bytes().decode("utf-8", "surrogateescape")
+    raw = inputs.read_at_most(loader.find(source), MAX_BYTES)
+    return raw.decode("utf-8", "surrogateescape")

@@ -22,6 +22,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import Reader, ReaderError
 
+from sim import inputs
 from sim.errors import SpeskewError
 
 MAX_BYTES = 1 << 20
@@ -134,13 +135,13 @@ def read_document(path: Path, problems: list[Problem]) -> Item:
     """The document of a file; appends to `problems` what does not stop it, raises the rest."""
     name = str(path)
     try:
-        raw = path.read_bytes()
+        raw = inputs.read_at_most(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ScenarioError(problem(Mark(name), f"cannot be read: {why}")) from error
     if len(raw) > MAX_BYTES:
         raise ScenarioError(
-            problem(Mark(name), f"is {len(raw):,} bytes; a scenario has at most {MAX_BYTES:,}")
+            problem(Mark(name), f"is larger than {MAX_BYTES:,} bytes, the most a scenario may have")
         )
     try:
         text = raw.decode("utf-8-sig")

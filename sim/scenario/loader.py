@@ -74,7 +74,7 @@ def find(path: str | Path) -> Path:
     Stock sweeps are named with their folder: `sweeps/loss-map`.
     """
     given = Path(path)
-    if _is_file(given) or given.suffix:
+    if _is_input(given) or given.suffix:
         return given
     stock = stock_folder() / f"{given}.yaml"
     if given.parts[:-1] in ((), ("sweeps",)) and _is_file(stock):
@@ -144,7 +144,7 @@ def _document(file: Path, overrides: Sequence[str], problems: Problems) -> Item:
 
 
 def _extended(path: Path, chain: tuple[Path, ...], problems: Problems) -> Item:
-    document = read_document(path, problems)
+    document = read_document(path, problems) if not chain else _foreign(path, problems)
     if not isinstance(document.value, dict):
         raise ScenarioError(
             problem(document.mark, "must be a mapping: keys such as workload, arms")
@@ -163,6 +163,26 @@ def _extended(path: Path, chain: tuple[Path, ...], problems: Problems) -> Item:
     return document
 
 
+def _foreign(path: Path, problems: Problems) -> Item:
+    """A file that another one extends; what it holds is not shown unless it is a scenario.
+
+    A scenario may come from someone else, and name any file of the machine it is read on.
+    """
+    found: Problems = []
+    no = "is extended, but is no scenario: remove `extends`, or name a scenario"
+    try:
+        document = read_document(path, found)
+    except ScenarioError as error:
+        first = error.problems[0]
+        raise ScenarioError(Problem(str(path), first.line, first.col, no)) from error
+    keys = document.value if isinstance(document.value, dict) else {}
+    known = sum(key in _SCENARIO_KEYS or key in Settings.model_fields for key in keys)
+    if 2 * known <= len(keys):
+        raise ScenarioError(problem(Mark(str(path)), no))
+    problems.extend(found)
+    return document
+
+
 def _base(item: Item, path: Path, problems: Problems) -> Path | None:
     """The file that is extended: beside the scenario, else a stock scenario."""
     if not isinstance(item.value, str) or not item.value:
@@ -174,6 +194,14 @@ def _base(item: Item, path: Path, problems: Problems) -> Path | None:
     why = f"extends: no file {shown(item.value)} beside {path.name} or in the stock"
     problems.append(problem(item.mark, why))
     return None
+
+
+def _is_input(path: Path) -> bool:
+    """Whether there is a file, a pipe or a device of this name."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_file(path: Path) -> bool:

@@ -60,6 +60,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from sim import inputs
 from sim.errors import SpeskewError
 from sim.workload.a64 import Flag, OpClass
 
@@ -75,6 +76,12 @@ _PRELUDE_BYTES: Final = _PRELUDE.size + 4
 _MAX_JSON: Final = 16 << 20
 _MAX_BLOCK_LEN: Final = 1 << 16
 _MAX_RATIO: Final = 32_768  # zstd: a block of 128 KiB takes at least 4 bytes
+_MAX_STATIC: Final = 1 << 22  # as of a scenario's program
+_MAX_DISCONTINUITIES: Final = 1 << 22
+_ALWAYS: Final = 128 << 20
+"""Decoded bytes that a file of any size may hold."""
+_ORDINARY_RATIO: Final = 2_000
+"""Above `_ALWAYS`: recordings of programs that did more than turn in one loop stay below."""
 _LEVEL: Final = 9
 _AGAIN: Final = "copy it again or record it anew"
 _T = TypeVar("_T")
@@ -199,7 +206,7 @@ def content_hash(path: Path | str) -> str:
     """BLAKE2b-128 of the file's bytes, hexadecimal. StreamError if it cannot be read."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with inputs.regular(path) as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -398,7 +405,7 @@ def read_header(path: Path | str) -> Header:
 
 def _reading(path: Path, read: Callable[[IO[bytes]], _T]) -> _T:
     try:
-        with path.open("rb") as file:
+        with inputs.regular(path) as file:
             return read(file)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -431,9 +438,10 @@ def _read(file: IO[bytes], max_bytes: int) -> Recording:
         _check_ids(part, header.static_blocks)
         ids[first : first + part.size] = part
         executed += int(static.block_len[part].sum(dtype=np.int64))
+        stated = header.frames[3 + 2 * (first // header.chunk_blocks)][1] // 8
+        if stated != block_slots[part].sum():  # before the frame is decoded
+            raise ValueError(f"{stated} addresses do not fit the blocks of a chunk")
         chunk = _unplanes(next(frames), "<u8")
-        if chunk.size != block_slots[part].sum():
-            raise ValueError(f"{chunk.size} addresses do not fit the blocks of a chunk")
         addresses[at : at + chunk.size] = chunk
         at += chunk.size
     discontinuities = _unplanes(next(frames), "<i8")
@@ -599,7 +607,19 @@ def _check_frames(header: Header, max_bytes: int) -> None:
         raise ValueError("the sizes of the address frames do not agree with their count")
     if any(raw_size > size * _MAX_RATIO for size, raw_size, _ in header.frames):
         raise ValueError("a frame claims to decode to more than it can")
+    if header.static_blocks > _MAX_STATIC or header.static_ops > _MAX_STATIC:
+        raise _Corrupt(
+            f"more than {_MAX_STATIC:,} static ops or blocks; record less of the program"
+        )
+    if header.discontinuities > _MAX_DISCONTINUITIES:
+        raise _Corrupt(f"more than {_MAX_DISCONTINUITIES:,} discontinuities; {_AGAIN}")
     decoded = sum(frame[1] for frame in header.frames)
+    packed = sum(frame[0] for frame in header.frames)
+    if decoded > max(_ALWAYS, _ORDINARY_RATIO * packed):
+        raise _Corrupt(
+            f"decodes to {decoded:,} bytes, {decoded // packed:,} times what it takes: a bomb, or "
+            "one loop for very long; record fewer ops and `repeat` the workload"
+        )
     if decoded > max_bytes or symbols[1] > _MAX_JSON:
         raise _Corrupt(
             f"decodes to {decoded} bytes, the limit is {max_bytes}; record fewer ops or raise it"

@@ -18,6 +18,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import inputs
 from sim.workload.capture import perfdata
 from sim.workload.capture.events import common
 from sim.workload.capture.packets import Decoder
@@ -41,6 +42,15 @@ _MOST_BAD = 16
 """One byte in so many that begins no packet: then a bare file is no SPE data."""
 
 
+_PACKED = {
+    b"\x1f\x8b\x08": ("gzip", "unpack it with gzip -d"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unpack it with zstd -d"),
+    b"PK\x03\x04": ("zip", "unpack it with unzip"),
+    b"\xfd7zXZ": ("xz", "unpack it with xz -d"),
+}
+"""First bytes of packed files: no SPE packet begins with them."""
+
+
 def open_capture(path: Path, *, raw: bool = False) -> Capture:
     """The capture in a file; raises CaptureError. Tables (Parquet) are opened elsewhere."""
     if raw or not is_perf_data(path):
@@ -57,16 +67,15 @@ def is_perf_data(path: Path) -> bool:
 def first_bytes(path: Path, count: int = 8) -> bytes:
     """The first bytes of a regular file; raises CaptureError."""
     try:
-        if not path.is_file():
-            raise CaptureError(
-                f"{path}: no such file"
-                if not path.exists()
-                else f"{path}: not a regular file; give a perf.data, a raw AUX buffer "
-                "or a table of spe-parser"
-            )
-        with path.open("rb") as file:
+        with inputs.regular(path) as file:
             return file.read(count)
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
+        raise CaptureError(f"{path}: no such file") from error
+    except OSError as error:
+        raise CaptureError(
+            f"{path}: {error.strerror}; give a perf.data, a raw AUX buffer or a table of spe-parser"
+        ) from error
+    except ValueError as error:
         raise CaptureError(f"{path}: {error}") from error
 
 
@@ -80,14 +89,18 @@ class RawCapture:
     @classmethod
     def open(cls, path: Path) -> RawCapture:
         """A file with at least a byte; raises CaptureError."""
-        if not first_bytes(path):
+        start = first_bytes(path)
+        if not start:
             raise CaptureError(f"{path}: empty; an AUX buffer has at least one record")
+        for magic, (name, fix) in _PACKED.items():
+            if start.startswith(magic):
+                raise CaptureError(f"{path}: packed with {name}, which is not read; {fix}")
         return cls(path)
 
     def batches(self, reading: Reading) -> Iterator[Batch]:
         """All records. CaptureError if the first megabytes are no SPE data."""
         decoder, sane = Decoder(), 0
-        with self.path.open("rb") as file:
+        with inputs.regular(self.path) as file:
             while data := file.read(READ_BYTES):
                 for records in decoder.feed(data):
                     sane += _sane(records)
@@ -146,7 +159,7 @@ class PerfCapture:
         decoders: dict[int, Decoder] = {}
         last: dict[int, Piece] = {}
         switches = {cpu: _Switches(rows) for cpu, rows in self.file.switches.items()}
-        with self.file.path.open("rb") as file:
+        with inputs.regular(self.file.path) as file:
             for piece in unpadded(self.file.pieces):
                 decoder = decoders.setdefault(piece.queue, Decoder())
                 last[piece.queue] = piece

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
 
+from sim import inputs
 from sim.workload.capture.events import STATIC_TYPES, Attr, Event, event
 from sim.workload.capture.source import CaptureError, Clock
 
@@ -125,7 +126,7 @@ class PerfFile:
 def scan(path: Path) -> PerfFile:
     """Everything but the payloads; raises CaptureError."""
     try:
-        with path.open("rb") as file:
+        with inputs.regular(path) as file:
             return _Scanner(path, file).scan()
     except OSError as error:
         raise CaptureError(f"{path}: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sim import inputs
 from sim.errors import SpeskewError
 from sim.scenario.quantities import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
 
@@ -137,9 +138,10 @@ def dumps(profile: Profile) -> str:
 def load(path: Path) -> Profile:
     """The profile in a file; raises ProfileError for whatever it is else."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        raw = inputs.read_at_most(path, MAX_BYTES)
+        if len(raw) > MAX_BYTES:
             raise ProfileError(f"{path}: larger than {MAX_BYTES:,} bytes; import fewer symbols")
-        text = path.read_text(encoding="utf-8")
+        text = raw.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path}: cannot be read: {error}") from error
     try:

@@ -18,6 +18,7 @@ from typing import IO, Final, Protocol
 
 import zstandard
 
+from sim import inputs
 from sim.workload.importers.blocks import TraceError, TruncatedError
 
 Tell = Callable[[int, int], None]
@@ -57,7 +58,7 @@ def pieces(path: Path, size: int, tell: Tell, *, members: str | None = None) -> 
     none of that name. TraceError if the file cannot be read or decoded, TruncatedError if it is
     cut short.
     """
-    with reading(path), path.open("rb") as file:
+    with reading(path), inputs.stream(path) as file:
         total = path.stat().st_size
         head = file.peek(16)
         for magic, name, fix in _FOREIGN:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +10,6 @@ from reports.cli import options
 from reports.cli.output import put_paths, say
 from reports.exitcodes import table
 from reports.text import printable
-
 
 
 @click.command("spe", epilog=table())

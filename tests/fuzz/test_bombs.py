@@ -1,0 +1,160 @@
+"""Small files that decode to huge ones: a clear error, in less than 512 MiB of memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from sim.workload import spestream
+
+MOST = 512 << 20
+BYTES = 1 << 30
+"""What a bomb decodes to."""
+COMMAND = """\
+import resource, sys
+from click.testing import CliRunner
+from reports.cli.main import main
+result = CliRunner().invoke(main, sys.argv[1:])
+print(result.output)
+print(result.exit_code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def zeros_gzip(path: Path) -> None:
+    """`BYTES` zeros."""
+    with gzip.open(path, "wb", 1) as file:
+        for _ in range(BYTES >> 26):
+            file.write(bytes(1 << 26))
+
+
+def zeros_zstd(path: Path) -> None:
+    """`BYTES` zeros in one frame."""
+    with path.open("wb") as out, zstandard.ZstdCompressor().stream_writer(out, size=BYTES) as file:
+        for _ in range(BYTES >> 26):
+            file.write(bytes(1 << 26))
+
+
+def zeros_zip(path: Path) -> None:
+    """`BYTES` zeros in one member."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("perf.data", "w", force_zip64=True) as file,
+    ):
+        for _ in range(BYTES >> 26):
+            file.write(bytes(1 << 26))
+
+
+PACKED: dict[str, Callable[[Path], None]] = {
+    "gzip": zeros_gzip,
+    "zstd": zeros_zstd,
+    "zip": zeros_zip,
+}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bomb of each kind."""
+    folder = tmp_path_factory.mktemp("bombs")
+    for name, write in PACKED.items():
+        write(folder / name)
+    return {name: folder / name for name in PACKED}
+
+
+def refused(cwd: Path, *args: str | Path) -> str:
+    """What a command that refuses its input says; it may not need more than MOST bytes."""
+    command = [sys.executable, "-c", COMMAND, *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    *output, last = done.stdout.splitlines()
+    code, peak = map(int, last.split())
+    assert code == 2, done.stdout
+    assert peak << 10 < MOST, f"{peak:,} KiB"
+    return "\n".join(output)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_packed_captures_streams_and_programs(
+    packed: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    """A bomb in place of each is named as what it is, or as what it is not."""
+    bomb = packed[kind]
+    assert f"packed with {kind}" in refused(tmp_path, "report", "spe", bomb)
+    (tmp_path / "s.yaml").write_text(
+        f"workload: {{kind: recorded, path: {bomb}}}\nreplications: 1\narms: [baremetal]\n"
+    )
+    assert "not a .spestream file" in refused(tmp_path, "run", tmp_path / "s.yaml")
+    (tmp_path / "t.txt").write_text("")
+    said = refused(tmp_path, "import", "tarmac", tmp_path / "t.txt", "--elf", bomb)
+    assert f"packed with {kind}" in said
+
+
+def frame(size: int) -> bytes:
+    """A zstd frame of so many zeros."""
+    out = io.BytesIO()
+    with zstandard.ZstdCompressor().stream_writer(out, size=size, closefd=False) as file:
+        for at in range(0, size, 1 << 26):
+            file.write(bytes(min(1 << 26, size - at)))
+    return out.getvalue()
+
+
+def stream(path: Path, frames: list[tuple[bytes, int]], **counts: int) -> None:
+    """A .spestream with these frames (packed, decoded size) and a header that agrees."""
+    described = [[len(data), size, zlib.crc32(data)] for data, size in frames]
+    names = ("ops", "blocks", "slots", "static_blocks", "static_ops", "discontinuities", "tid")
+    fields = dict.fromkeys(names, 0) | counts
+    flags = {"words": False, "taken_last": False, "chunk_blocks": spestream.CHUNK_BLOCKS}
+    text = {"arch": "aarch64", "program": "x", "build_id": ""}
+    header = zstandard.compress(json.dumps(text | flags | fields | {"frames": described}).encode())
+    body = b"".join(data for data, _ in frames)
+    prelude = spestream._PRELUDE.pack(
+        spestream.MAGIC, 1, len(header), spestream._PRELUDE_BYTES + len(body), zlib.crc32(header)
+    )
+    path.write_bytes(prelude + zlib.crc32(prelude).to_bytes(4, "little") + body + header)
+
+
+@pytest.mark.parametrize("which", ["static", "addresses", "discontinuities", "ids"])
+def test_streams_with_frames_of_zeros(tmp_path: Path, which: str) -> None:
+    """Each frame in turn decodes to gigabytes, in a file whose own numbers agree."""
+    big, blocks = 1 << 30, spestream.CHUNK_BLOCKS
+    empty, symbols = (zstandard.compress(b""), 0), (zstandard.compress(b"[]"), 2)
+    path = tmp_path / "b.spestream"
+    if which == "static":
+        count = big // 24
+        frames = [(frame(24 * count), 24 * count), symbols, empty]
+        stream(path, frames, static_blocks=count, static_ops=count)
+    elif which == "discontinuities":
+        frames = [empty, symbols, (frame(big), big)]
+        stream(path, frames, discontinuities=big // 8)
+    elif which == "addresses":
+        ids = (frame(4 * blocks), 4 * blocks)
+        frames = [(frame(24), 24), symbols, ids, (frame(big), big), empty]
+        stream(path, frames, static_blocks=1, static_ops=1, blocks=blocks, slots=big // 8)
+    else:
+        chunk, chunks = (frame(4 * blocks), 4 * blocks), big // (4 * blocks)
+        frames = [(frame(24), 24), symbols, *[chunk, empty] * chunks, empty]
+        stream(path, frames, static_blocks=1, static_ops=1, blocks=blocks * chunks)
+    (tmp_path / "s.yaml").write_text(
+        "workload: {kind: recorded, path: b.spestream}\nreplications: 1\narms: [baremetal]\n"
+    )
+    said = refused(tmp_path, "run", tmp_path / "s.yaml")
+    assert any(why in said for why in ("more than 4,194,304", "a bomb")), said
+
+
+def test_parquet_of_equal_rows(tmp_path: Path) -> None:
+    """A table of a hundred million equal rows takes kilobytes, and is refused by its numbers."""
+    path, one = tmp_path / "t-br.parquet", pa.table({"cpu": pa.array([0] * 1_000_000, "int64")})
+    with pq.ParquetWriter(path, one.schema, compression="zstd") as writer:
+        for _ in range(100):
+            writer.write_table(one, row_group_size=1_000_000)
+    assert "no records are so alike" in refused(tmp_path, "report", "spe", path)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from reports.captures import opening
 from reports.text import number, percent, printable, size
 from sim.workload.capture.profile import ops_per_record
 

@@ -321,9 +321,13 @@ def test_one_file_per_thread(tmp_path: Path) -> None:
 
 
 def test_more_than_64_threads(tmp_path: Path) -> None:
-    """The 65th thread ends the recording with an error that says so."""
-    program = build(tmp_path, THREADS, suffix=".c", options=THREAD_OPTIONS)
-    with pytest.raises(RecorderError, match="started more than 64 threads; use fewer"):
+    """The 65th living thread ends the recording with an error that says so."""
+    meeting = THREADS.replace(
+        "static void *count(void *n) {",
+        "static pthread_barrier_t all;\nstatic void *count(void *n) { pthread_barrier_wait(&all);",
+    ).replace("int n =", "pthread_barrier_init(&all, 0, 70); int n =")
+    program = build(tmp_path, meeting, suffix=".c", options=THREAD_OPTIONS)
+    with pytest.raises(RecorderError, match=r"more than 64 threads at once.*use fewer"):
         record([program, "many"], tmp_path / "t.spestream")
     assert not list(tmp_path.glob("*.spestream"))
 
@@ -413,7 +417,7 @@ def test_missing_tools_name_their_package(tmp_path: Path, monkeypatch: pytest.Mo
     ("content", "text"),
     [
         (None, "No such file or directory; check the path"),
-        (b"#!/bin/sh\n", "not an ELF program; give an AArch64 executable"),
+        (b"#!/bin/sh\n", "not an ELF file; give an AArch64 executable"),
         (Path(sys.executable), "built for EM_.*; build it for AArch64"),
     ],
 )

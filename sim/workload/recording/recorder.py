@@ -27,22 +27,20 @@ from typing import Final
 import numpy as np
 from elftools.common.exceptions import ELFError
 
-from sim.errors import SpeskewError
+from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
+from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
 from sim.workload.recording.convert import Executions, static_blocks, thread_path, write_executions
 from sim.workload.recording.elfsymbols import build_id, mapped_symbols
 from sim.workload.spestream import Recording
 
 PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
-MAX_THREADS: Final = 64
+MAX_THREADS: Final = 1 << 14
+MAX_ALIVE: Final = 64
 _POLL_S: Final = 0.25
 _STATE_HEAD: Final = struct.Struct("<QQQ40x")
 _STATE_THREAD: Final = struct.Struct("<QQQQQ24x")
-_TOO_MANY_THREADS, _NO_SPACE = 1, 2
-
-
-class RecorderError(SpeskewError):
-    """A program cannot be recorded; says what, why and how to fix it."""
+_TOO_MANY_THREADS, _NO_SPACE, _NO_FILE = 1, 2, 4
 
 
 class Recorded(list[Path]):
@@ -104,11 +102,13 @@ def record(
     `sysroot` is where it finds the program's libraries. `progress` is called a few times a second
     with the ops recorded so far. A program that crashes, or Ctrl-C, keeps what was executed.
 
-    Raises RecorderError if a tool is missing, QEMU cannot run the program, more than 64 threads
-    were started, or nothing was recorded; StreamError if a file cannot be written. Until a file is
-    complete, 2 to 4 bytes per op of working files lie in its folder.
+    Raises RecorderError if a tool is missing, QEMU cannot run the program, its loader or a library
+    is missing, more than 64 threads ran at once, or nothing was recorded; StreamError if a file
+    cannot be written. Until a file is complete, 2 to 4 bytes per op of working files lie in its
+    folder.
     """
     elf = _check_program(program)
+    refuse_missing_loader(elf, sysroot)
     for name, value in (("limit", limit), ("skip", skip)):
         if value is not None and value < (1 if name == "limit" else 0):
             raise RecorderError(f"{name} of {value} ops: give a positive number")
@@ -129,6 +129,8 @@ def record(
         end = _run([*command, *program], raw, progress)
         state = _read_state(raw)
         _check_state(state, program[0], skip)
+        if end.exit_status == LOADER_FAILED:
+            refuse_missing_libraries(elf, sysroot)
         files = _convert(raw, state, out, elf, " ".join([elf.name, *program[1:]]))
     return Recorded(files, end, sum(thread.ops for thread in state.threads))
 
@@ -252,9 +254,17 @@ def _read_state(raw: Path) -> _State:
 
 def _check_state(state: _State, program: str, skip: int | None) -> None:
     if state.error == _TOO_MANY_THREADS:
-        raise RecorderError(f"{program}: started more than {MAX_THREADS} threads; use fewer")
+        raise RecorderError(
+            f"{program}: more than {MAX_ALIVE} threads at once, or {MAX_THREADS:,} in all; "
+            "use fewer"
+        )
     if state.error == _NO_SPACE:
         raise RecorderError(f"{program}: the disk is full; set a limit or free space")
+    if state.error == _NO_FILE:
+        raise RecorderError(
+            f"{program}: no file could be opened for the recording: the program uses all "
+            "descriptors that it may have, or the folder is gone; raise the limit (ulimit -n)"
+        )
     if state.error:
         raise RecorderError(f"{program}: QEMU made a block the plugin cannot record; report it")
     if not state.threads:

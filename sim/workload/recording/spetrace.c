@@ -19,6 +19,7 @@
  * everywhere, so what is used of it is declared here.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef SPETRACE_API
@@ -72,8 +74,8 @@ EXPORT int qemu_plugin_version = SPETRACE_API;
 
 /* ---- what is shared with recorder.py ---- */
 
-enum { MAX_THREADS = 64, MAX_CPUS = 4096, MAX_OPS = 1024, WINDOW = 4 << 20, BUCKETS = 1 << 16 };
-enum { OK = 0, TOO_MANY_THREADS = 1, NO_SPACE = 2, ODD_BLOCK = 3 };
+enum { MAX_THREADS = 1 << 14, MAX_ALIVE = 64, MAX_CPUS = 4096, MAX_OPS = 1024, WINDOW = 4 << 20, BUCKETS = 1 << 16 };
+enum { OK = 0, TOO_MANY_THREADS = 1, NO_SPACE = 2, ODD_BLOCK = 3, NO_FILE = 4 };
 
 struct thread_state {
     uint64_t seen;    /* ops executed */
@@ -93,8 +95,10 @@ struct state {
 
 /* ---- recording ---- */
 
-struct stream { /* an append-only file, seen through a window */
-    int fd;
+/* An append-only file, seen through a window. The guest shares QEMU's descriptors and may close or
+ * reuse any of them, so none is kept: the file is opened by its name whenever the window moves. */
+struct stream {
+    char name[32];
     char *window;
     uint64_t base; /* file offset of the window */
     size_t at;     /* bytes used of the window */
@@ -116,9 +120,9 @@ static struct block *table[BUCKETS];
 static uint32_t next_id;
 static uint64_t skip, limit = UINT64_MAX;
 static const char *out;
-static int blocks_fd = -1;
 static bool forked; /* a forked child shares the files: it must not record */
 static atomic_int recording; /* living threads below their limit */
+static int alive;            /* living threads; under threads_lock */
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The rule of sim/workload/a64.py, takes_slot: keep them equal. */
@@ -130,23 +134,42 @@ EXPORT bool takes_slot(uint32_t word) {
 }
 
 static void give_up(int error, const char *text) {
-    if (state) state->error = error;
-    fprintf(stderr, "spetrace: %s\n", text);
+    if (state) state->error = error; /* recorder.py says it; descriptor 2 may be the guest's file */
+    else fprintf(stderr, "spetrace: %s\n", text);
     _exit(1);
 }
 
-static int open_file(const char *name) {
+/* A guest that uses all the descriptors it may have is lent one more. */
+static int open_file(const char *name, int flags) {
     char path[4096];
+    struct rlimit limit, more;
     snprintf(path, sizeof path, "%s/%s", out, name);
-    return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    flags |= O_RDWR | O_CREAT | O_CLOEXEC;
+    int fd = open(path, flags, 0600);
+    if (fd >= 0 || errno != EMFILE || getrlimit(RLIMIT_NOFILE, &limit)) return fd;
+    more = limit;
+    more.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &more);
+    fd = open(path, flags, 0600);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return fd;
+}
+
+static int must_open(const char *name, int flags) {
+    int fd = open_file(name, flags);
+    if (fd < 0)
+        give_up(errno == ENOSPC || errno == EDQUOT ? NO_SPACE : NO_FILE, "cannot open its files");
+    return fd;
 }
 
 /* Move the window so that it begins on the page of the next free byte. */
 static void move_window(struct stream *s) {
     uint64_t end = s->base + s->at, page = end & ~UINT64_C(4095);
     if (s->window) munmap(s->window, WINDOW);
-    if (posix_fallocate(s->fd, page, WINDOW)) give_up(NO_SPACE, "no space for the recording");
-    s->window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, page);
+    int fd = must_open(s->name, 0);
+    if (posix_fallocate(fd, page, WINDOW)) give_up(NO_SPACE, "no space for the recording");
+    s->window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, page);
+    close(fd);
     if (s->window == MAP_FAILED) give_up(NO_SPACE, "cannot map the recording");
     s->base = page;
     s->at = end - page;
@@ -160,37 +183,43 @@ static void *append(struct stream *s, size_t bytes) {
 }
 
 static void open_stream(struct stream *s, uint64_t thread, const char *kind) {
-    char name[32];
-    snprintf(name, sizeof name, "%d.%s", (int)thread, kind);
-    s->fd = open_file(name);
-    if (s->fd < 0) give_up(NO_SPACE, "cannot create the recording's files");
+    snprintf(s->name, sizeof s->name, "%d.%s", (int)thread, kind);
 }
 
 static void on_thread(qemu_plugin_id_t id, unsigned index) {
     (void)id;
     if (forked) return;
     pthread_mutex_lock(&threads_lock);
-    if (state->threads == MAX_THREADS || index >= MAX_CPUS)
-        give_up(TOO_MANY_THREADS, "the program started more than 64 threads");
+    if (alive == MAX_ALIVE || state->threads == MAX_THREADS || index >= MAX_CPUS)
+        give_up(TOO_MANY_THREADS, "too many threads");
     struct thread *t = calloc(1, sizeof *t);
     if (!t) give_up(NO_SPACE, "out of memory");
     open_stream(&t->ids, state->threads, "ids");
     open_stream(&t->slots, state->threads, "slots");
     t->state = &state->thread[state->threads++];
     recording++;
+    alive++;
     cpu[index] = t;
     pthread_mutex_unlock(&threads_lock);
 }
 
+/* What the window reached beyond is given back, so that a thread that ended keeps only its own. */
 static void close_stream(struct stream *s) {
-    if (s->window) munmap(s->window, WINDOW);
-    close(s->fd);
+    char path[4096];
+    if (!s->window) return;
+    uint64_t end = s->base + s->at;
+    munmap(s->window, WINDOW);
+    snprintf(path, sizeof path, "%s/%s", out, s->name);
+    if (truncate(path, end < 8 ? 8 : end)) return; /* then it stays longer, zeros at its end */
 }
 
 static void on_thread_exit(qemu_plugin_id_t id, unsigned index) {
     (void)id;
     struct thread *t = index < MAX_CPUS ? cpu[index] : NULL;
     if (forked || !t) return;
+    pthread_mutex_lock(&threads_lock);
+    alive--;
+    pthread_mutex_unlock(&threads_lock);
     cpu[index] = NULL;
     if (!t->state->full) recording--;
     close_stream(&t->ids);
@@ -258,9 +287,9 @@ static void save_maps(uint64_t pc) {
         if (known[i].low <= pc && pc < known[i].high) return;
     char line[4608];
     FILE *maps = fopen("/proc/self/maps", "r");
-    int fd = open_file("maps");
+    int fd = must_open("maps", O_TRUNC);
     count = 0;
-    while (maps && fd >= 0 && fgets(line, sizeof line, maps)) {
+    while (maps && fgets(line, sizeof line, maps)) {
         unsigned long low, high;
         if (sscanf(line, "%lx-%lx", &low, &high) != 2) continue;
         if (count < 4096) {
@@ -270,7 +299,7 @@ static void save_maps(uint64_t pc) {
         if (strchr(line, '/')) write_all(fd, line, strlen(line));
     }
     if (maps) fclose(maps);
-    if (fd >= 0) close(fd);
+    close(fd);
 }
 
 static struct block *new_block(uint64_t pc, uint64_t hash, uint32_t ops, const uint32_t *words) {
@@ -287,7 +316,9 @@ static struct block *new_block(uint64_t pc, uint64_t hash, uint32_t ops, const u
         record[3 + i] = words[i];
         b->slots += takes_slot(words[i]);
     }
-    write_all(blocks_fd, record, 12 + 4 * ops);
+    int fd = must_open("blocks", O_APPEND);
+    write_all(fd, record, 12 + 4 * ops);
+    close(fd);
     save_maps(pc);
     return b;
 }
@@ -356,9 +387,8 @@ static bool fits(const qemu_info_t *info) {
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
                                char **argv) {
     if (!fits(info) || !parse(argc, argv)) return -1;
-    int fd = open_file("state");
-    blocks_fd = open_file("blocks");
-    if (fd < 0 || blocks_fd < 0 || ftruncate(fd, sizeof *state)) {
+    int fd = open_file("state", 0);
+    if (fd < 0 || ftruncate(fd, sizeof *state)) {
         perror("spetrace: cannot create the recording's files");
         return -1;
     }
@@ -367,6 +397,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         perror("spetrace: mmap");
         return -1;
     }
+    close(fd);
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_init_cb(id, on_thread);
     qemu_plugin_register_vcpu_exit_cb(id, on_thread_exit);

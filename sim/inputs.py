@@ -19,7 +19,6 @@ WAIT_S = 30
 """Seconds without a byte after which a pipe is given up."""
 _READ = 1 << 16
 _KINDS = (
-    (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
@@ -109,6 +108,8 @@ class _Pipe(io.RawIOBase):
 
 
 def _not_a_file(path: Path, mode: int) -> OSError:
+    if stat.S_ISDIR(mode):
+        return _error(errno.EISDIR, os.strerror(errno.EISDIR), path)
     kind = next((name for test, name in _KINDS if test(mode)), "something else")
     return _error(errno.ESPIPE, f"not a regular file but {kind}; copy it into a file first", path)
 

@@ -369,7 +369,7 @@ def test_symbols_of_a_library_at_its_base(tmp_path: Path) -> None:
         type(symbol)(symbol.name, symbol.start - low, symbol.size) for symbol in stream.symbols
     )
     elf = tmp_path / "lib.so"
-    elf.write_bytes(elf_file(moved, stream.build_id, shared=True))
+    elf.write_bytes(elf_file(moved, stream.build_id, shared=True, memory=1 << 32))
     trace = tmp_path / "p.trace"
     trace.write_bytes(drmemtrace_chunks(executed(stream))[0])
 

@@ -435,7 +435,7 @@ seed: -1
         (b"a:\n" + b" - x\n" * MAX_ITEMS, f"{MAX_ITEMS}:4: has more than 20,000 values"),
         (
             b"x: 1\n" * (MAX_BYTES // 4),
-            f"is {5 * (MAX_BYTES // 4):,} bytes; a scenario has at most",
+            f"is larger than {MAX_BYTES:,} bytes, the most a scenario may have",
         ),
     ],
 )

@@ -253,8 +253,13 @@ def execlog(ops: Executed, vcpu: int = 0) -> Iterator[str]:
 # ------------------------------------------------------------------------------- ELF
 
 
-def elf_file(symbols: tuple[Symbol, ...], build_id: str, *, shared: bool = False) -> bytes:
-    """An AArch64 ELF file with these functions and build id. A `shared` one is linked at 0."""
+def elf_file(
+    symbols: tuple[Symbol, ...], build_id: str, *, shared: bool = False, memory: int = 0
+) -> bytes:
+    """An AArch64 ELF file with these functions and build id. A `shared` one is linked at 0.
+
+    `memory` [bytes] is how far its segment reaches, if beyond the file.
+    """
     names, entries = b"\0", [bytes(24)]
     for symbol in symbols:
         entries.append(struct.pack("<IBBHQQ", len(names), 0x12, 0, 1, symbol.start, symbol.size))
@@ -289,6 +294,6 @@ def elf_file(symbols: tuple[Symbol, ...], build_id: str, *, shared: bool = False
     header = ident + struct.pack(
         "<HHIQQQIHHHHHH", 3 if shared else 2, 183, 1, 0, 64, at, 0, 64, 56, 1, 64, 5, 4
     )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, at, at, 0x1000)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, at, max(at, memory), 0x1000)
     padded = b"".join(body + bytes(-len(body) % 8) for body in bodies)
     return header + segment + padded + sections

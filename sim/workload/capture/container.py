@@ -72,8 +72,10 @@ def first_bytes(path: Path, count: int = 8) -> bytes:
     except FileNotFoundError as error:
         raise CaptureError(f"{path}: no such file") from error
     except OSError as error:
+        folder = isinstance(error, IsADirectoryError)
+        why = "not a regular file but a directory" if folder else error.strerror
         raise CaptureError(
-            f"{path}: {error.strerror}; give a perf.data, a raw AUX buffer or a table of spe-parser"
+            f"{path}: {why}; give a perf.data, a raw AUX buffer or a table of spe-parser"
         ) from error
     except ValueError as error:
         raise CaptureError(f"{path}: {error}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sim.results import RunResult
 from sim.runs import unitfile
-from sim.runs.unitfile import UnitError
+from sim.runs.unitfile import DamagedUnitError
 
 
 class Store:
@@ -47,7 +47,7 @@ class Store:
             return unitfile.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except UnitError as error:
+        except DamagedUnitError as error:
             self._unreadable(path, str(error))
         except OSError as error:
             self._unreadable(path, error.strerror or type(error).__name__)

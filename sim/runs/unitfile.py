@@ -39,7 +39,7 @@ _LAYOUTS = {np.int64: np.dtype("<i8"), np.void: AUX_DT}
 """How an array of a declared element type lies in the file."""
 
 
-class UnitError(Exception):
+class DamagedUnitError(Exception):
     """Bytes that are no unit; the message says why, in one line."""
 
 
@@ -60,17 +60,19 @@ def sealed(body: bytes) -> bytes:
 
 
 def loads(data: bytes) -> RunResult:
-    """The result in these bytes; raises UnitError."""
+    """The result in these bytes; raises DamagedUnitError."""
     body = memoryview(_body(data))
     if len(body) < _UINT32.size:
-        raise UnitError("its body is empty")
+        raise DamagedUnitError("its body is empty")
     end = _UINT32.size + _UINT32.unpack_from(body)[0]
     if end > len(body):
-        raise UnitError("its JSON ends too early")
+        raise DamagedUnitError("its JSON ends too early")
     try:
         tree = json.loads(bytes(body[_UINT32.size : end]))
     except (ValueError, RecursionError) as error:  # also: no UTF-8, digits without an end
-        raise UnitError(f"its JSON cannot be read: {' '.join(str(error).split())}") from error
+        raise DamagedUnitError(
+            f"its JSON cannot be read: {' '.join(str(error).split())}"
+        ) from error
     arrays = _Arrays(body[end:])
     result: RunResult = _form(RunResult).read(tree, arrays, "result")
     arrays.close()
@@ -79,21 +81,21 @@ def loads(data: bytes) -> RunResult:
 
 def _body(data: bytes) -> bytes:
     if not data.startswith(MAGIC):
-        raise UnitError("it does not begin as a unit of this version does")
+        raise DamagedUnitError("it does not begin as a unit of this version does")
     head = len(MAGIC) + _DIGEST
     rest = data[head:]
     if hashlib.sha256(rest).digest() != data[len(MAGIC) : head]:
-        raise UnitError("its checksum does not match: it was cut or changed")
+        raise DamagedUnitError("its checksum does not match: it was cut or changed")
     if len(rest) < _UINT32.size:
-        raise UnitError("it has no body")
+        raise DamagedUnitError("it has no body")
     size = _UINT32.unpack_from(rest)[0]
     inflate = zlib.decompressobj()
     try:
         body = inflate.decompress(rest[_UINT32.size :], size + 1)
     except zlib.error as error:
-        raise UnitError(f"its body cannot be inflated: {error}") from error
+        raise DamagedUnitError(f"its body cannot be inflated: {error}") from error
     if len(body) != size or not inflate.eof or inflate.unused_data:
-        raise UnitError("its body has another length than it says")
+        raise DamagedUnitError("its body has another length than it says")
     return body
 
 
@@ -111,7 +113,7 @@ class _Arrays:
             count *= length
         end = self._at + count * layout.itemsize
         if end > len(self._raw):
-            raise UnitError(f"{at}: the array ends too early")
+            raise DamagedUnitError(f"{at}: the array ends too early")
         found = np.frombuffer(self._raw[self._at : end], layout).reshape(shape).copy()
         self._at = end
         return found
@@ -119,7 +121,7 @@ class _Arrays:
     def close(self) -> None:
         """Nothing may be left."""
         if self._at != len(self._raw):
-            raise UnitError(f"{len(self._raw) - self._at} bytes follow its last array")
+            raise DamagedUnitError(f"{len(self._raw) - self._at} bytes follow its last array")
 
 
 # --- forms: how a declared type is written and read ------------------------------------------
@@ -162,7 +164,7 @@ def _refuse(at: str, wanted: str, found: Any) -> NoReturn:
         shown = "an object" if isinstance(found, dict) else "a list"
     else:
         shown = json.dumps(found)[:40]
-    raise UnitError(f"{at}: {wanted} is expected, not {shown}")
+    raise DamagedUnitError(f"{at}: {wanted} is expected, not {shown}")
 
 
 def _read_int(value: Any, _arrays: _Arrays, at: str) -> int:
@@ -242,7 +244,7 @@ def _mapping(key: Any, value: Any) -> _Form:
         read = pairs.read(found, arrays, at)
         made = dict(read)
         if len(made) != len(read):
-            raise UnitError(f"{at}: a key stands there twice")
+            raise DamagedUnitError(f"{at}: a key stands there twice")
         return made
 
     return _Form(lambda value, arrays: pairs.write(value.items(), arrays), read)

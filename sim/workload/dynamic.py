@@ -7,8 +7,6 @@ followed, so the search only explains why a program did not start; it never stop
 
 from __future__ import annotations
 
-from sim.errors import SpeskewError
-
 import os
 import struct
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Final
 
 from elftools.common.exceptions import ELFError
 
+from sim.errors import SpeskewError
 from sim.workload import elfread
 from sim.workload.elfread import PT_INTERP, PT_LOAD, Elf
 

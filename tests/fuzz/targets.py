@@ -29,7 +29,7 @@ from reports.sweeps import screening, sweeping
 from reports.sweeps.words import as_table
 from sim import draws
 from sim.runs import unitfile
-from sim.runs.unitfile import UnitError
+from sim.runs.unitfile import DamagedUnitError
 from sim.scenario import loader
 from sim.scenario.loader import ScenarioError
 from sim.workload import spestream
@@ -133,8 +133,8 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "result": (_result, RunDirError),
     "sweep-result": (_sweep_result, RunDirError),
     "manifest": (lambda file, _out: read_manifest(file), RunDirError),
-    "unit": (_unit, UnitError),
-    "unit-body": (_unit_body, UnitError),
+    "unit": (_unit, DamagedUnitError),
+    "unit-body": (_unit_body, DamagedUnitError),
 }
 """By name: the parser, and the error that it documents."""
 

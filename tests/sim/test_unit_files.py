@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from sim.ledger import Ledgers
 from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
 from sim.runs import store, unitfile
-from sim.runs.unitfile import MAGIC, UnitError, dumps, loads, sealed
+from sim.runs.unitfile import MAGIC, DamagedUnitError, dumps, loads, sealed
 from tests.sim.made_results import RESULTS, same
 
 
@@ -148,7 +148,7 @@ OTHERS: dict[str, tuple[Callable[[Any], object], str]] = {
 def test_what_the_schema_does_not_say_is_refused(name: str) -> None:
     """With a right checksum, too: the place, what is expected, and what is there instead."""
     change, why = OTHERS[name]
-    with pytest.raises(UnitError, match=re.escape(why)):
+    with pytest.raises(DamagedUnitError, match=re.escape(why)):
         loads(changed(change))
     assert same(loads(changed(lambda root: None)), result()), "control: it is the change"
 
@@ -182,7 +182,7 @@ def resealed(rest: bytes) -> bytes:
 )
 def test_other_bytes_are_refused(data: bytes, why: str) -> None:
     """Foreign files, cut ones, and such as claim another length: a reason in one line."""
-    with pytest.raises(UnitError, match=why) as refused:
+    with pytest.raises(DamagedUnitError, match=why) as refused:
         loads(data)
     assert "\n" not in str(refused.value)
 
@@ -190,7 +190,7 @@ def test_other_bytes_are_refused(data: bytes, why: str) -> None:
 def test_no_length_is_taken_on_trust() -> None:
     """A body that inflates to more than it says is not inflated further."""
     bomb = resealed(struct.pack("<I", 10) + zlib.compress(bytes(100 << 20)))
-    with pytest.raises(UnitError, match="another length"):
+    with pytest.raises(DamagedUnitError, match="another length"):
         loads(bomb)
 
 
@@ -206,7 +206,7 @@ def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     raw = pickle.dumps(Evil())
     for data in (raw, sealed(raw), resealed(raw)):
-        with pytest.raises(UnitError):
+        with pytest.raises(DamagedUnitError):
             loads(data)
     assert not Path("executed").exists()
     pickle.loads(raw)

@@ -124,7 +124,14 @@ def test_names_of_files_are_harmless_on_every_way_out(
 
 def test_every_error_of_ours_has_the_base() -> None:
     """An exception class of sim, analysis or reports is a SpeskewError, or never reaches a user."""
-    inner = {"VmKilledError", "EndedError", "CellFailedError", "_Corrupt"}  # caught where raised
+    inner = {
+        "VmKilledError",
+        "EndedError",
+        "CellFailedError",
+        "DamagedUnitError",
+        "_BrokenError",
+        "_Corrupt",
+    }  # caught where raised
     root = Path(errors.__file__).parents[2]
     found = {
         line.split("(")[0].removeprefix("class ")

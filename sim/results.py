@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from sim.draws import njit_inline
 from sim.ledger import Ledgers
 
+FIRST_TID = 1000
+"""Thread number of the first vCPU's task."""
+
 RECORD_DT = np.dtype(
     [
         ("vcpu", "<u2"),

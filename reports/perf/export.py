@@ -19,8 +19,7 @@ from reports.perf.packets import RECORD_BYTES
 from reports.perf.writer import BASE_NS, Capture, Chunk, Switch, Task
 from reports.rerunning import Rerun
 from sim.ledger import LawBrokenError
-from sim.results import RECORD_DT
-from sim.runs import batch
+from sim.results import FIRST_TID, RECORD_DT
 
 if TYPE_CHECKING:
     from sim.scenario.model import Settings
@@ -105,8 +104,7 @@ def _ns(found: Rerun, tick: int) -> int:
 
 
 def _tid(vcpu: int) -> int:
-
-    return batch.FIRST_TID + vcpu
+    return FIRST_TID + vcpu
 
 
 def _task(found: Rerun, vcpu: int) -> Task:

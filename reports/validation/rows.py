@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike
 from analysis import theory
 from analysis.stats import no_variance, t_interval
 from reports.store import csvdata
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.run import Run
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 

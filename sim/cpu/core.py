@@ -9,29 +9,28 @@ Not modelled: the pipeline; cache pollution by handlers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.cpu.gic import Gic
 from sim.cpu.losses import LossCounter
 from sim.cpu.ports import (
+    CpuParts,
     Log,
-    PerfEvent,
     Plan,
-    Platform,
     Positions,
     PreemptingReader,
     Reason,
+    Standing,
     VmKilledError,
 )
 from sim.engine import Engine, Kind, Process, StreamAlarm, WorkClock
 from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
 from sim.results import Blackouts
 from sim.spe.buffer import Stop
-from sim.spe.spu import Spu
 from sim.workload.arrays import Stream
 
 MAX_IDLE_SLICES = 64
@@ -49,7 +48,12 @@ class _Blackout:
 
 
 class Cpu:
-    """One vCPU's thread: the stream and everything that interrupts it."""
+    """One vCPU's thread: the stream and everything that interrupts it.
+
+    The CPU drives its parts and they report to it, so neither can be there before the other. The
+    circle is closed here and nowhere else: `make_parts` is called once, when the CPU has all that
+    its parts may ask of it.
+    """
 
     def __init__(
         self,
@@ -60,19 +64,14 @@ class Cpu:
         plan: Plan,
         ledgers: Ledgers,
         log: Log,
+        make_parts: Callable[[Cpu], CpuParts],
     ) -> None:
         self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
         self.plan, self.ledgers, self.log = plan, ledgers, log
-        self.spu: Spu
-        self.gic: Gic
-        self.platform: Platform
-        self.event: PerfEvent
-        self.reader: PreemptingReader
         self.virq = False
         self.verdict = ""
         self.done = engine.signal()
         self.ended_at = -1
-        self.next_exit_only = False
         self.blackouts: dict[str, Blackouts] = {}
         self._loss = LossCounter(stream)
         self.ordinary_exits = 0
@@ -90,6 +89,11 @@ class Cpu:
         self._idle_slices = 0
         self._blackout: _Blackout | None = None
         self._ticks = Positions(stream, plan)
+        self._reader: PreemptingReader | None = None  # runnable on this CPU
+        parts = make_parts(self)
+        self.spu, self.gic, self._rounds = parts.spu, parts.gic, parts.rounds
+        self.platform, self.event = parts.platform, parts.event
+        self.next_exit_only = parts.platform.next_exit_only
 
     @property
     def lost(self) -> NDArray[np.int64]:
@@ -101,7 +105,7 @@ class Cpu:
     def run(self) -> Process:
         """PROCESS instruction stream."""
         try:
-            yield from self.platform.boot()
+            yield from self.platform.boot(profiled=not self.event.refused)
             while self.ended_at < 0:
                 if self._pending:
                     yield from self._serve(self._next_reason())
@@ -216,14 +220,16 @@ class Cpu:
 
     def _run_reader(self) -> Process:
         """`perf record` preempts the task: a switch out and in, unless the event is the CPU's."""
+        reader = self._reader
+        assert reader is not None
         if self.plan.per_task:
             yield from self.event.stop()
-        while ticks := self.reader.take():
+        while ticks := reader.take():
             yield from self.spend(TimeCause.READER, ticks)
-            self.reader.moved()
-            yield from self.spend(TimeCause.READER, self.reader.enable_ticks)
+            reader.moved()
+            yield from self.spend(TimeCause.READER, reader.enable_ticks)
             self.event.off = False
-        self.reader.ran()
+        reader.ran()
         yield from self.event.enable()
 
     def _end(self, *, killed: bool = False) -> None:
@@ -255,14 +261,39 @@ class Cpu:
         self.log("RUN", self._op)
         self.log(self._label, self._op)
         self._set_alarm()  # before the SPU looks how far it may run ahead
-        self.spu.resume(self._op)
+        self.spu.resume(self._op, self._rounds)
         return True
 
-    def restarted(self, op: int, now: int, lost: NDArray[np.int64]) -> None:
-        """`sim.machine.rounds` served stops, `lost` [n, 2] ops from, to; the last ended `now`."""
-        self._op = self.label_from = op
-        self.resumed_at = now
+    # --- `sim.machine.rounds` ------------------------------------------------------------
+
+    def for_rounds(self) -> Standing:
+        """Where the CPU stands when rounds begin."""
+        return Standing(self.clock.offset, self.resumed_at - self.clock.offset, self.label_from)
+
+    def after_rounds(
+        self,
+        at: Standing,
+        ops: Mapping[OpLabel, int],
+        running: int,
+        stopped: Mapping[TimeCause, int],
+        lost: NDArray[np.int64],
+    ) -> None:
+        """Rounds have passed and the CPU stands at `at`; what they have taken: ops, ticks of
+        running and of standing still, and the lost ops [n, 2] from, to.
+        """
+        labelled, time = self.ledgers.ops.by_label, self.ledgers.time
+        for label, count in ops.items():
+            labelled[label] += count
+        time.running += running
+        for cause, ticks in stopped.items():
+            time.stopped[cause] += ticks
+        self._op = self.label_from = at.label_from
+        self.clock.offset, self.resumed_at = at.offset, at.offset + at.resumed
         self._loss.add_all(lost)
+
+    def add_blackouts(self, cause: str, more: Blackouts) -> None:
+        """Blackouts that were counted elsewhere."""
+        self.blackouts.setdefault(cause, Blackouts()).merge(more)
 
     def _interrupt_due(self) -> bool:
         """Is PMBIRQ or the virtual interrupt taken before the next op?"""
@@ -386,8 +417,9 @@ class Cpu:
             self.event.off = False
             self.interrupt(Reason.ENABLE)
 
-    def run_reader(self) -> None:
+    def run_reader(self, reader: PreemptingReader) -> None:
         """perf record has become runnable on this CPU."""
+        self._reader = reader
         if self.ended_at < 0:
             self.interrupt(Reason.READER)
 
@@ -464,31 +496,3 @@ class Cpu:
         members = self.stream.members(gap.op, self._op)
         self.blackouts.setdefault(gap.cause, Blackouts()).add(members, self.engine.now - gap.t)
         self._blackout = None
-
-
-class Baremetal:
-    """No hypervisor: PMBIRQ is taken at EL1, by the driver."""
-
-    virtual = False
-
-    def __init__(self, cpu: Cpu) -> None:
-        self._cpu = cpu
-
-    def boot(self) -> Process:
-        """Nothing has to be made ready."""
-        yield from ()
-
-    def pmbirq(self) -> Process:
-        """The exception is taken; the handler runs."""
-        return self._cpu.event.irq()
-
-    def migrated(self) -> None:
-        """One core is as good as another."""
-
-    def paused(self, cause: TimeCause, until: int) -> Process:
-        """Nobody stops a whole machine."""
-        return self._cpu.spend(cause, 0)
-
-    def ordinary_exit(self) -> Process:
-        """There is nothing to exit to."""
-        return self._cpu.spend(TimeCause.ORDINARY_EXIT, 0)

@@ -77,6 +77,10 @@ class Gic:
                 self._let_pass()
                 self._process.interrupt("retracted")
 
+    def after_rounds(self, ordinal: int) -> None:
+        """`sim.machine.rounds` has delivered every interrupt up to this one."""
+        self.ordinal = ordinal
+
     def _let_pass(self) -> None:
         """The last stretch to the core cannot be recalled: the exception is taken all the same."""
         left = self._due - self._engine.now

@@ -1,6 +1,7 @@
 """What a CPU meets and is told: the platform, the perf event and the reader, its plan, its log.
 
-`sim.cpu.core` runs the stream against these; KVM, the driver and the reader implement them.
+`sim.cpu.core` runs the stream against these; KVM, the driver and the reader implement them. What
+they ask of the CPU in turn is here too (`GuestCpu`, `Spend`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from sim.engine import FOREVER, Process
-from sim.ledger import TimeCause
+from sim.cpu.gic import Gic
+from sim.engine import FOREVER, Engine, Process
+from sim.ledger import Ledgers, TimeCause
+from sim.spe.ahead import RunsAhead
+from sim.spe.spu import Spu
 from sim.workload.arrays import Stream
 
 
@@ -39,9 +43,11 @@ class Platform(Protocol):
     """What is under the kernel: bare metal or KVM."""
 
     virtual: bool
+    next_exit_only: bool
+    """PMBIRQ is looked at in the next exit, whatever causes that one."""
 
-    def boot(self) -> Process:
-        """Before the CPU first runs the stream."""
+    def boot(self, *, profiled: bool) -> Process:
+        """Before the CPU first runs the stream; `profiled`: it has an SPE."""
 
     def pmbirq(self) -> Process:
         """PMBIRQ has reached the core and the CPU takes it."""
@@ -96,6 +102,28 @@ class PreemptingReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CpuParts:
+    """What a CPU drives, made for it when it is made."""
+
+    spu: Spu
+    gic: Gic
+    platform: Platform
+    event: PerfEvent
+    rounds: RunsAhead | None = None
+    """Serves stops that need no decision, if there may be such."""
+
+
+class Standing(NamedTuple):
+    """Where a CPU stands that has just restarted: wall - work time, the work time of the restart,
+    and the first op that is not in the ledger yet.
+    """
+
+    offset: int
+    resumed: int
+    label_from: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Positions of the stream, in ops: where the event starts, the switches, the end."""
 
@@ -137,3 +165,49 @@ class Positions:
 Log = Callable[[Enum | str, int], None]
 """log(what, op or value) at every state change. A stage of standing still is logged when it begins,
 by its time cause, with its ticks; a label of ops when it begins to hold, with the op."""
+
+Spend = Callable[[TimeCause, int], Process]
+"""spend(cause, ticks): the CPU is busy for so long."""
+
+
+class GuestCpu(Protocol):
+    """A vCPU as its hypervisor, its VM and the host see it."""
+
+    virq: bool
+    """The virtual PPI is raised."""
+    log: Log
+
+    @property
+    def index(self) -> int:
+        """Which one of its VM."""
+
+    @property
+    def engine(self) -> Engine:
+        """Where it is scheduled."""
+
+    @property
+    def plan(self) -> Plan:
+        """What its task does."""
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """Where its losses are counted."""
+
+    @property
+    def ended_at(self) -> int:
+        """First op that it does not execute; < 0: it runs."""
+
+    def spend(self, cause: TimeCause, ticks: int) -> Process:
+        """It is busy for so long."""
+
+    def ordinary_exit(self) -> None:
+        """A host timer, IPI or MMIO access."""
+
+    def blame(self, cause: str) -> None:
+        """The blackout that is going on has another cause than it seemed."""
+
+    def pause(self, cause: TimeCause, until: int) -> None:
+        """The host keeps it from running until then."""
+
+    def kill(self) -> None:
+        """The VM is destroyed."""

@@ -1,4 +1,4 @@
-"""Live migration of a VM whose vCPUs are being profiled; and the host's scheduler.
+"""Live migration of a VM whose vCPUs are being profiled.
 
 Fidelity note. Modelled: starting the dirty log stops all vCPUs for `t_dirty_log_start`; every round
 write-protects the buffer's pages, pinned or not, so the SPU's next write to each faults (KVM's
@@ -11,17 +11,10 @@ not yet there costs `t_remote`. Designs that populate all memory have done so on
 before it runs. With `guest_memfd` (v7) pages are not write-protected; while the log is on, enabling
 the buffer exits to user space (v7 cover letter). Not modelled: throttling of vCPUs (auto-converge),
 the length of rounds (it is given: `round`), whether SPE state can be migrated at all.
-
-Host scheduler: vCPUs take turns on fewer physical CPUs, round robin in slices of `t_host_slice`;
-one that waits executes nothing, so nothing is lost but time (cause `steal`). A vCPU finishes the
-trap or handler that it is in before it stands, and takes its SPU's state along, a pending S = 1
-included; one whose stream has ended keeps its turns. Not modelled: wake-up preemption, other load,
-vCPUs that sleep (a vCPU always wants to run).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +22,6 @@ from simpy.events import Event
 
 from sim.engine import Engine, Kind, Process
 from sim.host.pressure import Host, Touch
-from sim.ledger import TimeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +52,6 @@ class MigratedVm(Protocol):
         """It goes on elsewhere, where stage 2 is empty; `remote`: memory has yet to come."""
 
 
-class Stealable(Protocol):
-    """A vCPU as the host's scheduler sees it."""
-
-    def pause(self, cause: TimeCause, until: int) -> None:
-        """It does not run until then."""
-
-
 def migrate(engine: Engine, host: Host, vm: MigratedVm, plan: Migration) -> Process:
     """PROCESS live migration: dirty log, rounds, stop-and-copy."""
     yield vm.running
@@ -81,28 +66,3 @@ def migrate(engine: Engine, host: Host, vm: MigratedVm, plan: Migration) -> Proc
     vm.dirty_logging = False
     vm.pause(plan.downtime)
     vm.arrive(remote=plan.post_copy)
-
-
-def share_cpus(
-    engine: Engine, vcpus: Sequence[Stealable], physical: int, host_slice: int
-) -> Process:
-    """PROCESS host scheduler: `physical` CPUs for more vCPUs than that."""
-    count = len(vcpus)
-    last: set[int] = set(range(count))
-    turn = 0
-    while True:
-        running = {(turn * physical + k) % count for k in range(physical)}
-        for index in sorted(last - running):
-            slices = _slices_out(index, turn, physical, count)
-            vcpus[index].pause(TimeCause.STEAL, engine.now + slices * host_slice)
-        last = running
-        yield engine.at(host_slice, Kind.HOST_UNMAP, 0)
-        turn += 1
-
-
-def _slices_out(index: int, turn: int, physical: int, count: int) -> int:
-    """Slices from `turn` on until a vCPU has a CPU again."""
-    out = 0
-    while (index - (turn + out) * physical) % count >= physical:
-        out += 1
-    return out

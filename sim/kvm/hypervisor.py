@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.cpu.core import Cpu
-from sim.cpu.ports import VmKilledError
+from sim.cpu.gic import Gic
+from sim.cpu.ports import GuestCpu, VmKilledError
 from sim.engine import FOREVER, Kind, Process
 from sim.host import uapi
 from sim.host.vmm import answer_exit
@@ -48,6 +48,7 @@ from sim.spe.buffer import (
     is_full,
 )
 from sim.spe.port import Limit, Reg, Value
+from sim.spe.spu import Spu
 from sim.units import div_up
 
 LIVELOCK_EXITS = 1000
@@ -66,10 +67,11 @@ class Hypervisor:
 
     virtual = True
 
-    def __init__(self, vm: Vm, cpu: Cpu, pages: Pages) -> None:
+    def __init__(self, vm: Vm, cpu: GuestCpu, spu: Spu, gic: Gic, pages: Pages) -> None:
         self.vm, self.cpu, self.pages, self.stage2 = vm, cpu, pages, pages.stage2
         self._engine = cpu.engine
-        self._spu = cpu.spu
+        self._spu, self._gic = spu, gic
+        self.next_exit_only = not vm.policies.interrupt.forces_exit
         self.pmbptr = 0
         self.pmblimitr = Limit(0, enable=False)
         self.pmbsr: Pmbsr = CLEAR
@@ -83,8 +85,6 @@ class Hypervisor:
         self._arrival: Arrival | None = None
         self._data_lost = False
         self._trapping = vm.policies.traps.each
-        if not vm.cpus:
-            vm.running = self._engine.signal()
         vm.booting += 1
         vm.cpus.append(cpu)
         vm.hypervisors.append(self)
@@ -136,9 +136,9 @@ class Hypervisor:
 
     # --- Platform ------------------------------------------------------------------------
 
-    def boot(self) -> Process:
+    def boot(self, *, profiled: bool) -> Process:
         """Before the vCPU first runs."""
-        if not self.cpu.event.refused:
+        if profiled:
             yield from self._hook(self.vm.policies.on_configure)
         self.vm.booting -= 1
         if self.vm.booting == 0:
@@ -199,7 +199,7 @@ class Hypervisor:
     def _sees_stop(self) -> bool:
         """S = 1 in hardware, and KVM looks at it in this exit."""
         sync = self.vm.policies.pmbsr_sync
-        return self._spu.pmbsr.s and sync.looks(interrupted=self.cpu.gic.arrived)
+        return self._spu.pmbsr.s and sync.looks(interrupted=self._gic.arrived)
 
     def _on_write(self, reg: Reg, value: Value) -> Process:
         yield from self._trap()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from simpy.events import Event
 
-from sim.cpu.core import Cpu
+from sim.cpu.ports import GuestCpu
 from sim.engine import FOREVER
 from sim.kvm.locks import Locks
 from sim.kvm.memlock import Account
@@ -56,10 +56,11 @@ class Vm:
     account: Account
     host: HostView
     sizes: VmSizes
-    cpus: list[Cpu] = field(default_factory=list)
+    running: Event
+    """All vCPUs have begun to run."""
+    cpus: list[GuestCpu] = field(default_factory=list)
     hypervisors: list[VcpuThread] = field(default_factory=list)
     locks: Locks = field(default_factory=Locks)
-    running: Event = field(init=False)
     dirty_logging: bool = False
     booting: int = 0
     killed: bool = False

@@ -14,7 +14,7 @@ ring buffer and its wake-ups; AUX offsets that restart at 0 in snapshot mode (he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Any, NamedTuple
@@ -48,6 +48,14 @@ class Window(NamedTuple):
     head: int
     limit: int
     truncated: bool = False
+
+
+class Transaction(NamedTuple):
+    """Where the transaction that is open begins: head with its padding, the padding, aux_wakeup."""
+
+    head: int
+    pad: int
+    wakeup: int
 
 
 class Geometry(NamedTuple):
@@ -110,8 +118,8 @@ def next_window(geometry: Any, head: Any, tail: Any, wakeup: Any) -> Any:
 
     `head`, `tail`, `wakeup` are endless byte counts. Never beyond the buffer, never past a page
     that the reader may still hold, never past the page in which a wake-up is due. Compiled, because
-    `sim.rounds` needs it where many stops are served in one call. If there is no room for a record
-    what is left becomes padding, and the event is truncated.
+    `sim.machine.compiled` needs it where many stops are served in one call. If there is no room for
+    a record what is left becomes padding, and the event is truncated.
     """
     size = free_space(head, tail, geometry.size)
     start = head & (geometry.size - 1)
@@ -143,15 +151,11 @@ def next_snapshot_window(geometry: Geometry, head: int) -> Window:
     return Window(limit - start, begin, begin + half)
 
 
-def _nobody() -> None:
-    """No reader is to be woken."""
-
-
 @dataclass(slots=True)
 class AuxRing:
     """head and tail count bytes for ever; offsets are modulo the size.
 
-    `wake` is called by the driver's irq_work when `wake_due`: perf_output_wakeup.
+    `wake_due` asks the driver's irq_work to wake the reader: perf_output_wakeup.
     """
 
     geometry: Geometry
@@ -167,7 +171,6 @@ class AuxRing:
     pad: int = 0
     transactions: int = 0
     wake_due: bool = False
-    wake: Callable[[], None] = _nobody
     _copied_to: int = 0
     _copying: int = 0
     _rows: list[tuple[int, ...]] = field(default_factory=list)
@@ -223,15 +226,25 @@ class AuxRing:
         """One row of AUX_DT."""
         self._rows.append((self.vcpu, tid, offset, size, pad, flags, now, records))
 
-    def went_on(self, head: int, pad: int, wakeup: int, size: int) -> None:
-        """`sim.machine.rounds` has ended and begun transactions of `size` bytes of records, all of
-        them read by a reader that keeps up.
+    def for_rounds(self) -> Transaction:
+        """What is open when rounds begin (`sim.machine.rounds`)."""
+        return Transaction(self.head, self.pad, self.wakeup)
+
+    def after_rounds(
+        self, opened: Transaction, size: int, transactions: int, rows: Iterable[tuple[int, ...]]
+    ) -> None:
+        """Rounds have ended `transactions` of `size` bytes of records, all of them read by a reader
+        that keeps up, and begun the next one; `rows` as for `keep_row`.
         """
         self._hold(size // self.geometry.record)
-        self.head = head - pad
+        self.head = opened.head - opened.pad
         self.take()
         self.moved()
-        self.head, self.pad, self.wakeup = head, pad, wakeup
+        self.head, self.pad, self.wakeup = opened
+        self.transactions += transactions
+        if self.keep:
+            for tid, offset, length, pad, flags, now, records in rows:
+                self.keep_row(tid, offset, length, pad, flags, now, records)
 
     def _note_wakeup(self) -> None:
         """rb_need_aux_wakeup; a ring that is overwritten wakes nobody."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from simpy.events import Event
 
+from sim.cpu.ports import Spend
 from sim.engine import Process
 from sim.ledger import TimeCause
 from sim.linux.aux import TRUNCATED, AuxFlag, AuxRing
@@ -60,8 +61,14 @@ class DriverRules:
     discard: bool = False
 
 
+def _nobody() -> None:
+    """No reader is to be woken."""
+
+
 class SpeEvent:
     """One perf event of arm_spe_pmu on one CPU (struct perf_event, hw_perf_event).
+
+    `spend` is the CPU's time, `now` the engine's; `wake` is what irq_work does for the reader.
 
     `stopped_state` is PERF_HES_STOPPED, `off` is PERF_EVENT_STATE_OFF; `disabled` says that the
     event does not profile although it was started.
@@ -74,13 +81,15 @@ class SpeEvent:
         ring: AuxRing,
         period: int,
         costs: DriverCosts,
-        spend: Callable[[TimeCause, int], Process],
+        spend: Spend,
         now: Callable[[], int],
         tid: int,
         rules: DriverRules = DriverRules(),
+        wake: Callable[[], None] = _nobody,
     ) -> None:
         self._spu, self._registers, self._ring, self._costs = spu, registers, ring, costs
         self._spend, self._now, self.tid, self._rules = spend, now, tid, rules
+        self._wake = wake
         self._period_left: tuple[int, int] = (period, 0)
         self.window_head = 0
         self._window_open = False
@@ -161,7 +170,7 @@ class SpeEvent:
             self._ring.abandon(self._spu.recorded - self._recorded_before)
         self._ring.finish(killed=killed)
 
-    def reopened(self, head: int, written: int) -> None:
+    def after_rounds(self, head: int, written: int) -> None:
         """`sim.machine.rounds` has served interrupts: the window open now begins at offset `head`,
         with `written` records before it.
         """
@@ -222,7 +231,7 @@ class SpeEvent:
             yield from self.stop()
         if self._ring.wake_due:
             self._ring.wake_due = False
-            self._ring.wake()
+            self._wake()
 
 
 def is_fatal(status: Pmbsr) -> bool:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from simpy.events import Event
 
+from sim.cpu.ports import PreemptingReader
 from sim.engine import Engine, Kind, Process
 from sim.linux.aux import AuxRing
 from sim.units import div_up
@@ -41,7 +42,7 @@ class Scheduler(Protocol):
     def enable_event(self) -> None:
         """PERF_EVENT_IOC_ENABLE."""
 
-    def run_reader(self) -> None:
+    def run_reader(self, reader: PreemptingReader) -> None:
         """The reader is runnable on this CPU and preempts the task."""
 
 
@@ -55,7 +56,6 @@ class Reader:
         self.enable_ticks = spec.enable
         self._polling: Event = engine.signal()
         self._ran: Event = engine.signal()
-        ring.wake = self.wake
         engine.process(self.run())
 
     def wake(self) -> None:
@@ -71,7 +71,7 @@ class Reader:
             self._polling = self._engine.signal()
             if self._spec.same_cpu:
                 self._ran = self._engine.signal()
-                self._cpu.run_reader()
+                self._cpu.run_reader(self)
                 yield self._ran
                 continue
             while ticks := self.take():

@@ -7,7 +7,6 @@ machine and everything below it see integers only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sim import draws, units
 from sim.engine import FOREVER
@@ -17,7 +16,17 @@ from sim.kvm.tables import DESCRIPTOR_BYTES
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
+from sim.machine.spec import (
+    BalloonSpec,
+    EventSpec,
+    HostSpec,
+    MachineSpec,
+    PressureSpec,
+    SpuSpec,
+    TaskSpec,
+    UnmapSpec,
+    VmSpec,
+)
 from sim.policies.stages import KvmCosts
 from sim.scenario.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
 from sim.scenario.loader import stock_folder
@@ -38,6 +47,8 @@ from sim.spe.select import Jitter
 from sim.workload.arrays import Stream
 from sim.workload.presets import get_preset
 
+Parameters = dict[str, TimeDistribution]
+"""Times by their name in parameters.toml."""
 _JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
 
 
@@ -93,55 +104,71 @@ def core_facts(settings: Settings) -> CoreFacts:
 def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
     """An arm in ticks and bytes."""
     settings = arm.settings
-    clock = settings.cpu.clock
     parameters = resolve_parameters(settings)
-    spe, driver, vm, host = settings.spe, settings.driver, settings.vm, settings.host
-    layout = LAYOUTS[settings.records]
-    watermark = driver.watermark or driver.aux // 2
     return MachineSpec(
         policies=arm.policies,
-        vcpus=vm.vcpus,
-        period=spe.interval,
+        vcpus=settings.vm.vcpus,
+        granule=settings.vm.page_bytes,
+        spu=_spu(settings, stream, parameters),
+        event=_event(settings, parameters),
+        task=_task(settings, parameters),
+        vm=_vm(arm, parameters),
+        host=_host(settings, parameters),
+    )
+
+
+def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
+    spe, clock = settings.spe, settings.cpu.clock
+    return SpuSpec(
         interval=sanitise_period(spe.interval, spe.min_interval),
         jitter=_JITTER[spe.jitter],
         jitter_mask=255,
         resync=spe.restart == "resync",
         in_flight=spe.in_flight,
         filter=build_filter(spe.filter, stream.static_class, core_facts(settings).level_events),
-        aux=Geometry(driver.aux, vm.page_bytes, watermark, layout.max_size, layout.align),
-        aux_va=settings.buffer.va,
-        granule=vm.page_bytes,
-        warm=settings.buffer.initial_s2 == "warm",
-        max_buffer=vm.max_buffer,
-        memlock=host.memlock,
-        memlock_hard=UNLIMITED if host.cap_sys_resource else host.memlock_hard,
-        cap_ipc_lock=host.cap_ipc_lock,
-        exits=_exits(settings),
-        unmap=_unmap(settings, parameters),
         irq_latency=law(parameters["t_irq_latency"], clock),
-        driver=_driver_costs(parameters, clock),
-        kvm=_kvm_costs(parameters, clock),
-        memory=vm.memory,
-        bounce=vm.bounce,
-        physical_cpus=vm.physical_cpus,
-        host_slice=_constant(parameters, "t_host_slice", clock),
-        **_pressures(settings, parameters),
-        unpin_after=_unpin_after(arm),
+        irq_retract=_constant(parameters, "t_irq_retract", clock),
+        layout=LAYOUTS[settings.records],
         data_loss_per_mille=spe.data_loss_per_mille,
-        layout=layout,
         target_bias_per_mille=spe.target_bias_per_mille,
         target_bias_reach=spe.target_bias_reach,
+    )
+
+
+def _event(settings: Settings, parameters: Parameters) -> EventSpec:
+    driver, layout = settings.driver, LAYOUTS[settings.records]
+    watermark = driver.watermark or driver.aux // 2
+    page = settings.vm.page_bytes
+    return EventSpec(
+        period=settings.spe.interval,
+        aux=Geometry(driver.aux, page, watermark, layout.max_size, layout.align),
+        aux_va=settings.buffer.va,
+        driver=_driver_costs(parameters, settings.cpu.clock),
         random_start=True,
         rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",
         reader=_reader(settings, parameters),
         per_task=driver.mode == "task",
-        irq_retract=_constant(parameters, "t_irq_retract", clock),
-        **_scheduling(settings, parameters),
     )
 
 
-def _reader(settings: Settings, parameters: dict[str, TimeDistribution]) -> ReaderSpec | None:
+def _vm(arm: Arm, parameters: Parameters) -> VmSpec:
+    vm, host, clock = arm.settings.vm, arm.settings.host, arm.settings.cpu.clock
+    return VmSpec(
+        kvm=_kvm_costs(parameters, clock),
+        warm=arm.settings.buffer.initial_s2 == "warm",
+        max_buffer=vm.max_buffer,
+        memlock=host.memlock,
+        memlock_hard=UNLIMITED if host.cap_sys_resource else host.memlock_hard,
+        cap_ipc_lock=host.cap_ipc_lock,
+        exits=_exits(arm.settings),
+        memory=vm.memory,
+        bounce=vm.bounce,
+        unpin_after=_unpin_after(arm),
+    )
+
+
+def _reader(settings: Settings, parameters: Parameters) -> ReaderSpec | None:
     reader, clock = settings.driver.reader, settings.cpu.clock
     if reader.kind == "keeps_up":
         return None
@@ -151,21 +178,21 @@ def _reader(settings: Settings, parameters: dict[str, TimeDistribution]) -> Read
     return ReaderSpec(reader.cpu == "same", wakeup, copy, enable)
 
 
-def _scheduling(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+def _task(settings: Settings, parameters: Parameters) -> TaskSpec:
     switch, clock = settings.switch, settings.cpu.clock
     if switch is None:
-        return {"switch_ticks": 0, "away_ticks": 0}
+        return TaskSpec()
     away = units.ticks(switch.away, clock)
     polled = away <= _constant(parameters, "t_halt_poll", clock)
     wake = "t_wake_polling" if polled else "t_wake_halted"
-    return {
-        "switch_ticks": units.ticks(switch.every, clock),
-        "away_ticks": away,
-        "wall_slices": switch.clock == "guest_wall",
-        "halted": switch.meanwhile == "halted",
-        "visits": switch.vcpus,
-        "wake_ticks": _constant(parameters, wake, clock),
-    }
+    return TaskSpec(
+        switch_ticks=units.ticks(switch.every, clock),
+        away_ticks=away,
+        wall_slices=switch.clock == "guest_wall",
+        halted=switch.meanwhile == "halted",
+        visits=switch.vcpus,
+        wake_ticks=_constant(parameters, wake, clock),
+    )
 
 
 def _unpin_after(arm: Arm) -> int:
@@ -189,7 +216,7 @@ def _exits(settings: Settings) -> tuple[int, ...] | None:
     return draws.exponential_table(units.ticks(gap, settings.cpu.clock)) if gap else None
 
 
-def _unmap(settings: Settings, parameters: dict[str, TimeDistribution]) -> UnmapSpec:
+def _unmap(settings: Settings, parameters: Parameters) -> UnmapSpec:
     unmap, clock = settings.host.unmap, settings.cpu.clock
     if isinstance(unmap, PoissonUnmap):
         if unmap.poisson == 0:
@@ -214,34 +241,46 @@ _SWEEPS = ("numa_balancing", "ksm")
 _THP_BYTES = 2 << 20
 
 
-def _pressures(settings: Settings, parameters: dict[str, TimeDistribution]) -> dict[str, Any]:
+def _host(settings: Settings, parameters: Parameters) -> HostSpec:
     """`host.pressure` in ticks; paces are scaled to the guest's memory and the buffer's share."""
     clock = settings.cpu.clock
-    found: list[PressureSpec] = []
+    pressures: list[PressureSpec] = []
     balloons: list[BalloonSpec] = []
-    made: dict[str, Any] = {}
+    memslot_changes, migration = 0, None
     for pressure in settings.host.pressure:
         match pressure:
             case Scan(kind=kind):
-                found.append(_scan(settings, kind, parameters))
+                pressures.append(_scan(settings, kind, parameters))
             case Balloon():
                 balloons.extend(_balloon(settings, pressure, parameters))
             case MemslotChange(every=every):
-                made["memslot_changes"] = units.ticks(every, clock)
+                memslot_changes = units.ticks(every, clock)
             case LiveMigration():
-                made["migration"] = Migration(
-                    start=units.ticks(pressure.start, clock),
-                    rounds=pressure.rounds,
-                    round=units.ticks(pressure.round, clock),
-                    log_start=_constant(parameters, "t_dirty_log_start", clock),
-                    downtime=_constant(parameters, "t_downtime", clock),
-                    post_copy=pressure.post_copy,
-                )
-    return made | {"pressures": tuple(found), "balloons": tuple(balloons)}
+                migration = _migration(pressure, clock, parameters)
+    return HostSpec(
+        unmap=_unmap(settings, parameters),
+        pressures=tuple(pressures),
+        balloons=tuple(balloons),
+        memslot_changes=memslot_changes,
+        migration=migration,
+        physical_cpus=settings.vm.physical_cpus,
+        host_slice=_constant(parameters, "t_host_slice", clock),
+    )
+
+
+def _migration(plan: LiveMigration, clock: int, parameters: Parameters) -> Migration:
+    return Migration(
+        start=units.ticks(plan.start, clock),
+        rounds=plan.rounds,
+        round=units.ticks(plan.round, clock),
+        log_start=_constant(parameters, "t_dirty_log_start", clock),
+        downtime=_constant(parameters, "t_downtime", clock),
+        post_copy=plan.post_copy,
+    )
 
 
 def _balloon(
-    settings: Settings, pressure: Balloon, parameters: dict[str, TimeDistribution]
+    settings: Settings, pressure: Balloon, parameters: Parameters
 ) -> Iterator[BalloonSpec]:
     """Nothing where the host has no huge pages, or what is reported is never a part of one."""
     page, clock = settings.vm.page_bytes, settings.cpu.clock
@@ -261,7 +300,7 @@ def _balloon(
     yield BalloonSpec(pressure.kind, law, max(1, pages), block // page)
 
 
-def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]) -> PressureSpec:
+def _scan(settings: Settings, kind: str, parameters: Parameters) -> PressureSpec:
     """A sweep's period grows with memory; a random hit falls on the buffer with its share of it.
 
     What reclaim takes grows with memory, so that what it takes of the buffer does not.
@@ -278,13 +317,13 @@ def _scan(settings: Settings, kind: str, parameters: dict[str, TimeDistribution]
     return PressureSpec(kind, touch, draws.exponential_table(gap), span=span)
 
 
-def _constant(parameters: dict[str, TimeDistribution], name: str, clock: int) -> int:
+def _constant(parameters: Parameters, name: str, clock: int) -> int:
     distribution = parameters[name]
     assert isinstance(distribution, ConstantTime), name
     return units.ticks(distribution.value, clock)
 
 
-def _driver_costs(parameters: dict[str, TimeDistribution], clock: int) -> DriverCosts:
+def _driver_costs(parameters: Parameters, clock: int) -> DriverCosts:
     return DriverCosts(
         start=_constant(parameters, "t_driver_start", clock),
         stop=_constant(parameters, "t_driver_stop", clock),
@@ -292,6 +331,6 @@ def _driver_costs(parameters: dict[str, TimeDistribution], clock: int) -> Driver
     )
 
 
-def _kvm_costs(parameters: dict[str, TimeDistribution], clock: int) -> KvmCosts:
+def _kvm_costs(parameters: Parameters, clock: int) -> KvmCosts:
     names = KvmCosts.__dataclass_fields__
     return KvmCosts(**{name: _constant(parameters, f"t_{name}", clock) for name in names})

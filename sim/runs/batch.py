@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from sim import draws
 from sim.ledger import TimeCause
 from sim.machine import resolve
-from sim.machine.machine import Run, simulate
-from sim.results import RunResult
+from sim.machine.machine import simulate
+from sim.machine.run import Run
+from sim.results import FIRST_TID, RunResult
 from sim.runs import counterparts
 from sim.runs import pool as workers
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.model import Arm, Scenario, Settings
 from sim.spe.record import expand
+from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import Stream
 
 I64 = NDArray[np.int64]
-FIRST_TID = 1000
-"""Thread number of the first vCPU's task (as in `sim.machine.machine`)."""
 Progress = Callable[[int, int, str], None]
 """progress(done, total, what)"""
 
@@ -347,7 +347,7 @@ def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
         return None
     times = [v.ledgers.time for r in runs for v in r.vcpus]
     ticks = sum(t.wall - t.stopped[TimeCause.PREFAULT] for t in times)
-    seconds = ticks / (arm.settings.cpu.clock * 64)
+    seconds = ticks / (arm.settings.cpu.clock * TICKS_PER_CYCLE)
     return sum(r.zaps for r in runs) / seconds if seconds else None
 
 

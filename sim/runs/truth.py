@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.machine.machine import MachineSpec
 from sim.machine.resolve import core_facts
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult
 from sim.scenario.model import Settings
 from sim.spe.filter import Filter
@@ -28,7 +28,7 @@ QUANTILES = 256
 
 def truth(stream: Stream, spec: MachineSpec, run: RunResult) -> I64:
     """Members that pass the filters among what `run` executed, all vCPUs [S × LEVEL_STRIDE]."""
-    passing = _passing(stream, spec.filter).sum(axis=1)
+    passing = _passing(stream, spec.spu.filter).sum(axis=1)
     return np.asarray(executed(stream, run) * passing // QUANTILES)
 
 
@@ -62,7 +62,7 @@ def latency_truth(stream: Stream, spec: MachineSpec, settings: Settings, run: Ru
     counts = executed(stream, run)
     out = np.zeros(settings.spe.counter_bits + 1, np.int64)
     cells = np.flatnonzero(counts)
-    passing = _passing(stream, spec.filter)[cells]
+    passing = _passing(stream, spec.spu.filter)[cells]
     cycles = _quantiles(stream)[cells] // TICKS_PER_CYCLE
     which = bucket(np.minimum(cycles, core_facts(settings).counter_max))
     np.add.at(out, which, passing * counts[cells, None])

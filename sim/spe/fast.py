@@ -6,14 +6,14 @@ time. If something changes earlier, at work time T, the saved state is restored 
 again to T: results never depend on how far a speculation went, only the cost does. Chunks double
 on success and shrink to twice what was used on a truncation.
 
-Fidelity note: none of its own; `tests/exact` holds it bit-identical to `sim.spe.spu.SampleTimer`.
+Fidelity note: none of its own; `tests/exact` holds it bit-identical to
+`sim.spe.reference.SampleTimer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,10 @@ from sim.engine import FOREVER, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
 from sim.spe import compiled as k
+from sim.spe.ahead import KernelArrays, RunsAhead
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
-from sim.spe.spu import SamplerConfig, _unconnected
+from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
 
 MIN_CHUNK = 64
@@ -36,33 +37,6 @@ _ROWS = MAX_CHUNK + k.MAX_IN_FLIGHT
 def _signed(value: int) -> int:
     """A 64-bit key as the int64 with the same bits."""
     return value - (1 << 64) if value >> 63 else value
-
-
-class KernelArrays(NamedTuple):
-    """What compiled code reads and writes, `sim.spe.compiled`; `saved` and `pages_before` are what
-    a speculation goes back to.
-    """
-
-    config: NDArray[np.int64]
-    sizes: NDArray[np.uint8]
-    distance: NDArray[np.uint8]
-    pages: NDArray[np.uint8]
-    pages_before: NDArray[np.uint8]
-    state: NDArray[np.int64]
-    saved: NDArray[np.int64]
-    places: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    profile: NDArray[np.int64]
-    scratch: NDArray[np.int64]
-
-
-class Fused(Protocol):
-    """Runs ahead over stops that need no decision (`sim.machine.rounds`)."""
-
-    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> int:
-        """Like `kernel.advance` to FOREVER; `arrays.saved` becomes the state of the last restart,
-        its ROWS those that are final.
-        """
 
 
 class MacroSampler:
@@ -77,13 +51,14 @@ class MacroSampler:
         config: SamplerConfig,
         pages: NDArray[np.uint8],
         sink: RecordSink,
+        stop: OnStop,
     ) -> None:
         self._engine, self._vcpu, self._clock = engine, vcpu, clock
         self._stream, self._settings, self._pages, self._sink = stream, config, pages, sink
         self.counter = IntervalCounter(config.interval)
         self.kernel_calls = self.truncations = 0
-        self.stop: Callable[[Stop, int], None] = _unconnected
-        self.fused: Fused | None = None
+        self._on_stop = stop
+        self._rounds: RunsAhead | None = None
         self._state = np.zeros(k.STATE_SIZE, np.int64)
         self._word = self._state.data  # the same words as plain ints, quickly
         self._saved = self._state.copy()
@@ -184,8 +159,9 @@ class MacroSampler:
 
     # --- profiling enabled and disabled --------------------------------------------------
 
-    def enable(self, op: int) -> None:
+    def enable(self, op: int, rounds: RunsAhead | None) -> None:
         """Disabled → enabled: lay the candidates out from the counter, then run ahead."""
+        self._rounds = rounds
         pop = self._stream.pop(op)
         if self._settings.resync and self._started:
             k.resync(self._config, self._state, pop)
@@ -194,7 +170,7 @@ class MacroSampler:
             self._lay_out(pop)
             self._started = True
         self._enabled = True
-        self._speculate(self.fused)
+        self._speculate(rounds)
 
     def _lay_out(self, pop: int) -> None:
         """Counter registers, just enabled (not all 0) → kernel coordinates; next op at `pop`."""
@@ -241,7 +217,7 @@ class MacroSampler:
         self._enabled = False
         self._save(op)
         if outcome != k.HORIZON:
-            self.stop(_STOPS[outcome], op)
+            self._on_stop(_STOPS[outcome], op)
 
     def _save(self, op: int) -> None:
         if not self._settings.resync:
@@ -263,16 +239,16 @@ class MacroSampler:
         self.kernel_calls += 1
         return self._kernel(horizon, candidates)
 
-    def _speculate(self, fused: Fused | None) -> None:
+    def _speculate(self, rounds: RunsAhead | None) -> None:
         """Run ahead and schedule the end of the run."""
         self._saved_word[:] = self._word
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
-        if fused is None:
+        if rounds is None:
             status = self._advance(FOREVER, self._chunk)
         else:
             self.kernel_calls += 1
-            status = fused.advance(self._stream, self._arrays, self._chunk)
+            status = rounds.advance(self._stream, self._arrays, self._chunk)
             self._emit(0, self._saved_word[k.ROWS], 0)
         self._speculating = True
         self._generation += 1
@@ -294,12 +270,12 @@ class MacroSampler:
         self._commit()
         self._chunk = min(MAX_CHUNK, 2 * self._chunk)
         if status == k.EXHAUSTED:
-            self._speculate(self.fused)
+            self._speculate(self._rounds)
             return
         self._enabled = False
         op = self._word[k.STOP_OP]
         self._save(op)
-        self.stop(_STOPS[status], op)
+        self._on_stop(_STOPS[status], op)
 
     def _sync(self, work: int) -> None:
         """The committed state becomes that of `work`, everything at `work` excluded."""

@@ -1,9 +1,9 @@
-"""The Statistical Profiling Unit: its registers, and the reference engine's sample timer.
+"""The Statistical Profiling Unit: its registers, and what a sampler is.
 
 `Spu` is the register file and the rules of D17.4: profiling is enabled iff PMBLIMITR.E = 1,
 PMBSR.S = 0, PMSCR enables the level, and the CPU runs the stream. A *sampler* makes the samples in
-between; there are two, with one result: `SampleTimer` here (SimPy events per sample, written to be
-read against the Arm ARM) and `sim.spe.fast.MacroSampler` (compiled).
+between; there are two, with one result: `sim.spe.reference.SampleTimer` (SimPy events per sample,
+written to be read against the Arm ARM) and `sim.spe.fast.MacroSampler` (compiled).
 
 Fidelity note. Modelled: no sample spans a freeze: at exception entry, world switch or stop the
 sample in flight completes at that instant and its write may itself set S. With S = 1 nothing
@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import simpy
 from numpy.typing import NDArray
 
-from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.ledger import SelectionsLedger
-from sim.results import RecordSink
+from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import (
     BSC_FULL,
     CLEAR,
@@ -37,12 +35,9 @@ from sim.spe.buffer import (
     Pmbsr,
     RecordLayout,
     Stop,
-    is_full,
 )
-from sim.spe.collect import latency_of
 from sim.spe.filter import Filter
 from sim.spe.select import Interval, IntervalCounter, TargetBias
-from sim.workload.arrays import LEVEL_STRIDE, OP, POP, Place, Stream
 
 LEAF_LEVEL = 3
 
@@ -74,14 +69,13 @@ class Sampler(Protocol):
     limit: int
     kernel_calls: int
     truncations: int
-    stop: Callable[[Stop, int], None]
 
     @property
     def cut(self) -> int:
         """Bytes of a record that the last fault cut short, before PMBPTR."""
 
-    def enable(self, op: int) -> None:
-        """Profiling becomes enabled now."""
+    def enable(self, op: int, rounds: RunsAhead | None) -> None:
+        """Profiling becomes enabled now; a sampler may let `rounds` serve stops ahead of time."""
 
     def disable(self, op: int, work: int) -> None:
         """The CPU freezes now, at `work`; may report a stop."""
@@ -111,23 +105,42 @@ class Sampler(Protocol):
         """Counts into the ledger; returns the profile [static × LEVEL_STRIDE + level]."""
 
 
-@dataclass(slots=True)
+OnStop = Callable[[Stop, int], None]
+"""on_stop(stop, op): PMBSR.S is set at this instant; `op` is the next op to execute."""
+
+
 class Spu:
     """PMSCR, PMSIRR, PMSICR, PMBPTR, PMBLIMITR and PMBSR of one core.
 
-    `on_stop(stop, op)` is called at the instant S is set; `line(level)` drives PMBIRQ.
+    The sampler is made by the SPU, which it reports its stops to; `on_stop(stop, op)` is called at
+    the instant S is set; `line(level)` drives PMBIRQ.
     """
 
-    sampler: Sampler
-    on_stop: Callable[[Stop, int], None]
-    line: Callable[[bool], None]
-    data_loss: DataLoss = NO_DATA_LOSS
-    pmscr: bool = False
-    limit_enable: bool = False
-    pmbsr: Pmbsr = CLEAR
-    stops: int = 0
-    voided: int = 0
-    collisions_cleared: int = 0
+    __slots__ = (
+        "_data_loss",
+        "_line",
+        "_on_stop",
+        "collisions_cleared",
+        "limit_enable",
+        "pmbsr",
+        "pmscr",
+        "sampler",
+        "stops",
+        "voided",
+    )
+
+    def __init__(
+        self,
+        make_sampler: Callable[[OnStop], Sampler],
+        on_stop: OnStop,
+        line: Callable[[bool], None],
+        data_loss: DataLoss = NO_DATA_LOSS,
+    ) -> None:
+        self._on_stop, self._line, self._data_loss = on_stop, line, data_loss
+        self.pmscr = self.limit_enable = False
+        self.pmbsr: Pmbsr = CLEAR
+        self.stops = self.voided = self.collisions_cleared = 0
+        self.sampler = make_sampler(self.stopped)
 
     @property
     def armed(self) -> bool:
@@ -153,7 +166,7 @@ class Spu:
         self.pmbsr = value
         self.collisions_cleared = self.sampler.collisions()
         if not value.s:
-            self.line(False)
+            self._line(False)
 
     def read_pmbsr(self) -> Pmbsr:
         """PMBSR_EL1 with COLL as it stands."""
@@ -180,10 +193,17 @@ class Spu:
         """(COUNT, ECOUNT)."""
         return self.sampler.counter.count, self.sampler.counter.ecount
 
-    def resume(self, op: int) -> None:
-        """The CPU goes on at `op`."""
+    def resume(self, op: int, rounds: RunsAhead | None) -> None:
+        """The CPU goes on at `op`; stops may be served by `rounds`."""
         if self.armed:
-            self.sampler.enable(op)
+            self.sampler.enable(op, rounds)
+
+    def after_rounds(self, stops: int, collisions_cleared: int) -> None:
+        """`sim.machine.rounds` has served so many stops, and cleared PMBSR after so many
+        collisions.
+        """
+        self.stops += stops
+        self.collisions_cleared = collisions_cleared
 
     def stopped(self, stop: Stop, op: int) -> None:
         """The sampler hit FULL or a fault at this instant; `op` is the next op to execute."""
@@ -192,284 +212,7 @@ class Spu:
             self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL)
         else:
             fsc = FSC_TRANSLATION + LEAF_LEVEL
-            dl = self.sampler.cut > 0 or self.data_loss.at(self.stops)
+            dl = self.sampler.cut > 0 or self._data_loss.at(self.stops)
             self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
-        self.on_stop(stop, op)
-        self.line(True)
-
-
-@dataclass(slots=True)
-class _Sample:
-    """One op in flight."""
-
-    busy: int
-    op: int
-    t_select: int
-    static: int
-    level: int
-    latency: int
-
-
-class SampleTimer:
-    """PROCESS sample timer (reference engine): one event a selection, one a completion.
-
-    Counts, collisions, filter, full and fault are written here from the Arm ARM, independently of
-    the compiled kernel.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        vcpu: int,
-        clock: WorkClock,
-        stream: Stream,
-        config: SamplerConfig,
-        pages: NDArray[np.uint8],
-        sink: RecordSink,
-    ) -> None:
-        self._engine, self._vcpu, self._clock = engine, vcpu, clock
-        self._stream, self._config, self._pages, self._sink = stream, config, pages, sink
-        self._latency = stream.latency().tolist()
-        self._row = stream.rows().tolist()
-        self._passes = config.filter.passes.tolist()
-        self._bytes = config.layout.sizes(stream.static_class).tolist()
-        self.counter = IntervalCounter(config.interval)
-        self.pointer = self.limit = self.cut = 0
-        self.kernel_calls = self.truncations = 0
-        self.stop: Callable[[Stop, int], None] = _unconnected
-        self._enabled = False
-        self._flight: list[_Sample] = []
-        self._candidate = 0  # POP rank of the next selected op
-        self._place: Place  # of the candidate
-        self._selection = FOREVER  # its tick
-        self._anchor = 0  # POP rank up to which the counter has counted
-        self._pop_end = stream.size(POP)
-        self._sequence: int | None = None  # resync: next point of the sequence
-        self._ledger = SelectionsLedger()
-        self._open: list[int] = []  # profile indices of the records that may be voided
-        self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
-        self._parked: simpy.Event | None = None
-        self._process = engine.process(self.run())
-
-    # --- the process ---------------------------------------------------------------------
-
-    def run(self) -> Process:
-        """PROCESS sample timer."""
-        while True:
-            try:
-                selection = self._selection
-                completion = self._flight[0].busy if self._flight else FOREVER
-                if not self._enabled or selection == completion == FOREVER:
-                    self._parked = self._engine.signal()
-                    yield self._parked
-                elif completion <= selection:  # a write comes before a selection of its instant
-                    yield self._wait(completion, Kind.RECORD_WRITE)
-                    self._complete(self._clock.work(self._engine.now))
-                else:
-                    yield self._wait(selection, Kind.SELECTION)
-                    self._select()
-            except simpy.Interrupt:
-                continue
-            finally:
-                self._parked = None
-
-    def _wait(self, work: int, kind: Kind) -> simpy.Event:
-        return self._engine.at(work - self._clock.work(self._engine.now), kind, self._vcpu)
-
-    def _wake(self) -> None:
-        if self._parked is not None and not self._parked.triggered:
-            self._parked.succeed()
-
-    # --- profiling enabled and disabled --------------------------------------------------
-
-    def enable(self, op: int) -> None:
-        """Disabled → enabled: the counter resumes, or initialises if it is 0."""
-        pop = self._stream.pop(op)
-        self._anchor = pop
-        if self._config.resync:
-            self._resume_sequence(pop)
-        else:
-            self.counter.enable()
-            self._candidate = pop + self.counter.until_selection() - 1
-        self._locate()
-        self._enabled = True
-        self._wake()
-
-    def disable(self, op: int, work: int) -> None:
-        """Freeze: what is in flight completes now, oldest first; then the counter is saved."""
-        if not self._enabled:
-            return
-        self._interrupt()
-        while self._flight and self._enabled:
-            self._complete(work)
-        if self._enabled:
-            self._save(op)
-            self._enabled = False
-
-    def _save(self, op: int) -> None:
-        if not self._config.resync:
-            self.counter.advance(self._stream.pop(op) - self._anchor)
-
-    def _interrupt(self) -> None:
-        running = self._engine.active_process is self._process
-        if not running and self._parked is None:
-            self._process.interrupt()
-
-    def before_change(self) -> None:
-        """Pages are looked up at each write: nothing to bring up to date."""
-
-    def on_change(self) -> None:
-        """See `before_change`."""
-
-    def load(self) -> None:
-        """The counter object itself is the register."""
-
-    def _resume_sequence(self, pop: int) -> None:
-        """resync: the first point of the sequence at or after `pop`."""
-        if self._sequence is None:
-            self.counter.enable()
-            self._sequence = pop + self.counter.until_selection() - 1
-            self.counter.advance(self.counter.until_selection())
-        while self._sequence < pop:
-            self._sequence += self._sequence_gap()
-            self._ledger.skipped += 1
-        self._candidate = self._sequence
-
-    def _sequence_gap(self) -> int:
-        gap = self.counter.until_selection()
-        self.counter.advance(gap)
-        return gap
-
-    # --- the five stages -----------------------------------------------------------------
-
-    def _locate(self) -> None:
-        if self._candidate < self._pop_end:
-            self._place = self._stream.seek(POP, self._candidate)
-            self._selection = self._place.tick
-        else:
-            self._selection = FOREVER
-
-    def _select(self) -> None:
-        """The counter selects the op at `_place`; it is sampled unless the SPU is busy."""
-        place = self._place
-        self._ledger.selected += 1
-        if len(self._flight) >= self._config.in_flight:
-            self._ledger.collided += 1
-        else:
-            seen = place if self._config.bias is None else self._sampled(place, self._config.bias)
-            row_level = self._row[seen.static] + seen.level
-            latency = latency_of(self._latency, row_level, self._config.latency_key, seen.op)
-            self._fly(
-                _Sample(place.tick + latency, seen.op, place.tick, seen.static, seen.level, latency)
-            )
-        if self._config.resync:
-            self._candidate += self._sequence_gap()
-            self._sequence = self._candidate
-        else:
-            self.counter.advance(self._candidate + 1 - self._anchor)
-            self._anchor = self._candidate + 1
-            self._candidate = self._anchor + self.counter.until_selection() - 1
-        self._locate()
-
-    def _sampled(self, place: Place, bias: TargetBias) -> Place:
-        """The op whose record a selection makes: itself, or by erratum the branch target before."""
-        back = int(bias.distance[place.static])
-        if back == 0 or back > place.op or not bias.slips(place.op):
-            return place
-        target = self._stream.seek(OP, place.op - back)
-        return target if target.static == place.static - back else place
-
-    def _fly(self, sample: _Sample) -> None:
-        """Keep the flight in order of completion; ties by order of selection."""
-        at = len(self._flight)
-        while at and self._flight[at - 1].busy > sample.busy:
-            at -= 1
-        self._flight.insert(at, sample)
-
-    def _complete(self, work: int) -> None:
-        """The oldest sample completes at `work`: filter, translate, write, full?"""
-        sample = self._flight.pop(0)
-        ledger = self._ledger
-        ledger.completed += 1
-        index = sample.static * LEVEL_STRIDE + sample.level
-        if not self._passes[index] or sample.latency < self._config.filter.min_latency:
-            ledger.filtered += 1
-            return
-        ledger.passed += 1
-        if self._config.discard:
-            ledger.discarded_by_mode += 1
-            return
-        if not self._translates(self.pointer, self.pointer + self._bytes[index]):
-            ledger.lost_at_fault += 1
-            self._stopped(Stop.FAULT, work)
-            return
-        self._profile[index] += 1
-        ledger.written += 1
-        if self._config.voidable:
-            self._open.append(index)
-        first, self.pointer = self.pointer, self.pointer + self._bytes[index]
-        if self._sink.keep:
-            wall = self._clock.offset
-            row = (sample.op, sample.t_select + wall, work + wall)
-            self._sink.add(np.array([row], np.int64))
-        if self._config.zap_after_write:
-            for byte in (first, self.pointer - 1):
-                self._pages[byte >> self._config.page_shift] = 0
-        if is_full(self.pointer, self.limit, self._config.layout.max_size):
-            self._stopped(Stop.FULL, work)
-
-    def _translates(self, begin: int, end: int) -> bool:
-        """Can bytes [begin, end) be written? If only the first of them can, they are `cut`."""
-        shift = self._config.page_shift
-        self.cut = 0
-        if not self._pages[begin >> shift]:
-            return False
-        last = (end - 1) >> shift
-        if not self._pages[last]:
-            self.cut = (last << shift) - begin
-            self.pointer = last << shift
-            return False
-        return True
-
-    def _stopped(self, stop: Stop, work: int) -> None:
-        """S = 1: nothing completes any more."""
-        self._ledger.discarded_in_flight += len(self._flight)
-        self._flight.clear()
-        op = self._stream.op_at(work)
-        self._save(op)
-        self._enabled = False
-        self.stop(stop, op)
-
-    # --- results -------------------------------------------------------------------------
-
-    def collisions(self) -> int:
-        """SAMPLE_COLLISION so far."""
-        return self._ledger.collided
-
-    def written(self) -> int:
-        """Records written so far."""
-        return self._ledger.written
-
-    def settle(self) -> None:
-        """What has been written so far stays."""
-        self._open.clear()
-
-    def void(self) -> int:
-        """Take back the records written since `settle`."""
-        count = len(self._open)
-        for index in self._open:
-            self._profile[index] -= 1
-        self._sink.drop(count)
-        self._open.clear()
-        return count
-
-    def close(self, selections: SelectionsLedger) -> NDArray[np.int64]:
-        """Counts into the ledger; samples still in flight are in flight at the end."""
-        for name, value in self._ledger.as_dict().items():
-            setattr(selections, name, value)
-        selections.in_flight_at_end += len(self._flight)
-        return self._profile
-
-
-def _unconnected(stop: Stop, op: int) -> None:
-    raise RuntimeError(f"sampler stopped ({stop.name}, op {op}) before it was connected to an SPU")
+        self._on_stop(stop, op)
+        self._line(True)

@@ -22,13 +22,15 @@ from analysis.sizing import (
 )
 from sim.kvm.tables import stage1_tables
 from sim.linux.aux import Geometry
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import UNLIMITED
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 K4, K16, K64 = 4 * KIB, 16 * KIB, 64 * KIB
@@ -124,7 +126,7 @@ def _run(
     """v6 with an AUX area of two windows at `va` under a limit."""
     chosen = DESIGNS["v6"][0].model_copy(update=policies or {})
     arm = Arm(name="v6", design="v6", policies=chosen, settings=Settings(workload=WORKLOAD))
-    spec = replace(
+    spec = vary(
         machine_spec(arm, STREAM),
         aux=Geometry(2 * request.window, request.granule, request.window),
         granule=request.granule,

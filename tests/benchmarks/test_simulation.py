@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from sim.machine import resolve
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
+from sim.machine.run import Run
 from sim.scenario import loader
 from sim.scenario.model import DESIGNS
 from tests.benchmarks.recording import line

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +17,10 @@ import pytest
 
 from sim.engine import Engine, Kind, Process
 from sim.linux.aux import Geometry
-from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream
@@ -27,6 +28,7 @@ from sim.workload.index import build_index
 from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
 from tests.benchmarks.recording import line
+from tests.machines import vary
 
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 PAGE = 4096
@@ -66,7 +68,7 @@ def _recorded(repeat: int) -> Settings:
 def _spec(settings: Settings, stream: Stream, design: str, window: int) -> MachineSpec:
     arm = Arm(name=design, design=design, policies=DESIGNS[design][0], settings=settings)
     spec = machine_spec(arm, stream)
-    return replace(spec, aux=Geometry(2 * window, PAGE, window))
+    return vary(spec, aux=Geometry(2 * window, PAGE, window))
 
 
 def _seconds(action: Callable[[], RunResult], times: int = 3) -> tuple[float, RunResult]:
@@ -84,7 +86,7 @@ def _ns_per_sample(
     settings: Settings, engine: str, design: str, window: int, unmap: str = "never", times: int = 3
 ) -> float:
     stream = stream_of(settings)
-    spec = replace(_spec(settings, stream, design, window), unmap=UnmapSpec(unmap))
+    spec = vary(_spec(settings, stream, design, window), unmap=UnmapSpec(unmap))
     seconds, result = _seconds(lambda: simulate(spec, (stream,), _RUN, engine), times)
     return seconds / result.vcpus[0].ledgers.selections.selected * 1e9
 
@@ -157,7 +159,7 @@ def test_state_changes(design: str) -> None:
     """µs per state change (a stop and its restart), against bare SimPy events."""
     settings = _synthetic(2_000_000)
     stream = stream_of(settings)
-    spec = replace(_spec(settings, stream, design, PAGE), unmap=UnmapSpec("per_window"))
+    spec = vary(_spec(settings, stream, design, PAGE), unmap=UnmapSpec("per_window"))
     seconds, result = _seconds(lambda: simulate(spec, (stream,), _RUN, "fast"))
     stops = result.vcpus[0].stops
     bare = _bare_simpy(100_000)
@@ -172,7 +174,7 @@ def test_a_fault_on_every_record() -> None:
     """µs per fault, against the bare SimPy events that it needs."""
     settings = _synthetic(300_000)
     stream = stream_of(settings)
-    spec = replace(_spec(settings, stream, "unpinned", 2 << 20), unmap=UnmapSpec("per_record"))
+    spec = vary(_spec(settings, stream, "unpinned", 2 << 20), unmap=UnmapSpec("per_record"))
     quick, result = _seconds(lambda: simulate(spec, (stream,), _RUN, "fast"))
     slow, same = _seconds(lambda: simulate(spec, (stream,), _RUN, "reference"), 1)
     faults = result.vcpus[0].stops

@@ -13,7 +13,8 @@ import simpy
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.machine.machine import MachineSpec, Run
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.workload.arrays import (
     BODY_INFO,
     BODY_SIZE,
@@ -79,16 +80,16 @@ def whole_run(library: Any, spec: MachineSpec, stream: Stream, run: Run, started
     place = tables[int(tables[FLAT_OP]) + first :][:ops].copy()
     latency = tables[int(tables[LATENCY]) :].copy()
     histogram = np.zeros(stream.statics * 8, np.int64)
-    assert len(set(spec.irq_latency)) == 1, "the loop knows one interrupt latency"
+    assert len(set(spec.spu.irq_latency)) == 1, "the loop knows one interrupt latency"
     given = _In(
-        spec.interval,
-        spec.jitter_mask,
-        started + spec.period - 1,
+        spec.spu.interval,
+        spec.spu.jitter_mask,
+        started + spec.event.period - 1,
         stream.ops,
         ops,
         int(tables[size + TICK]),
-        spec.aux.watermark // spec.aux.record,
-        spec.irq_latency[0],
+        spec.event.aux.watermark // spec.event.aux.record,
+        spec.spu.irq_latency[0],
         draws.key(run.seed, run.replication, 0, "interval"),
         draws.key(run.seed, run.replication, 0, "latency"),
         *(array.ctypes.data_as(_POINTER) for array in (tick, place, latency)),

@@ -12,13 +12,18 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pytest
 
+import sim.machine.machine
+import sim.machine.vcpu
 from sim import draws
 
 MACHINE_SECONDS = 20
 """Time for one small machine, hundreds of times what it needs."""
 MEETING_POINTS = {"sim.host.pressure": ("Blocks", "MemslotChange", "Random", "Sweep", "Touch")}
 """Classes by which a module and its users recognise each other: a copy must share them."""
+BUILDERS = (sim.machine.machine, sim.machine.vcpu)
+"""Where a machine is put together, from names that a mutant can take the place of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,14 @@ def build(module: str, old: str = "", new: str = "") -> ModuleType:
     for name in MEETING_POINTS.get(module, ()):
         made_module.__dict__[name] = getattr(import_module(module), name)
     return made_module
+
+
+def install(part: str, made: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines are built from this part from now on."""
+    builders = [module for module in BUILDERS if part in module.__dict__]
+    assert builders, f"no machine is built from {part}"
+    for module in builders:
+        monkeypatch.setattr(module, part, made)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ every op that executes decrements, reloads or draws, as hardware would. Only for
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +17,10 @@ from sim import draws
 from sim.engine import Engine, Kind, Process, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
+from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
-from sim.spe.spu import SamplerConfig
+from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import OP, Place, Stream
 
 
@@ -47,6 +47,7 @@ class PerOpTimer:
         config: SamplerConfig,
         pages: NDArray[np.uint8],
         sink: RecordSink,
+        stop: OnStop,
     ) -> None:
         assert not config.resync
         self.engine, self.vcpu, self.clock, self.stream = engine, vcpu, clock, stream
@@ -54,7 +55,7 @@ class PerOpTimer:
         self.counter = IntervalCounter(config.interval)  # used as two plain registers
         self.pointer = self.limit = self.cut = 0
         self.kernel_calls = self.truncations = 0
-        self.stop: Callable[[Stop, int], None]
+        self.report = stop
         self.bytes_drawn = 0
         self.enabled = False
         self.op = 0
@@ -194,11 +195,11 @@ class PerOpTimer:
         self.counts.discarded_in_flight += len(self.flight)
         self.flight.clear()
         self.enabled = False
-        self.stop(stop, self.op)
+        self.report(stop, self.op)
 
     # --- the Sampler interface -----------------------------------------------------------
 
-    def enable(self, op: int) -> None:
+    def enable(self, op: int, rounds: RunsAhead | None) -> None:
         """Disabled → enabled."""
         if self.counter.count == 0 and self.counter.ecount == 0:
             self.reload()

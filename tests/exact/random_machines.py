@@ -19,7 +19,7 @@ from sim.host.pressure import Touch
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
+from sim.machine.spec import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.policies.stages import KvmCosts
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Policies, SpeFilter
@@ -37,6 +37,7 @@ from sim.workload.build import (
     assemble,
     index_rows,
 )
+from tests.machines import assembled, vary
 
 PAGE = 4096
 ROWS = 3
@@ -222,7 +223,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         return r.choice(values)
 
     policies = _policies(r)
-    machine = MachineSpec(
+    machine = assembled(
         policies=policies,
         vcpus=r.choice([1, 1, 2]),
         period=interval + r.choice([0, 0, 1, 7]),
@@ -252,23 +253,23 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
     )
-    return _records(replace(machine, **_guest(r, machine)), of)
+    return _records(vary(machine, **_guest(r, machine)), of)
 
 
 def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
     """Layout of the records, data loss at faults, slipping samples, huge pages; drawn apart."""
-    r = random.Random(f"{of.ops} {machine.interval} {machine.memlock} {machine.kvm}")
-    machine = _huge_pages(random.Random(f"{of.ops} {machine.kvm}"), machine)
-    machine = replace(
+    r = random.Random(f"{of.ops} {machine.spu.interval} {machine.vm.memlock} {machine.vm.kvm}")
+    machine = _huge_pages(random.Random(f"{of.ops} {machine.vm.kvm}"), machine)
+    machine = vary(
         machine,
         data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
         target_bias_per_mille=r.choice([0, 0, 0, 300, 1000]),
         target_bias_reach=r.choice([1, 4, 64]),
     )
-    if machine.snapshot or r.random() < 0.7:
+    if machine.event.snapshot or r.random() < 0.7:
         return machine
-    aux = machine.aux._replace(record=PACKED.max_size, align=PACKED.align)
-    return replace(machine, layout=PACKED, aux=aux)
+    aux = machine.event.aux._replace(record=PACKED.max_size, align=PACKED.align)
+    return vary(machine, layout=PACKED, aux=aux)
 
 
 def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
@@ -280,10 +281,10 @@ def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
         }
     )
     if r.random() < 0.8:
-        return replace(machine, policies=policies)
+        return vary(machine, policies=policies)
     law = tuple(r.choice([640, 20_000, 200_000]) for _ in range(4))
     balloon = BalloonSpec("ballooning", law, chunk=r.choice([1, 2]), block=512)
-    return replace(machine, policies=policies, balloons=(balloon,))
+    return vary(machine, policies=policies, balloons=(balloon,))
 
 
 def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
@@ -298,7 +299,7 @@ def _guest(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
         case "discard":
             made["rules"] = replace(made["rules"], discard=True)
     made["wall_slices"] = r.random() < 0.4
-    made["per_task"] = machine.switch_ticks > 0 or r.random() < 0.6
+    made["per_task"] = machine.task.switch_ticks > 0 or r.random() < 0.6
     if r.random() < 0.3:
         made |= {"halted": True, "wake_ticks": r.choice([0, 16, 640])}
     if r.random() < 0.3:
@@ -366,7 +367,7 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         page = r.choice([32, 256, 256])
     if page == 32:  # windows end in the middle of a record
         window = r.choice([96, 160])
-    return replace(
+    return vary(
         machine,
         policies=policies,
         vcpus=r.choice([1, 1, 1, 2]),
@@ -377,9 +378,9 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         max_buffer=1 << 62,
         memlock=1 << 40,
         irq_latency=tuple(r.choice([0, 16, 64, 640]) for _ in range(r.choice([1, 4]))),
-        exits=machine.exits if r.random() < 0.4 else None,
+        exits=machine.vm.exits if r.random() < 0.4 else None,
         switch_ticks=r.choice([0, 0, 0, 3000, 20_000]),
-        rules=replace(machine.rules, discard=False),
+        rules=replace(machine.event.rules, discard=False),
         reader=None,
         snapshot=False,
         layout=SLOT64,

@@ -14,14 +14,18 @@ import pytest
 
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine.machine import Machine, MachineSpec, Run, SamplerFactory, UnmapSpec
+from sim.machine.machine import Machine
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
+from sim.machine.vcpu import SamplerFactory
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS
 from sim.spe import fast
-from sim.spe.spu import SampleTimer
+from sim.spe.reference import SampleTimer
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
+from tests.machines import vary
 
 SEEDS = 40
 MAX_OPS = 2500
@@ -38,20 +42,20 @@ class SmallChunks(fast.MacroSampler):
 def _denser(r: random.Random, spec: MachineSpec) -> MachineSpec:
     """Small windows; some of the other causes of a state change, every few ops."""
     page = r.choice([64, 128, 256, 1024])
-    spec = replace(spec, aux=Geometry(8192, page, page * r.choice([1, 2, 4])))
+    spec = vary(spec, aux=Geometry(8192, page, page * r.choice([1, 2, 4])))
     if r.random() < 0.3:
-        spec = replace(spec, irq_latency=(r.choice([0, 16, 32, 100_000]),))
+        spec = vary(spec, irq_latency=(r.choice([0, 16, 32, 100_000]),))
     if r.random() < 0.2:
         gaps = tuple(r.choice([48, 49, 160, 640]) for _ in range(4))
-        spec = replace(spec, exits=gaps, kvm=replace(spec.kvm, ordinary_exit=0))
+        spec = vary(spec, exits=gaps, kvm=replace(spec.vm.kvm, ordinary_exit=0))
     if r.random() < 0.2:
         gaps = tuple(r.choice([17, 48, 64, 640]) for _ in range(4))
-        spec = replace(spec, unmap=UnmapSpec("poisson", gaps))
+        spec = vary(spec, unmap=UnmapSpec("poisson", gaps))
     if r.random() < 0.2:
-        spec = replace(spec, switch_ticks=r.choice([48, 160, 1000]))
+        spec = vary(spec, switch_ticks=r.choice([48, 160, 1000]))
     if r.random() < 0.2:
-        everything_passes = np.ones_like(spec.filter.passes)
-        spec = replace(spec, filter=replace(spec.filter, passes=everything_passes, min_latency=0))
+        everything_passes = np.ones_like(spec.spu.filter.passes)
+        spec = vary(spec, filter=replace(spec.spu.filter, passes=everything_passes, min_latency=0))
     return spec
 
 
@@ -65,7 +69,7 @@ def _machine(seed: int) -> tuple[Stream, MachineSpec]:
 
 def _run(seed: int, factory: SamplerFactory, *, hold: bool = False) -> RunResult:
     stream, spec = _machine(seed)
-    spec = replace(spec, resync=spec.resync and not hold)
+    spec = vary(spec, resync=spec.spu.resync and not hold)
     return Machine(spec, (stream,), Run("x", seed, 0, True, True), factory).run()
 
 
@@ -111,7 +115,7 @@ def test_one_slot_discards_nothing() -> None:
     for seed in range(20_000, 20_000 + SEEDS * 2):
         stream, spec = _machine(seed)
         run = Run("x", seed, 0)
-        result = Machine(replace(spec, in_flight=1), (stream,), run, fast.MacroSampler).run()
+        result = Machine(vary(spec, in_flight=1), (stream,), run, fast.MacroSampler).run()
         assert all(v.ledgers.selections.discarded_in_flight == 0 for v in result.vcpus)
 
 
@@ -122,7 +126,7 @@ def test_an_enable_maps_what_the_records_unmapped() -> None:
     for seed in range(22_000, 22_060):
         stream, spec = _machine(seed)
         policies = DESIGNS["v6"][0].model_copy(update={"notifiers": "honour_all"})
-        spec = replace(
+        spec = vary(
             spec,
             policies=policies,
             unmap=UnmapSpec("per_record"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sim.linux.aux import AuxFlag
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
+from sim.machine.run import Run
 from sim.results import RunResult
 from sim.spe import fast
 from tests.exact import random_machines as made

@@ -6,22 +6,23 @@ import random
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 import pytest
 
-import sim.machine.machine
 from sim.linux.aux import AuxFlag
-from sim.machine.machine import Machine, MachineSpec, Run, simulate
+from sim.machine.machine import Machine, simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult
 from sim.spe import fast
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
 from tests.exact.mutants import mutant as _m
 
 SEEDS_PER_TEST = 75
-FUSED = "sim.machine.rounds"
+ROUNDS, FUSED = "sim.machine.rounds", "sim.machine.compiled"
 
 
 @cache
@@ -59,12 +60,12 @@ def test_rounds_happen_in_every_way() -> None:
         if not result.fused_rounds:
             continue
         seen |= {"full"} if not spec.policies.virtual else {"fault"}
-        seen |= {"collided in flight"} if spec.in_flight > 1 else set()
-        seen |= {f"jitter {spec.jitter.name}", "resync" if spec.resync else "hold"}
-        seen |= {"per record"} if spec.unmap.kind == "per_record" else set()
+        seen |= {"collided in flight"} if spec.spu.in_flight > 1 else set()
+        seen |= {f"jitter {spec.spu.jitter.name}", "resync" if spec.spu.resync else "hold"}
+        seen |= {"per record"} if spec.host.unmap.kind == "per_record" else set()
         seen |= {"masked"} if not (stream.never_masked or spec.policies.virtual) else set()
         seen |= {"two vCPUs"} if spec.vcpus == 2 else set()
-        seen |= {"ordinary exits"} if spec.exits and spec.policies.virtual else set()
+        seen |= {"ordinary exits"} if spec.vm.exits and spec.policies.virtual else set()
         seen |= {"part of the ops"} if not stream.all_counted else set()
         for vcpu in result.vcpus:
             seen |= {"many"} if result.fused_rounds > 20 else set()
@@ -103,11 +104,16 @@ def test_a_log_sees_every_stop() -> None:
 
 
 MUTANTS = [
-    _m("a stop more than there was", FUSED, "spu.stops += n", "spu.stops += n + 1"),
+    _m(
+        "a stop more than there was",
+        ROUNDS,
+        "parts.spu.after_rounds(n,",
+        "parts.spu.after_rounds(n + 1,",
+    ),
     _m("ends with the next event", FUSED, "if ended >= v[UNTIL]:", "if ended >= v[UNTIL] + 5000:"),
     _m("masking ignored", FUSED, "if v[MASKLESS] == 0 and", "if False and"),
     _m("a latency drawn twice", FUSED, "_latency(F, v[ORDINAL] + 1)", "_latency(F, v[ORDINAL])"),
-    _m("latencies forgotten", FUSED, "cpu.gic.ordinal = v[ORDINAL]"),
+    _m("latencies forgotten", ROUNDS, "parts.gic.after_rounds(v[c.ORDINAL])"),
     _m("a counter at 0 goes on", FUSED, "(1 if saved == state[k.LAST] + 1 else 0)", "0"),
     _m("COUNT runs through a blackout", FUSED, "state[k.CANDIDATE] += moved"),
     _m("ECOUNT's grid stays", FUSED, "state[k.PRIMARY] += moved"),
@@ -115,8 +121,8 @@ MUTANTS = [
     _m("population ops not counted", FUSED, "v[label] += members"),
     _m("other ops not counted", FUSED, "v[OTHERS] += end - begin - members"),
     _m("running not counted", FUSED, "v[RUNNING] += taken - v[RESUMED]"),
-    _m("running time forgotten", FUSED, "time.running += v[RUNNING]"),
-    _m("handler time forgotten", FUSED, "time.stopped[cause] += rounds * ticks"),
+    _m("running time forgotten", ROUNDS, "(at, ops, v[c.RUNNING],", "(at, ops, 0,"),
+    _m("handler time forgotten", ROUNDS, "stopped[cause] = stopped.get(cause, 0) + rounds * ticks"),
     _m(
         "the handler takes no time",
         FUSED,
@@ -128,7 +134,7 @@ MUTANTS = [
     _m("tables not looked at", FUSED, "if F.mapped[table] == 0:", "if False:"),
     _m("the page stays away", FUSED, "F.mapped[page] = K.pages[page] = 1", "F.mapped[page] = 1"),
     _m("stage 2 not told", FUSED, "F.mapped[page] = K.pages[page] = 1", "K.pages[page] = 1"),
-    _m("lost code not counted", FUSED, "rows[:, STOP : RESUME + 1]", "rows[:0, STOP : RESUME + 1]"),
+    _m("lost code not counted", ROUNDS, "rows[:, c.STOP :", "rows[:0, c.STOP :"),
     _m("blackouts not counted", FUSED, "account[COUNT] += 1"),
     _m(
         "the longest blackout forgotten",
@@ -141,9 +147,11 @@ MUTANTS = [
     _m("records not delivered", FUSED, "v[BYTES] += written"),
     _m("collisions not flagged", FUSED, "_COLLISION if state[k.COLLIDED] > v[CLEARED] else 0", "0"),
     _m("COLL never cleared", FUSED, "v[CLEARED] = state[k.COLLIDED]"),
-    _m("COLL of the next window", FUSED, "spu.collisions_cleared = v[CLEARED]"),
-    _m("AUX records without their window", FUSED, "ring.keep_row(event.tid, *closed, records)"),
-    _m("the driver keeps its old window", FUSED, "event.reopened(v[WINDOW], written)"),
+    _m("COLL of the next window", ROUNDS, "(n, v[c.CLEARED])", "(n, parts.spu.collisions_cleared)"),
+    _m(
+        "AUX records without their window", ROUNDS, "yield (tid, *closed, records)", "yield from ()"
+    ),
+    _m("the driver keeps its old window", ROUNDS, "parts.event.after_rounds(v[c.WINDOW], written)"),
 ]
 
 
@@ -167,8 +175,17 @@ def _busy() -> list[tuple[int, dict[str, object]]]:
     return [(seed, made.everything(_run(seed, "reference"))) for _, seed in sorted(found)]
 
 
-def _differs(module: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(sim.machine.machine, "Fused", module.__dict__["Fused"])
+def _rounds(one: str, module: ModuleType) -> ModuleType:
+    """`sim.machine.rounds` with this copy of it, or of its compiled part."""
+    if one == ROUNDS:
+        return module
+    host = build(ROUNDS)
+    host.__dict__["c"] = module
+    return host
+
+
+def _differs(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> bool:
+    install("Rounds", module.__dict__["Rounds"], monkeypatch)
     for seed, expected in _busy():
         stream, spec = _machine(seed)
         run = Run("x", seed, 0, keep_records=True)
@@ -187,11 +204,13 @@ def _differs(module: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
 def test_every_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """A seeded bug in the rounds changes a record, a time or a ledger, or breaks a law."""
     _busy()
-    assert _differs(build(mutant.module, mutant.old, mutant.new), monkeypatch)
+    module = build(mutant.module, mutant.old, mutant.new)
+    assert _differs(_rounds(mutant.module, module), monkeypatch)
 
 
 @pytest.mark.usefixtures("plain_numpy")
-def test_an_unchanged_copy_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [ROUNDS, FUSED])
+def test_an_unchanged_copy_passes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a copy made and run in the same way differs from nothing."""
     assert len(_busy()) > 50
-    assert not _differs(build(FUSED), monkeypatch)
+    assert not _differs(_rounds(module, build(module)), monkeypatch)

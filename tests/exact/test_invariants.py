@@ -8,7 +8,9 @@ from functools import cache
 
 import pytest
 
-from sim.machine.machine import MachineSpec, Run, simulate
+from sim.machine.machine import simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS
 from tests.exact import random_machines as made
@@ -65,7 +67,7 @@ def test_locked_memory_never_falls_under_its_mark() -> None:
     """VmLck of a high-water mark only rises, on one host; without accounting nothing is locked."""
     for seed, spec, run in _runs():
         locked = [point.locked_bytes for point in run.locked]
-        stays = spec.policies.backing != "whole_vm" and spec.migration is None
+        stays = spec.policies.backing != "whole_vm" and spec.host.migration is None
         if spec.policies.accounting == "high_water_mark" and stays:
             assert locked == sorted(locked), seed
         if spec.policies.accounting == "none":
@@ -75,7 +77,7 @@ def test_locked_memory_never_falls_under_its_mark() -> None:
 def test_locked_memory_stays_under_the_limit_of_its_time() -> None:
     """A charge that would pass the limit fails; only CAP_IPC_LOCK lets it through."""
     for seed, spec, run in _runs():
-        if not spec.cap_ipc_lock:
+        if not spec.vm.cap_ipc_lock:
             growing = zip(run.locked, run.locked[1:], strict=False)
             for before, after in growing:
                 if after.locked_bytes > before.locked_bytes:

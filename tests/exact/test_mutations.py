@@ -18,35 +18,39 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sim.machine.machine
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
 from sim.ledger import LawBrokenError
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import Machine, MachineSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import Machine, simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, PressureSpec, UnmapSpec
 from sim.policies.stages import KvmCosts
 from sim.scenario.model import DESIGNS
-from sim.spe import fast, spu
+from sim.spe import fast
 from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.filter import Filter
+from sim.spe.reference import SampleTimer
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
 from tests.exact.mutants import mutant as _m
+from tests.machines import vary
 
 MAX_OPS = 2500
 MACHINES = 250
 
 
-KERNEL, FAST, SPU = "sim.spe.compiled", "sim.spe.fast", "sim.spe.spu"
+KERNEL, FAST, SPU = "sim.spe.compiled", "sim.spe.fast", "sim.spe.reference"
 READER = "sim.linux.reader"
 CPU, GIC, ENGINE, HOST = "sim.cpu.core", "sim.cpu.gic", "sim.engine", "sim.host.pressure"
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
 NOTIFIERS, MIGRATION, PAGES = "sim.kvm.notifiers", "sim.host.migration", "sim.kvm.pages"
+SCHEDULER = "sim.host.scheduler"
 SHARED = {
     CPU: ("Cpu",),
     GIC: ("Gic",),
@@ -60,7 +64,8 @@ SHARED = {
     PAGES: ("Pages",),
     TABLES: ("Stage2",),
     NOTIFIERS: ("GuestBuffer",),
-    MIGRATION: ("migrate", "share_cpus"),
+    MIGRATION: ("migrate",),
+    SCHEDULER: ("share_cpus",),
 }
 """Modules that both engines run, and what of each the machine is built from."""
 MUTANTS = [
@@ -187,8 +192,8 @@ MUTANTS = [
     _m("the other CPU's reader enables nothing", READER, "self._cpu.enable_event()"),
     _m("the reader runs where it should not", READER, "if self._spec.same_cpu:", "if False:"),
     _m("the reader on the task's CPU leaves the event off", CPU,
-       "self.reader.enable_ticks)\n            self.event.off = False",
-       "self.reader.enable_ticks)"),
+       "reader.enable_ticks)\n            self.event.off = False",
+       "reader.enable_ticks)"),
     _m("the reader does not stop the task's event", CPU, "if self.plan.per_task:", "if False:"),
     _m("slices begin when the event has started", CPU,
        "self._begin_slice()\n        yield from self.event.start()",
@@ -199,7 +204,7 @@ MUTANTS = [
     _m("a halted vCPU wakes at once", CPU, "wake = self.plan.wake_ticks", "wake = 0"),
     _m("an interrupt too close is recalled", GIC, "if left < self._retract:", "if False:"),
     _m("a stale PMBSR is never read", HYP,
-       "sync.looks(interrupted=self.cpu.gic.arrived)", "True"),
+       "sync.looks(interrupted=self._gic.arrived)", "True"),
     _m("discard mode pins", HYP, "if self.pmblimitr.discard:", "if False:"),
     _m("after an abort the buffer stays on", DRIVER,
        "if is_fatal(status):\n            yield from self._disable_and_drain()",
@@ -318,8 +323,8 @@ MUTANTS = [
     _m("the dirty log starts at once", MIGRATION, "vm.pause(plan.log_start)"),
     _m("no downtime", MIGRATION, "vm.pause(plan.downtime)"),
     _m("the dirty log stays on", MIGRATION, "vm.dirty_logging = False"),
-    _m("the host's turns do not move on", MIGRATION, "turn += 1"),
-    _m("a turn missed is one slice", MIGRATION, "out += 1", "return 1"),
+    _m("the host's turns do not move on", SCHEDULER, "turn += 1"),
+    _m("a turn missed is one slice", SCHEDULER, "out += 1", "return 1"),
 ]  # a mutant a line  # fmt: skip
 
 
@@ -403,7 +408,7 @@ def _pressed(
             (
                 seed,
                 stream,
-                replace(
+                vary(
                     spec,
                     policies=policies.model_copy(
                         update={
@@ -458,7 +463,7 @@ def _small_windows(
         (
             seed,
             stream,
-            replace(
+            vary(
                 spec,
                 aux=Geometry(8192, 256, 256),
                 layout=SLOT64,
@@ -478,7 +483,7 @@ def _unmapped_by_records(
         (
             seed,
             stream,
-            replace(
+            vary(
                 spec,
                 policies=policies,
                 unmap=UnmapSpec("per_record"),
@@ -498,7 +503,7 @@ def _often_frozen(
         (
             seed,
             stream,
-            replace(
+            vary(
                 spec,
                 policies=DESIGNS["unpinned"][0],
                 interval=1,
@@ -535,7 +540,7 @@ def _packed() -> list[tuple[int, Stream, MachineSpec]]:
         for seed in range(first, first + 100):
             r = random.Random(seed)
             stream = made.stream(r, dense=False)
-            spec = replace(
+            spec = vary(
                 made.spec(r, stream, dense=False),
                 policies=DESIGNS[design][0],
                 unmap=pressure,
@@ -575,7 +580,7 @@ def _often_zapped(
         (
             seed,
             stream,
-            replace(
+            vary(
                 spec,
                 policies=DESIGNS["unpinned"][0],
                 unmap=UnmapSpec("poisson", (16, 32, 64, 96)),
@@ -604,7 +609,7 @@ def _snapshots(
         (
             seed,
             stream,
-            replace(
+            vary(
                 spec,
                 policies=DESIGNS["baremetal"][0],
                 snapshot=True,
@@ -638,7 +643,7 @@ def _slowly_read(
             (
                 seed,
                 stream,
-                replace(
+                vary(
                     spec,
                     policies=DESIGNS[("baremetal", "v6", "unpinned")[n % 3]][0].model_copy(
                         update={
@@ -685,7 +690,7 @@ def _destroyed_unread(
     found = []
     for seed, stream, spec in machines[:60]:
         page = spec.granule
-        spec = replace(
+        spec = vary(
             spec,
             policies=policies,
             vcpus=2,
@@ -719,7 +724,7 @@ def _killed(machines: list[tuple[int, Stream, MachineSpec]]) -> tuple[int, Strea
     for seed, stream, spec in machines:
         page = spec.granule
         policies = DESIGNS["v6"][0].model_copy(update={"vmm": "refuse_kill"})
-        spec = replace(
+        spec = vary(
             spec,
             policies=policies,
             vcpus=2,
@@ -807,13 +812,13 @@ def _is_told_apart(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatc
     for index in range(len(_machines())):
         _expected(index, "fast")  # before the shared module is replaced
     _replace(name, module, monkeypatch)
-    return _differs(spu.SampleTimer, "fast")
+    return _differs(SampleTimer, "fast")
 
 
 def _replace(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is built from this copy of a shared module."""
     for part in SHARED[name]:
-        monkeypatch.setattr(sim.machine.machine, part, module.__dict__[part])
+        install(part, module.__dict__[part], monkeypatch)
 
 
 @pytest.mark.parametrize("module", [KERNEL, FAST, SPU, *SHARED])
@@ -828,7 +833,7 @@ def test_a_forgotten_increment_breaks_a_law(
 ) -> None:
     """One engine alone finds it: `close()` raises at the end of some run."""
     module = build(name, increment, "pass")
-    factory: Any = spu.SampleTimer
+    factory: Any = SampleTimer
     if name in SHARED:
         _replace(name, module, monkeypatch)
     else:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.run import Run
 from sim.results import RunResult, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream

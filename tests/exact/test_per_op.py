@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import draws
-from sim.machine.machine import Machine, Run, simulate
+from sim.machine.machine import Machine, simulate
+from sim.machine.run import Run
 from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.workload.arrays import OP, POP, SLOT, TICK, Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
+from tests.machines import vary
 
 MAX_OPS = 12_000
 
@@ -29,7 +30,7 @@ def test_per_op_model_agrees(block: int) -> None:
         stream = made.stream(r, dense=True)
         if stream.ops > MAX_OPS:
             continue
-        spec = replace(made.spec(r, stream, dense=True), resync=False)
+        spec = vary(made.spec(r, stream, dense=True), resync=False)
         run = Run("x", seed, 0, True, True)
         literal = made.everything(Machine(spec, (stream,), run, PerOpTimer).run())
         quick = made.everything(simulate(spec, (stream,), run, "fast"))
@@ -102,15 +103,20 @@ def test_resync_lays_one_sequence_in_population_ranks() -> None:
         r = random.Random(seed)
         stream = made.stream(r, dense=True)
         spec = made.spec(r, stream, dense=True)
-        if not spec.resync or (spec.in_flight == 1 and spec.filter.min_latency):
+        if not spec.spu.resync or (spec.spu.in_flight == 1 and spec.spu.filter.min_latency):
             continue
-        spec = replace(spec, target_bias_per_mille=0)  # what slips is no point of the sequence
+        spec = vary(spec, target_bias_per_mille=0)  # what slips is no point of the sequence
         result = simulate(spec, (stream,), Run("x", seed, 0, True, True), "fast")
         rows = result.vcpus[0].written
         if len(rows) < 3:
             continue
         points = _sequence(
-            spec.period, spec.interval, spec.jitter, spec.jitter_mask, seed, stream.size(POP)
+            spec.event.period,
+            spec.spu.interval,
+            spec.spu.jitter,
+            spec.spu.jitter_mask,
+            seed,
+            stream.size(POP),
         )
         start = next(op for _, what, op in result.vcpus[0].log if what == "START")
         first = stream.pop(start)

@@ -18,6 +18,7 @@ from sim.engine import Engine, WorkClock
 from sim.results import RecordSink
 from sim.spe import compiled as k
 from sim.spe import fast
+from sim.spe.buffer import Stop
 from sim.spe.select import Interval, IntervalCounter, Jitter, TargetBias, target_distances
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream
@@ -59,33 +60,40 @@ def _counter(r: random.Random, interval: Interval) -> IntervalCounter:
     return counter
 
 
+def _never(stop: Stop, op: int) -> None:
+    raise AssertionError(f"the kernel is called without a machine: {stop}, {op}")
+
+
 def _setup(seed: int) -> Setup:
     r = random.Random(seed)
     stream = made.stream(r, dense=r.random() < 0.5)
     spec = made.spec(r, stream, dense=r.random() < 0.5)
-    interval = Interval(spec.interval, spec.jitter, draws.key(seed, 0, 0, "i"), spec.jitter_mask)
-    distance = target_distances(stream, spec.target_bias_reach)
-    bias = TargetBias(draws.key(seed, 0, 0, "b"), spec.target_bias_per_mille, distance)
+    interval = Interval(
+        spec.spu.interval, spec.spu.jitter, draws.key(seed, 0, 0, "i"), spec.spu.jitter_mask
+    )
+    distance = target_distances(stream, spec.spu.target_bias_reach)
+    bias = TargetBias(draws.key(seed, 0, 0, "b"), spec.spu.target_bias_per_mille, distance)
     config = SamplerConfig(
         interval,
         draws.key(seed, 0, 0, "l"),
-        spec.in_flight,
-        spec.filter,
+        spec.spu.in_flight,
+        spec.spu.filter,
         12,
         zap_after_write=r.random() < 0.2,
         resync=False,
-        layout=spec.layout,
+        layout=spec.spu.layout,
         bias=bias,
     )
     missing = r.choice([0, 0.2])
     pages = np.array([int(r.random() >= missing) for _ in range(16)], np.uint8)
-    sampler = fast.MacroSampler(Engine(), 0, WorkClock(), stream, config, pages, RecordSink(True))
+    sink = RecordSink(True)
+    sampler = fast.MacroSampler(Engine(), 0, WorkClock(), stream, config, pages, sink, _never)
     sampler.counter = _counter(r, interval)
     sampler._lay_out(r.randrange(max(1, stream.size(POP) // 2)))
-    align, most = spec.layout.align, spec.layout.max_size
+    align, most = spec.spu.layout.align, spec.spu.layout.max_size
     sampler.pointer = align * r.randrange(15 * 4096 // align)
     sampler.limit = max(sampler.pointer + most, 4096 * r.randrange(1, 17))
-    sizes = spec.filter.passes * spec.layout.sizes(stream.static_class)
+    sizes = spec.spu.filter.passes * spec.spu.layout.sizes(stream.static_class)
     return Setup(stream, sampler._config, sizes, bias.distance, pages, sampler._state)
 
 

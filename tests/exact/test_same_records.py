@@ -9,19 +9,21 @@ restart of the counter.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Policies
 from sim.spe.select import Jitter
 from sim.workload.arrays import POP, Stream
 from tests.exact import random_machines as made
+from tests.machines import vary
 
 VIRTUAL = ("v6", "unpinned")
 SMALL_WINDOWS = Geometry(8192, 256, 512)
@@ -41,7 +43,7 @@ def _unmasked(seed: int, dense: bool) -> Stream:
 def _calm(seed: int, stream: Stream, dense: bool) -> MachineSpec:
     """A random machine under the conditions of the exact test."""
     spec = made.spec(random.Random(seed), stream, dense)
-    return replace(
+    return vary(
         spec,
         policies=DESIGNS["baremetal"][0],
         vcpus=1,
@@ -64,7 +66,7 @@ def _calm(seed: int, stream: Stream, dense: bool) -> MachineSpec:
 
 def _run(spec: MachineSpec, policies: Policies, stream: Stream, seed: int) -> VcpuResult:
     run = Run("x", seed, 0, keep_records=True, keep_log=True)
-    return simulate(replace(spec, policies=policies), (stream,), run).vcpus[0]
+    return simulate(vary(spec, policies=policies), (stream,), run).vcpus[0]
 
 
 def _pair(
@@ -111,7 +113,7 @@ def test_switches_change_nothing_unless_a_stop_is_pending(design: str) -> None:
     for seed in SEEDS:
         stream = _unmasked(seed, dense=True)
         ticks = random.Random(seed).choice([1600, 5000, 20_000])
-        spec = replace(_calm(seed, stream, dense=True), switch_ticks=ticks, away_ticks=640)
+        spec = vary(_calm(seed, stream, dense=True), switch_ticks=ticks, away_ticks=640)
         bare, virtual = _pair(spec, design, stream, seed)
         if _waits_at_a_switch(bare):
             continue
@@ -134,13 +136,11 @@ def test_pinning_hides_every_unmapping_and_a_cold_start() -> None:
             UnmapSpec("per_record"),
             UnmapSpec("poisson", (64, 640)),
         )[seed % 3]
-        spec = replace(spec, warm=False, unmap=pressure)
+        spec = vary(spec, warm=False, unmap=pressure)
         bare, virtual = _pair(spec, "v6", stream, seed)
         assert virtual.written[:, 0].tolist() == bare.written[:, 0].tolist(), seed
         assert "fault" not in virtual.blackouts
-        result = simulate(
-            replace(spec, policies=DESIGNS["unpinned"][0]), (stream,), Run("x", seed, 0)
-        )
+        result = simulate(vary(spec, policies=DESIGNS["unpinned"][0]), (stream,), Run("x", seed, 0))
         zaps += result.vcpus[0].stops > bare.stops
     assert zaps > 20  # a control: without the pin the same pressure faults
 
@@ -165,9 +165,9 @@ def test_another_law_tells_the_arms_apart() -> None:
     differing = 0
     for seed in SEEDS:
         stream = _unmasked(seed, dense=True)
-        spec = replace(_calm(seed, stream, dense=True), irq_latency=(640,))
+        spec = vary(_calm(seed, stream, dense=True), irq_latency=(640,))
         bare = _run(spec, DESIGNS["baremetal"][0], stream, seed)
-        slow = _run(replace(spec, irq_latency=(1280,)), DESIGNS["v6"][0], stream, seed)
+        slow = _run(vary(spec, irq_latency=(1280,)), DESIGNS["v6"][0], stream, seed)
         differing += slow.written[:, 0].tolist() != bare.written[:, 0].tolist()
     assert differing >= 5
 
@@ -195,24 +195,24 @@ def test_selections_follow_the_ledgers(jitter: Jitter) -> None:
         r = random.Random(seed)
         stream = made.stream(r, dense=True)
         spec = made.spec(r, stream, dense=True)
-        spec = replace(
+        spec = vary(
             spec,
             vcpus=1,
             jitter=jitter,
             resync=False,
-            period=spec.interval,
+            period=spec.spu.interval,
             exits=None,
             switch_ticks=0,
             aux=SMALL_WINDOWS,
         )
-        if jitter is Jitter.ERND and not spec.jitter_mask:
+        if jitter is Jitter.ERND and not spec.spu.jitter_mask:
             continue
         bare = _run(spec, DESIGNS["baremetal"][0], stream, seed)
         for design in set(DESIGNS) - {"baremetal"}:
             other = _run(spec, DESIGNS[design][0], stream, seed)
             members = _members(other, stream) - _members(bare, stream)
             found = other.ledgers.selections.selected - bare.ledgers.selections.selected
-            assert abs(found - members / (spec.interval + 1)) <= other.stops + bare.stops + 2, (
+            assert abs(found - members / (spec.spu.interval + 1)) <= other.stops + bare.stops + 2, (
                 seed,
                 design,
             )

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -22,20 +21,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import sim.machine.machine
 from sim.host.pressure import Touch
 from sim.kvm.memlock import Account
 from sim.ledger import LawBrokenError
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverRules
-from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec
+from sim.machine.machine import ENGINES, Machine
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.scenario.designs import DESIGNS
 from sim.spe.buffer import SLOT64
 from sim.spe.filter import Filter
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import Mutant, build, mutant
+from tests.exact.mutants import Mutant, build, install, mutant
+from tests.machines import vary
 
 PAGE = made.PAGE
 VCPUS = 3
@@ -188,7 +189,7 @@ class MachineRules(RuleBasedStateMachine):
             if policies.backing in ("on_enable", "on_first_fault"):
                 changed |= {"unpin": unpin, "accounting": accounting}
             policies = policies.model_copy(update=changed)
-        spec = replace(
+        spec = vary(
             spec,
             policies=policies,
             vcpus=2 if policies.virtual else 1,
@@ -207,7 +208,7 @@ class MachineRules(RuleBasedStateMachine):
             migration=None,
             memslot_changes=0,
             physical_cpus=0,
-            switch_ticks=40_000 if spec.switch_ticks else 0,
+            switch_ticks=40_000 if spec.task.switch_ticks else 0,
             exits=None,
             in_flight=4,
             layout=SLOT64,
@@ -345,7 +346,12 @@ def test_machines_under_any_interference() -> None:
 # --- controls --------------------------------------------------------------------------------
 
 TABLES = "sim.kvm.tables"
-MEMLOCK, HYP, FAST, SPU = "sim.kvm.memlock", "sim.kvm.hypervisor", "sim.spe.fast", "sim.spe.spu"
+MEMLOCK, HYP, FAST, SPU = (
+    "sim.kvm.memlock",
+    "sim.kvm.hypervisor",
+    "sim.spe.fast",
+    "sim.spe.reference",
+)
 PAGES = "sim.kvm.pages"
 SHARED = {HYP: "Hypervisor", PAGES: "Pages", TABLES: "Stage2"}
 ACCOUNT_MUTANTS = [
@@ -407,8 +413,8 @@ MACHINE_MUTANTS = [
     mutant(
         "the SPU goes on with S = 1",
         SPU,
-        "self._enabled = False\n        self.stop(stop, op)",
-        "self.stop(stop, op)",
+        "self._enabled = False\n        self._on_stop(stop, op)",
+        "self._on_stop(stop, op)",
     ),
     mutant("the engines part", FAST, "self._state[:] = self._saved"),
     mutant(
@@ -432,7 +438,7 @@ def test_the_machine_rules_catch(one: Mutant, monkeypatch: pytest.MonkeyPatch) -
     broken = build(one.module, one.old, one.new).__dict__
     if one.module in SHARED:
         part = SHARED[one.module]
-        monkeypatch.setattr(sim.machine.machine, part, broken[part])
+        install(part, broken[part], monkeypatch)
     else:
         names = {FAST: ("fast", "MacroSampler"), SPU: ("reference", "SampleTimer")}
         engine, part = names[one.module]

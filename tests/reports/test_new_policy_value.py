@@ -86,7 +86,7 @@ def test_it_runs_and_is_in_the_result(engine: str, touched: Touched, tmp_path: P
     assert toy.setup.backing == "touched"
     assert toy.ledger.ops["irq_delivery_fault"] == 0
     assert unpinned.ledger.ops["irq_delivery_fault"] > 0
-    costs = machine_spec(scenario.arms[2], batch.stream_of(scenario.arms[2])).kvm
+    costs = machine_spec(scenario.arms[2], batch.stream_of(scenario.arms[2])).vm.kvm
     time = toy.ledger.time
     assert time["fault"] == 2 * (4 + 4) * costs.fault  # pages and tables, in both replications
     assert time["walk"] == toy.rlimit.enables * 4 * costs.walk_table

@@ -3,7 +3,6 @@ that exports and our own decoder take them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from click.testing import CliRunner
 
 from reports.cli.main import main
 from sim.linux.aux import AuxFlag, Geometry
-from sim.machine.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import OpMix, Phase, Synthetic
@@ -23,6 +24,7 @@ from sim.spe.buffer import LAYOUTS, PACKED, SLOT64
 from sim.workload.capture import container
 from sim.workload.capture.source import Reading
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 MIXED = Synthetic(
@@ -55,7 +57,7 @@ def _spec(design: str, workload: Synthetic = MIXED, **changes: Any) -> MachineSp
         "irq_latency": (6400,),
         "max_buffer": 1 << 62,
     }
-    return replace(machine_spec(arm, _stream(workload)), **(usual | changes))
+    return vary(machine_spec(arm, _stream(workload)), **(usual | changes))
 
 
 def _stream(workload: Synthetic) -> Any:

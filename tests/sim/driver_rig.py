@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from sim.engine import Process
 from sim.ledger import DeliveryLedger, SelectionsLedger, TimeCause
 from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
-from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr, Stop
+from sim.spe.ahead import RunsAhead
+from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr
 from sim.spe.port import Limit, Reg, Value
 from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.spe.spu import Spu
@@ -25,19 +26,14 @@ FULL = Pmbsr(s=True, ec=EC_BUFFER, mss=BSC_FULL)
 OFF = ("W", Reg.PMBLIMITR, Limit(0, enable=False))
 
 
-def _never(stop: Stop, op: int) -> None:
-    raise AssertionError(f"the idle sampler stopped: {stop}, {op}")
-
-
 class IdleSampler:
     """A sampler that never samples: registers only."""
 
     def __init__(self) -> None:
         self.counter = IntervalCounter(Interval(4096, Jitter.OFF, 0))
         self.pointer = self.limit = self.cut = self.kernel_calls = self.truncations = self.loads = 0
-        self.stop: Callable[[Stop, int], None] = _never
 
-    def enable(self, op: int) -> None:
+    def enable(self, op: int, rounds: RunsAhead | None) -> None:
         pass
 
     def disable(self, op: int, work: int) -> None:
@@ -80,10 +76,12 @@ class Rig:
     rules: DriverRules = field(default_factory=DriverRules)
     accesses: list[tuple[str, Reg, Value | None]] = field(default_factory=list)
     spent: list[tuple[TimeCause, int]] = field(default_factory=list)
+    woken: list[bool] = field(default_factory=list)
+    """Was the event off when perf was woken?"""
 
     def __post_init__(self) -> None:
         self.sampler = IdleSampler()
-        self.spu = Spu(self.sampler, lambda stop, op: None, lambda level: None)
+        self.spu = Spu(lambda stop: self.sampler, lambda stop, op: None, lambda level: None)
         self.ring = AuxRing(GEOMETRY, DeliveryLedger(), 0, keep=True)
         self.event = SpeEvent(
             self.spu,
@@ -95,6 +93,7 @@ class Rig:
             lambda: 77,
             1000,
             self.rules,
+            lambda: self.woken.append(self.event.off),
         )
         self.event.started = True
 

@@ -4,16 +4,17 @@ of KVM's corners begin with.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sim.linux.aux import Geometry
-from sim.machine.machine import MachineSpec, Run
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.scenario.designs import DESIGNS
 from sim.scenario.model import Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 WORK = 500_000 * 64
@@ -37,4 +38,4 @@ def spec(
     chosen = DESIGNS[design].policies.model_copy(update=policies or {})
     arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=_WORKLOAD))
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(pages * PAGE, PAGE, 2 * PAGE)}
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+    return vary(machine_spec(arm, STREAM), **(fixed | changes))

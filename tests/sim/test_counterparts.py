@@ -101,7 +101,8 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
 
     One exception: the sample in flight at E is written at E instead of later.
     """
-    from sim.machine.machine import Run, simulate
+    from sim.machine.machine import simulate
+    from sim.machine.run import Run
 
     arm = load(tmp_path, BASE % "").arms[0]
     stream = stream_of(arm.settings)
@@ -185,7 +186,8 @@ def facts() -> tuple[Any, Any]:
 
 def test_latency_truth_is_the_mean_over_all_ops() -> None:
     """Exact enumeration: the latency of every op of the stream, over 40 keys, 4 SE + 1e-4."""
-    from sim.machine.machine import Run, simulate
+    from sim.machine.machine import simulate
+    from sim.machine.run import Run
     from sim.scenario.model import DESIGNS, Arm
 
     stream, settings = facts()

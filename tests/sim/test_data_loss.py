@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +10,17 @@ import pytest
 from sim.ledger import OpLabel
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RecordSink, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 UNLIMITED = 1 << 62
@@ -58,7 +60,7 @@ def _spec(
         "max_buffer": UNLIMITED,
         "unmap": UnmapSpec("per_window"),
     }
-    return replace(machine_spec(arm, stream), **(usual | changes))
+    return vary(machine_spec(arm, stream), **(usual | changes))
 
 
 def _run(spec: MachineSpec) -> VcpuResult:

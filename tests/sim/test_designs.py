@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +11,17 @@ from analysis.metrics import METRICS
 from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 MEMORY = 64 * PAGE
@@ -51,7 +53,7 @@ def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -
         "max_buffer": UNLIMITED,
         "unmap": COLD,
     }
-    return replace(machine_spec(arm, STREAM), **(usual | changes))
+    return vary(machine_spec(arm, STREAM), **(usual | changes))
 
 
 def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
@@ -136,7 +138,7 @@ def test_whole_vm_locks_all_memory_before_the_first_op(design: str) -> None:
     vcpu = run.vcpus[0]
     assert run.rlimit.locked_bytes_peak == MEMORY
     assert (run.rlimit.exits, run.rlimit.config_enomem) == (0, 0)
-    assert _time(vcpu, TimeCause.PREFAULT) == 64 * _spec(design).kvm.prefault
+    assert _time(vcpu, TimeCause.PREFAULT) == 64 * _spec(design).vm.kvm.prefault
     assert next(t for t, what, _ in vcpu.log if what == "RUN") == _time(vcpu, TimeCause.PREFAULT)
     assert _time(vcpu, TimeCause.PIN) == _time(vcpu, TimeCause.MAP) == 0
     assert _lost(vcpu, OpLabel.EVENT_DISABLED) == 0
@@ -225,7 +227,7 @@ def test_bounce_buffer_never_faults_and_copies_every_record() -> None:
     assert set(vcpu.blackouts) == {"full"}
     written = vcpu.ledgers.selections.written
     assert _time(vcpu, TimeCause.COPY) == pytest.approx(
-        spec.kvm.copy * written * 64 / 1024, rel=0.01
+        spec.vm.kvm.copy * written * 64 / 1024, rel=0.01
     )
     assert _time(vcpu, TimeCause.FAULT) > 0
     bare = _run("baremetal").vcpus[0]

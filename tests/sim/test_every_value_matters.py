@@ -14,8 +14,10 @@ import pytest
 
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
-from sim.machine.machine import BalloonSpec, PressureSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.run import Run
+from sim.machine.spec import BalloonSpec, PressureSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.results import RunResult
 from sim.scenario.designs import DESIGNS, Policies

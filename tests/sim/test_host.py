@@ -12,7 +12,8 @@ import pytest
 from sim import draws
 from sim.engine import Engine
 from sim.host.pressure import Host, Pressure, Random, Sweep, Touch
-from sim.machine.machine import UnmapSpec, simulate
+from sim.machine.machine import simulate
+from sim.machine.spec import UnmapSpec
 from sim.results import RunResult
 from tests.sim.small_machine import RUN, STREAM, WORK, spec
 

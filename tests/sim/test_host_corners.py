@@ -15,8 +15,9 @@ from sim.host.migration import Migration
 from sim.host.pressure import Touch, shared_blocks
 from sim.kvm.tables import Absence
 from sim.ledger import OpLabel, TimeCause
-from sim.machine.machine import ENGINES, BalloonSpec, Machine, MachineSpec, PressureSpec
+from sim.machine.machine import ENGINES, Machine
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.spec import BalloonSpec, MachineSpec, PressureSpec
 from sim.scenario.designs import DESIGNS, Policies
 from sim.scenario.model import Arm, Settings
 from tests.sim.small_machine import PAGE, RUN, STREAM, WORK, spec
@@ -105,7 +106,7 @@ def test_downtime_does_not_leave_a_stop_in_the_hardware(sync: str) -> None:
 def test_a_pin_that_a_migration_meets_is_made_again_from_the_source() -> None:
     """Post-copy arrives while v6 pins: the vCPU finishes on the source, and on the destination the
     window and its tables are fetched before they are pinned."""
-    kvm = replace(_spec("v6").kvm, pin=1_000_000)
+    kvm = replace(_spec("v6").vm.kvm, pin=1_000_000)
     move = Migration(0, 1, 3_000_000, 0, 64_000_000, post_copy=True)
     machine = _ran(_machine("v6", migration=move, kvm=kvm))
     names = _names(machine)
@@ -118,7 +119,7 @@ def test_a_pin_that_a_migration_meets_is_made_again_from_the_source() -> None:
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 8])
 def test_what_is_pinned_is_charged_whenever_a_memslot_goes(at: int, engine: str) -> None:
     """Between charge, pin and map: per pin, VmLck is what is pinned."""
-    kvm = replace(_spec("v6").kvm, charge=1_000_000, pin=1_000_000, map_present=1_000_000)
+    kvm = replace(_spec("v6").vm.kvm, charge=1_000_000, pin=1_000_000, map_present=1_000_000)
     machine = _machine(
         "v6", {"accounting": "per_pin", "unpin": "never"}, engine, kvm=kvm, max_buffer=1 << 62
     )
@@ -162,7 +163,7 @@ def test_swapped_pages_arrive_with_the_rest() -> None:
     for page in range(8):
         machine.host.targets[0].touch(page, Touch.SWAP_OUT)
     machine.engine.run(done)
-    kvm = machine.spec.kvm
+    kvm = machine.spec.vm.kvm
     assert stage2.absent == {}
     waited = _time(machine, TimeCause.FAULT) - kvm.swap_in  # for the page in use before
     assert waited > 0
@@ -297,7 +298,7 @@ def test_nothing_happens_without_huge_pages(kind: str) -> None:
     for granule in ("4KiB", "16KiB", "64KiB"):
         aux = "256KiB" if granule == "64KiB" else "128KiB"
         spec = _resolved(host=_press(kind), vm={"granule": granule}, driver={"aux": aux})
-        assert spec.balloons == ()
+        assert spec.host.balloons == ()
 
 
 @pytest.mark.parametrize(("granule", "reports"), [("4KiB", 0), ("16KiB", 0), ("64KiB", 1)])
@@ -308,8 +309,8 @@ def test_reports_are_parts_of_a_huge_page_with_64_kib_only(granule: str, reports
         vm={"granule": granule, "huge_pages": True},
         driver={"aux": "256KiB"},
     )
-    assert len(spec.balloons) == reports
-    for balloon in spec.balloons:
+    assert len(spec.host.balloons) == reports
+    for balloon in spec.host.balloons:
         assert (balloon.block, balloon.chunk) == (8192, 2)
         assert sum(balloon.law) / len(balloon.law) == pytest.approx(2 * 192e9, rel=0.01)
 
@@ -329,6 +330,6 @@ def test_chunks_are_as_large_as_the_watermark(
 ) -> None:
     """rb_alloc_aux; and a pace of t_balloon over all of memory."""
     host = _press("ballooning", buffer=buffer)
-    (balloon,) = _resolved(host=host, vm={"huge_pages": True}, driver=driver).balloons
+    (balloon,) = _resolved(host=host, vm={"huge_pages": True}, driver=driver).host.balloons
     assert (balloon.chunk, balloon.block) == (chunk, 512)
     assert sum(balloon.law) / len(balloon.law) == pytest.approx(2250e-9 * 8192 * 192e9, rel=0.01)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from sim.kvm.hypervisor import Hypervisor
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import ENGINES, Machine, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.policies.bundle import Bundle
 from sim.policies.stages import KvmCosts, Stages, View
 from sim.results import RunResult, VcpuResult
@@ -20,6 +22,7 @@ from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 TICKS_PER_OP = 64
@@ -49,7 +52,7 @@ def _spec(
         name="arm", design=design, policies=chosen, settings=Settings(workload=workload)
     )  # the workload is not used: the stream is given
     small = {"aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None, "irq_latency": (64,)}
-    return replace(machine_spec(arm, stream), **(small | changes))
+    return vary(machine_spec(arm, stream), **(small | changes))
 
 
 def _run(spec: MachineSpec, *streams: Stream) -> RunResult:
@@ -105,7 +108,7 @@ def test_start_2_buffer_full_5_stop_3_traps(engine: str) -> None:
     assert vcpu.stops == len(vcpu.written) // RECORDS > 5
     assert watched.calls == [("start", 2), *[("irq", 5)] * vcpu.stops, ("stop", 3)]
     assert vcpu.traps == 2 + 5 * vcpu.stops + 3
-    costs = _spec("v6").kvm
+    costs = _spec("v6").vm.kvm
     assert vcpu.ledgers.time.stopped[TimeCause.TRAP] == vcpu.traps * costs.trap
 
 
@@ -193,10 +196,10 @@ def test_pin_costs_are_itemised() -> None:
     spec = _spec("v6")
     run = _run(spec)
     edge, stopped = run.rlimit.enables, run.vcpus[0].ledgers.time.stopped
-    assert stopped[TimeCause.WALK] == edge * 4 * spec.kvm.walk_table
-    assert stopped[TimeCause.PIN] == edge * (spec.kvm.charge + 5 * spec.kvm.pin)
-    assert stopped[TimeCause.MAP] == edge * 5 * spec.kvm.map_present
-    assert stopped[TimeCause.UNPIN] == edge * 5 * spec.kvm.unpin
+    assert stopped[TimeCause.WALK] == edge * 4 * spec.vm.kvm.walk_table
+    assert stopped[TimeCause.PIN] == edge * (spec.vm.kvm.charge + 5 * spec.vm.kvm.pin)
+    assert stopped[TimeCause.MAP] == edge * 5 * spec.vm.kvm.map_present
+    assert stopped[TimeCause.UNPIN] == edge * 5 * spec.vm.kvm.unpin
     assert edge == run.vcpus[0].stops + 1
 
 
@@ -217,7 +220,7 @@ def test_unmap_on_unpin_makes_every_window_cold() -> None:
     # The second page is warm at its first window; the tables and it are cold from then on.
     cold = unmapped_before - 1
     assert stopped[TimeCause.MAP] == (
-        cold * spec.kvm.map_cold + (5 * edges - cold) * spec.kvm.map_present
+        cold * spec.vm.kvm.map_cold + (5 * edges - cold) * spec.vm.kvm.map_present
     )
 
 
@@ -232,7 +235,7 @@ def test_fix_scope_decides_how_many_faults_a_cold_buffer_costs(scope: str, fault
     vcpu = watched.run().vcpus[0]
     log = _logged(vcpu)
     assert log["FAULT"] == vcpu.ledgers.selections.lost_at_fault == faults
-    assert vcpu.ledgers.time.stopped[TimeCause.FAULT] == 6 * spec.kvm.fault
+    assert vcpu.ledgers.time.stopped[TimeCause.FAULT] == 6 * spec.vm.kvm.fault
     assert Counter(name for name, _ in watched.calls)["irq"] == log["FULL"]
 
 
@@ -272,7 +275,7 @@ def test_injected_error_is_fatal_until_the_next_switch_in() -> None:
     assert len(once.written) == 0
     assert _ops(once)[OpLabel.EVENT_DISABLED] > 490_000
 
-    watched = _watch(replace(spec, switch_ticks=4_100_000, away_ticks=64))
+    watched = _watch(vary(spec, switch_ticks=4_100_000, away_ticks=64))
     task = watched.run().vcpus[0]
     log = _logged(task)
     assert log["FAULT"] == 1 + log["SWITCH"] > 5
@@ -296,7 +299,7 @@ def test_a_fault_pending_at_stop_is_seen_by_the_guest_only_if_injected(
 ) -> None:
     """KVM deals with it at the first trapped access: fixed silently, or one more W PMBSR."""
     spec = _spec(design, unmap=UnmapSpec("per_window"), irq_latency=(10_000_000,))
-    watched = _watch(replace(spec, switch_ticks=200_000, away_ticks=64))
+    watched = _watch(vary(spec, switch_ticks=200_000, away_ticks=64))
     log = _logged(watched.run().vcpus[0])
     assert log["FAULT"] > 100
     assert log["PMBIRQ_AT_CORE"] == log["VIRQ"] == 0
@@ -325,7 +328,7 @@ def test_an_oversize_window_is_a_buffer_event_and_no_exit() -> None:
     assert run.rlimit.oversize_windows == 1
     assert vcpu.stops == len(vcpu.written) == 0
     assert _ops(vcpu)[OpLabel.PROFILED] == 0
-    assert vcpu.ledgers.time.stopped[TimeCause.INJECT] == spec.kvm.inject
+    assert vcpu.ledgers.time.stopped[TimeCause.INJECT] == spec.vm.kvm.inject
 
 
 @pytest.mark.parametrize(
@@ -363,9 +366,9 @@ def test_retry_decides_what_an_rlimit_exit_repeats(retry: str, walks: int) -> No
     later = run.rlimit.enables - 1
     walked = run.vcpus[0].ledgers.time.stopped[TimeCause.WALK]
     assert run.rlimit.exits == 5
-    assert walked == (walks + later) * 4 * spec.kvm.walk_table
+    assert walked == (walks + later) * 4 * spec.vm.kvm.walk_table
     assert run.vcpus[0].ledgers.time.stopped[TimeCause.VMM] == 5 * (
-        spec.kvm.vmm_exit + spec.kvm.setrlimit
+        spec.vm.kvm.vmm_exit + spec.vm.kvm.setrlimit
     )
 
 
@@ -385,10 +388,10 @@ def test_next_exit_waits_for_an_ordinary_exit() -> None:
 def test_ordinary_exits_cost_time_and_no_ops() -> None:
     """Timer and IPI exits: each costs its round trip; the samples are those of no exits."""
     spec = _spec("v6", exits=(1_000_000,))
-    quiet, noisy = _run(replace(spec, exits=None)).vcpus[0], _run(spec).vcpus[0]
+    quiet, noisy = _run(vary(spec, exits=None)).vcpus[0], _run(spec).vcpus[0]
     stopped = noisy.ledgers.time.stopped[TimeCause.ORDINARY_EXIT]
     assert noisy.ordinary_exits > 20
-    assert stopped == noisy.ordinary_exits * spec.kvm.ordinary_exit
+    assert stopped == noisy.ordinary_exits * spec.vm.kvm.ordinary_exit
     assert (noisy.written[:, 0] == quiet.written[:, 0]).all()
 
 
@@ -397,9 +400,9 @@ def test_buffer_full_path_has_the_parts_of_6_3() -> None:
     spec = _spec("v6")
     vcpu = _run(spec).vcpus[0]
     stopped = vcpu.ledgers.time.stopped
-    path = spec.kvm.exit + spec.kvm.host_irq + spec.kvm.entry + spec.driver.handler
+    path = spec.vm.kvm.exit + spec.vm.kvm.host_irq + spec.vm.kvm.entry + spec.event.driver.handler
     assert stopped[TimeCause.HANDLER] == vcpu.stops * path
-    assert stopped[TimeCause.INJECT] == vcpu.stops * spec.kvm.inject
+    assert stopped[TimeCause.INJECT] == vcpu.stops * spec.vm.kvm.inject
     assert set(vcpu.blackouts) == {"full"}
     assert vcpu.blackouts["full"].count == vcpu.stops
 
@@ -416,7 +419,7 @@ def test_killing_the_vm_settles_the_ledgers_of_running_vcpus() -> None:
     late = _stream(_loop(100_000, el=1), _loop(100_000))
     policies = {"vmm": "refuse_kill"}
     spec = _spec("v6", late, policies, vcpus=2, max_buffer=1 << 62, memlock=7 * PAGE)
-    spec = replace(spec, aux=Geometry(64 * PAGE, PAGE, 2 * PAGE))
+    spec = vary(spec, aux=Geometry(64 * PAGE, PAGE, 2 * PAGE))
     run = _run(spec, _stream(_loop(100), _loop(400_000)), late)
     assert len(run.vcpus[0].written) > 50
     assert max(vcpu.ended_at_op for vcpu in run.vcpus) < 200_000

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from sim.draws import njit
-from sim.machine.machine import Run, UnmapSpec, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import UnmapSpec
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import KernelOverlay
 from sim.workload import places
@@ -23,6 +25,7 @@ from sim.workload.index import index_key, load_index, recorded_stream
 from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
 from sim.workload.timing import memory_levels
+from tests.machines import vary
 
 THREAD = Path(str(files("scenarios") / "streams" / "threads.1.spestream"))
 CLOCK = 3 * 10**9
@@ -235,7 +238,7 @@ def test_engines_agree_on_a_recorded_stream(design: str) -> None:
     )
     stream = _stream(OVERLAY, exclude=False)
     arm = Arm(name="x", design=design, policies=DESIGNS[design][0], settings=settings)
-    spec = replace(machine_spec(arm, stream), unmap=UnmapSpec("per_window"))
+    spec = vary(machine_spec(arm, stream), unmap=UnmapSpec("per_window"))
     run = Run("x", 1, 0, keep_records=True, keep_log=True)
     slow = simulate(spec, (stream,), run, "reference").vcpus[0]
     quick = simulate(spec, (stream,), run, "fast").vcpus[0]

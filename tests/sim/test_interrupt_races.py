@@ -5,19 +5,22 @@ The switch comes after the buffer is full and before PMBIRQ has reached the core
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, Geometry
-from sim.machine.machine import ENGINES, Machine, MachineSpec, Run, Vcpu
+from sim.machine.machine import ENGINES, Machine
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
+from sim.machine.vcpu import Vcpu
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import ConstantLatency
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 TICKS = 64
@@ -55,7 +58,7 @@ def _spec(design: str, sync: str = "every_exit", **changes: Any) -> MachineSpec:
         "away_ticks": 2_000_000,
         "random_start": False,
     }
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+    return vary(machine_spec(arm, STREAM), **(fixed | changes))
 
 
 def _run(spec: MachineSpec, engine: str = "fast") -> tuple[Vcpu, list[str]]:
@@ -87,7 +90,7 @@ def test_an_interrupt_too_close_to_recall_is_spurious(engine: str) -> None:
     late = [what for _, what, _ in vcpu.log].count("LATE_PMBIRQ")
     assert sequence[:4] == ["FULL", "SWITCH", "LATE_PMBIRQ", "RUN"]
     assert vcpu.event.spurious == late
-    handler = _spec("baremetal").driver.handler
+    handler = _spec("baremetal").event.driver.handler
     assert vcpu.ledgers.time.stopped[TimeCause.HANDLER] == handler * late
     assert vcpu.ledgers.ops == calm.ledgers.ops
     assert vcpu.ring.rows()["flags"].tolist() == calm.ring.rows()["flags"].tolist()
@@ -98,7 +101,7 @@ def test_a_spurious_interrupt_of_a_vm_ends_at_the_hypervisor(engine: str) -> Non
     """KVM exits, finds the hardware's S = 0 and enters again; the guest hears nothing."""
     vcpu, sequence = _run(_spec("v6", irq_retract=FLIGHT), engine)
     late = [what for _, what, _ in vcpu.log].count("LATE_PMBIRQ")
-    costs = _spec("v6").kvm
+    costs = _spec("v6").vm.kvm
     assert sequence[:4] == ["FULL", "SWITCH", "LATE_PMBIRQ", "RUN"]
     assert vcpu.event.spurious == 0
     assert vcpu.ledgers.time.stopped[TimeCause.HANDLER] == late * (
@@ -137,8 +140,8 @@ def test_an_interrupt_that_has_reached_the_core_is_not_overtaken(engine: str) ->
     spec = _spec("v6", "irq_only")
     full = next(t for t, what, _ in _run(spec, engine)[0].log if what == "FULL")
     switch = next(t for t, what, _ in _run(spec, engine)[0].log if what == "SWITCH")
-    arrives = (switch - full + spec.driver.stop // 2,)
-    vcpu, sequence = _run(replace(spec, irq_latency=arrives), engine)
+    arrives = (switch - full + spec.event.driver.stop // 2,)
+    vcpu, sequence = _run(vary(spec, irq_latency=arrives), engine)
     assert sequence[:4] == ["FULL", "SWITCH", "PMBIRQ_AT_CORE", "RUN"]
     assert vcpu.ring.rows()["flags"][0] == AuxFlag.COLLISION
 

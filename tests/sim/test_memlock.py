@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +12,16 @@ from sim.kvm.memlock import Account
 from sim.kvm.tables import stage1_tables
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
-from sim.machine.machine import MachineSpec, Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import UNLIMITED
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 MIB = 1 << 20
@@ -222,7 +224,7 @@ def _spec(policies: dict[str, str] | None = None, **changes: Any) -> MachineSpec
     chosen = DESIGNS["v6"][0].model_copy(update=policies or {})
     arm = Arm(name="v6", design="v6", policies=chosen, settings=Settings(workload=WORKLOAD))
     small = {"aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None}
-    return replace(machine_spec(arm, STREAM), **(small | changes))
+    return vary(machine_spec(arm, STREAM), **(small | changes))
 
 
 def _run(spec: MachineSpec) -> RunResult:

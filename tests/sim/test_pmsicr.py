@@ -6,7 +6,6 @@ counts, on runs whose records show the gap in profiled ops.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,17 @@ from sim.ledger import OpLabel
 from sim.linux.aux import AuxRing, Geometry, Window
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import ENGINES, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import EC_STAGE1_ABORT, Pmbsr
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 from tests.sim.driver_rig import FULL, PAGE, Rig
 
 PERIOD, INTERVAL = 1500, 1280
@@ -51,7 +53,7 @@ def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
         "jitter": Jitter.OFF,
         "random_start": False,
     }
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+    return vary(machine_spec(arm, STREAM), **(fixed | changes))
 
 
 def _vcpu(spec: MachineSpec, engine: str = "fast") -> VcpuResult:

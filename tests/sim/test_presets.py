@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
 from sim.results import RunResult
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import DESIGNS, Arm, Cpu, Settings

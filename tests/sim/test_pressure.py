@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.engine import Engine
-from sim.host.migration import Migration, share_cpus
+from sim.host.migration import Migration
 from sim.host.pressure import Host, Touch
+from sim.host.scheduler import share_cpus
 from sim.kvm.locks import Locks, RwLock
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import PressureSpec, UnmapSpec, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.spec import PressureSpec, UnmapSpec
 from sim.policies.stages import Lock
 from sim.results import RunResult
 from sim.scenario.loader import load
@@ -62,7 +64,7 @@ def test_guest_memfd_yields_to_nobody() -> None:
 def test_a_page_that_was_reclaimed_takes_time_to_read_back() -> None:
     """Each fault on one costs t_swap_in on top; a page that only moved does not."""
     moved, swapped = (_run("unpinned", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
-    costs = spec("unpinned").kvm
+    costs = spec("unpinned").vm.kvm
     assert _time(moved, TimeCause.FAULT) == costs.fault * _faults(moved)
     assert _faults(swapped) > 0
     assert _time(swapped, TimeCause.FAULT) == (costs.fault + costs.swap_in) * _faults(swapped)
@@ -71,7 +73,7 @@ def test_a_page_that_was_reclaimed_takes_time_to_read_back() -> None:
 def test_pinning_brings_reclaimed_pages_back_first() -> None:
     """pin_user_pages waits for swapped pages; the same pressure without swap costs v6 no fault."""
     calm, swapped = (_run("v6", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
-    swap_in = spec("v6").kvm.swap_in
+    swap_in = spec("v6").vm.kvm.swap_in
     assert _time(calm, TimeCause.FAULT) == 0
     assert _time(swapped, TimeCause.FAULT) > 0
     assert _time(swapped, TimeCause.FAULT) % swap_in == 0
@@ -102,7 +104,7 @@ MOVE = Migration(WORK // 8, 3, WORK // 8, 64_000, 640_000, post_copy=False)
 def test_downtime_is_time_and_no_loss() -> None:
     """All vCPUs stand for the start of the log and for stop-and-copy; no op is lost to it."""
     run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE, vcpus=2)
-    kick = spec("v6").kvm.ordinary_exit
+    kick = spec("v6").vm.kvm.ordinary_exit
     for vcpu in run.vcpus:
         stood = vcpu.ledgers.time.stopped[TimeCause.DOWNTIME]
         assert 0 <= MOVE.log_start + MOVE.downtime - stood <= 2 * kick + 64_000
@@ -129,7 +131,7 @@ def test_the_first_error_of_a_migration_ends_the_event() -> None:
 def test_v7_exits_to_user_space_while_the_log_is_on() -> None:
     """Enabling the buffer under dirty logging costs a VMM exit each; before and after, none."""
     run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE)
-    exits = _time(run, TimeCause.VMM) / spec("v6").kvm.vmm_exit
+    exits = _time(run, TimeCause.VMM) / spec("v6").vm.kvm.vmm_exit
     assert 0 < exits < run.rlimit.enables
     assert exits == int(exits)
     assert _time(_run("v7-guest-memfd", memory=64 * PAGE), TimeCause.VMM) == 0
@@ -140,7 +142,7 @@ def test_post_copy_fetches_pages_from_the_source() -> None:
     post = replace(MOVE, post_copy=True)
     for design in ("unpinned", "v6"):
         before, after = _run(design, migration=MOVE), _run(design, migration=post)
-        remote = spec(design).kvm.remote
+        remote = spec(design).vm.kvm.remote
         assert _time(after, TimeCause.FAULT) >= remote * 4
         assert _time(before, TimeCause.FAULT) < remote * 4
 
@@ -286,7 +288,7 @@ def test_vcpus_that_charge_at_once_wait_for_mmap_lock() -> None:
     """
     fixed: dict[str, Any] = {"random_start": False, "max_buffer": 1 << 62, "memlock": 1 << 40}
     runs = {n: _run("v6", vcpus=n, **fixed) for n in (1, 2, 8)}
-    charge = spec("v6").kvm.charge
+    charge = spec("v6").vm.kvm.charge
     first = [next(value for _, what, value in vcpu.log if what == "pin") for vcpu in runs[8].vcpus]
     assert first == [charge * (k + 1) for k in range(8)]
     one = next(value for _, what, value in runs[1].vcpus[0].log if what == "pin")
@@ -313,7 +315,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     arm = load(path).arms[0]
     spec = machine_spec(arm, stream_of(arm.settings))
     second = 3_000_000_000 * 64
-    made = {p.kind: p for p in spec.pressures}
+    made = {p.kind: p for p in spec.host.pressures}
     assert made["ksm"].sweeps
     assert made["ksm"].law == (839 * second,)
     assert {kind: p.touch for kind, p in made.items()} == {
@@ -331,9 +333,9 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     assert made["khugepaged"].span == 512
     assert mean("compaction") == pytest.approx(0.01 * 4096, rel=0.01)
     assert mean("reclaim") == pytest.approx(4096 / 140, rel=0.01)
-    assert spec.memslot_changes == second // 500
-    assert spec.migration is not None
-    assert spec.migration.rounds == 3
+    assert spec.host.memslot_changes == second // 500
+    assert spec.host.migration is not None
+    assert spec.host.migration.rounds == 3
 
 
 def test_host_notes_what_went() -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sim.cpu.ports import PreemptingReader
 from sim.engine import Engine
 from sim.ledger import DeliveryLedger, OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import Reader, ReaderSpec
-from sim.machine.machine import ENGINES, MachineSpec, Run, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 WORKLOAD = Synthetic(
@@ -40,7 +43,7 @@ def _spec(
     settings = settings or Settings(workload=WORKLOAD)
     arm = Arm(name="arm", design=design, policies=DESIGNS[design][0], settings=settings)
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE)}
-    return replace(machine_spec(arm, STREAM), **(fixed | changes))
+    return vary(machine_spec(arm, STREAM), **(fixed | changes))
 
 
 def _run(spec: MachineSpec, engine: str = "fast") -> RunResult:
@@ -128,7 +131,7 @@ class _Nobody:
     def enable_event(self) -> None:
         raise AssertionError
 
-    def run_reader(self) -> None:
+    def run_reader(self, reader: PreemptingReader) -> None:
         raise AssertionError
 
 
@@ -142,14 +145,14 @@ def test_the_reader_loops_until_nothing_is_new() -> None:
         def enable_event(self) -> None:
             asked.append(engine.now)
 
-    Reader(engine, 0, ring, Cpu(), _reader(100, wakeup=10, enable=5))
+    reader = Reader(engine, 0, ring, Cpu(), _reader(100, wakeup=10, enable=5))
 
     def write(size: int) -> None:
         assert ring.begin() is not None
         ring.end(size, 0, 1, engine.now)
         if ring.wake_due:
             ring.wake_due = False
-            ring.wake()
+            reader.wake()
 
     write(4 * PAGE)  # crosses the watermark: woken, copies 4 pages until 410
     engine.run(200)
@@ -200,7 +203,7 @@ def test_a_reader_on_the_same_cpu_preempts_the_task(engine: str) -> None:
     pages = sum(-(-row // PAGE) for row in _taken(vcpu))
     assert vcpu.ledgers.time.stopped[TimeCause.READER] == 5000 * pages + 300 * turns
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] == 0
-    costs = _spec().driver
+    costs = _spec().event.driver
     assert vcpu.ledgers.time.stopped[TimeCause.GUEST_KERNEL] == (1 + turns) * (
         costs.start + costs.stop
     )
@@ -251,7 +254,7 @@ def test_versions_agree_as_long_as_the_ring_is_not_full(version: bool, same_cpu:
     """TRUNCATED is handled alike but for the cost of one stop()."""
     reader = _reader(2 * PASS, same_cpu=same_cpu, wakeup=6 * PASS if same_cpu else 640)
     spec = _spec(reader=reader, rules=DriverRules(stops_on_failure=version))
-    reference = _vcpu(replace(spec, rules=DriverRules()))
+    reference = _vcpu(vary(spec, rules=DriverRules()))
     vcpu = _vcpu(spec)
     assert (vcpu.aux["flags"] == reference.aux["flags"]).all()
     assert len(vcpu.written) == len(reference.written)
@@ -266,7 +269,7 @@ def test_snapshot_mode_delivers_the_last_ring_full(design: str, engine: str) -> 
     """Every record is written, all but the newest ring full are overwritten."""
     spec = _spec(design, snapshot=True)
     vcpu = _vcpu(spec, engine)
-    capacity = spec.aux.size // 64
+    capacity = spec.event.aux.size // 64
     delivery = vcpu.ledgers.delivery
     assert delivery.delivered == capacity
     assert delivery.overwritten == len(vcpu.written) - capacity > capacity
@@ -290,10 +293,10 @@ def test_discard_mode_makes_records_and_throws_them_away(design: str, engine: st
 def test_scenario_keys_reach_the_machine() -> None:
     """driver.{capture, version, reader, aux} and the times of parameters.toml."""
     spec = _spec(settings=_settings(reader={"kind": "process", "cpu": "same"}, version="6.12"))
-    assert spec.reader == ReaderSpec(True, 10_000 * 192, 1280 * 192, 2000 * 192)
-    assert spec.rules == DriverRules(stops_on_failure=True)
-    assert _spec(settings=_settings(capture="snapshot")).snapshot
-    assert _spec(settings=_settings(capture="discard")).rules.discard
-    assert not _spec(settings=_settings(mode="cpu")).per_task
+    assert spec.event.reader == ReaderSpec(True, 10_000 * 192, 1280 * 192, 2000 * 192)
+    assert spec.event.rules == DriverRules(stops_on_failure=True)
+    assert _spec(settings=_settings(capture="snapshot")).event.snapshot
+    assert _spec(settings=_settings(capture="discard")).event.rules.discard
+    assert not _spec(settings=_settings(mode="cpu")).event.per_task
     assert _settings(aux="default-unprivileged").driver.aux == 128 << 10
     assert _settings(aux="default-privileged").driver.aux == 4 << 20

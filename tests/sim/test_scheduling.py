@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +10,14 @@ from sim.cpu.core import MAX_IDLE_SLICES
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine import resolve
-from sim.machine.machine import ENGINES, MachineSpec, Run, simulate
+from sim.machine.machine import ENGINES, simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS
 from sim.scenario.model import Arm, Settings
 from sim.workload.arrays import Stream
+from tests.machines import vary
 
 PAGE = 4096
 TICKS_PER_US = 3000 * 64
@@ -84,7 +86,7 @@ def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
     begun = [t for t, what, _ in vcpu.log if what == TimeCause.TASK_OFF_CPU.value]
     assert len(times) > 6
     for begin, end in zip(begun, times[1:], strict=False):
-        assert end == begin + spec.away_ticks + spec.switch_ticks
+        assert end == begin + spec.task.away_ticks + spec.task.switch_ticks
 
 
 def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
@@ -106,7 +108,7 @@ def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
     assert "no progress" in result.verdict
     assert vcpu.ended_at_op == vcpu.ledgers.ops.executed < stream.ops // 100
     assert len(_switches(vcpu)) == MAX_IDLE_SLICES
-    assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.switch_ticks
+    assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.task.switch_ticks
     baremetal = _run(*_built("baremetal", switch=slow), engine)
     assert baremetal.verdict == ""
     assert baremetal.vcpus[0].ended_at_op == stream.ops
@@ -118,8 +120,8 @@ def test_slices_with_progress_never_end_an_arm() -> None:
     begun = _vcpu(spec, stream).log
     start = next(t for t, what, _ in begun if what == "START")
     cost = next(t for t, what, _ in begun if what == "RUN" and t > start) - start
-    assert _run(replace(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
-    assert "no progress" in _run(replace(spec, switch_ticks=cost + cost // 200), stream).verdict
+    assert _run(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
+    assert "no progress" in _run(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
 
 
 # --- halted vCPUs ----------------------------------------------------------------------------
@@ -135,8 +137,8 @@ def test_a_halted_vcpu_exits_idles_and_is_woken(away: str, wake_us: int, engine:
     halts = len(_switches(vcpu))
     assert halts == vcpu.ordinary_exits == 6
     stopped = vcpu.ledgers.time.stopped
-    assert stopped[TimeCause.IDLE] == halts * (spec.away_ticks + wake_us * TICKS_PER_US)
-    assert stopped[TimeCause.ORDINARY_EXIT] == halts * spec.kvm.ordinary_exit
+    assert stopped[TimeCause.IDLE] == halts * (spec.task.away_ticks + wake_us * TICKS_PER_US)
+    assert stopped[TimeCause.ORDINARY_EXIT] == halts * spec.vm.kvm.ordinary_exit
     assert stopped[TimeCause.TASK_OFF_CPU] == 0
 
 
@@ -164,7 +166,7 @@ def test_published_exit_rates_have_names(name: str, per_second: int) -> None:
     spec, stream = _built(
         "unpinned", vm={"exits": name}, workload={"kind": "synthetic", "phases": [loop]}
     )
-    vcpu = _vcpu(replace(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream)
+    vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream)
     expected = per_second * vcpu.ledgers.time.running / (TICKS_PER_US * 10**6)
     assert abs(vcpu.ordinary_exits - expected) <= 5 * expected**0.5
     assert (vcpu.ledgers.time.stopped[TimeCause.ORDINARY_EXIT] > 0) is (per_second > 0)
@@ -189,8 +191,8 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
     small = Geometry(2 * PAGE, PAGE, PAGE)
     waiting, stream = _built("v6", {"interrupt": "next_exit"}, **keys)
     forced, _ = _built("v6", **keys)
-    vcpu = _vcpu(replace(waiting, aux=small), stream, engine)
-    other = _vcpu(replace(forced, aux=small), stream, engine)
+    vcpu = _vcpu(vary(waiting, aux=small), stream, engine)
+    other = _vcpu(vary(forced, aux=small), stream, engine)
     lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT]
     mean = lost / vcpu.stops
     gap_ops = 3e9 / 15_000  # ops between two exits at CPI 1: exponential, so this is the mean wait
@@ -203,7 +205,7 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
 def test_next_exit_without_exits_loses_everything_after_the_first_full() -> None:
     """Nothing else ends the blackout, until the end of the run."""
     spec, stream = _built("unpinned", {"interrupt": "next_exit"}, vm={"exits": "none"})
-    vcpu = _vcpu(replace(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+    vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
     assert vcpu.stops == 1
     assert len(vcpu.written) == PAGE // 64
     assert vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT] > stream.ops // 2
@@ -230,7 +232,7 @@ def test_exclude_kernel_takes_kernel_ops_out_of_the_population(design: str, engi
         spec, stream = _built(
             design, workload=MIXED, spe={"exclude_kernel": exclude}, vm={"exits": "none"}
         )
-        vcpu = _vcpu(replace(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream, engine)
+        vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream, engine)
         kernel = (vcpu.written[:, 0] % 80_000 >= 60_000).sum()
         outside = vcpu.ledgers.ops.by_label[OpLabel.NOT_IN_POPULATION]
         counts[exclude] = (outside, kernel > 0, vcpu.ledgers.selections.selected)
@@ -244,6 +246,6 @@ def test_kernel_ops_lost_with_interrupts_masked_count_only_if_profiled() -> None
     lost = {}
     for exclude in (True, False):
         spec, stream = _built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})
-        vcpu = _vcpu(replace(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+        vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
         lost[exclude] = vcpu.ledgers.ops.by_label[OpLabel.IRQ_MASKED]
     assert lost[True] == 0 < lost[False]

@@ -20,8 +20,10 @@ from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import ENGINES, BalloonSpec, MachineSpec, Run, UnmapSpec, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
+from sim.machine.spec import BalloonSpec, MachineSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.policies.stages import KvmCosts
 from sim.results import VcpuResult
@@ -30,6 +32,7 @@ from sim.scenario.model import Arm, Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 PAGE = 4096
 OP = 64  # ticks
@@ -427,7 +430,7 @@ def _spec(path: Path) -> MachineSpec:
         "memory": 4 * PAGE, "memlock": 1 << 40, "max_buffer": 1 << 62, "kvm": K, "driver": D,
         "random_start": False,
     }  # steps in a row  # fmt: skip
-    return replace(machine_spec(arm, path.stream), **(usual | path.machine))
+    return vary(machine_spec(arm, path.stream), **(usual | path.machine))
 
 
 def _logged(path: Path, engine: str) -> VcpuResult:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from reports.cli.main import main
 from sim import draws
-from sim.machine.machine import ENGINES, Run, simulate
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
 from sim.results import VcpuResult
 from sim.scenario.loader import stock_folder
 from sim.scenario.model import DESIGNS, Arm, Settings
@@ -20,6 +19,7 @@ from sim.spe.select import TargetBias, target_distances
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import recorded_stream
 from sim.workload.synthetic import synthetic_stream
+from tests.machines import vary
 
 LENGTH, REACH = 61, 5
 LOOP = Synthetic(
@@ -46,7 +46,7 @@ def _run(per_mille: int) -> VcpuResult:
     arm = Arm(
         name="arm", design="baremetal", policies=DESIGNS["baremetal"].policies, settings=settings
     )
-    spec = replace(machine_spec(arm, STREAM), random_start=False)
+    spec = vary(machine_spec(arm, STREAM), random_start=False)
     both = [simulate(spec, (STREAM,), Run("arm", 7, 0, True), e).vcpus[0] for e in ENGINES]
     assert both[0].written.tolist() == both[1].written.tolist()
     assert both[0].ledgers == both[1].ledgers

@@ -15,8 +15,9 @@ import pytest
 
 from analysis import theory
 from analysis.stats import F64
-from sim.machine.machine import Run, simulate
+from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.run import Run
 from sim.results import VcpuResult
 from sim.scenario.model import DESIGNS, Arm, Settings
 

@@ -1,0 +1,24 @@
+"""One run of a machine: which replication it is, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim import draws
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which replication, with which draws, and what to keep."""
+
+    arm: str
+    seed: int
+    replication: int
+    keep_records: bool = False
+    keep_log: bool = False
+    ends: tuple[int, ...] = ()
+    """First op that a vCPU does not execute, per vCPU; empty: the stream's end."""
+
+    def key(self, vcpu: int, component: str) -> int:
+        """Of the draws of one of a vCPU's components."""
+        return draws.key(self.seed, self.replication, vcpu, component)

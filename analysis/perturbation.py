@@ -27,6 +27,7 @@ from analysis import profiles
 from analysis.columns import TABLES
 from analysis.stats import F64, Metric, metric
 from sim.ledger import TimeCause, TimeLedger
+from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -50,7 +51,7 @@ def times_ms(run: RunResult, clock_hz: int) -> F64:
     causes = [[v.ledgers.time.stopped[c] for c in TimeCause] for v in run.vcpus]
     walls = [[_wall(v.ledgers.time)] for v in run.vcpus]
     ticks = np.hstack([np.array(causes, np.float64), np.array(walls, np.float64)])
-    return np.asarray(ticks.mean(axis=0) / (64 * clock_hz / 1e3))
+    return np.asarray(ticks.mean(axis=0) / (TICKS_PER_CYCLE * clock_hz / 1e3))
 
 
 def _wall(time: TimeLedger) -> int:

@@ -32,6 +32,7 @@ import pandas as pd
 from analysis.columns import LOCKED_TABLE, TABLES
 from analysis.stats import Metric, metric
 from sim.results import MAX_POINTS
+from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from sim.results import LockedPoint, RunResult
@@ -120,7 +121,7 @@ def metrics(arm: ArmResult) -> dict[str, Metric]:
     """Contract names (`rlimit.<metric>`): rates and limits over replications."""
     runs, vcpus = arm.runs, len(arm.runs[0].vcpus)
     limits = [exit_limits(arm, run) for run in runs]
-    seconds = [run.wall / (64 * arm.clock_hz) for run in runs]
+    seconds = [run.wall / (TICKS_PER_CYCLE * arm.clock_hz) for run in runs]
     return {
         "exits_per_enable": metric(
             [_ratio(r.rlimit.exits, r.rlimit.enables) for r in runs], "exits/enable"

@@ -20,6 +20,7 @@ from reports.store.files import ExportError
 from reports.store.read import read_result
 from sim.runs import batch
 from sim.scenario import loader
+from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from reports.results.result import Replication, Result
@@ -68,7 +69,7 @@ class Rerun:
 
     def nanoseconds(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Wall ticks [n] in whole nanoseconds."""
-        return nanoseconds(ticks, self.arm.settings.cpu.clock * 64)
+        return nanoseconds(ticks, self.arm.settings.cpu.clock * TICKS_PER_CYCLE)
 
 
 def nanoseconds(ticks: NDArray[np.int64], ticks_per_second: int) -> NDArray[np.int64]:

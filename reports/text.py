@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.stats import Metric
 
+from sim.units import TICKS_PER_CYCLE
+
 
 def printable(name: str, width: int = 0) -> str:
     """A name without control, bidirectional or other unprintable characters; cut to `width`."""
@@ -46,7 +48,7 @@ def size(count: int) -> str:
 
 def milliseconds(ticks: float, clock_hz: int) -> float:
     """Ticks (1/64 cycle) → milliseconds."""
-    return ticks * 1e3 / (64 * clock_hz)
+    return ticks * 1e3 / (TICKS_PER_CYCLE * clock_hz)
 
 
 TIGHT = 0.01

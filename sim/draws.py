@@ -72,6 +72,11 @@ def njit_inline(function: Callable[..., Any]) -> Any:
     return numba.njit(cache=True, nogil=True, inline="always")(function)
 
 
+def signed(value: int) -> int:
+    """A 64-bit key as the int64 with the same bits, for compiled code."""
+    return value - (1 << 64) if value >> 63 else value
+
+
 def key(seed: int, replication: int, vcpu: int, component: str) -> int:
     """64-bit key of one component's draws."""
     name = int.from_bytes(hashlib.sha256(component.encode()).digest()[:8], "little")

@@ -82,6 +82,8 @@ class Engine(simpy.Environment):
     def fire(self, event: Event, delay: int, kind: Kind, vcpu: int) -> None:
         """Like `at`, for an event that somebody already waits for."""
         self.events += 1
+        # What SimPy's own Timeout does to itself. Its public ways (`succeed`, `trigger`, `timeout`)
+        # know no delay with a priority, and none for an event that somebody waits for already.
         event._ok, event._value = True, None
         self.schedule(event, _BASE[kind] + vcpu, delay)  # type: ignore[arg-type]
 
@@ -94,11 +96,15 @@ class Engine(simpy.Environment):
 
         A process that is being woken counts for every vCPU.
         """
-        mine = _FIRST_PRIORITY + (vcpu or 0)
+        if vcpu is None:
+            return int(min(self.peek(), FOREVER))
+        # SimPy has no public view of one vCPU's events. A few events per vCPU are pending, and this
+        # is asked once per run-ahead; a heap of our own would cost time at each event.
+        mine = _FIRST_PRIORITY + vcpu
         dues = [
             due
-            for due, priority, _, _ in (self._queue if vcpu is not None else self._queue[:1])
-            if vcpu is None or priority < _FIRST_PRIORITY or (priority - mine) % MAX_VCPUS == 0
+            for due, priority, _, _ in self._queue
+            if priority < _FIRST_PRIORITY or (priority - mine) % MAX_VCPUS == 0
         ]
         return int(min(dues, default=FOREVER))
 

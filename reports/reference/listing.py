@@ -13,8 +13,8 @@ import click
 from reports.text import printable, size
 from sim.scenario import loader
 from sim.scenario.loader import stock_folder
-from sim.scenario.messages import suggest
 from sim.scenario.model import DESIGNS
+from sim.scenario.words import suggest
 from sim.workload.presets import PRESETS
 from sim.workload.spestream import read_header
 

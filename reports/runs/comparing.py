@@ -23,6 +23,7 @@ from reports.store.read import read_result
 from reports.store.rundir import RunDirError
 from reports.text import decimals as decimals_of
 from reports.text import fixed, number, printable
+from sim.units import TICKS_PER_CYCLE
 
 NAME = 40
 
@@ -121,7 +122,7 @@ def _entry(ledger: str, entry: str, scale: Callable[[Arm], float]) -> Values:
 
 
 def _per_ms(arm: Arm) -> float:
-    return 1e3 / (64 * arm.setup.clock_hz) / arm.setup.vcpus
+    return 1e3 / (TICKS_PER_CYCLE * arm.setup.clock_hz) / arm.setup.vcpus
 
 
 def _one(arm: Arm) -> float:

@@ -27,6 +27,7 @@ from reports.store.csvdata import SHAPES, Cell, Table
 from reports.traces import timeline
 from sim.results import log_linear_edge
 from sim.scenario.quantities import UNLIMITED
+from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from sim.results import LockedPoint
@@ -123,7 +124,7 @@ def _blackouts(arm: ArmResult) -> Rows:
 
 def _timeline(arm: ArmResult, timelines: Mapping[str, timeline.Timeline]) -> Rows:
     found = timelines[arm.arm.name]
-    per_us = 64 * arm.clock_hz / 1e6
+    per_us = TICKS_PER_CYCLE * arm.clock_hz / 1e6
     window = timeline.Span("window", "", found.begin, found.end)
     return [
         (
@@ -161,7 +162,7 @@ def _locked(arm: ArmResult) -> Rows:
     run = arm.runs[0]
     if not any(p.locked_bytes for p in run.locked):
         return []
-    per_us = 64 * arm.clock_hz / 1e6
+    per_us = TICKS_PER_CYCLE * arm.clock_hz / 1e6
     points = [(p.t, p) for p in _thinned(run.locked)]
     last = points[-1][1]
     return [

@@ -18,6 +18,7 @@ from sim.results import LockedPoint, RunResult
 from sim.runs import batch
 from sim.runs.batch import Unit
 from sim.scenario.quantities import UNLIMITED
+from sim.units import TICKS_PER_CYCLE
 
 Entry = tuple[int, str, int]
 WINDOW_MS = 4
@@ -122,7 +123,7 @@ def of_unit(unit: Unit) -> Timeline:
     return timeline(
         batch.run_unit(replace(unit, keep_log=True)),
         virtual=unit.arm.policies.virtual,
-        per_ms=64 * settings.cpu.clock // 1000,
+        per_ms=TICKS_PER_CYCLE * settings.cpu.clock // 1000,
         granule=settings.vm.page_bytes,
     )
 

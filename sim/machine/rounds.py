@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sim.cpu.core import Cpu
 from sim.cpu.gic import Gic
 from sim.cpu.ports import Standing
+from sim.draws import signed
 from sim.host.pressure import Touch
 from sim.kvm.tables import Stage2
 from sim.ledger import OpLabel, TimeCause
@@ -76,7 +77,7 @@ class Rounds:
         v = self._vector = self._arrays.vector.data
         v[c.FULL_TICKS] = sum(full.values()) if full else -1
         v[c.FAULT_TICKS] = sum(fault.values()) if fault else -1
-        v[c.KEY_IRQ] = key - (1 << 64) if key >> 63 else key
+        v[c.KEY_IRQ] = signed(key)
         v[c.AUX_SIZE], v[c.AUX_PAGE] = geometry.size, geometry.page
         v[c.WATERMARK] = geometry.watermark
         v[c.MASKLESS] = int(virtual or stream.never_masked)

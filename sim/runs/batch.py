@@ -46,6 +46,7 @@ class StreamTables:
     static_symbol: NDArray[np.int32]
     symbols: tuple[str, ...]
     build_seconds: float
+    """Of the host that built it: a measurement, no simulated time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,7 @@ def _tables(stream: Stream, settings: Settings) -> StreamTables:
 
 
 def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
+    """Pages per second and vCPU, for the report: the model never reads it."""
     if not arm.policies.virtual or arm.settings.host.unmap == "never":
         return None
     times = [v.ledgers.time for r in runs for v in r.vcpus]

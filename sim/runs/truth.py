@@ -24,6 +24,7 @@ from sim.workload.arrays import LEVEL_STRIDE, Stream
 
 I64 = NDArray[np.int64]
 QUANTILES = 256
+_POWERS = np.left_shift(1, np.arange(63, dtype=np.int64))
 
 
 def truth(stream: Stream, spec: MachineSpec, run: RunResult) -> I64:
@@ -54,7 +55,7 @@ def _quantiles(stream: Stream) -> I64:
 
 def bucket(cycles: I64) -> I64:
     """Bucket of a latency: 0, 1, 2–3, 4–7, …: the number of its binary digits."""
-    return np.asarray(np.frexp(cycles.astype(np.float64))[1], np.int64)
+    return np.asarray(np.searchsorted(_POWERS, cycles, side="right"), np.int64)
 
 
 def latency_truth(stream: Stream, spec: MachineSpec, settings: Settings, run: RunResult) -> I64:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from sim.scenario.strict import Strict
+from sim.scenario.words import Incoherence
 
 _AMOUNT = re.compile(r"\s*[+-]?[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?\s*[A-Za-zµ%/]*\s*")
 _MAX_AMOUNT = 40
@@ -127,10 +128,6 @@ class Until(Strict):
     half_width: Amount = Field(description="of the 95 % interval; in % of the mean unless a share")
     batch: int = Field(default=10, ge=1, le=10_000, description="replications between two looks")
     max: int = Field(default=200, ge=2, le=100_000, description="replications at most")
-
-
-Incoherence = tuple[tuple[str, ...], str]
-"""Keys that contradict each other, the one to look at first, and why."""
 
 
 def problems(

@@ -34,9 +34,10 @@ from sim.scenario.document import (
 )
 from sim.scenario.dump import dump
 from sim.scenario.matrix import NOT_SETTINGS
-from sim.scenario.messages import clipped, problems_of, setting_paths, shown, suggest, unknown
+from sim.scenario.messages import problems_of, setting_paths, unknown
 from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
+from sim.scenario.words import clipped, shown, suggest
 
 __all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock_folder"]
 

@@ -18,6 +18,8 @@ from typing import Annotated, Any
 from pydantic import WrapValidator
 from pydantic_core import PydanticCustomError
 
+from sim.scenario.words import Incoherence
+
 MAX_CELLS = 100_000
 LISTS = ("include", "exclude")
 """Keys of a matrix that are no settings."""
@@ -101,7 +103,7 @@ def _matches(cell: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
 
 def problems(
     matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[tuple[str, ...], str]]:
+) -> Iterator[Incoherence]:
     """What is wrong with a matrix or cases as such; values are checked in their cells."""
     if matrix and cases:
         yield ("cases", "matrix"), "a scenario has matrix or cases, not both"

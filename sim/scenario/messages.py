@@ -13,8 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim.scenario.document import Item, Mark, Problem, problem
 from sim.scenario.model import Settings
-
-SHOWN_CHARS = 60
+from sim.scenario.words import clipped, shown, suggest
 
 
 def problems_of(
@@ -44,29 +43,6 @@ def unknown(mark: Mark, dotted: str, known: Sequence[str]) -> Problem:
     else:
         hint = f"keys here: {', '.join(sorted(known))}"
     return problem(mark, f"{clipped(dotted)}: unknown key; {hint}")
-
-
-def suggest(got: object, known: Sequence[str]) -> str:
-    """An unknown value, with the nearest known one."""
-    close = difflib.get_close_matches(str(got), known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(known)}"
-    return f"unknown value {shown(got)}; {hint}"
-
-
-def clipped(text: str) -> str:
-    """Text of a message, bounded and on one line."""
-    line = text if text.isprintable() else repr(text)[1:-1]
-    return line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 1]}…"
-
-
-def shown(value: object) -> str:
-    """A value as its user wrote it, more or less."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    kind = "a mapping" if isinstance(value, dict) else "a list"
-    return kind if isinstance(value, (dict, list)) else clipped(repr(value))
 
 
 # --- one error -------------------------------------------------------------------------------

@@ -43,12 +43,13 @@ from sim.scenario.quantities import (
     Slice,
     Time,
     TimeDistribution,
-    _shown,
+    quoted,
     text_default,
     text_schema,
 )
 from sim.scenario.samples import Samples
 from sim.scenario.strict import Strict as Strict
+from sim.scenario.words import Incoherence
 from sim.scenario.workloads import Workload
 
 # --- SPE, driver, buffer ---------------------------------------------------------------------
@@ -148,7 +149,7 @@ def _named(names: dict[str, str], value: object) -> object:
         return value
     if value not in names:
         known = ", ".join(names)
-        raise units.UnitError(f"unknown {_shown(value)}; one of {known}, or a number with its unit")
+        raise units.UnitError(f"unknown {quoted(value)}; one of {known}, or a number with its unit")
     return names[value]
 
 
@@ -338,10 +339,6 @@ class Settings(Strict):
             text = "; ".join(f"{keys[0]}: {why}" for keys, why in found)
             raise PydanticCustomError("incoherent", "{text}", {"text": text, "found": found})
         return self
-
-
-Incoherence = tuple[tuple[str, ...], str]
-"""Keys that contradict each other, the one to look at first, and why."""
 
 
 def _incoherences(settings: Settings) -> Iterator[Incoherence]:

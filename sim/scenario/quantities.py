@@ -49,7 +49,8 @@ _MAX_DIGITS = 20
 _EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
 
 
-def _shown(value: object) -> str:
+def quoted(value: object) -> str:
+    """A value in quotes, bounded."""
     text = repr(value)
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
@@ -68,10 +69,10 @@ def _reader(parse: Callable[[str], int], kind: str, example: str, limits: str) -
             number = parse(readable(value, kind, example))
         else:
             raise units.UnitError(
-                f"needs a {kind} with its unit, e.g. {example!r}; got {_shown(value)}"
+                f"needs a {kind} with its unit, e.g. {example!r}; got {quoted(value)}"
             )
         if not least <= number <= most:
-            raise units.UnitError(f"{_shown(value)} is out of range: a {kind} is {limits}")
+            raise units.UnitError(f"{quoted(value)} is out of range: a {kind} is {limits}")
         return number
 
     return BeforeValidator(read)
@@ -82,7 +83,7 @@ def readable(text: str, kind: str, example: str) -> str:
     digits = sum(char.isdigit() for char in text)
     if len(text) > _MAX_TEXT or digits > _MAX_DIGITS or _EXPONENT.search(text):
         raise units.UnitError(
-            f"{_shown(text)} is too long for a {kind}; write it like {example!r}, "
+            f"{quoted(text)} is too long for a {kind}; write it like {example!r}, "
             f"with at most {_MAX_DIGITS} digits"
         )
     return text
@@ -94,7 +95,7 @@ def _gap(text: str) -> int:
     never = gap == 0 and not text.strip(" 0._/s")
     if not never and not _LEAST_GAP <= gap <= _MOST_GAP:
         raise units.UnitError(
-            f"{_shown(text)} is out of range: a rate is 0/s, or 0.001/s to 10000000/s"
+            f"{quoted(text)} is out of range: a rate is 0/s, or 0.001/s to 10000000/s"
         )
     return gap
 

@@ -16,6 +16,7 @@ from sim import units
 from sim.scenario.matrix import MAX_CELLS, NOT_SETTINGS
 from sim.scenario.quantities import readable
 from sim.scenario.strict import Strict
+from sim.scenario.words import Incoherence
 
 MAX_POINTS = 1 << 16
 
@@ -89,10 +90,6 @@ class Samples(Strict):
 def rows(method: str, points: int, settings: int) -> int:
     """Cells that a method needs, before equal ones are taken together."""
     return points * (settings + (1 if method == "morris" else 2))
-
-
-Incoherence = tuple[tuple[str, ...], str]
-"""Keys that contradict each other, the one to look at first, and why."""
 
 
 def problems(samples: Samples | None, others: tuple[Any, ...]) -> Iterator[Incoherence]:

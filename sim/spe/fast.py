@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.draws import signed
 from sim.engine import FOREVER, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
@@ -32,11 +33,6 @@ MIN_CHUNK = 64
 MAX_CHUNK = 1 << 16
 _ONE_PAGE = 62  # page shift of discard mode: one page that always translates and never fills
 _ROWS = MAX_CHUNK + k.MAX_IN_FLIGHT
-
-
-def _signed(value: int) -> int:
-    """A 64-bit key as the int64 with the same bits."""
-    return value - (1 << 64) if value >> 63 else value
 
 
 class MacroSampler:
@@ -111,8 +107,8 @@ class MacroSampler:
         vector[k.INTERVAL] = config.interval.ops
         vector[k.JITTER] = config.interval.jitter
         vector[k.MASK] = config.interval.mask
-        vector[k.KEY_INTERVAL] = _signed(config.interval.key)
-        vector[k.KEY_LATENCY] = _signed(config.latency_key)
+        vector[k.KEY_INTERVAL] = signed(config.interval.key)
+        vector[k.KEY_LATENCY] = signed(config.latency_key)
         vector[k.IN_FLIGHT] = config.in_flight
         vector[k.MIN_LATENCY] = config.filter.min_latency
         vector[k.RECORD] = config.layout.longest
@@ -120,7 +116,7 @@ class MacroSampler:
         vector[k.VARIABLE] = int(not config.layout.fixed)
         if config.bias:
             vector[k.SLIPPING] = config.bias.per_mille
-            vector[k.KEY_SLIP] = _signed(config.bias.key)
+            vector[k.KEY_SLIP] = signed(config.bias.key)
         vector[k.PAGE_SHIFT] = _ONE_PAGE if config.discard else config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)

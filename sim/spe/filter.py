@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sim.scenario.model import SpeFilter
 from sim.units import TICKS_PER_CYCLE
+from sim.workload.a64 import OpClass
 from sim.workload.arrays import LEVEL_STRIDE
 
 EV_RETIRED = 1 << 1
 """Set in every record: wrong-path ops are not modelled."""
-_LOAD, _STORE, _ATOMIC, _BRANCH = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ def build_filter(
     wanted = np.ones(static_class.size, bool)
     if spec.load or spec.store or spec.branch:
         wanted = np.zeros(static_class.size, bool)
-        kinds = ((spec.load, (_LOAD, _ATOMIC)), (spec.store, (_STORE, _ATOMIC)))
-        for on, classes in (*kinds, (spec.branch, (_BRANCH,))):
+        for on, classes in (
+            (spec.load, (OpClass.LOAD, OpClass.ATOMIC)),
+            (spec.store, (OpClass.STORE, OpClass.ATOMIC)),
+            (spec.branch, (OpClass.BRANCH,)),
+        ):
             if on:
                 wanted |= np.isin(static_class, classes)
     passes = np.repeat(wanted, LEVEL_STRIDE).reshape(-1, LEVEL_STRIDE)

@@ -25,6 +25,7 @@ from sim.draws import njit
 from sim.results import RECORD_DT
 from sim.spe.filter import EV_RETIRED
 from sim.units import TICKS_PER_CYCLE
+from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
     EL,
@@ -40,8 +41,7 @@ from sim.workload.arrays import (
 )
 
 I64 = NDArray[np.int64]
-_BRANCH = 4
-_LOADS = (1, 3)  # atomics return a value
+_LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value
 _CONDITIONAL = 1
 _EV_NOT_TAKEN = 1 << 6
 _EV_MISPREDICTED = 1 << 7
@@ -114,7 +114,7 @@ def expand(
     records["xlat"] = np.where(memory, 1 + (share & 3), 0)
     records["va"] = np.where(memory, _addresses(stream, slot, noise), 0)
     records["pa"] = np.where(memory, physical(records["va"]), 0)
-    branch = stream.static_class[static] == _BRANCH
+    branch = stream.static_class[static] == OpClass.BRANCH
     after = stream.static_pc[static] + np.uint64(4)
     records["target"][branch] = _targets(stream, ops[branch], el[branch], after[branch])
     events = EV_RETIRED | facts.level_events[level]

@@ -70,7 +70,7 @@ LEVEL_STRIDE = 8
 ) = range(19)
 HEADER = 19
 BODY, COUNTED, MASKED, EL = range(4)
-FIRST_FLAT, EXECS = range(2)
+FIRST_FLAT = 0
 BLOCK_STATIC = 2
 WEIGHT, HAS_SLOT, TICKS, ROW = range(4)
 
@@ -438,7 +438,7 @@ class Stream:
     addresses: NDArray[np.uint64]  # per SLOT of one pass; empty if the stream has none
     pass_counts: I64  # population members of one pass by static × LEVEL_STRIDE + level
     name: str
-    build_seconds: float = 0.0
+    build_seconds: float = 0.0  # of the host that built it: a measurement, no simulated time
     repeat: int = field(init=False)
     ops: int = field(init=False)
     all_counted: bool = field(init=False)

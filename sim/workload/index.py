@@ -33,7 +33,7 @@ from sim import draws
 from sim.draws import njit
 from sim.scenario.workloads import KernelOverlay
 from sim.units import TICKS_PER_CYCLE, ticks
-from sim.workload.a64 import Flag
+from sim.workload.a64 import Flag, OpClass
 from sim.workload.arrays import (
     AXES,
     LEVEL_STRIDE,
@@ -71,7 +71,6 @@ INDEX_VERSION = 3
 MICRO_OPS_PER_PAIR = 2
 """UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
 
-_STORE, _ATOMIC = 2, 3
 _BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses", "checkpoints")
 _SMALL = (
     "block_first",
@@ -182,7 +181,7 @@ def build_index(
     first = recording.block_first.astype(np.int64)
     length = recording.block_len.astype(np.int64)
     size = _block_sizes(first, length, weight, slots)
-    stores = np.isin(op_class, (_STORE, _ATOMIC)).astype(np.uint8)
+    stores = np.isin(op_class, (OpClass.STORE, OpClass.ATOMIC)).astype(np.uint8)
     slot_stores = np.zeros(recording.addresses.size, np.uint8)
     _slots_of(recording.ids, first, length, slots, stores, slot_stores)
     levels = memory_levels(recording.addresses, slot_stores, preset)
@@ -217,14 +216,14 @@ def build_index(
 
 
 def _timing_class(op_class: I64, flags: I64) -> I64:
-    simd = ((flags & Flag.FP_SIMD) != 0) & (op_class == 0)
+    simd = ((flags & Flag.FP_SIMD) != 0) & (op_class == OpClass.OTHER)
     return np.where(simd, int(TimingClass.FP_SIMD), op_class)
 
 
 def _weights(op_class: I64, flags: I64, micro_ops: bool) -> I64:
     if not micro_ops:
         return np.ones(op_class.size, np.int64)
-    several = ((flags & Flag.PAIR) != 0) | (op_class == _ATOMIC)
+    several = ((flags & Flag.PAIR) != 0) | (op_class == OpClass.ATOMIC)
     return np.where(several, MICRO_OPS_PER_PAIR, 1).astype(np.int64)
 
 

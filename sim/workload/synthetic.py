@@ -16,6 +16,7 @@ from sim import draws
 from sim.scenario.quantities import ConstantLatency, ExponentialLatency
 from sim.scenario.workloads import Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
+from sim.workload.a64 import OpClass
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
 from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble
 from sim.workload.presets import get_preset
@@ -31,9 +32,16 @@ _TIMING = {
     "atomic": TimingClass.ATOMIC,
     "fp_simd": TimingClass.FP_SIMD,
 }
-_OP_CLASS = {"other": 0, "load": 1, "store": 2, "atomic": 3, "branch": 4, "fp_simd": 0}
+_OP_CLASS = {
+    "other": OpClass.OTHER,
+    "load": OpClass.LOAD,
+    "store": OpClass.STORE,
+    "atomic": OpClass.ATOMIC,
+    "branch": OpClass.BRANCH,
+    "fp_simd": OpClass.OTHER,
+}
 _PAYLOAD = {"other": 0, "load": 0, "store": 1, "atomic": 0x06, "branch": 1, "fp_simd": 0}
-_MEMORY = (1, 2, 3)
+_MEMORY = (OpClass.LOAD, OpClass.STORE, OpClass.ATOMIC)
 MICRO_OPS_PER_ATOMIC = 2
 """UNVERIFIED: no source gives how many SPE micro-ops an atomic makes."""
 
@@ -52,7 +60,8 @@ def synthetic_stream(
     timing, rows = _timing(spec, core)
     row = np.where(rows[phase_of] >= 0, rows[phase_of], timing_class)
     slots = np.isin(op_class, _MEMORY).astype(np.int64)
-    weight = np.where(micro_ops & (op_class == 3), MICRO_OPS_PER_ATOMIC, 1).astype(np.int64)
+    several = micro_ops & (op_class == OpClass.ATOMIC)
+    weight = np.where(several, MICRO_OPS_PER_ATOMIC, 1).astype(np.int64)
     ticks = np.concatenate([_ticks(phase) for phase in spec.phases])
     statics = Statics(weight, slots, ticks, row * LEVEL_STRIDE)
     first = np.cumsum([0, *lengths])

@@ -39,7 +39,7 @@ def assembled(**values: Any) -> MachineSpec:
     return MachineSpec(**parts, **values)
 
 
-def machine(
+def machine_of(
     design: str,
     settings: Settings,
     stream: Stream,

@@ -22,7 +22,6 @@ from sim.policies.pins import LOST_PINS, PIN_MAPS, UNPINS
 from sim.policies.registers import COPY_OUTS, INTERRUPTS, PMBSR_SYNCS, TRAPS
 from sim.policies.values import Values
 from sim.scenario.strict import Strict
-from sim.scenario.words import suggest
 
 
 class Word:

@@ -14,17 +14,16 @@ from click.testing import CliRunner
 from reports.cli.main import main
 from sim.linux.aux import AuxFlag, Geometry
 from sim.machine.machine import ENGINES, simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import OpMix, Phase, Synthetic
 from sim.spe.buffer import LAYOUTS, PACKED, SLOT64
 from sim.workload.capture import container
 from sim.workload.capture.source import Reading
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 
 PAGE = 4096
 MIXED = Synthetic(
@@ -50,14 +49,13 @@ arms:
 
 def _spec(design: str, workload: Synthetic = MIXED, **changes: Any) -> MachineSpec:
     chosen = Settings.model_validate({"workload": workload, "cpu": {"core": "kunpeng-920"}})
-    arm = Arm(name="arm", design=design, policies=DESIGNS[design].policies, settings=chosen)
     usual: dict[str, Any] = {
         "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE, PACKED.max_size, PACKED.align),
         "exits": None,
         "irq_latency": (6400,),
         "max_buffer": 1 << 62,
     }
-    return vary(machine_spec(arm, _stream(workload)), **(usual | changes))
+    return machine_of(design, chosen, _stream(workload), **(usual | changes))
 
 
 def _stream(workload: Synthetic) -> Any:

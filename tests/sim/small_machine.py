@@ -7,14 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 from sim.linux.aux import Geometry
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
-from sim.scenario.designs import DESIGNS
-from sim.scenario.model import Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 
 PAGE = 4096
 WORK = 500_000 * 64
@@ -35,7 +33,6 @@ def spec(
     design: str, policies: dict[str, Any] | None = None, pages: int = 32, **changes: Any
 ) -> MachineSpec:
     """An AUX area of so many pages, windows of two; `changes` are fields of the machine."""
-    chosen = DESIGNS[design].policies.model_copy(update=policies or {})
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=_WORKLOAD))
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(pages * PAGE, PAGE, 2 * PAGE)}
-    return vary(machine_spec(arm, STREAM), **(fixed | changes))
+    settings = Settings(workload=_WORKLOAD)
+    return machine_of(design, settings, STREAM, policies, **(fixed | changes))

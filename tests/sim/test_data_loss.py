@@ -11,16 +11,15 @@ from sim.ledger import OpLabel
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.reader import ReaderSpec
 from sim.machine.machine import ENGINES, simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RecordSink, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 
 PAGE = 4096
 UNLIMITED = 1 << 62
@@ -48,11 +47,9 @@ def _spec(
     **changes: Any,
 ) -> MachineSpec:
     """A 16 KiB AUX area with windows of two pages, cold whenever one is enabled."""
-    chosen = DESIGNS[design].policies.model_copy(update=policies or {})
     settings = Settings.model_validate(
         {"workload": LOOP, "spe": {"data_loss_per_mille": per_mille}}
     )
-    arm = Arm(name="arm", design=design, policies=chosen, settings=settings)
     usual: dict[str, Any] = {
         "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE),
         "exits": None,
@@ -60,7 +57,7 @@ def _spec(
         "max_buffer": UNLIMITED,
         "unmap": UnmapSpec("per_window"),
     }
-    return vary(machine_spec(arm, stream), **(usual | changes))
+    return machine_of(design, settings, stream, policies, **(usual | changes))
 
 
 def _run(spec: MachineSpec) -> VcpuResult:

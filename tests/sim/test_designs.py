@@ -12,16 +12,15 @@ from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.machine import simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 
 PAGE = 4096
 MEMORY = 64 * PAGE
@@ -42,8 +41,6 @@ STREAM = _stream()
 
 def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> MachineSpec:
     """A 16 KiB AUX area with windows of two pages, in a guest of 64 pages."""
-    chosen = DESIGNS[design].policies.model_copy(update=policies or {})
-    arm = Arm(name="arm", design=design, policies=chosen, settings=Settings(workload=LOOP))
     usual: dict[str, Any] = {
         "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE),
         "exits": None,
@@ -53,7 +50,8 @@ def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -
         "max_buffer": UNLIMITED,
         "unmap": COLD,
     }
-    return vary(machine_spec(arm, STREAM), **(usual | changes))
+    settings = Settings(workload=LOOP)
+    return machine_of(design, settings, STREAM, policies, **(usual | changes))
 
 
 def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:

@@ -36,7 +36,7 @@ from sim.spe.buffer import (
 from sim.spe.port import Limit, Reg
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of, vary
 from tests.sim.driver_rig import FULL, OFF, PAGE, Rig
 
 CORRUPT = AuxFlag.TRUNCATED | AuxFlag.PARTIAL
@@ -293,10 +293,8 @@ STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, mic
 
 
 def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
-    policies = DESIGNS[design][0]
-    arm = Arm(name="arm", design=design, policies=policies, settings=Settings(workload=WORKLOAD))
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(2 * PAGE, PAGE, PAGE)}
-    return vary(machine_spec(arm, STREAM), **(fixed | changes))
+    return machine_of(design, Settings(workload=WORKLOAD), STREAM, **(fixed | changes))
 
 
 def _vcpu(spec: MachineSpec) -> VcpuResult:

@@ -12,17 +12,16 @@ from sim.kvm.hypervisor import Hypervisor
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.machine import ENGINES, Machine, simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.policies.bundle import Bundle
 from sim.policies.stages import KvmCosts, Stages, View
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of, vary
 
 PAGE = 4096
 TICKS_PER_OP = 64
@@ -46,13 +45,10 @@ def _spec(
     design: str, stream: Stream = STREAM, policies: dict[str, Any] | None = None, **changes: Any
 ) -> MachineSpec:
     """An arm with an 8 KiB AUX area, windows of one page, no ordinary exits."""
-    chosen = DESIGNS[design][0].model_copy(update=policies or {})
-    workload = Synthetic(kind="synthetic", phases=(_loop(100),))
-    arm = Arm(
-        name="arm", design=design, policies=chosen, settings=Settings(workload=workload)
-    )  # the workload is not used: the stream is given
+    # the stream is given: of these settings the workload is not used
+    settings = Settings(workload=Synthetic(kind="synthetic", phases=(_loop(100),)))
     small = {"aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None, "irq_latency": (64,)}
-    return vary(machine_spec(arm, stream), **(small | changes))
+    return machine_of(design, settings, stream, policies, **(small | changes))
 
 
 def _run(spec: MachineSpec, *streams: Stream) -> RunResult:

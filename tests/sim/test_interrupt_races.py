@@ -12,15 +12,14 @@ import pytest
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, Geometry
 from sim.machine.machine import ENGINES, Machine
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.machine.vcpu import Vcpu
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.quantities import ConstantLatency
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of, vary
 
 PAGE = 4096
 TICKS = 64
@@ -48,8 +47,6 @@ FLIGHT = 1_000_000
 
 
 def _spec(design: str, sync: str = "every_exit", **changes: Any) -> MachineSpec:
-    policies = DESIGNS[design][0].model_copy(update={"pmbsr_sync": sync})
-    arm = Arm(name="arm", design=design, policies=policies, settings=Settings(workload=WORKLOAD))
     fixed: dict[str, Any] = {
         "exits": None,
         "irq_latency": (FLIGHT,),
@@ -58,7 +55,8 @@ def _spec(design: str, sync: str = "every_exit", **changes: Any) -> MachineSpec:
         "away_ticks": 2_000_000,
         "random_start": False,
     }
-    return vary(machine_spec(arm, STREAM), **(fixed | changes))
+    settings, policies = Settings(workload=WORKLOAD), {"pmbsr_sync": sync}
+    return machine_of(design, settings, STREAM, policies, **(fixed | changes))
 
 
 def _run(spec: MachineSpec, engine: str = "fast") -> tuple[Vcpu, list[str]]:

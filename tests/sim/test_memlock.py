@@ -13,15 +13,14 @@ from sim.kvm.tables import stage1_tables
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
 from sim.machine.machine import simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.quantities import UNLIMITED
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 
 PAGE = 4096
 MIB = 1 << 20
@@ -221,10 +220,9 @@ STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, mic
 
 def _spec(policies: dict[str, str] | None = None, **changes: Any) -> MachineSpec:
     """A v6 arm: 8 KiB AUX, windows of one page and 4 tables, 4 MiB AUX if `aux` says so."""
-    chosen = DESIGNS["v6"][0].model_copy(update=policies or {})
-    arm = Arm(name="v6", design="v6", policies=chosen, settings=Settings(workload=WORKLOAD))
     small = {"aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None}
-    return vary(machine_spec(arm, STREAM), **(small | changes))
+    settings = Settings(workload=WORKLOAD)
+    return machine_of("v6", settings, STREAM, policies, **(small | changes))
 
 
 def _run(spec: MachineSpec) -> RunResult:

@@ -16,16 +16,15 @@ from sim.linux.aux import AuxRing, Geometry, Window
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
 from sim.machine.machine import ENGINES, simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import EC_STAGE1_ABORT, Pmbsr
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of
 from tests.sim.driver_rig import FULL, PAGE, Rig
 
 PERIOD, INTERVAL = 1500, 1280
@@ -42,8 +41,6 @@ STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, mic
 
 
 def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
-    settings = Settings(workload=WORKLOAD)
-    arm = Arm(name="arm", design=design, policies=DESIGNS[design][0], settings=settings)
     fixed: dict[str, Any] = {
         "exits": None,
         "irq_latency": (0,),
@@ -53,7 +50,7 @@ def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
         "jitter": Jitter.OFF,
         "random_start": False,
     }
-    return vary(machine_spec(arm, STREAM), **(fixed | changes))
+    return machine_of(design, Settings(workload=WORKLOAD), STREAM, **(fixed | changes))
 
 
 def _vcpu(spec: MachineSpec, engine: str = "fast") -> VcpuResult:

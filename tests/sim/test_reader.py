@@ -14,14 +14,13 @@ from sim.linux.aux import AuxFlag, AuxRing, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import Reader, ReaderSpec
 from sim.machine.machine import ENGINES, simulate
-from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.machines import machine_of, vary
 
 PAGE = 4096
 WORKLOAD = Synthetic(
@@ -41,9 +40,8 @@ def _spec(
     design: str = "baremetal", settings: Settings | None = None, **changes: Any
 ) -> MachineSpec:
     settings = settings or Settings(workload=WORKLOAD)
-    arm = Arm(name="arm", design=design, policies=DESIGNS[design][0], settings=settings)
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(4 * PAGE, PAGE, 2 * PAGE)}
-    return vary(machine_spec(arm, STREAM), **(fixed | changes))
+    return machine_of(design, settings, STREAM, **(fixed | changes))
 
 
 def _run(spec: MachineSpec, engine: str = "fast") -> RunResult:
@@ -174,10 +172,9 @@ def test_the_last_pass_reads_everything() -> None:
 
 def test_a_destroyed_vm_is_not_read() -> None:
     """Records that a slow reader had not copied when the VMM gave up are unread."""
-    policies = DESIGNS["v6"][0].model_copy(update={"vmm": "refuse_kill"})
     spec = _spec(
         "v6",
-        policies=policies,
+        policies={"vmm": "refuse_kill"},
         vcpus=2,
         max_buffer=1 << 62,
         memlock=9 * PAGE,

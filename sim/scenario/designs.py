@@ -22,6 +22,7 @@ from sim.policies.pins import LOST_PINS, PIN_MAPS, UNPINS
 from sim.policies.registers import COPY_OUTS, INTERRUPTS, PMBSR_SYNCS, TRAPS
 from sim.policies.values import Values
 from sim.scenario.strict import Strict
+from sim.scenario.words import suggest
 
 
 class Word:
@@ -55,8 +56,6 @@ class Word:
         if not isinstance(word, str):
             raise PydanticKnownError("string_type")
         if values.get(word) is None:
-            from sim.scenario.messages import suggest
-
             raise ValueError(suggest(word, values.words))
         return word
 

@@ -8,7 +8,7 @@ of workers, and every arm sees the same draw at the same ordinal.
 Distributions are integer quantile tables of 4,096 entries, made at load; the simulation itself
 draws an index. Floats appear only while a table is made.
 
-This module also owns how numba compiles: `njit` here is numba's with the on-disk cache on, and the
+This module also owns how numba compiles: `njit` here is numba's with a cache on disk, and the
 cache's address includes a hash of every source of `sim` that holds compiled code and numba's
 version, because numba itself does not notice an edited callee in another file.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import metadata
@@ -28,18 +27,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.cache.compiled import CodeCache
+
 M64 = (1 << 64) - 1
 WEYL = 0x9E3779B97F4A7C15
 TABLE_BITS = 12
 TABLE_SIZE = 1 << TABLE_BITS
 _TABLES = 64
 """Quantile tables that are kept: replications and arms of a scenario share a few."""
-
-
-def cache_root() -> Path:
-    """Where compiled code and stream indexes live: $SPESKEW_CACHE or ~/.cache/speskew."""
-    chosen = os.environ.get("SPESKEW_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "speskew"
 
 
 def compiled_code_digest(package: Path, numba_version: str) -> str:
@@ -52,24 +47,25 @@ def compiled_code_digest(package: Path, numba_version: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _set_cache_address() -> None:
-    digest = compiled_code_digest(Path(__file__).parent, metadata.version("numba"))
-    numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
-        cache_root() / f"numba-{digest}"
-    )
-
-
-_set_cache_address()
+CODE_FOLDER = "numba-" + compiled_code_digest(Path(__file__).parent, metadata.version("numba"))
+"""Of compiled code, in the cache."""
 
 
 def njit(function: Callable[..., Any]) -> Any:
     """numba.njit with the disk cache, releasing the GIL; int64 arithmetic wraps."""
-    return numba.njit(cache=True, nogil=True)(function)
+    return _kept(numba.njit(nogil=True)(function))
 
 
 def njit_inline(function: Callable[..., Any]) -> Any:
     """`njit` for tiny functions that belong inside their caller's loop."""
-    return numba.njit(cache=True, nogil=True, inline="always")(function)
+    return _kept(numba.njit(nogil=True, inline="always")(function))
+
+
+def _kept(dispatcher: Any) -> Any:
+    """A compiled function that keeps its code; NUMBA_DISABLE_JIT leaves plain functions."""
+    if hasattr(dispatcher, "_cache"):
+        dispatcher._cache = CodeCache(dispatcher.py_func, CODE_FOLDER)
+    return dispatcher
 
 
 def signed(value: int) -> int:

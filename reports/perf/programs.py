@@ -11,7 +11,6 @@ Code at kernel addresses has no file.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,8 @@ from numpy.typing import NDArray
 
 from reports.perf.events import PROT_DATA, PROT_TEXT
 from reports.store.files import ExportError
-from sim import draws
+from sim.cache import home, sealed
+from sim.cache.sealed import DamagedError
 from sim.scenario.loader import stock_folder
 from sim.scenario.workloads import Recorded
 from sim.workload import elfread
@@ -200,13 +200,16 @@ def _made(stream: Stream, code: Code, chosen: NDArray[np.bool_], name: str) -> P
     order = np.flatnonzero(chosen)[np.argsort(code.pc[chosen], kind="stable")]
     taken = Code(code.pc[order], code.word[order], code.symbol[order])
     content, build_id, segments = elf_of(taken, stream.symbols)
-    home = draws.cache_root() / "programs" / build_id.hex()
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / name
-    if not path.exists():
-        part = home / f".{name}.{os.getpid()}.part"
-        part.write_bytes(content)
-        part.replace(path)
+    root = home.root()
+    if root is None:
+        raise ExportError("there is no place for the program's file; set SPESKEW_CACHE to a folder")
+    path = root / "programs" / build_id.hex() / name
+    try:
+        if sealed.read(path, len(content)) != content:
+            sealed.write(path, content)
+        home.touch(path.parent)
+    except (FileNotFoundError, DamagedError):
+        sealed.write(path, content)
     return Program(path.resolve(), build_id, segments)
 
 

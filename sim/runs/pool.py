@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from sim.cache import compiled, home
+
 U = TypeVar("U")
 T = TypeVar("T")
 
@@ -37,9 +39,13 @@ def pooled(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
 @contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes, which is gone when this is left; `submit` hands units to it."""
+    compiled.check()
     ours, theirs = multiprocessing.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_obey, initargs=(ours,)
+        jobs,
+        multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(ours, home.STATE),  # as it is when the process is started
     )
     try:
         yield pool
@@ -93,6 +99,11 @@ def _work(work: Callable[[U], T], unit: U) -> T:
         return work(unit)
     finally:
         _State.busy = False
+
+
+def _begin(line: Connection, parent: home.State) -> None:
+    home.adopt(parent)
+    _obey(line)
 
 
 def _obey(line: Connection) -> None:

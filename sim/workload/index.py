@@ -16,10 +16,6 @@ in every pass, as in a program that is run again; pages of code never do.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import draws
+from sim.cache import entries, home
+from sim.cache.entries import AbsentError
+from sim.cache.sealed import DamagedError
 from sim.draws import njit
 from sim.scenario.workloads import KernelOverlay
 from sim.units import TICKS_PER_CYCLE, ticks
@@ -67,7 +65,7 @@ from sim.workload.timing import (
 )
 
 I64 = NDArray[np.int64]
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 MICRO_OPS_PER_PAIR = 2
 """UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
 
@@ -130,38 +128,38 @@ def index_key(path: Path, preset: CorePreset, micro_ops: bool) -> str:
 
 def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
     """The index of a stream file, from the cache or built now."""
-    home = draws.cache_root() / "index" / index_key(path, preset, micro_ops)
-    if not (home / "meta.json").exists():
-        _build_into(home, path, preset, micro_ops)
-    meta = json.loads((home / "meta.json").read_text())
-    arrays = {
-        name: np.load(home / f"{name}.npy", mmap_mode="r" if name in _BIG else None)
-        for name in (*_BIG, *_SMALL)
-    }
-    return Index(arrays, tuple(meta["symbols"]), meta["name"], float(meta["build_seconds"]))
+    key = index_key(path, preset, micro_ops)
+    root = home.root()
+    if root is None:
+        return _built(path, preset, micro_ops)
+    folder = root / "index" / key
+    try:
+        return _kept(folder, key)
+    except AbsentError:
+        pass
+    except DamagedError as error:
+        home.say("index", f"{folder}: {error}; this index is not used, but built again")
+    built = _built(path, preset, micro_ops)
+    facts = {"symbols": built.symbols, "name": built.name, "build_seconds": built.build_seconds}
+    try:
+        entries.keep(folder, key, built.arrays, facts)
+        return _kept(folder, key)  # memory-mapped: shared with workers
+    except AbsentError:
+        return built  # cleared in this moment
+    except (OSError, DamagedError) as error:
+        home.say("index", f"{folder}: {error}; this index is not kept for the next run")
+        return built
 
 
-def _build_into(home: Path, path: Path, preset: CorePreset, micro_ops: bool) -> None:
-    """Build beside the place and rename: a killed build leaves nothing behind that is used."""
-    home.parent.mkdir(parents=True, exist_ok=True)
+def _kept(folder: Path, key: str) -> Index:
+    arrays, facts = entries.load(folder, key, (*_BIG, *_SMALL), _BIG)
+    return Index(arrays, tuple(facts["symbols"]), facts["name"], float(facts["build_seconds"]))
+
+
+def _built(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
     began = time.perf_counter()
     arrays, symbols, name = build_index(read_spestream(path), preset, micro_ops)
-    work = Path(tempfile.mkdtemp(prefix=".building-", dir=home.parent))
-    try:
-        for key, array in arrays.items():
-            np.save(work / f"{key}.npy", array)
-        meta = {
-            "symbols": symbols,
-            "name": name,
-            "build_seconds": round(time.perf_counter() - began, 3),
-        }
-        (work / "meta.json").write_text(json.dumps(meta))
-        os.replace(work, home)
-    except OSError:
-        if not (home / "meta.json").exists():
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    return Index(arrays, tuple(symbols), name, round(time.perf_counter() - began, 3))
 
 
 # --- build -----------------------------------------------------------------------------------

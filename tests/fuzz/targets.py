@@ -6,14 +6,22 @@ its folder only: `watch` turns a write elsewhere into an error.
 
 from __future__ import annotations
 
+import atexit
+import io
+import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, redirect_stderr, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from reports.checks import baselines
 from reports.checks.baselines import BaselineError
@@ -27,7 +35,7 @@ from reports.store.read import read_manifest, read_result
 from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
 from reports.sweeps.words import as_table
-from sim import draws
+from sim.cache import entries, home
 from sim.runs import unitfile
 from sim.runs.unitfile import DamagedUnitError
 from sim.scenario import loader
@@ -39,7 +47,10 @@ from sim.workload.capture.source import CaptureError, Reading
 from sim.workload.importers import drmemtrace, execlog, tarmac
 from sim.workload.importers.blocks import Program, TraceError
 from sim.workload.importers.threads import import_trace
+from sim.workload.index import Index, load_index
+from sim.workload.presets import get_preset
 from sim.workload.spestream import StreamError
+from sim.workload.timing import CorePreset
 
 Target = Callable[[Path, Path], object]
 """target(file, output folder)"""
@@ -120,6 +131,29 @@ def _sweep_result(file: Path, _out: Path) -> None:
         whole.response(arm, "loss.total")
 
 
+def _entry(file: Path, _out: Path) -> None:
+    """An index entry, harmed as the bytes say: every array is a fresh one's, whatever was done.
+
+    What compiled code indexes is then what it was built for, so it cannot leave an array.
+    """
+    root = file.parent / "out" / "cache"
+    with _unwatched():
+        fresh = _fresh_index()
+        shutil.copytree(fresh.root, root)
+        harmed = _harm(next((root / "index").iterdir()), file.read_bytes())
+    with _cache_in(root):
+        found = load_index(STREAM, fresh.preset, False)
+        assert found.symbols == fresh.index.symbols
+        for name, array in fresh.index.arrays.items():
+            got = found.arrays[name]
+            assert (got.dtype, got.shape) == (array.dtype, array.shape), name
+            assert np.array_equal(got, array), name
+        assert len(home.STATE.said) <= 1
+    shutil.rmtree(root)
+    if harmed:
+        raise LookupError("harmed")
+
+
 TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "yaml": (_yaml, ScenarioError),
     "spestream": (_spestream, StreamError),
@@ -135,6 +169,7 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "manifest": (lambda file, _out: read_manifest(file), RunDirError),
     "unit": (_unit, DamagedUnitError),
     "unit-body": (_unit_body, DamagedUnitError),
+    "index-entry": (_entry, LookupError),
 }
 """By name: the parser, and the error that it documents."""
 
@@ -158,6 +193,116 @@ def run(name: str, data: bytes, folder: Path) -> bool:
     return refused is None
 
 
+# --- an index entry --------------------------------------------------------------------------
+
+PRESET = get_preset("neoverse-n1")
+STREAM = Path(str(files("scenarios") / "streams" / "threads.2.spestream"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    root: Path
+    preset: CorePreset
+    index: Index
+
+
+@contextmanager
+def _cache_in(root: Path) -> Iterator[None]:
+    """A process that has this cache, and has read and said nothing yet."""
+    before, state = os.environ.get("SPESKEW_CACHE"), home.STATE
+    os.environ["SPESKEW_CACHE"], home.STATE = str(root), home.State()
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        home.STATE = state
+        del os.environ["SPESKEW_CACHE"]
+        if before is not None:
+            os.environ["SPESKEW_CACHE"] = before
+
+
+@cache
+def _fresh_index() -> _Fresh:
+    """A cache with one entry, made once in a process and left in the folder for such things."""
+    root = Path(tempfile.mkdtemp(prefix="speskew-fuzz-")).resolve()
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    with _cache_in(root):
+        return _Fresh(root, PRESET, load_index(STREAM, PRESET, False))
+
+
+def _harm(entry: Path, data: bytes) -> bool:
+    """Bytes are steps of six: file, what is done to it, where (3 bytes, times the file), value."""
+    harmed = False
+    for at in range(0, len(data) - 5, 6):
+        files_now = sorted(path for path in entry.iterdir() if path.is_file())
+        if not files_now:
+            break
+        path = files_now[data[at] % len(files_now)]
+        size = path.stat().st_size
+        where = int.from_bytes(data[at + 2 : at + 5]) * size >> 24
+        with suppress(OSError):  # through what an earlier step has left
+            _HARMS[data[at + 1] % len(_HARMS)](path, where, data[at + 5])
+        harmed = True
+    return harmed
+
+
+def _flip(path: Path, where: int, value: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[where : where + 1] = bytes([data[where] ^ (value or 1)]) if data else b""
+    path.write_bytes(data)
+
+
+def _swap(path: Path, _where: int, value: int) -> None:
+    others = sorted(other for other in path.parent.iterdir() if other.is_file())
+    other = others[value % len(others)]
+    own, its = path.read_bytes(), other.read_bytes()
+    path.write_bytes(its)
+    other.write_bytes(own)
+
+
+def _link(path: Path, _where: int, value: int) -> None:
+    path.unlink()
+    path.symlink_to(("/dev/zero", "gone", path.name, "meta.json")[value % 4])
+
+
+def _foreign(path: Path, _where: int, value: int) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, value + 1, -1)
+    else:
+        path.unlink()
+
+
+def _version(path: Path, _where: int, value: int) -> None:
+    """An entry of another key, in itself whole."""
+    meta = {"key": f"{value:024x}", "arrays": {}, "facts": {}}
+    text = json.dumps({**meta, "digest": entries._digest(meta)})
+    (path.parent / "meta.json").write_text(text)
+
+
+def _text(path: Path, where: int, value: int) -> None:
+    """A number of meta.json becomes another."""
+    path = path.parent / "meta.json"
+    data = bytearray(path.read_bytes() if path.is_file() else b"0")
+    digits = [k for k, byte in enumerate(data) if 0x30 <= byte <= 0x39]
+    if digits:
+        data[digits[where % len(digits)]] = 0x30 + value % 10
+    path.write_bytes(data + b" ")
+
+
+_HARMS: tuple[Callable[[Path, int, int], object], ...] = (
+    lambda path, where, _: os.truncate(path, where),
+    lambda path, where, value: os.truncate(path, path.stat().st_size + (value + 1) * (where + 1)),
+    _flip,
+    _swap,
+    _link,
+    _foreign,
+    _version,
+    _text,
+    lambda path, _, __: path.unlink(),
+    lambda path, where, value: path.write_bytes(bytes([value]) * where),
+)
+
+
 # --- writes elsewhere ------------------------------------------------------------------------
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -179,7 +324,7 @@ _CHANGES = (
 
 
 _PAIRS = ("os.rename", "os.link", "os.symlink")
-_COMPILED = os.path.realpath(draws.cache_root())
+_COMPILED = os.path.realpath(home.root() or os.devnull)
 """Where numba keeps compiled code."""
 
 
@@ -204,6 +349,16 @@ def _watched(folder: Path) -> Iterator[None]:
         _Watch.folder = None
 
 
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """For what a target does before its parser runs."""
+    watched, _Watch.folder = _Watch.folder, None
+    try:
+        yield
+    finally:
+        _Watch.folder = watched
+
+
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     if _Watch.folder is None:
         return
@@ -212,13 +367,20 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
         if not isinstance(flags, int) or not flags & _WRITES or not isinstance(path, (str, bytes)):
             return
         _check(event, path)
+    elif event in ("os.remove", "os.rmdir") and arguments[1] >= 0:  # relative to an open folder
+        _check(event, os.path.join(os.readlink(f"/proc/self/fd/{arguments[1]}"), arguments[0]))
     elif event in _CHANGES:
         for path in arguments[:2] if event in _PAIRS else arguments[:1]:
             _check(event, path)
 
 
 def _check(event: str, path: object) -> None:
-    where = os.path.realpath(os.fsdecode(path)) if isinstance(path, (str, bytes)) else str(path)
+    where = str(path)
+    if isinstance(path, (str, bytes)):
+        where = os.path.realpath(os.fsdecode(path))
+        if event in ("os.remove", "os.rename", "os.symlink"):  # these do not follow a link
+            folder, name = os.path.split(os.fsdecode(path))
+            where = os.path.join(os.path.realpath(folder), name)
     allowed = (str(_Watch.folder), _COMPILED)
     inside = any(where == folder or where.startswith(f"{folder}{os.sep}") for folder in allowed)
     if not inside and where != os.devnull:

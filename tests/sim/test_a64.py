@@ -232,7 +232,7 @@ def test_recorder_has_the_same_slot_rule(tmp_path: Path, monkeypatch: pytest.Mon
     """The compiled rule of spetrace.c equals takes_slot on random and assembled words."""
     need("gcc")
     monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "cache"))
-    rule = ctypes.CDLL(str(compile_plugin()), mode=os.RTLD_LAZY).takes_slot
+    rule = ctypes.CDLL(str(compile_plugin(tmp_path)), mode=os.RTLD_LAZY).takes_slot
     rule.argtypes, rule.restype = [ctypes.c_uint32], ctypes.c_bool
     text = [line for group in GROUPS for line in lines_of(group[2])]
     words = np.concatenate([assemble(tmp_path, text), random_words()])

@@ -212,12 +212,3 @@ def test_compiled_code_takes_constants_from_hashed_sources_only() -> None:
         if "njit" not in (PACKAGE.parent / (module.replace(".", "/") + ".py")).read_text()
     }
     assert stale == set()
-
-
-def test_cache_root_obeys_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """$SPESKEW_CACHE, else ~/.cache/speskew."""
-    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "here"))
-    assert draws.cache_root() == tmp_path / "here"
-    monkeypatch.setenv("SPESKEW_CACHE", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert draws.cache_root() == tmp_path / ".cache" / "speskew"

@@ -36,7 +36,7 @@ def cache(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPESKEW_CACHE", str(path))
-        compile_plugin()
+        compile_plugin(path)
     return path
 
 
@@ -410,7 +410,7 @@ def test_missing_tools_name_their_package(tmp_path: Path, monkeypatch: pytest.Mo
         record([program], tmp_path / "a")
     monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "empty"))
     with pytest.raises(RecorderError, match=r"gcc .*apt-get install gcc"):
-        compile_plugin()
+        compile_plugin(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -465,17 +465,17 @@ def test_plugin_is_compiled_once_per_content(
 ) -> None:
     """A second use takes the cached file; a changed source or API gets a new one."""
     monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "cache"))
-    first = compile_plugin()
-    written = first.stat().st_mtime_ns
-    assert compile_plugin() == first
-    assert first.stat().st_mtime_ns == written
+    first = compile_plugin(tmp_path)
+    written = first.stat().st_ino
+    assert compile_plugin(tmp_path) == first
+    assert first.stat().st_ino == written
     changed = tmp_path / "spetrace.c"
     changed.write_text(recorder.PLUGIN_SOURCE.read_text() + "/* changed */\n")
     monkeypatch.setattr(recorder, "PLUGIN_SOURCE", changed)
-    assert compile_plugin() != first
+    assert compile_plugin(tmp_path) != first
     changed.write_text("no C\n")
     with pytest.raises(RecorderError, match=r"spetrace\.c does not compile: .*error"):
-        compile_plugin()
+        compile_plugin(tmp_path)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 

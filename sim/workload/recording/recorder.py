@@ -10,7 +10,6 @@ not a machine's. The default processor has no SVE, so that libraries do not choo
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import re
 import resource
@@ -27,6 +26,8 @@ from typing import Final
 import numpy as np
 from elftools.common.exceptions import ELFError
 
+from sim.cache import home, sealed
+from sim.cache.sealed import DamagedError
 from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
 from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
@@ -38,6 +39,7 @@ PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
 MAX_THREADS: Final = 1 << 14
 MAX_ALIVE: Final = 64
 _POLL_S: Final = 0.25
+_MOST_PLUGIN: Final = 1 << 24
 _STATE_HEAD: Final = struct.Struct("<QQQ40x")
 _STATE_THREAD: Final = struct.Struct("<QQQQQ24x")
 _TOO_MANY_THREADS, _NO_SPACE, _NO_FILE = 1, 2, 4
@@ -113,7 +115,7 @@ def record(
         if value is not None and value < (1 if name == "limit" else 0):
             raise RecorderError(f"{name} of {value} ops: give a positive number")
     qemu = _find_tool("qemu-aarch64", "qemu-user")
-    plugin = compile_plugin(plugin_api(_qemu_version(qemu)))
+    api = plugin_api(_qemu_version(qemu))
     out = Path(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,12 +123,14 @@ def record(
         raise RecorderError(f"{out.parent}: {error.strerror}; choose another folder") from error
     with tempfile.TemporaryDirectory(prefix=".speskew-record-", dir=out.parent) as name:
         raw = Path(name)
+        plugin = compile_plugin(raw, api)
         options = f"{_escaped(plugin)},out={_escaped(raw)}"
         options += "" if skip is None else f",skip={skip}"
         options += "" if limit is None else f",limit={limit}"
         command = [qemu, "-cpu", cpu, "-seed", "1", "-plugin", options]
         command += [] if sysroot is None else ["-L", str(sysroot)]
-        end = _run([*command, *program], raw, progress)
+        with sealed.in_use(plugin):
+            end = _run([*command, *program], raw, progress)
         state = _read_state(raw)
         _check_state(state, program[0], skip)
         if end.exit_status == LOADER_FAILED:
@@ -148,28 +152,47 @@ def plugin_api(version: tuple[int, int]) -> int:
     return 1 if version < (9, 0) else 2 if version < (9, 1) else 3
 
 
-def cache_dir() -> Path:
-    """Where compiled plugins are kept: $SPESKEW_CACHE or ~/.cache/speskew."""
-    chosen = os.environ.get("SPESKEW_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "speskew"
+def compile_plugin(spare: Path, api: int = 1) -> Path:
+    """The compiled plugin for API version `api`, compiled once per content of its source.
 
-
-def compile_plugin(api: int = 1) -> Path:
-    """The compiled plugin for API version `api`; compiled once per content of its source."""
+    It is kept in the cache; where nothing can be kept, it is made in the folder `spare`.
+    """
     identity = f"{api} {platform.machine()} ".encode() + PLUGIN_SOURCE.read_bytes()
     name = f"spetrace-{hashlib.blake2b(identity, digest_size=12).hexdigest()}.so"
-    library = cache_dir() / name
-    if library.exists():
+    library = (home.root() or spare) / name
+    if _is_whole(library):
+        home.touch(library)
         return library
-    compiler = _find_tool("gcc", "gcc")
-    library.parent.mkdir(parents=True, exist_ok=True)
-    part = library.with_name(f".{name}.{os.getpid()}")
-    command = [compiler, "-O2", "-fPIC", "-shared", f"-DSPETRACE_API={api}", "-o", str(part)]
-    result = subprocess.run([*command, str(PLUGIN_SOURCE)], capture_output=True, text=True)
-    if result.returncode:
-        raise RecorderError(f"{PLUGIN_SOURCE.name} does not compile: {result.stderr.strip()}")
-    part.replace(library)
+    code = _compiled(api)
+    try:
+        sealed.write(library, sealed.sealed(code, name))
+    except OSError as error:
+        home.say("plugin", f"{library}: {error.strerror}; the compiled plugin is not kept")
+        library = spare / name
+        library.write_bytes(code)
     return library
+
+
+def _is_whole(library: Path) -> bool:
+    try:
+        sealed.unsealed(sealed.read(library, _MOST_PLUGIN), library.name)
+    except FileNotFoundError:
+        return False
+    except DamagedError as error:
+        home.say("plugin", f"{library}: {error}; this plugin is not used, but compiled again")
+        return False
+    return True
+
+
+def _compiled(api: int) -> bytes:
+    compiler = _find_tool("gcc", "gcc")
+    with tempfile.TemporaryDirectory(prefix="speskew-") as folder:
+        part = Path(folder) / "spetrace.so"
+        command = [compiler, "-O2", "-fPIC", "-shared", f"-DSPETRACE_API={api}", "-o", str(part)]
+        result = subprocess.run([*command, str(PLUGIN_SOURCE)], capture_output=True, text=True)
+        if result.returncode:
+            raise RecorderError(f"{PLUGIN_SOURCE.name} does not compile: {result.stderr.strip()}")
+        return part.read_bytes()
 
 
 def _find_tool(name: str, package: str) -> str:

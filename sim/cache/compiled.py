@@ -1,0 +1,157 @@
+"""Compiled functions on disk: numba's own results, in files that are checked before they are used.
+
+Numba's cache unpickles and runs what it finds, a cut file is a traceback, and two processes that
+compile one function for different types can take each other's code. Here a file holds one function
+for one signature, with its key inside and a seal behind it; its name is a hash of the key. What
+cannot be used is compiled again. Only the cache is ours: numba compiles functions and calls them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from sim.cache import home, sealed
+from sim.cache.sealed import DamagedError
+
+SUFFIX = ".nbc"
+_dumps: Callable[[Any], bytes] = dumps
+_rebuild: Callable[..., Any] = CompileResult._rebuild
+_FOLDERS: set[str] = set()
+_ENVIRONMENT = home.environment()
+_MOST = 1 << 28
+"""Bytes of a compiled function."""
+
+
+class CodeCache(NullCache):
+    """The cache of one function, as numba's dispatcher wants it."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        """`name` is the folder's in the cache: the address of the code."""
+        self._function, self._name, self._enabled = function, name, True
+        _FOLDERS.add(name)
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder of the compiled code, as text; None if nothing is kept."""
+        folder = _folder(self._name)
+        return None if folder is None else str(folder)
+
+    def enable(self) -> None:
+        """Read and write files."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Neither read nor write files."""
+        self._enabled = False
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The function compiled for a signature; None if it must be compiled."""
+        folder = _folder(self._name)
+        if folder is None or not self._enabled:
+            return None
+        target_context.refresh()
+        key = self._key(sig, target_context.codegen())
+        path = folder / self._file(key)
+        try:
+            found, reduced = pickle.loads(_payload(path))
+            if found != key:
+                raise DamagedError(f"{path.name} holds another function")
+            return _rebuild(target_context, *reduced)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # numba's own, of another build: compile again, whatever it is
+            _complain(path, error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function."""
+        folder = _folder(self._name)
+        if folder is None or not self._enabled or not _can_be_kept(data):
+            return
+        key = self._key(sig, data.codegen)
+        path = folder / self._file(key)
+        try:
+            sealed.write(path, sealed.sealed(_dumps((key, data._reduce())), _sealed_name(path)))
+        except OSError as error:
+            home.say("compiled", f"{path}: {error.strerror}; compiled code is not kept")
+
+    def _key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """What the compiled code depends on, apart from what its folder's name tells."""
+        code = self._function.__code__
+        cells = [cell.cell_contents for cell in self._function.__closure__ or ()]
+        source = _source_digest(code.co_filename)
+        enclosed = hashlib.sha256(_dumps(cells)).hexdigest() if cells else ""
+        own = hashlib.sha256(code.co_code).hexdigest()
+        return sig, codegen.magic_tuple(), source, code.co_firstlineno, own, enclosed
+
+    def _file(self, key: tuple[Any, ...]) -> str:
+        where = f"{self._function.__module__}.{self._function.__qualname__}"
+        python = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
+        digest = hashlib.sha256(f"{where} {python} {key!r}".encode()).hexdigest()[:24]
+        readable = "".join(c for c in where if c.isalnum() or c in "._")[-80:]
+        return f"{readable}-{digest}{SUFFIX}"
+
+
+def check() -> None:
+    """Remove what cannot be used, before there are workers: each would stumble over it."""
+    folders = [folder for folder in map(_folder, _FOLDERS) if folder is not None]
+    for path in sorted(path for folder in folders for path in folder.glob(f"*{SUFFIX}")):
+        try:
+            _payload(path)
+        except FileNotFoundError:
+            continue  # cleared meanwhile
+        except DamagedError as error:
+            _complain(path, error)
+
+
+def _complain(path: Path, error: Exception) -> None:
+    """Say that a file is not used, and take it away if we may."""
+    home.say("compiled", f"{path.parent}: {error}; this code is not used, but compiled again")
+    try:
+        sealed.remove(path)
+    except OSError:
+        return  # it is another user's, or gone
+
+
+def _payload(path: Path) -> bytes:
+    return sealed.unsealed(sealed.read(path, _MOST), _sealed_name(path))
+
+
+def _sealed_name(path: Path) -> str:
+    """Of a file: its own and its folder's, so that code of another version is not taken either."""
+    return f"{path.parent.name}/{path.name}"
+
+
+@lru_cache(maxsize=1)
+def _folder(name: str) -> Path | None:
+    """The folder for the life of this process: that of the environment in which it began."""
+    root = home.root(_ENVIRONMENT)
+    if root is None:
+        return None
+    home.touch(root / name)
+    return root / name
+
+
+@lru_cache
+def _source_digest(path: str) -> str:
+    """Of the file a function stands in: the folder's name covers those of this package only."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _can_be_kept(result: Any) -> bool:
+    """False for code that holds addresses of this process."""
+    lifted = all(inner.can_cache for inner in result.lifted)
+    return lifted and not result.library.has_dynamic_globals

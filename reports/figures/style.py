@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
@@ -57,8 +58,9 @@ _STYLE: Any = {
 
 @contextmanager
 def styled(key: str) -> Iterator[None]:
-    """Our style, deterministic ids, and no complaints about glyphs that a font lacks."""
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": key}), warnings.catch_warnings():
+    """Our style whatever a matplotlibrc says, deterministic ids, no complaints about glyphs."""
+    ours = mpl.style.context(["default", _STYLE | {"svg.hashsalt": key}])
+    with ours, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 

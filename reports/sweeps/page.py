@@ -5,6 +5,9 @@ Made from the sweep's result.json alone: equal bytes for equal input, no network
 
 from __future__ import annotations
 
+import reports.plotting  # noqa: F401 (before matplotlib)
+
+# isort: split
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,0 +1,98 @@
+"""Figures do not depend on the environment: not on MPLBACKEND, not on a matplotlibrc."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reports
+
+PACKAGE = Path(str(reports.__file__)).parent
+DRAW = """
+import sys
+from reports.figures.style import blank, styled, to_png, to_svg
+with styled("key"):
+    figure = blank(2)
+    figure.subplots().plot([1, 3, 2], label="a")
+    svg, png = to_svg(figure, "key", "title"), to_png(figure)
+import hashlib
+print(hashlib.sha256(svg.encode() + png).hexdigest())
+import os
+print(os.environ.get("MPLBACKEND"), sys.modules["matplotlib"].rcParams._get_backend_or_none())
+"""
+BACKENDS = [
+    "module://matplotlib_inline.backend_inline",
+    "nonsense",
+    "",
+    "qtagg",
+    "module://",
+    "Agg",
+]
+
+
+def python(code: str, folder: Path, **variables: str) -> list[str]:
+    """What a new process prints; it must say nothing else and end well."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | variables,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of a figure that is drawn in an empty environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MPLBACKEND", raising=False)
+        return python(DRAW, tmp_path_factory.mktemp("plain"))[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_backend_changes_or_breaks_a_figure(backend: str, plain: str, tmp_path: Path) -> None:
+    """The same bytes; the variable is there afterwards, and pyplot would obey it if it can."""
+    drawn, after = python(DRAW, tmp_path, MPLBACKEND=backend)
+    assert drawn == plain
+    kept, obeyed = after.split(" ") if backend else ("", after.strip())
+    assert kept == backend
+    assert backend not in ("qtagg", "Agg") or obeyed.lower() == backend.lower()
+
+
+def test_a_matplotlibrc_changes_no_figure(plain: str, tmp_path: Path) -> None:
+    """Nor does one in the working folder."""
+    rc = "lines.linewidth: 9\naxes.grid: True\nfont.size: 20\naxes.facecolor: red\n"
+    (tmp_path / "matplotlibrc").write_text(rc)
+    assert python(DRAW, tmp_path)[0] == plain
+
+
+def test_every_module_that_draws_can_be_imported_first() -> None:
+    """Whatever imports matplotlib has seen to the environment before, or its package has."""
+    drawing = [
+        path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".")
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "from matplotlib" in path.read_text() or "import matplotlib" in path.read_text()
+    ]
+    packages = {name.removesuffix(".__init__") for name in drawing}
+    first = sorted(p for p in packages if p.rpartition(".")[0] not in packages)
+    assert {"reports.figures", "reports.sweeps.page"} <= set(first)
+    for module in first:
+        python(f"import {module}", PACKAGE.parent, MPLBACKEND="nonsense")
+
+
+def test_matplotlib_without_a_home_uses_the_cache(plain: str, tmp_path: Path) -> None:
+    """No complaint on stderr, and its list of fonts is found the next time."""
+    nowhere = {"HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    nowhere |= {"SPESKEW_CACHE": str(tmp_path / "cache"), "MPLCONFIGDIR": ""}
+    assert python(DRAW, tmp_path, **nowhere)[0] == plain
+    assert list((tmp_path / "cache" / "matplotlib").glob("fontlist*"))
+    nowhere["MPLCONFIGDIR"] = "/proc/nowhere"
+    assert python(DRAW, tmp_path, **nowhere)[0] == plain

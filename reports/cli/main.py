@@ -19,6 +19,7 @@ from reports.exitcodes import table
 
 VERBS = (
     "baseline",
+    "cache",
     "check",
     "compare",
     "explain",

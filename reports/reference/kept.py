@@ -1,0 +1,68 @@
+"""What is kept between runs, in words: `speskew cache`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.text import size
+from sim.cache.keeping import KINDS, Cleared, Entry
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def removed(done: Cleared) -> str:
+    """``12 entries removed, 64 MiB``."""
+    freed = sum(entry.size for entry in done.removed)
+    return f"{_counted(len(done.removed))} removed, {size(freed)}"
+
+
+def stayed(done: Cleared) -> str:
+    """What could not be removed, and why."""
+    some = ", ".join(entry.path.name for entry in done.stayed[:3])
+    more = ", …" if len(done.stayed) > 3 else ""
+    return f"{_counted(len(done.stayed))} in use or of another user stayed: {some}{more}"
+
+
+def _counted(entries: int) -> str:
+    return f"{entries} {'entry' if entries == 1 else 'entries'}"
+
+
+def rows(found: list[Entry]) -> list[dict[str, Any]]:
+    """One object per kind that there is; ages in seconds since the last use."""
+    found_rows = []
+    for kind in KINDS:
+        entries = [entry for entry in found if entry.kind == kind]
+        if entries:
+            found_rows.append(
+                {
+                    "kind": kind,
+                    "entries": len(entries),
+                    "bytes": sum(entry.size for entry in entries),
+                    "youngest_s": round(min(entry.age for entry in entries)),
+                    "oldest_s": round(max(entry.age for entry in entries)),
+                    "where": sorted({str(entry.path.parent) for entry in entries})[0],
+                }
+            )
+    return found_rows
+
+
+def as_table(found: list[Entry]) -> str:
+    """A line a kind, under a heading; nothing where nothing is kept."""
+    if not found:
+        return ""
+    lines = [("kind", "entries", "size", "last used", "where", "")]
+    for row in rows(found):
+        ages = dict.fromkeys((_ago(row["youngest_s"]), _ago(row["oldest_s"])))
+        counted = str(row["entries"]), size(row["bytes"]), " to ".join(ages)
+        lines.append((row["kind"], *counted, row["where"], KINDS[row["kind"]]))
+    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
+    padded = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in lines)
+    return "".join(f"{line.rstrip()}\n" for line in padded)
+
+
+def _ago(seconds: int) -> str:
+    """An age as a person says it, in whole units."""
+    for unit, length in reversed(_UNITS.items()):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return "now"

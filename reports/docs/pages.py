@@ -283,13 +283,15 @@ def inner_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 
 def _command(words: tuple[str, ...], command: click.Command) -> Lines:
+    if len(words) > 1:
+        yield from _head(words, command)
+        yield from _options(command)
     if isinstance(command, click.Group):
-        if len(words) > 1:
-            yield from _head(words, command)
         for name, inner in inner_commands(command):
             yield from _command((*words, name), inner)
-        return
-    yield from _head(words, command)
+
+
+def _options(command: click.Command) -> Lines:
     options = [p for p in command.params if isinstance(p, click.Option)]
     if options:
         rows = ((_spelt(o), _option_default(o), prose(o.help or "")) for o in options)
@@ -300,7 +302,9 @@ def _head(words: tuple[str, ...], command: click.Command) -> Lines:
     yield from paragraph(f"## {' '.join(words)}")
     arguments = [_argument(p) for p in command.params if isinstance(p, click.Argument)]
     yield "```"
-    tail = ["COMMAND …"] if isinstance(command, click.Group) else ["[OPTIONS]", *arguments]
+    tail = ["[OPTIONS]", *arguments]
+    if isinstance(command, click.Group):
+        tail = ["[COMMAND …]" if command.invoke_without_command else "COMMAND …"]
     yield " ".join([*words, *tail])
     yield from paragraph("```")
     for part in inspect.cleandoc(command.help or "").split("\n\n"):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from reports.perf.events import PROT_DATA, PROT_TEXT
 from reports.store.files import ExportError
 from sim.cache import home, sealed
-from sim.cache.sealed import DamagedError
+from sim.cache.sealed import BrokenSealError
 from sim.scenario.loader import stock_folder
 from sim.scenario.workloads import Recorded
 from sim.workload import elfread
@@ -208,7 +208,7 @@ def _made(stream: Stream, code: Code, chosen: NDArray[np.bool_], name: str) -> P
         if sealed.read(path, len(content)) != content:
             sealed.write(path, content)
         home.touch(path.parent)
-    except (FileNotFoundError, DamagedError):
+    except (FileNotFoundError, BrokenSealError):
         sealed.write(path, content)
     return Program(path.resolve(), build_id, segments)
 

@@ -21,7 +21,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from sim.cache import home, sealed
-from sim.cache.sealed import DamagedError
+from sim.cache.sealed import BrokenSealError
 
 SUFFIX = ".nbc"
 _dumps: Callable[[Any], bytes] = dumps
@@ -65,7 +65,7 @@ class CodeCache(NullCache):
         try:
             found, reduced = pickle.loads(_payload(path))
             if found != key:
-                raise DamagedError(f"{path.name} holds another function")
+                raise BrokenSealError(f"{path.name} holds another function")
             return _rebuild(target_context, *reduced)
         except FileNotFoundError:
             return None
@@ -110,7 +110,7 @@ def check() -> None:
             _payload(path)
         except FileNotFoundError:
             continue  # cleared meanwhile
-        except DamagedError as error:
+        except BrokenSealError as error:
             _complain(path, error)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cache import home, sealed
-from sim.cache.sealed import DamagedError
+from sim.cache.sealed import BrokenSealError
 
 Arrays = Mapping[str, NDArray[Any]]
 META = "meta.json"
@@ -44,18 +44,18 @@ def load(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """(arrays, facts) of the entry that was kept under `key`; those in `mapped` stay on disk.
 
-    Raises AbsentError if there is none, DamagedError if it cannot be trusted.
+    Raises AbsentError if there is none, BrokenSealError if it cannot be trusted.
     """
     try:
         meta = _meta(folder, key)
         listed = meta["arrays"]
         if set(listed) != set(names):
-            raise DamagedError(f"{META} lists other arrays")
+            raise BrokenSealError(f"{META} lists other arrays")
         arrays = {n: _array(folder / f"{n}.npy", listed[n], n in mapped) for n in names}
     except FileNotFoundError as error:
         if not folder.is_symlink() and not (folder / META).exists() and not _holds_arrays(folder):
             raise AbsentError from error  # never made, or cleared a moment ago
-        raise DamagedError(f"{Path(error.filename).name} is missing") from error
+        raise BrokenSealError(f"{Path(error.filename).name} is missing") from error
     home.touch(folder)
     return arrays, meta["facts"]
 
@@ -79,16 +79,16 @@ def keep(folder: Path, key: str, arrays: Arrays, facts: Mapping[str, Any]) -> No
 
 def _meta(folder: Path, key: str) -> dict[str, Any]:
     if folder.is_symlink():
-        raise DamagedError(f"{folder.name} is a symbolic link")
+        raise BrokenSealError(f"{folder.name} is a symbolic link")
     try:
         meta = json.loads(sealed.read(folder / META, _MOST_META))
         digest = meta.pop("digest")
         if digest != _digest(meta):
-            raise DamagedError(f"the checksum of {META} differs")
+            raise BrokenSealError(f"the checksum of {META} differs")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedError(f"{META} cannot be read") from error
+        raise BrokenSealError(f"{META} cannot be read") from error
     if meta["key"] != key:
-        raise DamagedError(f"{META} is that of another entry")
+        raise BrokenSealError(f"{META} is that of another entry")
     return dict(meta)
 
 
@@ -108,10 +108,10 @@ def _array(path: Path, written: tuple[int, int], mapped: bool) -> NDArray[Any]:
         times = found.st_mtime_ns, found.st_ctime_ns
         stamp = (found.st_dev, found.st_ino, found.st_size, *times, crc)
         if found.st_size != length:
-            raise DamagedError(f"{path.name} has {found.st_size} bytes instead of {length}")
+            raise BrokenSealError(f"{path.name} has {found.st_size} bytes instead of {length}")
         if stamp not in home.STATE.trusted:
             if _crc(file) != crc:
-                raise DamagedError(f"the checksum of {path.name} differs")
+                raise BrokenSealError(f"the checksum of {path.name} differs")
             home.STATE.trusted.add(stamp)
         file.seek(0)
         array = _map(file)
@@ -182,7 +182,7 @@ def _put(work: Path, folder: Path, key: str) -> None:
         if not os.path.lexists(folder):
             raise
         listed = [path.stem for path in work.glob("*.npy")]
-        with suppress(AbsentError, DamagedError):
+        with suppress(AbsentError, BrokenSealError):
             load(folder, key, listed, listed)
             return
         sealed.remove(folder)

@@ -24,29 +24,29 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a fifo mu
 _TRIES = 3
 
 
-class DamagedError(Exception):
+class BrokenSealError(Exception):
     """A file or entry that cannot be trusted; the message says why."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file of ours, for reading; FileNotFoundError, or DamagedError for anything else."""
+    """A regular file of ours, for reading; FileNotFoundError, or BrokenSealError for anything else."""
     try:
         handle = os.open(path, _FLAGS)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DamagedError(f"{path.name}: {error.strerror}") from error
+        raise BrokenSealError(f"{path.name}: {error.strerror}") from error
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise DamagedError(f"{path.name} is not a file")
+            raise BrokenSealError(f"{path.name} is not a file")
         if found.st_uid != os.geteuid():
-            raise DamagedError(f"{path.name} belongs to another user")
+            raise BrokenSealError(f"{path.name} belongs to another user")
         with os.fdopen(handle, "rb", closefd=False) as file:
             yield file
     except OSError as error:  # the medium is broken
-        raise DamagedError(f"{path.name}: {error.strerror}") from error
+        raise BrokenSealError(f"{path.name}: {error.strerror}") from error
     finally:
         os.close(handle)
 
@@ -55,7 +55,7 @@ def read(path: Path, most: int) -> bytes:
     """The bytes of a file, at most `most`."""
     with opened(path) as file:
         if os.fstat(file.fileno()).st_size > most:
-            raise DamagedError(f"{path.name} is too long")
+            raise BrokenSealError(f"{path.name} is too long")
         return file.read(most)
 
 
@@ -109,10 +109,10 @@ def sealed(payload: bytes, name: str) -> bytes:
 
 
 def unsealed(data: bytes, name: str) -> bytes:
-    """The payload of `sealed`; DamagedError if a bit of it, of its length or its name differs."""
+    """The payload of `sealed`; BrokenSealError if a bit of it, of its length or its name differs."""
     payload, seal = data[:-_SEAL], data[-_SEAL:]
     if len(data) < _SEAL or seal != _MAGIC + _digest(payload, name):
-        raise DamagedError(f"{name}: its checksum is not its own")
+        raise BrokenSealError(f"{name}: its checksum is not its own")
     return payload
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from sim.cache import entries, home
 from sim.cache.entries import AbsentError
-from sim.cache.sealed import DamagedError
+from sim.cache.sealed import BrokenSealError
 from sim.draws import njit
 from sim.scenario.workloads import KernelOverlay
 from sim.units import TICKS_PER_CYCLE, ticks
@@ -137,7 +137,7 @@ def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
         return _kept(folder, key)
     except AbsentError:
         pass
-    except DamagedError as error:
+    except BrokenSealError as error:
         home.say("index", f"{folder}: {error}; this index is not used, but built again")
     built = _built(path, preset, micro_ops)
     facts = {"symbols": built.symbols, "name": built.name, "build_seconds": built.build_seconds}
@@ -146,7 +146,7 @@ def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
         return _kept(folder, key)  # memory-mapped: shared with workers
     except AbsentError:
         return built  # cleared in this moment
-    except (OSError, DamagedError) as error:
+    except (OSError, BrokenSealError) as error:
         home.say("index", f"{folder}: {error}; this index is not kept for the next run")
         return built
 

@@ -27,7 +27,7 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 
 from sim.cache import home, sealed
-from sim.cache.sealed import DamagedError
+from sim.cache.sealed import BrokenSealError
 from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
 from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
@@ -178,7 +178,7 @@ def _is_whole(library: Path) -> bool:
         sealed.unsealed(sealed.read(library, _MOST_PLUGIN), library.name)
     except FileNotFoundError:
         return False
-    except DamagedError as error:
+    except BrokenSealError as error:
         home.say("plugin", f"{library}: {error}; this plugin is not used, but compiled again")
         return False
     return True

@@ -128,6 +128,8 @@ def test_every_error_of_ours_has_the_base() -> None:
         "VmKilledError",
         "EndedError",
         "CellFailedError",
+        "AbsentError",
+        "BrokenSealError",
         "DamagedUnitError",
         "_BrokenError",
         "_Corrupt",

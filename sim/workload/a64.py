@@ -175,6 +175,16 @@ def is_branch(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return found
 
 
+def unallocated(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which of `words` [S] lie in a top-level group that holds no instruction: bool [S].
+
+    Bits 28:25 are 1 or 3, or 0 with bit 31 clear (UDF among them): 5 in 32 of all numbers. Arm ARM
+    C4.1, "Top-level encodings".
+    """
+    group = (words >> 25) & 0xF
+    return np.asarray((group == 1) | (group == 3) | ((group == 0) & (words >> 31 == 0)))
+
+
 def takes_slot(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Which of `words` [S] take an address slot in a recording: bool [S].
 

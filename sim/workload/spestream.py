@@ -30,6 +30,7 @@ Every frame is one zstd frame that states its decoded size. The header frame is 
     discontinuities  D
     chunk_blocks     block executions in every chunk but the last, 262,144
     frames           [size, decoded size, CRC-32 of the compressed bytes] of each frame
+    remarks          sentences of the importer about what made no sense; left out if there are none
 
     static           planes of: block_first u64[B], block_len u32[B], pc u64[S], word u32[S] (only
                      with words), op_class, flags, op_payload, op_header u8[S] (see `a64`)
@@ -110,6 +111,7 @@ class Recording:
     op with `Flag.SLOT` (0: no access); `discontinuities`, ascending indices into `ids` of the
     executions that do not follow from the one before. `ops` is the number of executed ops, `tid`
     the ordinal of the guest thread. `taken_last` says whether the last op was a branch that jumped.
+    `remarks` are the importer's sentences about what made no sense in the trace.
     """
 
     pc: NDArray[np.uint64]
@@ -129,6 +131,7 @@ class Recording:
     tid: int
     ops: int
     taken_last: bool
+    remarks: tuple[str, ...] = ()
 
     @property
     def has_words(self) -> bool:
@@ -172,6 +175,7 @@ class Header:
     discontinuities: int
     chunk_blocks: int
     frames: tuple[tuple[int, int, int], ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def chunks(self) -> int:
@@ -313,6 +317,7 @@ def _header_of(
             "discontinuities": static.discontinuities.size,
             "chunk_blocks": CHUNK_BLOCKS,
             "frames": frames,
+            **({"remarks": static.remarks} if static.remarks else {}),
         }
     )
 
@@ -564,6 +569,7 @@ def _parse_header(raw: bytes) -> Header:
         discontinuities=_count(value.get("discontinuities"), "discontinuities"),
         chunk_blocks=chunk_blocks,
         frames=_parse_frames(value.get("frames")),
+        remarks=_parse_remarks(value.get("remarks", [])),
     )
 
 
@@ -583,6 +589,12 @@ def _parse_frames(value: object) -> tuple[tuple[int, int, int], ...]:
         size, raw_size, checksum = (_count(number, "frames") for number in item)
         frames.append((size, raw_size, checksum))
     return tuple(frames)
+
+
+def _parse_remarks(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("header entry remarks is not a list of texts")
+    return tuple(value)
 
 
 def _static_bytes(header: Header) -> int:
@@ -664,6 +676,7 @@ def _unpack_static(raw: bytes, header: Header) -> Recording:
         tid=header.tid,
         ops=header.ops,
         taken_last=header.taken_last,
+        remarks=header.remarks,
     )
     _check_static(static)
     return static

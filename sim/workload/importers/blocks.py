@@ -3,7 +3,8 @@
 Fidelity note. A block ends at a branch, where the next pc is not pc + 4, where the trace itself
 reports a break (signal, exception), or after 1,024 ops; the op sequence does not depend on it. A
 block is known by its start and its words, compared in full, so rewritten code gets a new block.
-An op whose word is no memory instruction keeps no address; how many had one is counted.
+An op whose word is no memory instruction keeps no address. What makes no sense is counted in the
+same pass (see `sense`).
 
 Memory does not grow with the length of a trace, only with the distinct code in it, which is
 limited. Executions go to working files of 4 bytes a block and 8 bytes a memory instruction.
@@ -21,6 +22,18 @@ from numpy.typing import NDArray
 from sim.draws import njit
 from sim.errors import SpeskewError
 from sim.workload import a64
+from sim.workload.importers.sense import (
+    ADDRESSED,
+    BARE,
+    ENTRIES,
+    FAR,
+    LOST,
+    STRAY,
+    Counts,
+    leads_to,
+    may_go_anywhere,
+    must_access,
+)
 from sim.workload.recording.convert import Executions, static_blocks, write_executions
 from sim.workload.recording.elfsymbols import Ranked, best_symbols
 
@@ -30,7 +43,7 @@ MAX_BREAKS: Final = 1 << 24
 """Discontinuities that one thread may have."""
 _MAX_BLOCK: Final = 1024
 _SLICE: Final = 1 << 16
-_LEN, _APART, _BLOCKS, _WORDS, _RUNS = range(5)  # of the builder's state
+_LEN, _BRANCHED, _BLOCKS, _WORDS, _RUNS = range(5)  # of the builder's state
 _FNV: Final = 0x100000001B3
 
 
@@ -139,16 +152,25 @@ def _build(  # type: ignore[no-untyped-def]
     ids,
     slots,
     breaks,
+    counts,
 ):
-    """Run ops through the builder; returns how many ids, slots and breaks, and addresses lost."""
-    runs = taken = broken = lost = 0
+    """Run ops through the builder; returns how many ids, slots and breaks. The state's _BRANCHED
+    is the length of the block that the op before ended as a branch, or 0.
+    """
+    runs = taken = broken = 0
     for i in range(pc.size):
         length = state[_LEN]
-        if length and (
-            apart[i] or length == _MAX_BLOCK or pc[i] != begin[0] + np.uint64(4 * length)
-        ):
+        far = pc[i] != begin[0] + np.uint64(4 * length)
+        if length and (apart[i] or length == _MAX_BLOCK or far):
+            if far and not apart[i] and not may_go_anywhere(current[length - 1]):
+                counts[FAR] += 1
             ids[runs] = _end_block(state, begin, current, table, starts, lengths, firsts, words)
             runs += 1
+        elif state[_BRANCHED] and not apart[i]:
+            last = state[_BRANCHED] - 1
+            if not leads_to(begin[0] + np.uint64(4 * last), current[last], pc[i]):
+                counts[STRAY] += 1
+        state[_BRANCHED] = 0
         if state[_LEN] == 0:
             begin[0] = pc[i]
             if apart[i] and state[_RUNS]:
@@ -159,12 +181,17 @@ def _build(  # type: ignore[no-untyped-def]
         if slot[i]:
             slots[taken] = address[i]
             taken += 1
+            if address[i]:
+                counts[ADDRESSED] += 1
+            elif must_access(word[i]):
+                counts[BARE] += 1
         elif address[i]:
-            lost += 1
+            counts[LOST] += 1
         if branch[i]:
+            state[_BRANCHED] = state[_LEN]
             ids[runs] = _end_block(state, begin, current, table, starts, lengths, firsts, words)
             runs += 1
-    return runs, taken, broken, lost
+    return runs, taken, broken
 
 
 @njit
@@ -182,7 +209,6 @@ class ThreadBuilder:
     def __init__(self, folder: Path, number: int, wanted: Wanted) -> None:
         self.number = number
         self.ops = 0
-        self.lost = 0
         self.after: int | None = None
         self.done = False
         self._wanted = wanted
@@ -194,6 +220,7 @@ class ThreadBuilder:
         self._breaks: list[NDArray[np.int64]] = []
         self._broken = 0
         self._state = np.zeros(5, np.int64)
+        self._counted = np.zeros(ENTRIES, np.int64)
         self._begin = np.zeros(1, np.uint64)
         self._current = np.zeros(_MAX_BLOCK, np.uint32)
         self._table = np.full(1 << 8, -1, np.int32)
@@ -206,6 +233,31 @@ class ThreadBuilder:
     def static_ops(self) -> int:
         """Instructions in distinct blocks so far."""
         return int(self._state[_WORDS])
+
+    @property
+    def counts(self) -> Counts:
+        """What makes sense and what does not, of the ops in blocks that have ended."""
+        words = self._words[: self.static_ops]
+        undefined = np.flatnonzero(a64.unallocated(words))
+        counted = self._counted
+        return Counts(
+            ops=self.ops,
+            addressed=int(counted[ADDRESSED]),
+            bare=int(counted[BARE]),
+            lost=int(counted[LOST]),
+            far=int(counted[FAR]),
+            stray=int(counted[STRAY]),
+            distinct=words.size,
+            undefined=undefined.size,
+            example=self._instruction(int(undefined[0])) if undefined.size else None,
+        )
+
+    def _instruction(self, number: int) -> tuple[int, int]:
+        """(pc, word) of a distinct instruction."""
+        firsts = self._firsts[: int(self._state[_BLOCKS])]
+        block = int(np.searchsorted(firsts, number, "right")) - 1
+        pc = int(self._starts[block]) + 4 * (number - int(firsts[block]))
+        return pc, int(self._words[number])
 
     @property
     def full(self) -> bool:
@@ -230,7 +282,7 @@ class ThreadBuilder:
         ids = np.empty(count + 1, np.uint32)
         slots = np.empty(count, np.uint64)
         breaks = np.empty(count, np.int64)
-        runs, taken, broken, lost = _build(
+        runs, taken, broken = _build(
             ops.pc,
             ops.word,
             ops.address,
@@ -248,6 +300,7 @@ class ThreadBuilder:
             ids,
             slots,
             breaks,
+            self._counted,
         )
         self._ids.write(ids[:runs].tobytes())
         self._slots.write(slots[:taken].tobytes())
@@ -255,7 +308,6 @@ class ThreadBuilder:
             self._breaks.append(breaks[:broken].copy())
             self._broken += broken
         self.ops += count
-        self.lost += lost
         if self._broken > MAX_BREAKS:
             raise TraceError(
                 f"more than {MAX_BREAKS:,} discontinuities in a thread: not the trace of a "
@@ -276,7 +328,8 @@ class ThreadBuilder:
             self._table = np.full(1 << (4 * need).bit_length(), -1, np.int32)
             _rehash(self._table, blocks, self._starts, self._lengths, self._firsts, self._words)
 
-    def _flush(self) -> None:
+    def end(self) -> None:
+        """The last op is here: end its block."""
         if self._state[_LEN]:
             self._reserve(0)
             block = _end_block(
@@ -290,12 +343,12 @@ class ThreadBuilder:
                 self._words,
             )
             self._ids.write(np.array([block], np.uint32).tobytes())
+
+    def write(self, path: Path, program: Program, tid: int, remarks: tuple[str, ...] = ()) -> int:
+        """Write the thread's file, remove the working files; returns the number of symbols."""
+        self.end()
         self._ids.close()
         self._slots.close()
-
-    def write(self, path: Path, program: Program, tid: int) -> int:
-        """Write the thread's file, remove the working files; returns the number of symbols."""
-        self._flush()
         blocks = int(self._state[_BLOCKS])
         static = static_blocks(
             self._starts[:blocks], self._lengths[:blocks], self._words[: self.static_ops]
@@ -306,6 +359,7 @@ class ThreadBuilder:
             build_id=program.build_id,
             tid=tid,
             symbols=best_symbols(program.symbols, static.pc),
+            remarks=remarks,
         )
         ids = np.memmap(self._ids_path, np.uint32, "r")
         slots = np.empty(0, np.uint64)

@@ -5,6 +5,11 @@ A trace is a folder with one file per thread, or one such file, packed as zip (m
 u64 value. Versions 4 to 7 are read, with embedded encodings. An encoding stands before the first
 use of a pc in each chunk, or where it changed, and holds for that pc from there on.
 
+Tracing in windows (-retrace_every_instrs) gives either one file in which a window marker follows
+the footer of the window before, or a folder `window.NNNN` for each. Both become one stream a
+thread, with a discontinuity between two windows. In folders a thread is known by its name up to
+the thread id, `drmemtrace.APP.TID`.
+
 Fidelity note. The first data record of an instruction gives its address; prefetches give none.
 Signals, returns from them, aborted rseq regions and new trace windows are discontinuities. Kernel
 code that a trace may hold (system calls, context switches) is left out and counted: streams stand
@@ -16,6 +21,7 @@ Source of types, markers and file types: DynamoRIO clients/drcachesim/common/tra
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +34,7 @@ from sim.draws import njit
 from sim.workload import a64
 from sim.workload.importers.blocks import MAX_STATIC_OPS, Ops, TraceError, TruncatedError
 from sim.workload.importers.containers import pieces, reading
+from sim.workload.importers.sense import Advice
 from sim.workload.importers.threads import Threads
 
 RECORD: Final = 12
@@ -109,7 +116,10 @@ def _parse(records, state, keys, words, pc, word, address, apart):  # type: igno
         kind = records[i, 0] & 0xFFFF
         size = records[i, 0] >> 16
         value = np.uint64(records[i, 1]) | (np.uint64(records[i, 2]) << np.uint64(32))
-        if state[_ENDED]:
+        if state[_ENDED] and kind == _MARKER and size == _WINDOW:
+            state[_ENDED] = state[_WINDOW_ID] == np.int64(value)
+            state[_NEXT_APART] = 1
+        if state[_ENDED] and kind != _FOOTER:
             state[_CODE] = _AFTER_END
         elif kind < _DATA_TYPES:
             if state[_LIVE] and not state[_ADDRESS]:
@@ -179,6 +189,9 @@ def _parse(records, state, keys, words, pc, word, address, apart):  # type: igno
             if state[_TID] != _UNKNOWN and state[_TID] != np.int64(value):
                 state[_CODE] = _TWO_THREADS
             state[_TID] = np.int64(value)
+        elif kind == _HEADER:
+            if state[_FORMAT] == _UNKNOWN:  # a marker says it, too, from version 3 on
+                state[_FORMAT] = np.int64(value)
         elif kind == _FOOTER:
             state[_ENDED] = 1
         elif kind in (_BUNDLE, _NO_FETCH, _MAYBE_FETCH):
@@ -254,13 +267,13 @@ class _Parser:
     def _check_headers(self, where: str) -> None:
         """Version and file type must have come before the first instruction."""
         version, bits = int(self.state[_FORMAT]), int(self.state[_TYPE_BITS])
+        if version != _UNKNOWN and version not in _VERSIONS:
+            raise TraceError(
+                f"{where}: drmemtrace, trace version {version}, versions {_VERSIONS[0]} to "
+                f"{_VERSIONS[-1]} are read; record with DynamoRIO 10 or 11"
+            )
         if _UNKNOWN in (version, bits):
             raise TraceError(f"{where}: no version and file type before the first op; {_NOT_ONE}")
-        if version not in _VERSIONS:
-            raise TraceError(
-                f"{where}: trace version {version}, versions {_VERSIONS[0]} to {_VERSIONS[-1]} "
-                "are read; record with DynamoRIO 10 or 11"
-            )
         for bit, name in _ARCHITECTURES:
             if bits & bit:
                 raise TraceError(f"{where}: recorded on {name}; only AArch64 traces are read")
@@ -276,22 +289,45 @@ class _Parser:
         self.state[_CHECKED] = 1
 
 
+_ADVICE: Final[Advice] = {
+    "bare": "record data accesses, too: without -instr_only_trace and filters",
+    "far": "ops are missing: record and post-process it whole, without filters",
+    "stray": "ops are missing: record and post-process it whole, without filters",
+}
+
+
 def read(path: Path, threads: Threads) -> None:
     """Read a trace folder, or one thread's file. TraceError says what is wrong and where."""
     with reading(path):
-        files = thread_files(path) if path.is_dir() else [path]
-        sizes = [file.stat().st_size for file in files]
-    dropped = 0
-    for number, file in enumerate(files):
-        before = sum(sizes[:number])
-        dropped += _read_thread(file, threads, before, sum(sizes))
+        groups = windowed_files(path) if path.is_dir() else [[path]]
+        total = sum(file.stat().st_size for files in groups for file in files)
+        sizes = [[file.stat().st_size for file in files] for files in groups]
+    before = dropped = 0
+    for files, of_files in zip(groups, sizes, strict=True):
+        after = None
+        for number, (file, size) in enumerate(zip(files, of_files, strict=True)):
+            parser = _Parser()
+            parser.state[_NEXT_APART] = number > 0
+            after = _read_file(file, files[0], threads, parser, (before, total))
+            before += size
+            dropped += int(parser.state[_DROPPED])
+            if threads.done:
+                break
+        threads.close(files[0], after)
     if dropped:
         threads.remarks.append(f"{dropped:,} ops of the kernel were left out")
+    if (windows := max(len(files) for files in groups)) > 1:
+        threads.remarks.append(f"{windows:,} trace windows were joined")
+    threads.judge(str(path), _ADVICE)
 
 
-def _read_thread(path: Path, threads: Threads, before: int, total: int) -> int:
-    """Read one thread's file after `before` of `total` bytes; returns its ops of the kernel."""
-    parser = _Parser()
+def _read_file(
+    path: Path, key: Path, threads: Threads, parser: _Parser, done_of: tuple[int, int]
+) -> int | None:
+    """Read a file of thread `key`, with so many bytes done of all; returns the pc that the trace
+    says followed its last op.
+    """
+    before, total = done_of
 
     def tell(done: int, _: int) -> None:
         threads.tell(before + done, total)
@@ -306,7 +342,7 @@ def _read_thread(path: Path, threads: Threads, before: int, total: int) -> int:
             if parser.state[_READ] == 0 and whole and records[0, 0] & 0xFFFF != _HEADER:
                 raise TraceError(f"{place}:byte 0: no header record; {_NOT_ONE}")
             for ops in parser.parse(records, place, piece.offset):
-                threads.add(path, ops, f"{place}:byte {piece.offset}")
+                threads.add(key, ops, f"{place}:byte {piece.offset}")
             if threads.done:
                 break
             if piece.last and len(piece.data) % RECORD:
@@ -315,15 +351,42 @@ def _read_thread(path: Path, threads: Threads, before: int, total: int) -> int:
             if not parser.state[_ENDED]:
                 raise TruncatedError(f"{place}:byte {end}: cut short: no footer; {_AGAIN}")
             ops, after = parser.pending()
-            threads.add(path, ops, f"{place}:byte {end}")
-    threads.close(path, after)
-    return int(parser.state[_DROPPED])
+            threads.add(key, ops, f"{place}:byte {end}")
+    return after
+
+
+def windowed_files(folder: Path) -> list[list[Path]]:
+    """For each thread of a trace folder the files of its windows, in order; threads in numerical
+    order of their names.
+    """
+    inner = _inner(folder)
+    windows = [path for path in inner.iterdir() if re.fullmatch(r"window\.\d+", path.name)]
+    if not windows:
+        return [[file] for file in thread_files(folder)]
+    found: dict[str, list[Path]] = {}
+    for window in sorted(windows, key=_numerically):
+        files = thread_files(window)
+        named = Counter(_thread_of(file) for file in files)
+        for file in files:
+            thread = _thread_of(file)
+            found.setdefault(thread if named[thread] == 1 else file.name, []).append(file)
+    return sorted(found.values(), key=lambda files: _numerically(files[0]))
+
+
+def _thread_of(path: Path) -> str:
+    """What the files of a thread are called in every window: the last number makes one unique."""
+    name = re.match(r"(.+\.\d+)\.\d+\.trace", path.name)
+    return name[1] if name else path.name
+
+
+def _inner(folder: Path) -> Path:
+    inner = folder / "trace"
+    return inner if inner.is_dir() else folder
 
 
 def thread_files(folder: Path) -> list[Path]:
     """The thread files of a trace folder, in numerical order of their names."""
-    inner = folder / "trace"
-    found = [path for path in (inner if inner.is_dir() else folder).iterdir() if _is_thread(path)]
+    found = [path for path in _inner(folder).iterdir() if _is_thread(path)]
     if not found and (folder / "raw").is_dir():
         raise TraceError(
             f"{folder}: holds only raw/, which is not read; post-process it first: "

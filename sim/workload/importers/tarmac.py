@@ -8,13 +8,19 @@
 IT is executed, IS is executed with a failed condition; the first MR or MW line of an instruction
 gives its address. ES is the dialect of Cycle Models and RTL: LD and ST lines show a 16-byte line as
 four words, the least significant last, with dots for bytes that were not touched; an access to two
-lines shows the higher one first. Time stamps in any unit, a CPU name, physical addresses and a
-missing "(n)" are all accepted. Registers and all other lines are passed over.
+lines shows the higher one first. The second may leave LD or ST out: what stands in the column of
+the first one's address is such a continuation. A time with a unit behind it, joined to it ("396ns")
+or without one, a CPU name, physical addresses, MR8 X for exclusives and a missing "(n)" are all
+accepted. Registers and other events of Tarmac are ignored, lines of no known event are passed over
+and counted; one that holds an instruction is an error.
 
 Fidelity note. Each CPU is one thread; the processes that an operating system switches between on it
-are not told apart. Exceptions (E lines with an address, ES EXC) are discontinuities. gem5 writes IT
-for branches that fall through, so a last conditional branch counts as not taken. Exception levels
-come from the mode; streams stand for EL0, so the caller chooses which are taken.
+are not told apart. Exceptions (E lines with an address, EXC) are discontinuities, and so are
+instructions that could not be fetched ("--------" for the word) and, if the flow is not sequential,
+ops that were left out for their exception level. gem5 writes IT for branches that fall through, so
+a last conditional branch counts as not taken, and it writes no exceptions. Exception levels come
+from the mode; streams stand for EL0, so the caller chooses which are taken. Sources: the manual of
+Fast Models, TarmacTrace plug-in; Arm's tarmac-trace-utilities for the dialects.
 """
 
 from __future__ import annotations
@@ -23,12 +29,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.draws import njit, njit_inline
 from sim.workload.importers.text import (
     AARCH32,
     ADDRESS,
     BAD_PC,
+    CONTINUES,
     CPUS,
     CURRENT,
     LINES,
@@ -36,24 +44,29 @@ from sim.workload.importers.text import (
     NEXT_APART,
     OK,
     TOO_MANY_CPUS,
+    UNFETCHED,
+    Form,
     begin_op,
     cpu_of,
     hexadecimal,
     known_cpu,
     line_end,
     new_state,
+    pass_over,
     read_lines,
     remark_levels,
 )
 from sim.workload.importers.threads import Threads
 
 EXAMPLE: Final = "195 clk IT (195) 00210d4c f94007e8 O EL0t_n : LDR x8,[sp,#8]"
-_TAB, _RETURN, _SPACE, _OPEN, _CLOSE, _DOT, _COLON = 9, 13, 0x20, 0x28, 0x29, 0x2E, 0x3A
-_A, _C, _D, _E, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
+_TAB, _RETURN, _SPACE, _OPEN, _CLOSE = 9, 13, 0x20, 0x28, 0x29
+_DASH, _DOT, _COLON = 0x2D, 0x2E, 0x3A
+_A, _C, _D, _E, _F, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
     0x41,
     0x43,
     0x44,
     0x45,
+    0x46,
     0x49,
     0x4C,
     0x4D,
@@ -66,7 +79,19 @@ _A, _C, _D, _E, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
 )
 _LOWER: Final = 0x20
 _UNKNOWN_LEVEL: Final = 4
-_NONE, _INSTRUCTION, _ACCESS, _ES, _LINE_ACCESS, _EVENT = range(6)
+_NONE, _INSTRUCTION, _ACCESS, _ES, _LINE_ACCESS, _EVENT, _EXCEPTION, _IGNORED = range(8)
+_UNFETCHED: Final = -1  # beside text.OK and its kind
+
+
+def _packed(words: str) -> NDArray[np.uint64]:
+    """Words of up to eight letters as numbers, the first letter lowest."""
+    return np.array([int.from_bytes(word.encode(), "little") for word in words.split()], np.uint64)
+
+
+_EXC: Final = _packed("EXC")
+_EVENTS: Final = _packed("R CADI P CACHE TTW TLB BR SIGNAL Tarmac INFO_EXC")
+"""Events that say nothing about the flow; INFO_EXCEPTION_REASON is known by its beginning."""
+_UNITS: Final = _packed("clk ps ns us ms s cs fs tic ticks cyc cycles")
 
 
 @njit_inline
@@ -91,26 +116,51 @@ def _token_end(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @njit
+def _among(buffer, at, end, words):  # type: ignore[no-untyped-def]
+    """Whether the token, or its first eight letters, is one of the packed `words`."""
+    value = np.uint64(0)
+    for i in range(min(end - at, 8)):
+        value |= np.uint64(buffer[at + i]) << np.uint64(8 * i)
+    found = False
+    for word in words:
+        found = found or value == word
+    return found
+
+
+@njit
 def _kind(buffer, at, end):  # type: ignore[no-untyped-def]
     """What a line with the token `at` to `end` in the place of the event says."""
     size = end - at
     if size < 1:
         return _NONE
     first = buffer[at]
-    if size == 1:
-        return _EVENT if first == _E else _NONE
-    second = buffer[at + 1]
+    if size == 1 and first == _E:
+        return _EVENT
+    second = buffer[at + 1] if size > 1 else first
     if size == 2:
-        if first == _I and second in (_T, _S):
+        if first == _I and second in (_T, _S, _F):
             return _INSTRUCTION
         if first == _E and second == _S:
             return _ES
         if (first == _L and second == _D) or (first == _S and second == _T):
             return _LINE_ACCESS
-        return _NONE
-    if first == _M and second in (_R, _W) and 48 <= buffer[at + 2] <= 57:
+    if size > 2 and first == _M and second in (_R, _W) and 48 <= buffer[at + 2] <= 57:
         return _ACCESS
-    return _NONE
+    if _among(buffer, at, end, _EXC):
+        return _EXCEPTION
+    return _IGNORED if _among(buffer, at, end, _EVENTS) else _NONE
+
+
+@njit
+def _time_end(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where the time stamp at `at` ends: digits, perhaps with their unit; `at` if it is none."""
+    end = at
+    while end < stop and (48 <= buffer[end] <= 57 or (buffer[end] == _DOT and end > at)):
+        end += 1
+    last = _token_end(buffer, end, stop)
+    if end == at or (last > end and not _among(buffer, end, last, _UNITS)):
+        return at
+    return last
 
 
 @njit
@@ -128,23 +178,29 @@ def _name(buffer, at, end):  # type: ignore[no-untyped-def]
 def _event(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(kind, where the event token ends, begin and end of the CPU's name) of a line.
 
-    The event is the first token, or the third or fourth after a time and its unit; a CPU's name may
-    stand between.
+    Before the event may stand a time, its unit and a CPU's name. A token between a time and the
+    event is a unit if it is a known one, else a name; of two, the first is a unit whatever it says.
     """
     begin = _skip(buffer, at, stop)
+    first = _time_end(buffer, begin, stop)
+    timed = first > begin
+    if timed:
+        begin = _skip(buffer, first, stop)
     end = _token_end(buffer, begin, stop)
     kind = _kind(buffer, begin, end)
     if kind != _NONE:
         return kind, end, end, end
-    begin = _skip(buffer, end, stop)
-    begin = _skip(buffer, _token_end(buffer, begin, stop), stop)
-    end = _token_end(buffer, begin, stop)
-    kind = _kind(buffer, begin, end)
-    if kind != _NONE or (end == begin + 1 and buffer[begin] == _R):
-        return kind, end, end, end
     after = _skip(buffer, end, stop)
     last = _token_end(buffer, after, stop)
-    return _kind(buffer, after, last), last, begin, end
+    kind = _kind(buffer, after, last)
+    if kind != _NONE:
+        unit = timed and _among(buffer, begin, end, _UNITS)
+        return kind, last, end if unit else begin, end
+    if not timed:
+        return _NONE, begin, begin, begin
+    third = _skip(buffer, last, stop)
+    end = _token_end(buffer, third, stop)
+    return _kind(buffer, third, end), end, after, last
 
 
 @njit
@@ -176,8 +232,16 @@ def _state_and_level(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @njit
+def _dashes(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Where the dashes at `at` end that stand for a word which could not be fetched."""
+    while at < stop and buffer[at] == _DASH:
+        at += 1
+    return at
+
+
+@njit
 def _instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
-    """(OK or what is wrong, pc, word, level) of what follows IT or IS."""
+    """(OK or what is wrong, pc, word, level) of what follows IT, IS or IF."""
     zero = np.uint64(0)
     at = _skip(buffer, at, stop)
     if at < stop and buffer[at] == _OPEN:
@@ -186,6 +250,8 @@ def _instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     if end == at:
         return MALFORMED, zero, zero, 0
     at = _skip(buffer, _token_end(buffer, end, stop), stop)
+    if _dashes(buffer, at, stop) > at:
+        return _UNFETCHED, pc, zero, 0
     word, end = hexadecimal(buffer, at, stop)
     digits = end - at
     code, level = _state_and_level(buffer, end, stop)
@@ -208,6 +274,8 @@ def _es_instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     if end == at + 1 or end == stop or buffer[end] != _COLON:
         return MALFORMED, zero, zero, 0
     at = end + 1
+    if _dashes(buffer, at, stop) > at:
+        return _UNFETCHED, pc, zero, 0
     word, end = hexadecimal(buffer, at, stop)
     digits = end - at
     if digits < 4 or digits > 8 or end == stop or buffer[end] != _CLOSE:
@@ -242,6 +310,88 @@ def _line_address(buffer, at, stop):  # type: ignore[no-untyped-def]
 
 
 @njit
+def _holds(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Whether an instruction begins at any token of a line."""
+    while at < stop:
+        at = _skip(buffer, at, stop)
+        end = _token_end(buffer, at, stop)
+        kind = _kind(buffer, at, end)
+        code = MALFORMED
+        if kind == _INSTRUCTION:
+            code, _, _, _ = _instruction(buffer, end, stop)
+        elif kind == _ES:
+            after = _skip(buffer, end, stop)
+            if after < stop and buffer[after] == _OPEN:
+                code, _, _, _ = _es_instruction(buffer, after, stop)
+        if code != MALFORMED:
+            return True
+        at = end
+    return False
+
+
+@njit
+def _execute(buffer, at, stop, kind, name, count, info, names, pending, levels, out):  # type: ignore[no-untyped-def]
+    """(OK or what is wrong, number of ops) after the instruction, or ES EXC, at `at`."""
+    if kind == _ES and at < stop and buffer[at] in (_E, _R):  # ES EXC, ES Reset
+        if info[CPUS]:
+            pending[info[CURRENT], NEXT_APART] = 1
+        return OK, count
+    if kind == _ES and not (at < stop and buffer[at] == _OPEN):
+        return MALFORMED, count
+    if kind == _ES:
+        code, pc, word, level = _es_instruction(buffer, at, stop)
+    else:
+        code, pc, word, level = _instruction(buffer, at, stop)
+    if code == _UNFETCHED:
+        info[UNFETCHED] += 1
+        cpu = known_cpu(info, names, name)
+        if cpu >= 0:
+            pending[cpu, NEXT_APART] = 1
+        return OK, count
+    if code == OK and pc & np.uint64(3):
+        code = BAD_PC
+    if code != OK:
+        return code, count
+    cpu = cpu_of(info, names, name)
+    if cpu < 0:
+        return TOO_MANY_CPUS, count
+    return OK, begin_op(info, pending, levels, out, count, cpu, pc, word, level)
+
+
+@njit
+def _touch_line(buffer, at, stop, info, pending):  # type: ignore[no-untyped-def]
+    """Whether a line of 16 bytes at `at` is well formed; if so, the current op touches it."""
+    good, address = _line_address(buffer, at, stop)
+    if good and info[CPUS]:
+        cpu = info[CURRENT]
+        if pending[cpu, ADDRESS] == 0 or address < pending[cpu, ADDRESS]:
+            pending[cpu, ADDRESS] = address
+    return good
+
+
+@njit
+def _access(buffer, at, stop, cpu, pending):  # type: ignore[no-untyped-def]
+    """OK, or MALFORMED if there is no address at `at`; `cpu` touches it if that is none yet."""
+    end = _token_end(buffer, at, stop)
+    if end == at + 1 and buffer[at] == _X:  # exclusive
+        at = _skip(buffer, end, stop)
+    address, last = hexadecimal(buffer, at, stop)
+    if last == at:
+        return MALFORMED
+    if cpu >= 0 and pending[cpu, ADDRESS] == 0:
+        pending[cpu, ADDRESS] = address
+    return OK
+
+
+@njit
+def _interrupts(buffer, at, stop, kind):  # type: ignore[no-untyped-def]
+    """Whether an exception breaks the flow: EXC, or E with an address at `at`."""
+    end = _token_end(buffer, at, stop)
+    _, last = hexadecimal(buffer, at, stop)
+    return kind == _EXCEPTION or (end - at >= 8 and last == end)
+
+
+@njit
 def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-untyped-def]
     """A `text.LineParser`."""
     count = 0
@@ -249,55 +399,43 @@ def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-u
     info[LINES] = 0
     while at < end:
         stop = line_end(buffer, at, end)
-        kind, after, begin, name_end = _event(buffer, at, stop)
-        if kind in (_INSTRUCTION, _ES):
+        column = _skip(buffer, at, stop)
+        continues = info[CONTINUES] == column - at + 1 and column < stop
+        code = OK
+        if not (continues and _touch_line(buffer, column, stop, info, pending)):
+            info[CONTINUES] = 0
+            kind, after, begin, name_end = _event(buffer, at, stop)
             after = _skip(buffer, after, stop)
-            if kind == _ES and after < stop and buffer[after] == _E:  # ES EXC
-                if info[CPUS]:
-                    pending[info[CURRENT], NEXT_APART] = 1
-                info[LINES] += 1
-                at = stop + 1
-                continue
-            if kind == _ES and not (after < stop and buffer[after] == _OPEN):
-                return count, MALFORMED
-            if kind == _ES:
-                code, pc, word, level = _es_instruction(buffer, after, stop)
-            else:
-                code, pc, word, level = _instruction(buffer, after, stop)
-            if code == OK and pc & np.uint64(3):
-                code = BAD_PC
-            if code != OK:
-                return count, code
-            cpu = cpu_of(info, names, _name(buffer, begin, name_end))
-            if cpu < 0:
-                return count, TOO_MANY_CPUS
-            count = begin_op(info, pending, levels, out, count, cpu, pc, word, level)
-        elif kind == _ACCESS:
-            after = _skip(buffer, after, stop)
-            address, last = hexadecimal(buffer, after, stop)
-            if last == after:
-                return count, MALFORMED
-            cpu = known_cpu(info, names, _name(buffer, begin, name_end))
-            if cpu >= 0 and pending[cpu, ADDRESS] == 0:
-                pending[cpu, ADDRESS] = address
-        elif kind == _LINE_ACCESS:
-            good, address = _line_address(buffer, after, stop)
-            if not good:
-                return count, MALFORMED
-            if info[CPUS]:
-                cpu = info[CURRENT]
-                if pending[cpu, ADDRESS] == 0 or address < pending[cpu, ADDRESS]:
-                    pending[cpu, ADDRESS] = address
-        elif kind == _EVENT:
-            after = _skip(buffer, after, stop)
-            cpu = known_cpu(info, names, _name(buffer, begin, name_end))
-            if cpu >= 0 and _token_end(buffer, after, stop) - after >= 8:
-                _, last = hexadecimal(buffer, after, stop)
-                if last == _token_end(buffer, after, stop):
+            if kind in (_INSTRUCTION, _ES):
+                name = _name(buffer, begin, name_end)
+                code, count = _execute(
+                    buffer, after, stop, kind, name, count, info, names, pending, levels, out
+                )
+            elif kind == _ACCESS:
+                cpu = known_cpu(info, names, _name(buffer, begin, name_end))
+                code = _access(buffer, after, stop, cpu, pending)
+            elif kind == _LINE_ACCESS:
+                if not _touch_line(buffer, after, stop, info, pending):
+                    code = MALFORMED
+                info[CONTINUES] = after - at + 1
+            elif kind in (_EVENT, _EXCEPTION):
+                cpu = known_cpu(info, names, _name(buffer, begin, name_end))
+                if cpu >= 0 and _interrupts(buffer, after, stop, kind):
                     pending[cpu, NEXT_APART] = 1
+            elif kind == _NONE and column < stop:
+                code = pass_over(info, at, _holds(buffer, column, stop))
+        if code != OK:
+            return count, code
         info[LINES] += 1
         at = stop + 1
     return count, OK
+
+
+_ADVICE: Final = {
+    "bare": "trace loads and stores, too (Fast Models: TarmacTrace's trace_loads_stores=1)",
+    "hidden": "write the trace to a file of its own",
+}
+_FORM: Final = Form(_parse, "Tarmac", EXAMPLE, _ADVICE)
 
 
 def read(path: Path, threads: Threads, levels: frozenset[int] | None = None) -> None:
@@ -306,5 +444,5 @@ def read(path: Path, threads: Threads, levels: frozenset[int] | None = None) -> 
     TraceError says what is wrong and where.
     """
     state = new_state(levels)
-    read_lines(path, threads, _parse, state, "Tarmac", EXAMPLE)
+    read_lines(path, threads, _FORM, state)
     remark_levels(state, threads)

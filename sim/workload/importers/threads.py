@@ -19,6 +19,7 @@ from sim.workload.importers.blocks import (
     TruncatedError,
     Wanted,
 )
+from sim.workload.importers.sense import Advice, Counts, problem
 from sim.workload.recording import elfsymbols
 from sim.workload.recording.convert import thread_path
 from sim.workload.recording.elfsymbols import Mapping
@@ -33,27 +34,43 @@ Reader = Callable[["Threads"], None]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of an import: `files` by thread; `ops` of all; `lost` addresses of ops that take
-    none; `symbols` summed over files; `remarks`, sentences for the user.
+    """What came of an import: `files` by thread; `ops` of all; `symbols` summed over files;
+    `counts` of what made sense and what did not; `remarks`, sentences for the user.
     """
 
     files: tuple[Path, ...]
     ops: int
-    lost: int
     symbols: int
+    counts: Counts
     remarks: tuple[str, ...]
+
+    @property
+    def lost(self) -> int:
+        """Addresses of ops that take none."""
+        return self.counts.lost
 
 
 class Threads:
-    """Takes the ops of each thread, known by a key; threads are numbered as they appear."""
+    """Takes the ops of each thread, known by a key; threads are numbered as they appear.
+
+    `anyway`: what makes no sense is said, but does not refuse the import.
+    """
 
     def __init__(
-        self, folder: Path, program: Program, wanted: Wanted, progress: Progress | None = None
+        self,
+        folder: Path,
+        program: Program,
+        wanted: Wanted,
+        progress: Progress | None = None,
+        *,
+        anyway: bool = False,
     ) -> None:
         self.remarks: list[str] = []
+        self.doubts: list[str] = []
         self.written: list[Path] = []
-        self.lost = self.symbols = 0
-        self._closed_ops = 0
+        self.anyway = anyway
+        self.symbols = 0
+        self._closed = Counts()
         self._open: dict[object, ThreadBuilder] = {}
         self._count = 0
         self._folder = folder
@@ -64,7 +81,7 @@ class Threads:
     @property
     def ops(self) -> int:
         """Ops taken so far."""
-        return self._closed_ops + sum(builder.ops for builder in self._open.values())
+        return self._closed.ops + sum(builder.ops for builder in self._open.values())
 
     @property
     def done(self) -> bool:
@@ -118,18 +135,36 @@ class Threads:
             return
         if builder.after is None and not builder.done:
             builder.after = after
+        builder.end()
+        counts = builder.counts
+        self._closed += counts
         if builder.ops:
             path = self._folder / f"{len(self.written)}.spestream"
-            self.symbols += builder.write(path, self._program, len(self.written))
+            remarks = (*self.doubts, *(text for _, text, _ in counts.findings()))
+            self.symbols += builder.write(path, self._program, len(self.written), remarks)
             self.written.append(path)
-        self._closed_ops += builder.ops
-        self.lost += builder.lost
         builder.discard()
 
     def close_all(self) -> None:
         """All threads have ended."""
         for key in list(self._open):
             self.close(key)
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted in all threads so far, but for blocks that have not ended."""
+        return sum((builder.counts for builder in self._open.values()), self._closed)
+
+    def judge(self, place: str, advice: Advice) -> None:
+        """All of the trace at `place` is read: TraceError if it makes no sense, unless `anyway`.
+
+        `advice` says what to do about a finding, by its name in `sense`.
+        """
+        for builder in self._open.values():
+            builder.end()
+        why = problem(self.counts, advice)
+        if why and not self.anyway:
+            raise TraceError(f"{place}: {why}")
 
     def discard(self) -> None:
         """Close the working files of threads that did not end."""
@@ -143,18 +178,21 @@ def import_trace(
     program: Program,
     wanted: Wanted = Wanted(),  # noqa: B008 - frozen
     progress: Progress | None = None,
+    *,
+    anyway: bool = False,
 ) -> Imported:
     """Let `read` fill the threads, then put their files in place, all or none.
 
     One thread gives exactly `out`; several give `out`'s stem + ".T.spestream". TraceError if the
-    trace cannot be read, holds no op that is wanted, or a file cannot be written.
+    trace cannot be read, makes no sense (unless `anyway`), holds no op that is wanted, or a file
+    cannot be written. What made no sense is in the remarks, and in those of the files.
     """
     with _writing(out), ExitStack() as stack:
         out.parent.mkdir(parents=True, exist_ok=True)
         name = stack.enter_context(
             tempfile.TemporaryDirectory(prefix=".speskew-import-", dir=out.parent)
         )
-        threads = Threads(Path(name), program, wanted, progress)
+        threads = Threads(Path(name), program, wanted, progress, anyway=anyway)
         stack.callback(threads.discard)
         read(threads)
         threads.close_all()
@@ -166,9 +204,9 @@ def import_trace(
             path = thread_path(out, number, several=len(threads.written) > 1)
             part.replace(path)
             files.append(path)
-    return Imported(
-        tuple(files), threads.ops, threads.lost, threads.symbols, tuple(threads.remarks)
-    )
+    findings = (text for _, text, _ in threads.counts.findings())
+    remarks = (*threads.remarks, *threads.doubts, *findings)
+    return Imported(tuple(files), threads.ops, threads.symbols, threads.counts, remarks)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class _Request:
     elf: tuple[str, ...]
     skip: str | None
     limit: str | None
+    anyway: bool
     force: bool
 
 
@@ -52,6 +53,11 @@ _OPTIONS = (
         "--limit",
         metavar="OPS",
         help="Take at most so many ops per thread; reading ends when all threads seen have them.",
+    ),
+    click.option(
+        "--anyway",
+        is_flag=True,
+        help="Import a trace that is refused because it makes no sense; the streams say so.",
     ),
     options.force_option,
 )
@@ -129,7 +135,7 @@ def _run(request: _Request, out: Path, read: Reader, progress: Progress | None) 
     if wanted.limit == 0:
         raise TraceError("--limit 0ops: give a positive number")
     program = program_of(request.elf, _stem(request.source))
-    return import_trace(read, out, program, wanted, progress)
+    return import_trace(read, out, program, wanted, progress, anyway=request.anyway)
 
 
 def _stem(source: Path) -> str:
@@ -187,8 +193,6 @@ def _ending(done: Imported, request: _Request) -> Iterator[str]:
     streams = f"{len(done.files)} stream{'s' if len(done.files) > 1 else ''}"
     yield f"{done.ops:,} ops in {streams}"
     yield from done.remarks
-    if done.lost:
-        yield f"{done.lost:,} addresses belonged to no memory instruction and were left out"
     if request.elf and not done.symbols:
         yield (
             "no symbol of --elf holds an executed pc: the file is stripped, is another one, or was "

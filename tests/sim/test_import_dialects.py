@@ -11,7 +11,7 @@ import pytest
 from sim.workload.importers import drmemtrace, execlog, tarmac
 from sim.workload.importers.blocks import TraceError
 from sim.workload.spestream import read_spestream
-from tests.sim.test_import_drmemtrace import LOOP, NOP, SVC, few, records, same
+from tests.sim.test_import_drmemtrace import LOOP, NOP, RET, SVC, few, records, same
 from tests.sim.test_import_text import LDR, STP, load, ops
 from tests.sim.trace_writers import DR, drmemtrace_chunks, executed, imported, zipped
 
@@ -115,14 +115,14 @@ def test_ops_left_out_between_two(tmp_path: Path) -> None:
     text = (
         "1 clk IT (1) 00001000 d503201f O EL0t_n : NOP\n"
         "2 clk IT (2) 00008000 d69f03e0 O EL1h_n : ERET\n"
-        "3 clk IT (3) 00001004 d503201f O EL0t_n : NOP\n"
+        "3 clk IT (3) 00001004 d65f03c0 O EL0t_n : RET\n"
         "4 clk IT (4) 00008000 d69f03e0 O EL1h_n : ERET\n"
         "5 clk IT (5) 00005000 d503201f O EL0t_n : NOP\n"
     )
     (tmp_path / "t").write_text(text)
     read = partial(tarmac.read, tmp_path / "t", levels=frozenset({0}))
     done = imported(read, tmp_path / "o.spestream")
-    same(ops(done), few((0x1000, NOP, 0), (0x1004, NOP, 0), (0x5000, NOP, 0), apart=(2,)))
+    same(ops(done), few((0x1000, NOP, 0), (0x1004, RET, 0), (0x5000, NOP, 0), apart=(2,)))
 
 
 def test_utf_16_is_named(tmp_path: Path) -> None:

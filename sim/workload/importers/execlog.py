@@ -31,7 +31,6 @@ from sim.workload.importers.text import (
     begin_op,
     cpu_of,
     hexadecimal,
-    line_end,
     new_state,
     pass_over,
     read_lines,
@@ -39,7 +38,7 @@ from sim.workload.importers.text import (
 from sim.workload.importers.threads import Threads
 
 EXAMPLE: Final = '0, 0x400078, 0xf9400001, "ldr x1, [x0]", load, 0x410000'
-_RETURN, _SPACE, _QUOTE, _COMMA, _ZERO, _X = 0x0D, 0x20, 0x22, 0x2C, 0x30, 0x78
+_NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA, _ZERO, _X = 0x0A, 0x0D, 0x20, 0x22, 0x2C, 0x30, 0x78
 _LOAD: Final = np.frombuffer(b"load", np.uint8)
 _STORE: Final = np.frombuffer(b"store", np.uint8)
 _NO_LEVEL: Final = 0  # qemu-user: all is EL0
@@ -54,6 +53,16 @@ def _comma_hex(buffer, at, end):  # type: ignore[no-untyped-def]
         return np.uint64(0), at
     value, after = hexadecimal(buffer, at + 4, end)
     return value, at if after == at + 4 else after
+
+
+@njit
+def _line(buffer, at, end):  # type: ignore[no-untyped-def]
+    """(where the line at `at` ends, quotes in it)."""
+    quotes = 0
+    while at < end and buffer[at] != _NEWLINE:
+        quotes += buffer[at] == _QUOTE
+        at += 1
+    return at, quotes
 
 
 @njit
@@ -120,11 +129,11 @@ def _after_pc(buffer, at, stop):  # type: ignore[no-untyped-def]
         return MALFORMED, zero, zero
     if stop - field < 4 or buffer[field] != _COMMA or buffer[field + 2] != _QUOTE:
         return MALFORMED, zero, zero
-    quote = field + 3
-    while quote < stop and buffer[quote] != _QUOTE:
-        quote += 1
+    quote = stop - 1
+    while buffer[quote] != _QUOTE:
+        quote -= 1
     address, good = _first_access(buffer, quote + 1, stop)
-    if quote == stop or not good:
+    if quote == field + 2 or not good:
         return MALFORMED, zero, zero
     return OK, word, address
 
@@ -136,14 +145,14 @@ def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-u
     at = 0
     info[LINES] = 0
     while at < end:
-        stop = line_end(buffer, at, end)
+        stop, quotes = _line(buffer, at, end)
         name, field = _vcpu(buffer, at, stop)
         pc, after = _comma_hex(buffer, field, stop)
         code = OK
         if field == at or after == field:
             if stop > at and buffer[at] != _RETURN:
-                code = pass_over(info, at, _holds(buffer, at + 1, stop))
-        elif _holds(buffer, after + 1, stop):
+                code = pass_over(info, at, quotes > 0 and _holds(buffer, at + 1, stop))
+        elif quotes > 2 and _holds(buffer, after + 1, stop):
             code = pass_over(info, at, True)
         else:
             code, word, address = _after_pc(buffer, after, stop)

@@ -61,7 +61,7 @@ from sim.workload.importers.threads import Threads
 EXAMPLE: Final = "195 clk IT (195) 00210d4c f94007e8 O EL0t_n : LDR x8,[sp,#8]"
 _TAB, _RETURN, _SPACE, _OPEN, _CLOSE = 9, 13, 0x20, 0x28, 0x29
 _DASH, _DOT, _COLON = 0x2D, 0x2E, 0x3A
-_A, _C, _D, _E, _F, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
+_A, _C, _D, _E, _F, _I, _L, _M, _O, _P, _R, _S, _T, _W, _X = (
     0x41,
     0x43,
     0x44,
@@ -71,6 +71,7 @@ _A, _C, _D, _E, _F, _I, _L, _M, _O, _R, _S, _T, _W, _X = (
     0x4C,
     0x4D,
     0x4F,
+    0x50,
     0x52,
     0x53,
     0x54,
@@ -89,7 +90,7 @@ def _packed(words: str) -> NDArray[np.uint64]:
 
 
 _EXC: Final = _packed("EXC")
-_EVENTS: Final = _packed("R CADI P CACHE TTW TLB BR SIGNAL Tarmac INFO_EXC")
+_EVENTS: Final = _packed("CADI CACHE TTW TLB BR SIGNAL Tarmac INFO_EXC")
 """Events that say nothing about the flow; INFO_EXCEPTION_REASON is known by its beginning."""
 _UNITS: Final = _packed("clk ps ns us ms s cs fs tic ticks cyc cycles")
 
@@ -121,10 +122,10 @@ def _among(buffer, at, end, words):  # type: ignore[no-untyped-def]
     value = np.uint64(0)
     for i in range(min(end - at, 8)):
         value |= np.uint64(buffer[at + i]) << np.uint64(8 * i)
-    found = False
-    for word in words:
-        found = found or value == word
-    return found
+    i = 0
+    while i < words.size and words[i] != value:
+        i += 1
+    return i < words.size
 
 
 @njit
@@ -134,9 +135,11 @@ def _kind(buffer, at, end):  # type: ignore[no-untyped-def]
     if size < 1:
         return _NONE
     first = buffer[at]
-    if size == 1 and first == _E:
-        return _EVENT
-    second = buffer[at + 1] if size > 1 else first
+    if first < _A or first > _X:  # most tokens that are no event
+        return _NONE
+    if size == 1:
+        return _EVENT if first == _E else _IGNORED if first in (_R, _P) else _NONE
+    second = buffer[at + 1]
     if size == 2:
         if first == _I and second in (_T, _S, _F):
             return _INSTRUCTION
@@ -194,8 +197,9 @@ def _event(buffer, at, stop):  # type: ignore[no-untyped-def]
     last = _token_end(buffer, after, stop)
     kind = _kind(buffer, after, last)
     if kind != _NONE:
-        unit = timed and _among(buffer, begin, end, _UNITS)
-        return kind, last, end if unit else begin, end
+        if kind == _IGNORED or (timed and _among(buffer, begin, end, _UNITS)):
+            begin = end
+        return kind, last, begin, end
     if not timed:
         return _NONE, begin, begin, begin
     third = _skip(buffer, last, stop)
@@ -329,7 +333,7 @@ def _holds(buffer, at, stop):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@njit_inline
 def _execute(buffer, at, stop, kind, name, count, info, names, pending, levels, out):  # type: ignore[no-untyped-def]
     """(OK or what is wrong, number of ops) after the instruction, or ES EXC, at `at`."""
     if kind == _ES and at < stop and buffer[at] in (_E, _R):  # ES EXC, ES Reset
@@ -358,7 +362,7 @@ def _execute(buffer, at, stop, kind, name, count, info, names, pending, levels, 
     return OK, begin_op(info, pending, levels, out, count, cpu, pc, word, level)
 
 
-@njit
+@njit_inline
 def _touch_line(buffer, at, stop, info, pending):  # type: ignore[no-untyped-def]
     """Whether a line of 16 bytes at `at` is well formed; if so, the current op touches it."""
     good, address = _line_address(buffer, at, stop)
@@ -369,7 +373,7 @@ def _touch_line(buffer, at, stop, info, pending):  # type: ignore[no-untyped-def
     return good
 
 
-@njit
+@njit_inline
 def _access(buffer, at, stop, cpu, pending):  # type: ignore[no-untyped-def]
     """OK, or MALFORMED if there is no address at `at`; `cpu` touches it if that is none yet."""
     end = _token_end(buffer, at, stop)
@@ -383,7 +387,7 @@ def _access(buffer, at, stop, cpu, pending):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit
+@njit_inline
 def _interrupts(buffer, at, stop, kind):  # type: ignore[no-untyped-def]
     """Whether an exception breaks the flow: EXC, or E with an address at `at`."""
     end = _token_end(buffer, at, stop)
@@ -404,7 +408,7 @@ def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-u
         code = OK
         if not (continues and _touch_line(buffer, column, stop, info, pending)):
             info[CONTINUES] = 0
-            kind, after, begin, name_end = _event(buffer, at, stop)
+            kind, after, begin, name_end = _event(buffer, column, stop)
             after = _skip(buffer, after, stop)
             if kind in (_INSTRUCTION, _ES):
                 name = _name(buffer, begin, name_end)

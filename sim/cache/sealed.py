@@ -30,7 +30,7 @@ class BrokenSealError(Exception):
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file of ours, for reading; FileNotFoundError, or BrokenSealError for anything else."""
+    """A regular file of ours, for reading; FileNotFoundError, or BrokenSealError otherwise."""
     try:
         handle = os.open(path, _FLAGS)
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def sealed(payload: bytes, name: str) -> bytes:
 
 
 def unsealed(data: bytes, name: str) -> bytes:
-    """The payload of `sealed`; BrokenSealError if a bit of it, of its length or its name differs."""
+    """The payload of `sealed`; BrokenSealError if a bit, its length or its name differs."""
     payload, seal = data[:-_SEAL], data[-_SEAL:]
     if len(data) < _SEAL or seal != _MAGIC + _digest(payload, name):
         raise BrokenSealError(f"{name}: its checksum is not its own")

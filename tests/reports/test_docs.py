@@ -319,7 +319,8 @@ spec = importlib.util.spec_from_file_location(name, f"{name.replace('.', '/')}.p
 sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[name])
 
-from reports.results.result import build, dumps
+from reports.results.build import build
+from reports.results.result import dumps
 from sim import batch
 from sim.scenario.document import ScenarioError
 from sim.scenario.loader import load

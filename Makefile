@@ -82,7 +82,7 @@ schema: $(VENV)/.run ## write the scenarios' JSON Schema for editors
 
 clean: ## remove build products and caches; runs/ and .venv stay
 	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
-	find sim analysis reports scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find speskew sim analysis reports scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and .venv too
 	rm -rf $(VENV)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -15,6 +17,38 @@ from reports import heartbeat
 from reports.heartbeat import Beat
 
 Progress = Callable[[int, int, str], None]
+
+
+class Display(Protocol):
+    """Where progress is shown: on a terminal, in a notebook, nowhere."""
+
+    def shown(self, arms: int, engine: str) -> AbstractContextManager[Progress]:
+        """A callback (done, total, text) for the time in which so many arms are simulated."""
+
+    def counted(self, total: int, what: str) -> AbstractContextManager[Callable[[int], None]]:
+        """A callback that is told how many more of `total` are done."""
+
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """For the time of work that cannot say how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """As the command line shows it, on stderr."""
+
+    quiet: bool = False
+
+    def shown(self, arms: int, engine: str) -> AbstractContextManager[Progress]:
+        """As `Display`: a bar, or a line per arm where stderr is no terminal."""
+        return shown(arms, quiet=self.quiet, engine=engine)
+
+    def counted(self, total: int, what: str) -> AbstractContextManager[Callable[[int], None]]:
+        """As `Display`: a bar, or a line now and then where stderr is no terminal."""
+        return counted(total, what, quiet=self.quiet)
+
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """As `Display`: a line whenever nothing was said for a while."""
+        return heartbeat.working(what, quiet=self.quiet)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import sim
 
 TESTS = Path(__file__).parent
 CHECKOUT = TESTS.parent
-PACKAGES = ("sim", "analysis", "reports")
+PACKAGES = ("speskew", "sim", "analysis", "reports")
 INSTALLED = os.environ.get("SPESKEW_INSTALLED") == "1"
 
 needs_checkout = pytest.mark.skipif(INSTALLED, reason="the suite runs on the installed wheel")
@@ -63,6 +63,20 @@ def test_packages_are_typed(package: str) -> None:
     assert (resources.files(package) / "py.typed").is_file()
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_of_code_is_a_package(package: str) -> None:
+    """A folder without `__init__.py`, or one that .gitignore names, is left out by some tool."""
+    root = home(package) / package
+    folders = {path.parent for path in root.rglob("*.py")}
+    assert root in folders
+    assert sorted(f for f in folders if not (f / "__init__.py").is_file()) == []
+    if not INSTALLED:
+        asked = [str(path) for path in sorted(root.rglob("*.py"))]
+        git = ["git", "-C", str(CHECKOUT), "check-ignore", "--no-index", *asked]
+        done = subprocess.run(git, capture_output=True, text=True, check=False)
+        assert done.stdout == ""
+
+
 def test_scenarios_are_found() -> None:
     """Stock scenarios are data, found through importlib, installed or not."""
     assert (resources.files("scenarios") / "quickstart.yaml").is_file()
@@ -76,7 +90,7 @@ def test_scenarios_are_data_only() -> None:
 
 @needs_wheel
 def test_wheel_holds_nothing_else() -> None:
-    """The wheel adds four folders, its metadata and the script, and no test."""
+    """The wheel adds five folders, its metadata and the script, and no test."""
     files = metadata.files("speskew") or []
     site = {file.parts[0] for file in files if ".." not in file.parts}
     assert site == {*PACKAGES, "scenarios", f"speskew-{metadata.version('speskew')}.dist-info"}

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from reports import progress
+from analysis.distributions import Histogram
 from reports.checks import baselines, checking, formats
 from reports.checks.baselines import Baseline
-from reports.checks.checking import Evidence
+from reports.checks.checking import Evidence, Histograms
 from reports.checks.formats import Report
+from reports.progress import Display, Terminal
+from reports.results.result import Result
 from reports.runs import replicating
 from reports.runs.replicating import Simulated
+from reports.runs.simulating import Simulation
 from reports.store.read import read_result
 from reports.store.rundir import RunDirError, scenario_hash
 from reports.sweeps import sweeping
+from sim.runs import batch
 from sim.scenario import loader
+from sim.scenario.given import Given
+from sim.scenario.loader import Source
 from sim.scenario.model import Scenario
 
 
@@ -33,7 +38,7 @@ class Asked:
     seed: int | None = None
     jobs: int = 1
     engine: str = "fast"
-    quiet: bool = False
+    display: Display = field(default_factory=Terminal)
 
 
 def is_folder(target: str) -> bool:
@@ -49,9 +54,15 @@ def of_folder(folder: Path, baseline_file: Path | None) -> Report:
     return _of_run(folder, baseline_file)
 
 
-def load(source: str, asked: Asked) -> Scenario:
+def load(source: Source, asked: Asked) -> Scenario:
     """The scenario that is asked for; one with cells is run without them, see `has_cells`."""
     return loader.load(source, asked.overrides, replications=asked.replications, seed=asked.seed)
+
+
+WITHOUT_CELLS = (
+    "the scenario without its cells; for those, `speskew sweep` and then `speskew check SWEEP_DIR`"
+)
+"""What a reader of `of_scenario` may not expect of a scenario that `has_cells`."""
 
 
 def has_cells(scenario: Scenario) -> bool:
@@ -60,10 +71,11 @@ def has_cells(scenario: Scenario) -> bool:
 
 
 def of_scenario(
-    scenario: Scenario, source: str, baseline_file: Path | None, asked: Asked
+    scenario: Scenario, source: Source, baseline_file: Path | None, asked: Asked
 ) -> Report:
     """Run a loaded scenario, without its cells, and decide its checks."""
-    path = baseline_file or checking.baseline_path(scenario, loader.find(source).parent)
+    beside = Path() if isinstance(source, Given) else loader.find(source).parent
+    path = baseline_file or checking.baseline_path(scenario, beside)
     baseline = _baseline(scenario, path, needed=asked.as_baseline)
     if asked.as_baseline:
         assert baseline is not None
@@ -78,7 +90,7 @@ def of_scenario(
 def simulate(scenario: Scenario, asked: Asked) -> Simulated:
     """Every arm, with what the scenario's checks look at and no more."""
     names = [getattr(check, "metric", "") for check in scenario.checks]
-    with progress.shown(len(scenario.arms), quiet=asked.quiet, engine=asked.engine) as callback:
+    with asked.display.shown(len(scenario.arms), asked.engine) as callback:
         return replicating.simulate(
             scenario,
             engine=asked.engine,
@@ -107,9 +119,29 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
         raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
     scenario = loader.load(folder / "scenario.resolved.yaml")
     path = baseline_file or checking.baseline_path(scenario, folder, Path())
+    return of_result(result, scenario, path, _stored_histograms(folder, result.replications))
+
+
+def of_result(result: Result, scenario: Scenario, path: Path, histograms: Histograms) -> Report:
+    """Decide from a result that is there; `path` is of the baseline, if a check needs one."""
     baseline = _baseline(scenario, path, needed=False)
-    stored = _stored_histograms(folder, result.replications)
-    return _report(scenario, checking.Evidence(result, baseline, stored), path)
+    return _report(scenario, checking.Evidence(result, baseline, histograms), path)
+
+
+def kept_histograms(made: Simulation) -> Histograms:
+    """Of a simulation in memory; none if it kept no records."""
+    arms = {arm.arm.name: arm for arm in made.arms}
+
+    def histograms(name: str, of: str) -> list[Histogram] | None:
+        if not made.how.keep_records or name not in arms:
+            return None
+        each = (batch.records(arms[name].arm, made.scenario.seed, run) for run in arms[name].runs)
+        return [
+            replicating.sampled([r["op"] for r in rows], [r["total"] for r in rows])[of]
+            for rows in each
+        ]
+
+    return histograms
 
 
 def _of_sweep(folder: Path) -> Report:
@@ -131,8 +163,8 @@ def _of_sweep(folder: Path) -> Report:
     )
 
 
-def _stored_histograms(folder: Path, replications: int) -> Any:
-    def histograms(arm: str, of: str) -> Any:
+def _stored_histograms(folder: Path, replications: int) -> Histograms:
+    def histograms(arm: str, of: str) -> list[Histogram] | None:
         path = folder / "records.parquet"
         if not path.is_file():
             return None

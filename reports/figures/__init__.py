@@ -6,6 +6,9 @@ colour-blindness can tell apart, and never colour alone: markers, line styles or
 
 from __future__ import annotations
 
+import reports.plotting  # noqa: F401 (before matplotlib)
+
+# isort: split
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 

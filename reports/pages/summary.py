@@ -63,6 +63,11 @@ def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     return [(title, found) for title, lines in rows if (found := list(lines))]
 
 
+def of_arm(name: str, result: Result) -> str:
+    """What the summary says of one arm."""
+    return "\n".join(_block(name, result)) + "\n"
+
+
 def _block(name: str, result: Result) -> Iterator[str]:
     arm = result.arms[name]
     yield heading(name, arm, arm is baseline(result))

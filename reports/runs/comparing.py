@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,32 +60,48 @@ class Comparison:
     notes: tuple[str, ...]
 
 
+Sides = Mapping[str, Side]
+"""Arms of one run by name: all of them, or one."""
+
+
 def compare(first: str, second: str, *, everything: bool = False) -> list[Comparison]:
     """Compare two arms, or every arm that two runs have in common; raises RunDirError."""
-    a, b = _sides(first), _sides(second)
+    called = (first, second)
+    return between(sides_named(first), sides_named(second), called, everything=everything)
+
+
+def between(
+    a: Sides, b: Sides, called: tuple[str, str], *, everything: bool = False
+) -> list[Comparison]:
+    """As `compare`, of sides; `called` is what a message calls them."""
     if len(a) == 1 and len(b) == 1:
         pairs = [(next(iter(a.values())), next(iter(b.values())))]
     else:
         pairs = [(a[name], b[name]) for name in a if name in b]
         if not pairs:
             raise RunDirError(
-                f"{first} and {second} have no arm in common; name one on each side as RUN_DIR:arm"
+                f"{called[0]} and {called[1]} have no arm in common; name one on each side as "
+                "RUN_DIR:arm"
             )
     return [_compared(x, y, everything) for x, y in pairs]
 
 
-def _sides(text: str) -> dict[str, Side]:
+def sides(called: str, result: Result, *arms: str) -> Sides:
+    """Some arms of a result that is called so, or all of them."""
+    return {n: _side(called, n, result) for n in arms or result.arm_order}
+
+
+def sides_named(text: str) -> Sides:
     """Arms by name: of a run directory, or the one that follows it after a colon."""
     if Path(text).is_dir():
-        result = read_result(Path(text))
-        return {n: _side(text, n, result) for n in result.arm_order}
+        return sides(text, read_result(Path(text)))
     for k, char in enumerate(text):
         if char == ":" and Path(text[:k] or ".").is_dir():
             result, name = read_result(Path(text[:k] or ".")), text[k + 1 :]
             if name not in result.arms:
                 known = ", ".join(printable(n, NAME) for n in result.arm_order)
                 raise RunDirError(f"{text[:k]} has no arm {name!r}; arms: {known}")
-            return {name: _side(text[:k], name, result)}
+            return sides(text[:k], result, name)
     raise RunDirError(f"{text}: no such run directory; give RUN_DIR or RUN_DIR:arm")
 
 

@@ -1,34 +1,27 @@
-"""What `speskew run` does after its options are read: simulate, describe, write."""
+"""What `speskew run` does after its options are read: simulate, describe, write.
+
+The directory that is written is the same whether the command line or a program asked for it.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports import heartbeat, progress
-from reports.pages import summary
+from reports.progress import Display, Terminal
 from reports.results import shapes
-from reports.results.build import build
 from reports.results.result import Result, dumps
-from reports.runs import datasets, rebuilding, replicating
+from reports.runs import rebuilding, simulating
+from reports.runs.simulating import Description, How, Simulation
 from reports.signals import uninterrupted
 from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
-from reports.traces import timeline
-from sim import inputs
-from sim.runs import batch, pool
 from sim.scenario import loader
-from sim.scenario.document import MAX_BYTES
 
 if TYPE_CHECKING:
-    from reports.runs.replicating import Memo
-    from reports.store.csvdata import Table
-    from reports.traces.timeline import Timeline
-    from sim.runs.batch import ArmResult
     from sim.scenario.model import Scenario
 
 
@@ -66,160 +59,64 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     Raises RunDirError before anything is simulated if the directory cannot be written, and
     KeyboardInterrupt if no arm had finished.
     """
-
     target = options.out or rundir.default_path(scenario.name, resolved)
     rundir.check_target(target, force=options.force)
-    log = rundir.Log()
-    log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
-    timelines: dict[str, Timeline] = {}
-    with replicating.memo(options.jobs) as memo:
-        scenario, arms, interrupted = _settled(scenario, options, log, memo)
-        if not interrupted:
-            timelines, interrupted = _timelines(scenario, arms, options, log, memo)
+    how = How(options.jobs, options.engine, options.keep_records, options.band)
+    display = Terminal(quiet=options.quiet)
+    made = simulating.simulate(scenario, loader.raw(options.source), how, display)
+    return save(made, target, options.argv, display, report=options.report, figures=options.figures)
+
+
+def save(
+    made: Simulation,
+    target: Path,
+    argv: Sequence[str],
+    display: Display,
+    *,
+    report: bool,
+    figures: bool,
+    described: Description | None = None,
+) -> Outcome:
+    """Write the run directory, whole or not at all; Ctrl-C costs no more than the report.
+
+    `described` is what the simulation says, if that is known already.
+    """
     with rundir.staged(target) as folder:
         reported = False
         try:
-            with (
-                heartbeat.working("writing the results", quiet=options.quiet),
-                uninterrupted(),
-            ):
-                described = build(scenario, arms, interrupted=interrupted)
-                text = summary.render(described)
-                tables = datasets.collect(scenario, arms, described, timelines)
-                _write(folder, scenario, resolved, arms, (described, text, tables), options, log)
-            if options.report:
-                with heartbeat.working("drawing the report", quiet=options.quiet):
-                    rebuilding.rebuild(folder, figures=options.figures)
+            with display.working("writing the results"), uninterrupted():
+                said = described or simulating.describe(made)
+                _write(folder, made, said, argv)
+            if report:
+                with display.working("drawing the report"):
+                    rebuilding.rebuild(folder, figures=figures)
                 reported = True
         except KeyboardInterrupt:
-            log.add("interrupted", what="report")
-        rundir.write_text(folder, "log.jsonl", log.lines())
-    return Outcome(described, text, target, reported)
+            made.log.add("interrupted", what="report")
+        rundir.write_text(folder, "log.jsonl", made.log.lines())
+    return Outcome(said.result, said.summary, target, reported)
 
 
-def _timelines(
-    scenario: Scenario, arms: Sequence[ArmResult], options: Options, log: rundir.Log, memo: Memo
-) -> tuple[dict[str, Timeline], bool]:
-    """Each arm's most eventful replication again, with its log; and whether Ctrl-C came first."""
-
-    chosen = [arm.runs[timeline.chosen_replication(arm.runs)].replication for arm in arms]
-    units = [
-        batch.Unit(arm.arm, scenario.seed, replication, options.engine, keep_records=False)
-        for arm, replication in zip(arms, chosen, strict=True)
-    ]
-    found: dict[str, Timeline] = {}
-    began = time.monotonic()
-    try:
-        with progress.counted(len(arms), "timelines", quiet=options.quiet) as more:
-            for at, made in pool.apply(memo.pool, timeline.of_unit, units):
-                found[arms[at].arm.name] = made
-                more(1)
-    except KeyboardInterrupt:
-        return {}, True
-    log.add(
-        "traced",
-        replications={arm.arm.name: k for arm, k in zip(arms, chosen, strict=True)},
-        seconds=time.monotonic() - began,
-    )
-    return {arm.arm.name: found[arm.arm.name] for arm in arms}, False
-
-
-def _settled(
-    scenario: Scenario, options: Options, log: rundir.Log, memo: Memo
-) -> tuple[Scenario, tuple[ArmResult, ...], bool]:
-    """The scenario with the replications that `until` made it take, its arms, and whether Ctrl-C
-    came first.
-    """
-
-    while True:
-        arms, interrupted = _simulate(scenario, options, log, memo)
-        if interrupted or scenario.until is None:
-            return scenario, arms, interrupted
-        more = replicating.further(scenario, build(scenario, arms, interrupted=False))
-        if more is None:
-            return scenario, arms, interrupted
-        scenario = more
-
-
-def _simulate(
-    scenario: Scenario, options: Options, log: rundir.Log, memo: Memo
-) -> tuple[tuple[ArmResult, ...], bool]:
-    """Finished arms, and whether Ctrl-C came before all of them were."""
-
-    arms: list[ArmResult] = []
-    interrupted = False
-    began = time.monotonic()
-    with progress.shown(len(scenario.arms), quiet=options.quiet, engine=options.engine) as callback:
-        try:
-            for arm in batch.run_arms(
-                scenario,
-                engine=options.engine,
-                execute=memo,
-                keep_records=options.keep_records,
-                band=options.band,
-                progress=callback,
-            ):
-                arms.append(arm)
-                _log_arm(arm, log)
-        except KeyboardInterrupt:
-            interrupted = True
-            if not arms:
-                raise
-    log.add("interrupted" if interrupted else "simulated", seconds=time.monotonic() - began)
-    return tuple(arms), interrupted
-
-
-def _log_arm(arm: ArmResult, log: rundir.Log) -> None:
-    log.add(
-        "arm",
-        arm=arm.arm.name,
-        stream=arm.stream.name,
-        stream_ops=arm.stream.ops,
-        stream_build_seconds=arm.stream.build_seconds,
-        replications=len(arm.runs),
-        engine_events=sum(run.engine_events for run in arm.runs),
-        kernel_calls=sum(run.kernel_calls for run in arm.runs),
-        kernel_truncations=sum(run.kernel_truncations for run in arm.runs),
-    )
-
-
-def _write(
-    folder: Path,
-    scenario: Scenario,
-    resolved: str,
-    arms: Sequence[ArmResult],
-    said: tuple[Result, str, dict[str, Table]],
-    options: Options,
-    log: rundir.Log,
-) -> None:
-
-    described, text, data = said
-    rundir.write_text(folder, "scenario.resolved.yaml", resolved)
-    rundir.write_text(folder, "scenario.yaml", raw_scenario(options.source))
-    rundir.write_text(folder, "result.json", dumps(described))
-    rundir.write_text(folder, "summary.txt", text)
-    write_data(folder, data)
-    records = scenario.seed if options.keep_records else None
-    names = tables.write(folder, arms, records_of_seed=records)
-    made = rundir.manifest(
-        resolved=resolved,
-        seed=scenario.seed,
-        argv=options.argv,
+def _write(folder: Path, made: Simulation, said: Description, argv: Sequence[str]) -> None:
+    rundir.write_text(folder, "scenario.resolved.yaml", made.resolved)
+    rundir.write_text(folder, "scenario.yaml", made.raw)
+    rundir.write_text(folder, "result.json", dumps(said.result))
+    rundir.write_text(folder, "summary.txt", said.summary)
+    write_data(folder, said.tables)
+    records = made.scenario.seed if made.how.keep_records else None
+    names = tables.write(folder, made.arms, records_of_seed=records)
+    manifest = rundir.manifest(
+        resolved=made.resolved,
+        seed=made.scenario.seed,
+        argv=argv,
         options={
-            "engine": options.engine,
-            "jobs": options.jobs,
-            "keep_records": options.keep_records,
-            "band": options.band,
-            "interrupted": described.interrupted,
+            "engine": made.how.engine,
+            "jobs": made.how.jobs,
+            "keep_records": made.how.keep_records,
+            "band": made.how.band,
+            "interrupted": made.interrupted,
         },
-        log=log,
+        log=made.log,
     )
-    rundir.write_text(folder, "manifest.json", rundir.dump_json(shapes.dump(made)))
-    log.add("written", tables=names)
-
-
-def raw_scenario(source: str) -> str:
-    """The scenario as its author wrote it: a file, or a stock scenario by name."""
-
-    raw = inputs.read_at_most(loader.find(source), MAX_BYTES)
-    return raw.decode("utf-8", "surrogateescape")
+    rundir.write_text(folder, "manifest.json", rundir.dump_json(shapes.dump(manifest)))
+    made.log.add("written", tables=names)

@@ -6,7 +6,7 @@ allowed values in each field's metadata.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,25 +28,34 @@ def write(
     folder: Path, arms: Sequence[ArmResult], *, records_of_seed: int | None = None
 ) -> list[str]:
     """Write the tables into `folder`; records too if given the seed of a run that kept them."""
+    tables = makers(arms, records_of_seed=records_of_seed)
+    for name, make in tables.items():
+        write_parquet(make(), folder / name)
+    return list(tables)
+
+
+def makers(
+    arms: Sequence[ArmResult], *, records_of_seed: int | None = None
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """How each table is made, by the name of its file."""
     baseline = profiles.baseline_of(arms)
-    tables = {
-        "profile.parquet": _profiles(arms),
-        "ledger.parquet": frames.df_ledger(arms),
-        "blackouts.parquet": frames.df_blackouts(arms),
-        "locked.parquet": rlimit.df_locked(arms),
-        "limits.parquet": rlimit.df_exit_limits(arms),
-        "loss.parquet": losses.df_loss_by_symbol(arms),
-        "errors.parquet": errors.df_errors(arms, baseline),
-        "time_band.parquet": perturbation.df_perturbation(arms, baseline),
-        "paired.parquet": paired.df_paired(arms, baseline),
-        "theory.parquet": curves.df_theory(arms),
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "profile.parquet": lambda: _profiles(arms),
+        "ledger.parquet": lambda: frames.df_ledger(arms),
+        "blackouts.parquet": lambda: frames.df_blackouts(arms),
+        "locked.parquet": lambda: rlimit.df_locked(arms),
+        "limits.parquet": lambda: rlimit.df_exit_limits(arms),
+        "loss.parquet": lambda: losses.df_loss_by_symbol(arms),
+        "errors.parquet": lambda: errors.df_errors(arms, baseline),
+        "time_band.parquet": lambda: perturbation.df_perturbation(arms, baseline),
+        "paired.parquet": lambda: paired.df_paired(arms, baseline),
+        "theory.parquet": lambda: curves.df_theory(arms),
     }
     if records_of_seed is not None:
-        tables["records.parquet"] = df_records(arms, records_of_seed)
-        tables["aux.parquet"] = df_aux(arms)
-    for name, frame in tables.items():
-        write_parquet(frame, folder / name)
-    return list(tables)
+        seed = records_of_seed
+        tables["records.parquet"] = lambda: df_records(arms, seed)
+        tables["aux.parquet"] = lambda: df_aux(arms)
+    return tables
 
 
 def _profiles(arms: Sequence[ArmResult]) -> pd.DataFrame:
@@ -99,9 +108,15 @@ def _field(column: Column) -> Any:
     return pyarrow.field(column.name, pyarrow.type_for_alias(column.dtype), metadata=kept)
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """One table, without an index; its columns are those of the dictionary."""
+def arrow(frame: pd.DataFrame) -> Any:
+    """One Arrow table, without an index; its columns are those of the dictionary."""
 
     table = pyarrow.Table.from_pandas(frame, schema(list(frame.columns)), preserve_index=False)
-    table = table.replace_schema_metadata(None)
+    return table.replace_schema_metadata(None)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """One table as a file."""
+
+    table = arrow(frame)
     pyarrow.parquet.write_table(table, path, compression="zstd")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.results.sweep_result import SweepResult
+from reports.store import rundir
 from reports.store.files import replace
 from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
@@ -17,6 +18,7 @@ from reports.sweeps.words import Quiet
 from sim.runs import backends
 from sim.runs.backends import Workers
 from sim.runs.store import Store
+from sim.scenario import loader
 from sim.scenario.model import Scenario
 
 
@@ -33,6 +35,11 @@ def planned(asked: Asked) -> Plan:
     """The plan of a sweep; raises ScenarioError if the scenario has no cells."""
     base, cells = sweeping.plan(asked)
     return Plan(asked, base, cells)
+
+
+def default_folder(plan: Plan) -> Path:
+    """runs/<name>-sweep-<hash8>."""
+    return rundir.default_path(f"{plan.base.name}-sweep", loader.dump(plan.base))
 
 
 def workers(jobs: int, scheduler: str | None) -> Workers:

@@ -6,6 +6,9 @@ per setting, so that names can be read.
 
 from __future__ import annotations
 
+import reports.plotting  # noqa: F401 (before matplotlib)
+
+# isort: split
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes

@@ -35,7 +35,6 @@ from reports.results.sweep_result import (
     of_json,
 )
 from reports.runs import replicating
-from reports.runs.running import raw_scenario
 from reports.store import rundir
 from reports.store.files import replace
 from reports.store.read import check_version, read_manifest
@@ -186,7 +185,7 @@ def write_manifest(folder: Path, scenario: Scenario, asked: Asked, argv: Sequenc
     )
     named = dataclasses.replace(made, scenario=scenario.name)
     replace(folder / MANIFEST, rundir.dump_json(shapes.dump(named)).encode())
-    text = raw_scenario(asked.source).encode("utf-8", "surrogateescape")
+    text = loader.raw(asked.source).encode("utf-8", "surrogateescape")
     replace(folder / "scenario.yaml", text)
     replace(folder / "scenario.resolved.yaml", loader.dump(scenario).encode())
 
@@ -444,17 +443,29 @@ def dumps(result: SweepResult) -> str:
     return rundir.dump_json(shapes.dump(result))
 
 
+CELL_COLUMNS = ("arm", "metric", "mean", "low", "high", "n", "unit")
+"""Of cells.csv, behind the cell and its settings."""
+
+
+def cell_rows(result: SweepResult) -> Iterator[tuple[Any, ...]]:
+    """A row per cell, arm and metric: its settings, then CELL_COLUMNS; "" where there is none."""
+    axes = list(result.axes)
+    for row in result.cells:
+        settings = [row.settings.get(axis, "") for axis in axes]
+        for arm, numbers in row.arms.items():
+            for name, value in sorted(numbers.items()):
+                yield (row.id, *settings, arm, name, *_columns(value))
+
+
 def as_csv(result: SweepResult) -> str:
     """One line per cell, arm and metric: its settings, then mean, interval, n and unit."""
     axes = list(result.axes)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["cell", *axes, "arm", "metric", "mean", "low", "high", "n", "unit"])
-    for row in result.cells:
-        settings = [_cell_text(row.settings.get(axis, "")) for axis in axes]
-        for arm, numbers in row.arms.items():
-            for name, value in sorted(numbers.items()):
-                writer.writerow([row.id, *settings, arm, name, *_columns(value)])
+    writer.writerow(["cell", *axes, *CELL_COLUMNS])
+    for cell, *rest in cell_rows(result):
+        settings, numbers = rest[: len(axes)], rest[len(axes) :]
+        writer.writerow([cell, *map(_cell_text, settings), *numbers])
     return out.getvalue()
 
 

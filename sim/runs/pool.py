@@ -4,6 +4,10 @@ The parent holds one end of a line; whatever closes it, the end of the batch, Ct
 the workers. A unit that is being simulated is given up by an exception inside it. A worker is never
 killed from outside: one that dies while it sends a result leaves half a message in the pipe, and
 the parent would wait for the rest for ever.
+
+Workers are spawned, which by itself runs the caller's script once more in each of them: a script
+without `if __name__ == "__main__"` would start itself again and again. No unit needs anything of
+the script, so workers are started as if there were none.
 """
 
 from __future__ import annotations
@@ -18,12 +22,33 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import TypeVar
 
 from sim.cache import compiled, home
 
 U = TypeVar("U")
 T = TypeVar("T")
+
+
+class _Worker(SpawnProcess):
+    """A spawned process that does not run the caller's script."""
+
+    def start(self) -> None:
+        """As any process, but what `spawn` says of `__main__` is that it has no file."""
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _Context(SpawnContext):
+    """Spawned processes, as `ProcessPoolExecutor` asks for them."""
+
+    Process = _Worker
 
 
 @contextmanager
@@ -43,7 +68,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     ours, theirs = multiprocessing.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
         jobs,
-        multiprocessing.get_context("spawn"),
+        _Context(),
         initializer=_begin,
         initargs=(ours, home.STATE),  # as it is when the process is started
     )

@@ -47,6 +47,11 @@ def dump(scenario: Scenario) -> str:
         "arms": [_arm(arm, shared) for arm in scenario.arms],
         **_claims(scenario),
     }
+    return as_yaml(document)
+
+
+def as_yaml(document: object) -> str:
+    """Plain values as block YAML, mappings in their own order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False

@@ -12,13 +12,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from sim import inputs
 from sim.scenario.document import (
+    MAX_BYTES,
     MAX_DEPTH,
     Item,
     Mark,
@@ -33,13 +34,14 @@ from sim.scenario.document import (
     scalar,
 )
 from sim.scenario.dump import dump
+from sim.scenario.given import Given
 from sim.scenario.matrix import NOT_SETTINGS
 from sim.scenario.messages import problems_of, setting_paths, unknown
 from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 from sim.scenario.words import clipped, shown, suggest
 
-__all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "stock_folder"]
+__all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "raw", "stock_folder"]
 
 _SCENARIO_KEYS = (
     "schema_version",
@@ -59,14 +61,14 @@ _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
 M = TypeVar("M", bound=BaseModel)
 Problems = list[Problem]
+Source = str | Path | Given
+"""A path, the name of a stock scenario, or a scenario that is no file."""
 
 
 def stock_folder() -> Path:
     """Where the stock scenarios and streams are installed."""
-    spec = find_spec("scenarios")  # a data folder: a namespace package with one location
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(next(iter(spec.submodule_search_locations)))
+    # beside `sim`, and not by import: people keep their own scenarios in a folder of that name
+    return Path(__file__).parents[2] / "scenarios"
 
 
 def find(path: str | Path) -> Path:
@@ -90,8 +92,16 @@ def find(path: str | Path) -> Path:
     )
 
 
+def raw(source: Source) -> str:
+    """The scenario as its author wrote it: a file, a stock scenario by name, or what was given."""
+    if isinstance(source, Given):
+        return source.text
+    found = inputs.read_at_most(find(source), MAX_BYTES)
+    return found.decode("utf-8", "surrogateescape")
+
+
 def load(
-    path: str | Path,
+    source: Source,
     overrides: Sequence[str] = (),
     replications: int | None = None,
     seed: int | None = None,
@@ -102,12 +112,13 @@ def load(
     replace the file's.
     """
     problems: Problems = []
-    file = find(path)
+    file = source if isinstance(source, Given) else find(source)
     document = _document(file, overrides, problems)
     for key, value in (("replications", replications), ("seed", seed)):
         if value is not None:
             document = merge(document, _nested([key], scalar(value, Mark(f"--{key}"))))
-    stem = file.stem.encode("utf-8", "replace").decode()
+    stem = file.name if isinstance(file, Given) else file.stem
+    stem = stem.encode("utf-8", "replace").decode()
     return _Resolver(document, stem, problems).scenario()
 
 
@@ -136,7 +147,7 @@ def _leaves(item: Item, prefix: str) -> Iterator[tuple[str, Mark]]:
 # --- documents -------------------------------------------------------------------------------
 
 
-def _document(file: Path, overrides: Sequence[str], problems: Problems) -> Item:
+def _document(file: Path | Given, overrides: Sequence[str], problems: Problems) -> Item:
     document = _extended(file, (), problems)
     for text in overrides:
         item = _override(text, problems)
@@ -144,8 +155,12 @@ def _document(file: Path, overrides: Sequence[str], problems: Problems) -> Item:
     return document
 
 
-def _extended(path: Path, chain: tuple[Path, ...], problems: Problems) -> Item:
-    document = read_document(path, problems) if not chain else _foreign(path, problems)
+def _extended(file: Path | Given, chain: tuple[Path, ...], problems: Problems) -> Item:
+    if isinstance(file, Given):
+        path, document = Path(file.name), file.document(problems)
+    else:
+        path = file
+        document = read_document(path, problems) if not chain else _foreign(path, problems)
     if not isinstance(document.value, dict):
         raise ScenarioError(
             problem(document.mark, "must be a mapping: keys such as workload, arms")

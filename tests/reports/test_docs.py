@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import speskew
 from reports.cli.main import main
 from sim.scenario import designs
 from sim.workload.spestream import read_header
@@ -195,6 +197,7 @@ DATA = ("", "ini", "xml", "yaml")
 TESTED = {
     ("add-a-design.md", "python"): "test_the_printed_preset_is_one",
     ("add-a-design.md", "diff"): "test_the_printed_diff_is_all_that_a_new_value_takes",
+    ("use-from-python.md", "python"): "test_the_page_of_the_api_runs",
 }
 """Blocks that a test of their own evaluates."""
 
@@ -361,6 +364,29 @@ def test_the_printed_diff_is_all_that_a_new_value_takes(tmp_path: Path) -> None:
     assert arms["new"]["setup"]["backing"] == "fault_on_enable"
     lost = {name: arm["ledger"]["ops"]["irq_delivery_fault"] for name, arm in arms.items()}
     assert lost["new"] == 0 < lost["unpinned"]
+
+
+def test_the_page_of_the_api_runs(tmp_path: Path) -> None:
+    """Its blocks as one script without a guard, in a folder; what it leaves and prints."""
+    script = "\n".join(blocks(DOCS / "how-to" / "use-from-python.md", "python"))
+    (tmp_path / "mine.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "did you mean 'memlock'?" in done.stdout
+    for left in ("runs/A/report.html", "runs/rlimit/report.html", "ledgers.pdf"):
+        assert (tmp_path / left).is_file(), left
+
+
+def test_the_page_of_the_api_names_everything() -> None:
+    """Every public name, and every table, property and method of a run and an arm."""
+    text = (DOCS / "how-to" / "use-from-python.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+", text))
+    owners = (speskew.Run, speskew.Arm, speskew.Sweep, speskew.Checks)
+    members = {name for owner in owners for name in vars(owner) if not name.startswith("_")}
+    inner = {"called", "folder", "scenario", "design"}
+    assert sorted({*speskew.__all__, *members} - words - inner) == []
 
 
 def test_the_readme_is_read_in_two_minutes() -> None:

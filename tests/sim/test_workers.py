@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,20 @@ def test_workers_do_not_outlive_a_killed_parent() -> None:
         if left:
             os.killpg(parent.pid, signal.SIGKILL)
         assert not left
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    """Workers do not run the caller's script: no guard is needed, and nothing happens twice."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "from sim.runs.pool import apply, pooled\n"
+        "print('begun', flush=True)\n"
+        "with pooled(2) as pool:\n"
+        "    print(sorted(apply(pool, len, ['a', 'bc'])), __name__, flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["begun", "[(0, 1), (1, 2)] __main__"]
 
 
 def _group_exists(group: int) -> bool:

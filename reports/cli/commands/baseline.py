@@ -41,8 +41,9 @@ def update(
 ) -> None:
     """Run SCENARIO and write its baseline; prints old → new, and touches nothing if equal."""
     from reports.checks import baselines, deciding
+    from reports.progress import Terminal
 
-    asked = deciding.Asked(overrides=overrides, jobs=jobs, quiet=quiet)
+    asked = deciding.Asked(overrides=overrides, jobs=jobs, display=Terminal(quiet=quiet))
     old, new = deciding.updated(scenario, baseline_file, replications, asked)
     lines = baselines.difference(old, new)
     put("".join(f"{line}\n" for line in lines))

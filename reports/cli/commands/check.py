@@ -93,6 +93,7 @@ def command(
     """
     with _bisecting(bisect):
         from reports.checks import deciding, formats
+        from reports.progress import Terminal
 
         if deciding.is_folder(target):
             if overrides or replications is not None or seed is not None:
@@ -106,14 +107,11 @@ def command(
                 seed=seed,
                 jobs=jobs,
                 engine=engine,
-                quiet=quiet,
+                display=Terminal(quiet=quiet),
             )
             scenario = deciding.load(target, asked)
             if deciding.has_cells(scenario):
-                say(
-                    "speskew: the scenario without its cells; for those, `speskew sweep` and then "
-                    "`speskew check SWEEP_DIR`"
-                )
+                say(f"speskew: {deciding.WITHOUT_CELLS}")
             report = deciding.of_scenario(scenario, target, baseline_file, asked)
         put(formats.FORMATS[form](report))
         say(report.summary())

@@ -57,16 +57,14 @@ def command(
     Results depend neither on the order nor on -j. A cell that fails is reported with the command
     that reproduces it and does not stop the others.
     """
-    from reports.store import rundir
     from reports.sweeps import attempt, sweeping, words
-    from sim.scenario import loader
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
     if dry_run:
         put(words.plan(plan.cells, form))
         return
     base = plan.base
-    folder = output or rundir.default_path(f"{base.name}-sweep", loader.dump(base))
+    folder = output or attempt.default_folder(plan)
     shown = words.Quiet() if quiet else words.Lines()
     with (
         closing(attempt.workers(jobs, scheduler)) as crew,

@@ -1,0 +1,54 @@
+"""`speskew.explain` and the lists: what there is, and what its names mean."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.reference import explaining, listing
+from reports.reference.explaining import Entry
+from speskew import _html
+
+
+class Explanation:
+    """What a name means. `print` shows what `speskew explain` prints."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        """Each meaning: name, kind, meaning, unit, source."""
+
+    def __repr__(self) -> str:
+        return explaining.as_text(list(self.entries)).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return _html.text(repr(self))
+
+
+def explain(name: str) -> Explanation:
+    """The meanings of a metric, column, ledger label, parameter, scenario key or design.
+
+    Raises ValueError for what is no name, with the nearest one.
+    """
+    found = explaining.find(name)
+    if not found:
+        raise ValueError(explaining.problem_with(name))
+    return Explanation(tuple(found))
+
+
+def list_scenarios() -> pd.DataFrame:
+    """Stock scenarios: name, question, arms."""
+    return pd.DataFrame(listing.rows("scenarios"))
+
+
+def list_designs() -> pd.DataFrame:
+    """Every way to keep the buffer mapped: name, description, source, questions, policies."""
+    return pd.DataFrame(listing.rows("designs"))
+
+
+def list_presets() -> pd.DataFrame:
+    """Processors: name, description, facts with their sources."""
+    return pd.DataFrame(listing.rows("presets"))
+
+
+def list_streams() -> pd.DataFrame:
+    """Recorded programs: name, program, ops, size."""
+    return pd.DataFrame(listing.rows("streams"))

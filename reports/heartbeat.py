@@ -14,7 +14,7 @@ import numba
 
 from sim import draws  # noqa: F401 - sets the address of numba's cache
 
-EVERY_S = 3.0
+EVERY_S = 2.0
 """Silence after which a line is said; with the delays of a busy machine it stays below 5 s."""
 COMPILING = "compiling the sampling kernel"
 """What takes so long before the first number, on a machine that has no compiled code yet."""

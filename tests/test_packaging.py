@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import sim
+from tests.needs import run
 
 TESTS = Path(__file__).parent
 CHECKOUT = TESTS.parent
@@ -72,8 +73,8 @@ def test_every_folder_of_code_is_a_package(package: str) -> None:
     assert sorted(f for f in folders if not (f / "__init__.py").is_file()) == []
     if not INSTALLED:
         asked = [str(path) for path in sorted(root.rglob("*.py"))]
-        git = ["git", "-C", str(CHECKOUT), "check-ignore", "--no-index", *asked]
-        done = subprocess.run(git, capture_output=True, text=True, check=False)
+        ignored = ["-C", str(CHECKOUT), "check-ignore", "--no-index", *asked]
+        done = run("git", *ignored, check=False, capture_output=True)
         assert done.stdout == ""
 
 

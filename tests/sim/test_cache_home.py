@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -268,19 +269,19 @@ def python() -> str:
     """A Python that uid 65534 can start: this one, or the system's if it is of the same version."""
     for path in (sys.executable, "/usr/bin/python3"):
         code = f"import sys, sim, numba; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
-        command = ["/usr/bin/env", path, "-c", code]
-        done = subprocess.run(
-            command,
-            env={"PYTHONPATH": PYTHONPATH},
-            cwd="/",
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return path
+        with suppress(PermissionError):  # of a folder on the way to it
+            done = subprocess.run(
+                [path, "-c", code],
+                env={"PYTHONPATH": PYTHONPATH},
+                cwd="/",
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode == 0:
+                return path
     pytest.skip("other users cannot read this Python or this checkout")
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
-import numba
 
-from sim import draws  # noqa: F401 - sets the address of numba's cache
+import sim.spe.compiled  # noqa: F401 - says under which address its code is kept
+from sim.cache.compiled import holds
 
 EVERY_S = 2.0
 """Silence after which a line is said; with the delays of a busy machine it stays below 5 s."""
@@ -66,8 +64,5 @@ def working(what: str, *, quiet: bool, every: float = EVERY_S) -> Iterator[Beat]
 
 
 def compiled() -> bool:
-    """Whether the fast engine's kernel is in the cache, for this Python."""
-
-    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
-    folder = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    return any(folder.rglob(f"*.advance-*.{python}.nbi"))
+    """Whether the fast engine's kernel is in the cache."""
+    return holds("sim.spe.compiled.advance")

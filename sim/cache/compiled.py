@@ -102,6 +102,12 @@ class CodeCache(NullCache):
         return f"{readable}-{digest}{SUFFIX}"
 
 
+def holds(function: str) -> bool:
+    """Whether a function, by its module and name, is kept for today's sources."""
+    folders = [folder for folder in map(_folder, _FOLDERS) if folder is not None]
+    return any(True for folder in folders for _ in folder.glob(f"{function}-*{SUFFIX}"))
+
+
 def check() -> None:
     """Remove what cannot be used, before there are workers: each would stumble over it."""
     folders = [folder for folder in map(_folder, _FOLDERS) if folder is not None]

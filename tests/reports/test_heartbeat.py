@@ -6,11 +6,11 @@ import re
 import time
 from pathlib import Path
 
-import numba
 import pytest
 
 from reports import heartbeat
 from reports.heartbeat import COMPILING, EVERY_S, ONCE, working
+from sim.cache import compiled as kept
 from tests.reports.tiny import TINY, call
 
 
@@ -67,8 +67,10 @@ def test_compiled_code_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """After a run it is there; in an empty cache it is not."""
     assert call("run", "s.yaml", "-o", "out", "--no-report", "-q").exit_code == 0
     assert heartbeat.compiled()
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "empty"))
+    monkeypatch.setattr(kept, "_FOLDERS", {"of-other-sources"})
+    kept._folder.cache_clear()
     assert not heartbeat.compiled()
+    kept._folder.cache_clear()
 
 
 def test_compiling_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:

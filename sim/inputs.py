@@ -35,13 +35,10 @@ def regular(path: Path) -> io.BufferedReader:
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise _not_a_file(path, status.st_mode)
-        if status.st_size == 0 and os.pread(fd, 1, 0):
-            raise _error(
-                errno.ESPIPE, "has no size, as files of /proc; copy it and give that", path
-            )
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise _not_a_file(path, mode)
+        _want_a_size(fd, path)
     except BaseException:
         os.close(fd)
         raise
@@ -49,11 +46,15 @@ def regular(path: Path) -> io.BufferedReader:
 
 
 def stream(path: Path) -> io.BufferedReader:
-    """A file or a pipe, opened to be read once from its beginning; raises OSError."""
+    """A file or a pipe, opened to be read once from its beginning; raises OSError.
+
+    Files of /proc and /sys are refused as by `regular`: some of them have no end.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
-        return open(fd, "rb")
+        os.close(fd)
+        return regular(path)
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
         return io.BufferedReader(_Pipe(fd, path), _READ)
     os.close(fd)
@@ -105,6 +106,11 @@ class _Pipe(io.RawIOBase):
         if not self.closed:
             os.close(self._fd)
         super().close()
+
+
+def _want_a_size(fd: int, path: Path) -> None:
+    if os.fstat(fd).st_size == 0 and os.pread(fd, 8, 0):  # 8: pagemap wants whole words
+        raise _error(errno.ESPIPE, "has no size, as files of /proc; copy it and give that", path)
 
 
 def _not_a_file(path: Path, mode: int) -> OSError:

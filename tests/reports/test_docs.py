@@ -324,7 +324,7 @@ spec.loader.exec_module(sys.modules[name])
 
 from reports.results.build import build
 from reports.results.result import dumps
-from sim import batch
+from sim.runs import batch
 from sim.scenario.document import ScenarioError
 from sim.scenario.loader import load
 

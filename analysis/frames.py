@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import profiles
-from analysis.profiles import By
+from analysis.fidelity import profiles
+from analysis.fidelity.profiles import By
 from sim.results import log_linear_edge
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.columns import ENTRIES, Column
-from analysis.distances import DISTANCES
+from analysis.fidelity.distances import DISTANCES
+from analysis.fidelity.profiles import VIEWS
 from analysis.paired import QUANTITIES, RESTARTS
-from analysis.profiles import VIEWS
 from sim.policies.backings import BACKINGS
 
 METRIC_KEYS = {"mean", "ci95", "n", "unit"}

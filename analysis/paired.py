@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import losses, profiles
 from analysis.columns import TABLES
-from analysis.distances import tvd
-from analysis.perturbation import walls_ms
-from analysis.stats import F64, Metric, metric
+from analysis.cost.perturbation import walls_ms
+from analysis.fidelity import losses, profiles
+from analysis.fidelity.distances import tvd
+from analysis.statistics.intervals import F64, Metric, metric
 from sim.ledger import LOSS_LABELS
 
 if TYPE_CHECKING:

@@ -14,17 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.distances import tvd_floor
-from analysis.stats import F64
+from analysis.statistics.intervals import F64
 from sim.errors import SpeskewError
 
 JITTER = 256
 """Values of the random byte."""
 LONG = 10
 """Mean gaps that make a window long."""
-
-expected_tvd = tvd_floor
-"""Noise floor of a perfect profile: E[TVD] ≈ Σ √(p(1 − p)(1/n₁ + 1/n₂)/2π)."""
 
 
 class ConditionError(SpeskewError, ValueError):
@@ -239,6 +235,17 @@ def loss_bias(share: F64, loss: F64) -> F64:
     left = share * (1 - loss)
     total = float(left.sum())
     return left / total - share if total > 0 else np.zeros_like(share)
+
+
+def expected_tvd(p: F64, n1: float, n2: float = math.inf) -> float:
+    """Noise floor: expected TVD of an n1-sample profile of `p` from `p`, or from an n2-sample one.
+
+    Σ √(p(1 − p)(1/n₁ + 1/n₂)/2π). Multinomial samples; shares neither tiny nor few (n·p large).
+    Conservative for jittered selection, which is less noisy than that on long phases.
+    """
+    if n1 <= 0 or n2 <= 0:
+        return math.nan
+    return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
 
 
 def replications_for(sd: float, half_width: float, level: float = 0.95) -> int:

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.stats import Metric
+    from analysis.statistics.intervals import Metric
 
 from sim.units import TICKS_PER_CYCLE
 

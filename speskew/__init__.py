@@ -17,7 +17,7 @@ from speskew import _shadow
 _shadow.check()
 
 if TYPE_CHECKING:
-    from analysis.stats import Metric
+    from analysis.statistics.intervals import Metric
     from reports.checks.baselines import BaselineError
     from reports.checks.checking import CheckError
     from reports.results.lookup import UnknownMetricError
@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "analysis.stats": ("Metric",),
+    "analysis.statistics.intervals": ("Metric",),
     "reports.checks.baselines": ("BaselineError",),
     "reports.checks.checking": ("CheckError",),
     "reports.results.lookup": ("UnknownMetricError",),

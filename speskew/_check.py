@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.checks import Finding
+from analysis.statistics.families import Finding
 from reports.checks import checking, deciding, formats
 from reports.exitcodes import ExitCode
 from reports.progress import Progress

@@ -1,7 +1,7 @@
 """From a scenario's `checks:` and a result to findings and an exit code.
 
 Nothing here knows a metric: `reports.results.lookup` finds it by name. Which test is which question
-is below; what the answer is, `analysis.checks` decides for all of them together.
+is below; what the answer is, `analysis.statistics.families` decides for all of them together.
 """
 
 from __future__ import annotations
@@ -12,11 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis import amounts
-from analysis.checks import Estimate, Finding, Question, Region, amount, decide, difference
-from analysis.checks import estimate as estimate_of
-from analysis.distributions import Histogram, excess
-from analysis.verdicts import Status, Verdict
+from analysis.statistics import amounts
+from analysis.statistics.distributions import Histogram, excess
+from analysis.statistics.families import (
+    Estimate,
+    Finding,
+    Question,
+    Region,
+    amount,
+    decide,
+    difference,
+)
+from analysis.statistics.families import estimate as estimate_of
+from analysis.statistics.verdicts import Status, Verdict
 from reports.checks import baselines
 from reports.checks.baselines import Baseline
 from reports.exitcodes import ExitCode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.distributions import Histogram
+from analysis.statistics.distributions import Histogram
 from reports.checks import baselines, checking, formats
 from reports.checks.baselines import Baseline
 from reports.checks.checking import Evidence, Histograms

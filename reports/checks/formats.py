@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from analysis.checks import Finding, amount
-from analysis.verdicts import Status, Verdict
+from analysis.statistics.families import Finding, amount
+from analysis.statistics.verdicts import Status, Verdict
 from reports.exitcodes import ExitCode
 from reports.pages.markdown import escaped, paragraph
 from reports.text import printable

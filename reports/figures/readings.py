@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.losses import same_order
+from analysis.fidelity.losses import same_order
 from reports.results.arms import baseline, skew
 from reports.results.result import Arm, Result
 from reports.store.csvdata import Table

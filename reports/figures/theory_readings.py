@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.stats import t_cdf
+from analysis.statistics.intervals import t_cdf
 from reports.store.csvdata import Table
 from reports.text import number, printable
 

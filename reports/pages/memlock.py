@@ -1,11 +1,11 @@
-"""How large RLIMIT_MEMLOCK must be, in words and as JSON: `analysis.sizing`'s answer."""
+"""How large RLIMIT_MEMLOCK must be, in words and as JSON: `analysis.cost.sizing`'s answer."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
-from analysis.sizing import LIBVIRT_HEADROOM, Sizing
+from analysis.cost.sizing import LIBVIRT_HEADROOM, Sizing
 from sim.units import div_up, format_size
 
 

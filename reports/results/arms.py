@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.losses import same_order
+from analysis.fidelity.losses import same_order
 from reports.results.metric import Metric
 from reports.results.result import Arm, Result
 from reports.text import milliseconds

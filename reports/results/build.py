@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from analysis import errors, frames, losses, paired, perturbation, profiles, rlimit, verdicts
-from analysis.distances import distances
-from analysis.stats import metric
+from analysis import frames, paired
+from analysis.cost import perturbation, rlimit
+from analysis.fidelity import errors, losses, profiles
+from analysis.fidelity.claims import same_shares
+from analysis.fidelity.distances import distances
+from analysis.statistics.intervals import metric
 from reports.results.compared import Distances, Paired, Profile, ShareError, SharesVerdict, Sides
 from reports.results.result import (
     RESULT_VERSION,
@@ -103,7 +106,7 @@ def _compared_on(arm: ArmResult, baseline: ArmResult | None) -> ComparedOn:
 
 
 def _shares_verdict(arm: ArmResult, baseline: ArmResult | None) -> SharesVerdict:
-    v = verdicts.same_shares(arm, baseline)
+    v = same_shares(arm, baseline)
     return SharesVerdict(v.status.value, v.effect, v.interval, v.margin, v.n, v.unit, v.sentence)
 
 

@@ -85,7 +85,7 @@ class ShareError:
 
 @dataclass(frozen=True, slots=True)
 class SharesVerdict:
-    """Are the shares baremetal's? As `analysis.verdicts.Verdict`."""
+    """Are the shares baremetal's? As `analysis.statistics.verdicts.Verdict`."""
 
     status: Literal["PASS", "FAIL", "UNDECIDED", "SKIP"]
     effect: float | None

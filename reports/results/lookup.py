@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.checks import Estimate, from_metric
+from analysis.statistics.families import Estimate, from_metric
 from reports.results import shapes
 from reports.results.metric import Metric
 from reports.results.result import Replication, Result

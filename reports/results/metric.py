@@ -6,7 +6,7 @@ The only place that decodes `ci95`. What it says is then `Metric.low`, `.high`, 
 
 from __future__ import annotations
 
-from analysis.stats import Metric
+from analysis.statistics.intervals import Metric
 from reports.results import shapes
 from reports.results.damage import Json
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.stats import F64, Metric, finite, metric, no_variance, t_quantile
+from analysis.statistics.intervals import F64, Metric, finite, metric, no_variance, t_quantile
 from reports.pages import markdown
 from reports.results import shapes
 from reports.results.result import Arm, Result

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import curves, frames, losses, profiles, rlimit
+from analysis import frames
+from analysis.agreement import curves
 from analysis.columns import THEORY_TABLE
-from analysis.pareto import Offer, front
-from analysis.perturbation import TOTAL
-from analysis.stats import metric
+from analysis.cost import rlimit
+from analysis.cost.perturbation import TOTAL
+from analysis.fidelity import losses, profiles
+from analysis.statistics.intervals import metric
+from analysis.sweeps.pareto import Offer, front
 from reports.figures.design_readings import several
 from reports.pages import parameters
 from reports.perf.command import perf_command

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import amounts
-from analysis.distributions import Histogram, histogram
+from analysis.statistics import amounts
+from analysis.statistics.distributions import Histogram, histogram
 from reports.results import lookup
 from reports.results.build import build
 from reports.results.metric import Metric

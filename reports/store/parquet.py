@@ -14,9 +14,12 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from analysis import curves, errors, frames, losses, paired, perturbation, profiles, rlimit
+from analysis import frames, paired
+from analysis.agreement import curves
 from analysis.columns import COLUMNS, Column
-from analysis.profiles import VIEWS
+from analysis.cost import perturbation, rlimit
+from analysis.fidelity import errors, losses, profiles
+from analysis.fidelity.profiles import VIEWS
 from sim.results import AUX_DT, RECORD_DT
 from sim.runs import batch
 

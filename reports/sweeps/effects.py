@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.sensitivity import CLEAR
+from analysis.sweeps.sensitivity import CLEAR
 from reports.figures.style import LINES, MARKERS, blank, named, rows, x_grid
 from reports.results.sweep_result import Indices, Influence
 from reports.sweeps.screening import WEIGHT, ranked, short

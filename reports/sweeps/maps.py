@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from analysis.sensitivity import Decomposition
+from analysis.sweeps.sensitivity import Decomposition
 from reports.figures.style import LINES, MARKERS, blank, legend_above, named
 from reports.store.grid import Axis, Grid, Response
 from reports.text import number

@@ -16,7 +16,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis.sensitivity import Decomposition, decompose
+from analysis.sweeps.sensitivity import Decomposition, decompose
 from reports.figures.style import styled, to_file_svg, to_png, to_svg
 from reports.pages import templating
 from reports.results.metric import Metric

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from analysis import sensitivity
-from analysis.responses import RESPONSES
-from analysis.sampling import Drawn, draw_key
-from analysis.sensitivity import CLEAR, Effect
+from analysis.sweeps import sensitivity
+from analysis.sweeps.responses import RESPONSES
+from analysis.sweeps.sampling import Drawn, draw_key
+from analysis.sweeps.sensitivity import CLEAR, Effect
 from reports.results import shapes
 from reports.results.metric import Metric
 from reports.results.sweep_result import (

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import responses, sampling
+from analysis.sweeps import responses, sampling
 from reports.pages import summary
 from reports.results import lookup, result, shapes
 from reports.results.build import build

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis import theory
-from analysis.distances import tvd, tvd_floor
-from analysis.stats import F64
+from analysis.fidelity.distances import tvd
+from analysis.statistics.intervals import F64
 from reports.validation.rows import (
     GHZ,
     JITTERS,
@@ -151,14 +151,14 @@ def noise_floors() -> Iterator[Row]:
         "tvd",
         "noise floor",
         [float(n) for n in np.geomspace(1000, 32000, 40)],
-        lambda n: tvd_floor(share, n),
+        lambda n: theory.expected_tvd(share, n),
     )
     for n in (1000, 4000, 16000, 32000):
         given = settings((n + 2) * 385, spe=spe(256))
         counts = np.array([_per_op(r) for r in runs(given)])
         found = [tvd(c / c.sum(), share) for c in counts]
         total = float(counts.sum(axis=1).mean())
-        yield point("tvd", "simulated", total, tvd_floor(share, total), found, NORMAL)
+        yield point("tvd", "simulated", total, theory.expected_tvd(share, total), found, NORMAL)
 
 
 NORMAL = 2e-4

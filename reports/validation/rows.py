@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis import theory
-from analysis.stats import no_variance, t_interval
+from analysis.statistics.intervals import no_variance, t_interval
 from reports.store import csvdata
 from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of

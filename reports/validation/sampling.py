@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from analysis import theory
-from analysis.stats import F64
+from analysis.statistics.intervals import F64
 from reports.validation.rows import JITTERS, Row, beyond, curve, point, runs, settings, spe
 from sim import draws
 from sim.units import TICKS_PER_CYCLE

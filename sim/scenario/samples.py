@@ -1,8 +1,8 @@
 """`samples:`, ranges of settings from which a sweep draws its cells, to tell which one matters.
 
-What is drawn, and what becomes of it, is in `analysis.sampling` and `analysis.sensitivity`; here is
-what a person writes. `over: unverified` stands for every UNVERIFIED time that the arms spend and
-the scenario leaves open, over its plausible range.
+What is drawn, and what becomes of it, is in `analysis.sweeps`; here is what a person writes.
+`over: unverified` stands for every UNVERIFIED time that the arms spend and the scenario leaves
+open, over its plausible range.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.amounts import AmountError, convert
+from analysis.statistics.amounts import AmountError, convert
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.checks import (
+from analysis.statistics.distributions import excess, histogram
+from analysis.statistics.families import (
     ALPHA,
     POWER,
     Estimate,
@@ -24,9 +25,8 @@ from analysis.checks import (
     needed_for_decision,
     resolution,
 )
-from analysis.distributions import excess, histogram
-from analysis.stats import metric, t_quantile
-from analysis.verdicts import Status
+from analysis.statistics.intervals import metric, t_quantile
+from analysis.statistics.verdicts import Status
 
 TRIALS = 800
 N = 10

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import paired, perturbation, profiles
-from analysis.distances import distances
-from analysis.verdicts import Status, same_shares
+from analysis import paired
+from analysis.cost import perturbation
+from analysis.fidelity import profiles
+from analysis.fidelity.claims import same_shares
+from analysis.fidelity.distances import distances
+from analysis.statistics.verdicts import Status
 from sim.ledger import TimeCause
 from sim.runs import batch
 from sim.runs.batch import ArmResult, Prefix

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import distances as d
-from analysis.distances import distances, thinned, tvd, tvd_floor
-from analysis.stats import F64
+from analysis.fidelity import distances as d
+from analysis.fidelity.distances import distances, thinned, tvd
+from analysis.statistics.intervals import F64
+from analysis.theory import expected_tvd
 from tests.analysis.fakes import Plan, arm
 
 
@@ -34,13 +35,13 @@ def test_floor_is_the_mean_distance_of_perfect_profiles(n2: float) -> None:
         other = p if math.isinf(n2) else rng.multinomial(int(n2), p) / n2
         found.append(tvd(rng.multinomial(n, p) / n, other))
     error = float(np.std(found)) / math.sqrt(len(found))
-    expected = tvd_floor(p, n, n2)
+    expected = expected_tvd(p, n, n2)
     assert abs(float(np.mean(found)) - expected) < 4 * error + 0.01 * expected
 
 
 def test_no_samples_have_no_floor() -> None:
     """A floor of nothing is not a number."""
-    assert math.isnan(tvd_floor(np.array([0.5, 0.5]), 0))
+    assert math.isnan(expected_tvd(np.array([0.5, 0.5]), 0))
 
 
 def test_same_samples_have_no_excess_exactly() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.distributions import excess, histogram, ks, thinned, wasserstein
+from analysis.statistics.distributions import excess, histogram, ks, thinned, wasserstein
 
 VALUES = st.lists(st.integers(-20, 20), min_size=1, max_size=40)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import errors
+from analysis.fidelity import errors
 from tests.analysis.fakes import SHARES, Plan, arm
 
 

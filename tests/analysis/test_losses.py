@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis import losses
+from analysis.fidelity import losses
 from sim.ledger import OpLabel
 from tests.analysis.fakes import OPS, SHARES, Plan, arm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.pareto import Offer, beats, front
+from analysis.sweeps.pareto import Offer, beats, front
 
 OFFERS = st.lists(
     st.builds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import profiles
+from analysis.fidelity import profiles
 from sim.runs import truth
 from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells, stream
 

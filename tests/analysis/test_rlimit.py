@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import rlimit
+from analysis.cost import rlimit
 from sim.results import MAX_POINTS, LockedPoint, RunResult
 from sim.runs import batch
 from sim.runs.batch import ArmResult

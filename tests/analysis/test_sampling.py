@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis import sampling, sensitivity
-from analysis.sampling import Axis, SamplingError
+from analysis.sweeps import sampling, sensitivity
+from analysis.sweeps.sampling import Axis, SamplingError
 from sim import units
 from sim.scenario import loader
 from sim.scenario.parameters import PARAMETERS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from SALib.analyze import sobol as estimated
 from SALib.sample import sobol as sampled
 
-from analysis.sensitivity import Decomposition, decompose
+from analysis.sweeps.sensitivity import Decomposition, decompose
 
 F64 = NDArray[np.float64]
 

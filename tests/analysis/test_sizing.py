@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.sizing import (
+from analysis.cost.sizing import (
     CHARGES,
     Charged,
     Extent,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.stats import SHARE, Metric, metric, t_cdf, t_interval, t_quantile
+from analysis.statistics.intervals import SHARE, Metric, metric, t_cdf, t_interval, t_quantile
 
 
 def test_quantiles_are_student_t() -> None:

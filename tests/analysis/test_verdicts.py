@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.verdicts import Status, Verdict, replications_needed, same_shares, tost, tost_p
+from analysis.fidelity.claims import same_shares
+from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost, tost_p
 from tests.analysis.fakes import Plan, arm
 
 TRIALS = 3000

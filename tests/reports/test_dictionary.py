@@ -11,8 +11,11 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from analysis import curves, errors, frames, losses, metrics, paired, perturbation, rlimit
+from analysis import frames, metrics, paired
+from analysis.agreement import curves
 from analysis.columns import AXES, COLUMNS, TABLES
+from analysis.cost import perturbation, rlimit
+from analysis.fidelity import errors, losses
 from analysis.metrics import METRICS
 from reports.results import shapes
 from reports.results.build import build

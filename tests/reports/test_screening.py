@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from analysis import sampling
-from analysis.responses import RESPONSES
+from analysis.sweeps import sampling
+from analysis.sweeps.responses import RESPONSES
 from reports.exitcodes import ExitCode
 from reports.results.metric import Metric
 from reports.results.sweep_result import NUMBERS, CellResult, Indices, Influence

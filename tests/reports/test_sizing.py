@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis.sizing import CHARGES
+from analysis.cost.sizing import CHARGES
 from reports.cli.commands.memlock import DESIGNS
 from reports.cli.main import main
 from reports.exitcodes import ExitCode

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from analysis import theory
-from analysis.stats import F64
+from analysis.statistics.intervals import F64
 from sim import draws
 from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of

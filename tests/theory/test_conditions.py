@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import curves, losses, profiles, theory, theory_points
+from analysis import theory
+from analysis.agreement import curves, forms
+from analysis.fidelity import losses, profiles
 from sim.runs import batch
 from sim.runs.batch import ArmResult
 from sim.scenario import loader
@@ -64,7 +66,7 @@ def row(frame: pd.DataFrame, name: str, quantity: str = "") -> pd.Series:
 
 def taken_all_the_same(arm: ArmResult, name: str) -> float:
     """z of the point that an arm would have on a form whose condition it breaks."""
-    (form,) = (f for f in theory_points.FORMS if f.row == name)
+    (form,) = (f for f in forms.FORMS if f.row == name)
     return abs(curves.mean_z(form.points(arm)))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from analysis import theory
-from analysis.stats import F64
+from analysis.statistics.intervals import F64
 from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.run import Run

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import curves, losses, profiles, theory, theory_points
-from analysis.stats import F64
+from analysis import theory
+from analysis.agreement import curves, forms
+from analysis.fidelity import losses, profiles
+from analysis.statistics.intervals import F64
 from sim.ledger import OpLabel
 from sim.runs import batch
 from sim.runs.batch import ArmResult
@@ -79,7 +81,7 @@ def test_curves_run_through_the_simulated_points(tmp_path: Path) -> None:
     points = frame[frame["condition"] == ""]
     assert (points["z"].abs() < Z).all()
     assert points["n"].tolist() == [REPLICATIONS] * 4
-    for form in theory_points.FORMS:
+    for form in forms.FORMS:
         mine = points[(points["row"] == form.row) & (points["quantity"] == form.quantity)]
         assert [form.curve(x) for x in mine["x"]] == pytest.approx(mine["theory"].tolist())
 
@@ -106,8 +108,8 @@ def test_cold_pages_and_collisions_lie_on_their_curves(
 def test_a_wrong_gap_lies_off_the_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: with the reload op forgotten, the mean gap is many standard errors off."""
     arm = ran(tmp_path, LOOP, aux=16)
-    right = theory_points.mean_gap
-    monkeypatch.setattr(theory_points, "mean_gap", lambda a: right(a) - 1)
+    right = forms.mean_gap
+    monkeypatch.setattr(forms, "mean_gap", lambda a: right(a) - 1)
     frame = curves.df_theory([arm])
     assert abs(float(frame[frame["quantity"] == "gap_beyond_ops"]["z"].iloc[0])) > Z
 

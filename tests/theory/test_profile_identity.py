@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.stats import F64
-from analysis.verdicts import Status, tost
+from analysis.statistics.intervals import F64
+from analysis.statistics.verdicts import Status, tost
 from sim.runs import batch
 from sim.scenario import loader
 from sim.workload.capture import profile as profiles

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import profiles, theory
-from analysis.stats import F64
+from analysis import theory
+from analysis.fidelity import profiles
+from analysis.statistics.intervals import F64
 from sim.runs.batch import ArmResult
 from sim.scenario.model import Scenario, Settings
 

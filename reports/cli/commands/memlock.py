@@ -23,7 +23,7 @@ DESIGNS = (
     "v7-guest-memfd",
     "v7-guest-memfd-untrapped",
 )
-"""Keys of analysis.sizing.CHARGES, which is not imported for --help."""
+"""Keys of analysis.cost.sizing.CHARGES, which is not imported for --help."""
 
 
 def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -100,7 +100,7 @@ def command(
     said. How many table pages a window needs depends on where the guest put it; the guaranteed
     figure holds wherever that is.
     """
-    from analysis import sizing
+    from analysis.cost import sizing
     from reports.pages.memlock import as_json, as_text
     from sim.units import parse_size
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import profiles, theory
+from analysis import theory
 from analysis.columns import LOSS_TABLE
-from analysis.profiles import By
-from analysis.stats import F64, SHARE, Metric, metric
+from analysis.fidelity import profiles
+from analysis.fidelity.profiles import By
+from analysis.statistics.intervals import F64, SHARE, Metric, metric
 from sim.ledger import LOSS_LABELS, OpLabel
 
 if TYPE_CHECKING:

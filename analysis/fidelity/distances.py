@@ -9,7 +9,7 @@ Any distance is biased upwards by sampling noise, so each is given with a floor:
   like baremetal, and is 0 exactly if its samples are baremetal's.
 
 The floor covers loss that falls on random code and makes a profile noisier. A bias shows more
-sharply in signed shares, replication by replication: `analysis.errors`.
+sharply in signed shares, replication by replication: `analysis.fidelity.errors`.
 
 Definitions: LLVM D60977 (overlap), Endres and Schindelin 2003 (Jensen-Shannon), Hellinger 1909;
 Mytkowicz et al., PLDI 2010 (agreement on the hottest as actionability).
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import profiles
-from analysis.profiles import I64, By
-from analysis.stats import F64, SHARE, Metric, metric
+from analysis.fidelity import profiles
+from analysis.fidelity.profiles import I64, By
+from analysis.statistics.intervals import F64, SHARE, Metric, metric
+from analysis.theory import expected_tvd
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -54,17 +55,6 @@ def _entropy(p: F64) -> float:
 def hellinger(p: F64, q: F64) -> float:
     """Hellinger distance H = sqrt(1 - Σ sqrt(pq)), in [0, 1]; H² <= TVD <= H sqrt(2 - H²)."""
     return math.sqrt(max(0.0, float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2)))
-
-
-def tvd_floor(p: F64, n1: float, n2: float = math.inf) -> float:
-    """Expected distance of an n1-sample profile of `p` from `p`, or from an n2-sample one.
-
-    Multinomial samples; shares neither tiny nor few (n·p large). Conservative for jittered
-    selection, which is less noisy than that on long phases.
-    """
-    if n1 <= 0 or n2 <= 0:
-        return math.nan
-    return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
 
 
 def js_floor(p: F64, n: float) -> float:
@@ -103,7 +93,7 @@ def hottest_agrees(p: F64, q: F64) -> float:
 
 
 DISTANCES: dict[str, tuple[Distance, Callable[[F64, float], float], str]] = {
-    "tvd": (tvd, tvd_floor, "fraction"),
+    "tvd": (tvd, expected_tvd, "fraction"),
     "js": (js, js_floor, "nats"),
     "hellinger": (hellinger, hellinger_floor, "fraction"),
 }

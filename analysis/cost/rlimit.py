@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.columns import LOCKED_TABLE, TABLES
-from analysis.stats import Metric, metric
+from analysis.statistics.intervals import Metric, metric
 from sim.results import MAX_POINTS
 from sim.units import TICKS_PER_CYCLE
 

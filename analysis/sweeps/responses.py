@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from analysis import losses, perturbation, profiles, rlimit
-from analysis.distances import distances
-from analysis.stats import Metric
+from analysis.cost import perturbation, rlimit
+from analysis.fidelity import losses, profiles
+from analysis.fidelity.distances import distances
+from analysis.statistics.intervals import Metric
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult

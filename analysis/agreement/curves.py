@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.agreement.forms import FORMS, Form, Points
 from analysis.columns import THEORY_TABLE
-from analysis.stats import F64, no_variance, t_interval
-from analysis.theory_points import FORMS, Form, Points
+from analysis.statistics.intervals import F64, no_variance, t_interval
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult

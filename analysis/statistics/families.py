@@ -14,8 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.stats import F64, Interval, finite, no_variance, t_cdf, t_quantile
-from analysis.verdicts import Status, Verdict
+from analysis.statistics.intervals import F64, Interval, finite, no_variance, t_cdf, t_quantile
+from analysis.statistics.verdicts import Status, Verdict
 
 ALPHA = 0.05
 POWER = 0.8

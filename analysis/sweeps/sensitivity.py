@@ -6,8 +6,8 @@ falls into its parts by averaging (Sobol', Math. Comput. Simul. 55 (2001) 271-28
 error; estimators that draw from the grid converge to these numbers, which the tests show with
 SALib.
 
-Points drawn from ranges (`analysis.sampling`) are analysed by SALib: their indices belong to the
-ranges, and carry intervals. What replications alone would make stands beside each.
+Points drawn from ranges (`sampling`) are analysed by SALib: their indices belong to the ranges, and
+carry intervals. What replications alone would make stands beside each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.sampling import LEVELS, unit_cube
+from analysis.sweeps.sampling import LEVELS, unit_cube
 
 F64 = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ class Effect:
 def morris(unit: F64, values: F64, seed: int) -> tuple[Effect, ...]:
     """Elementary effects (Morris 1991; mu* of Campolongo et al. 2007), by SALib.
 
-    `unit` are points of `analysis.sampling` [rows, settings], `values` the response at each, by
+    `unit` are points of `sampling` [rows, settings], `values` the response at each, by
     replication [rows, replications], with common random numbers. An effect is the change over a
     whole range, extrapolated from steps of two thirds. Noise: the mean of |effect| if each were
     normal about 0 with the standard error that differences within replications have.
@@ -151,7 +151,7 @@ def _spread(change: F64, values: F64) -> F64:
 def sobol(settings: int, values: F64, seed: int) -> tuple[Effect, ...]:
     """First and total Sobol' indices (Saltelli et al. 2010), by SALib.
 
-    `values` is the response at the points of `analysis.sampling`, by replication, with common
+    `values` is the response at the points of `sampling`, by replication, with common
     random numbers [rows, replications]. Noise: the total index of a setting whose differences were
     nothing but their standard errors within replications.
     """

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import profiles
 from analysis.columns import TABLES
-from analysis.stats import F64, Metric, metric
+from analysis.fidelity import profiles
+from analysis.statistics.intervals import F64, Metric, metric
 from sim.ledger import TimeCause, TimeLedger
 from sim.units import TICKS_PER_CYCLE
 

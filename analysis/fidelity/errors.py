@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import profiles
 from analysis.columns import ERROR_TABLE
-from analysis.profiles import By
-from analysis.stats import F64, Metric, metric, no_variance, t_cdf
+from analysis.fidelity import profiles
+from analysis.fidelity.profiles import By
+from analysis.statistics.intervals import F64, Metric, metric, no_variance, t_cdf
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult

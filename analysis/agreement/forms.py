@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import losses, profiles, theory
-from analysis.stats import F64
+from analysis import theory
+from analysis.fidelity import losses, profiles
+from analysis.statistics.intervals import F64
 from sim import draws
 from sim.ledger import LOSS_LABELS, OpLabel
 from sim.linux.driver import sanitise_period

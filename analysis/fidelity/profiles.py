@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats import F64
+from analysis.statistics.intervals import F64
 from sim.runs import counterparts
 from sim.runs.batch import Latency
 

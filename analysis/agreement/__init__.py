@@ -1,0 +1,1 @@
+"""Runs held against the closed forms of `analysis.theory`."""

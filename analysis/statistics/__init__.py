@@ -1,0 +1,1 @@
+"""Statistics that know no simulator: intervals, verdicts, families of them, distributions."""

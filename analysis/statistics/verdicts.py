@@ -1,0 +1,151 @@
+"""Verdicts: an equivalence claim, or a plain statement that the data cannot decide.
+
+"This arm samples like baremetal" is the alternative of two one-sided t-tests (TOST) against a
+margin. A verdict carries effect, interval, margin, n and one sentence, never a bare bool; SKIP
+and UNDECIDED are not PASS.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from numpy.typing import ArrayLike
+
+from analysis.statistics.intervals import (
+    F64,
+    Interval,
+    finite,
+    no_variance,
+    t_cdf,
+    t_interval,
+    t_quantile,
+)
+
+
+class Status(StrEnum):
+    """The four answers."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One answer. `interval` has level 1 − 2α (90 % by default), the one TOST goes by."""
+
+    status: Status
+    effect: float | None
+    interval: Interval
+    margin: float
+    n: int
+    unit: str
+    sentence: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for `result.json`."""
+        given = self.interval
+        return {
+            "status": self.status.value,
+            "effect": self.effect,
+            "interval": list(given) if isinstance(given, tuple) else given,
+            "margin": self.margin,
+            "n": self.n,
+            "unit": self.unit,
+            "sentence": self.sentence,
+        }
+
+
+def skip(margin: float, unit: str, why: str) -> Verdict:
+    """The check makes no sense here."""
+    return Verdict(Status.SKIP, None, None, margin, 0, unit, why)
+
+
+def tost_p(values: F64, margin: float) -> float:
+    """p-value of two one-sided t-tests that the mean of `values` [n ≥ 2] lies within ± margin."""
+    se = float(values.std(ddof=1)) / math.sqrt(values.size)
+    mean, df = float(values.mean()), values.size - 1
+    return max(t_cdf((mean - margin) / se, df), t_cdf(-(mean + margin) / se, df))
+
+
+def tost(
+    differences: ArrayLike, margin: float, *, unit: str, what: str, alpha: float = 0.05
+) -> Verdict:
+    """Is the mean of per-replication `differences` [n] within ± margin?
+
+    Wrong PASS: at most `alpha`. Wrong FAIL: at most `alpha`, up to 2 `alpha` if the margin is far
+    below the standard error.
+    """
+    values = finite(differences)
+    n = int(values.size)
+    if n == 0:
+        return skip(margin, unit, f"{what}: no replication has a value")
+    effect = float(values.mean())
+    if n < 2:
+        return Verdict(
+            Status.SKIP,
+            effect,
+            None,
+            margin,
+            n,
+            unit,
+            f"{what}: one replication has no spread; run 2 or more",
+        )
+    if no_variance(values):
+        return Verdict(
+            Status.SKIP,
+            effect,
+            "exact",
+            margin,
+            n,
+            unit,
+            f"{what}: all {n} replications differ by {effect:+.3g} {unit}; "
+            "no variance, so nothing to test",
+        )
+    low, high = t_interval(values, 1 - 2 * alpha)
+    status = status_of(low, high, margin)
+    return Verdict(
+        status,
+        effect,
+        (low, high),
+        margin,
+        n,
+        unit,
+        f"{what}: {effect:+.3g} {unit}, interval {low:+.3g} to {high:+.3g}, {n} replications: "
+        + _reading(status, values, margin, alpha),
+    )
+
+
+def status_of(low: float, high: float, margin: float) -> Status:
+    if -margin < low and high < margin:
+        return Status.PASS
+    if low > margin or high < -margin:
+        return Status.FAIL
+    return Status.UNDECIDED
+
+
+def _reading(status: Status, values: F64, margin: float, alpha: float) -> str:
+    if status is Status.PASS:
+        return f"within ±{margin:g}"
+    if status is Status.FAIL:
+        return f"beyond ±{margin:g}"
+    needed = replications_needed(values, margin, alpha)
+    if needed is None:
+        return f"too close to ±{margin:g} to tell"
+    return f"cannot tell for ±{margin:g}; about {needed} replications would"
+
+
+def replications_needed(
+    values: F64, margin: float, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Replications for a decision with `power`, if effect and spread are what `values` show."""
+    room = abs(margin - abs(float(values.mean())))
+    sd = float(values.std(ddof=1))
+    if room < 1e-3 * sd:
+        return None
+    df = values.size - 1
+    quantiles = t_quantile(1 - alpha, df) + t_quantile(power, df)
+    return max(values.size + 1, math.ceil((quantiles * sd / room) ** 2))

@@ -1,0 +1,1 @@
+"""Sweeps: the points drawn, what they are judged by, which setting matters, who is not beaten."""

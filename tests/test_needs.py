@@ -15,8 +15,8 @@ import pytest
 
 from tests import needs
 from tests.needs import PACKAGES, RECORDING, missing_lines, need, programs
-from tests.pages import in_checkout
-from tests.processes import begun
+from tests.rigs.pages import in_checkout
+from tests.rigs.processes import begun
 
 TESTS = Path(__file__).parent
 
@@ -122,7 +122,7 @@ def test_no_test_goes_another_way() -> None:
         if path != TESTS / "needs.py"
         and (ways := list(other_ways(path.read_text(encoding="utf-8"))))
     }
-    known = found.pop("sim/test_unit_files.py", [])
+    known = found.pop("sim/runs/test_unitfile.py", [])
     assert [way.partition(": ")[2] for way in known] == ["os.system"], "only as a pickle's payload"
     assert found == {}
 
@@ -164,7 +164,7 @@ def left_behind(source: str) -> Iterator[str]:
 
 def test_no_process_outlives_a_failing_test() -> None:
     """Its pipes would be an error in whatever test comes next."""
-    own = {TESTS / "tools" / "test_dask.py": 1, TESTS / "reports" / "browser.py": 1}
+    own = {TESTS / "tools" / "test_dask.py": 1, TESTS / "rigs" / "browser.py": 1}
     for path in sorted(TESTS.rglob("*.py")):
         found = list(left_behind(path.read_text(encoding="utf-8")))
         assert len(found) == own.get(path, 0), (path, found)  # those end them in a `finally`
@@ -185,22 +185,23 @@ def test_what_begins_a_process_ends_it() -> None:
 
 # --- the suite without one tool
 
-CONSOLES = "tests/reports/test_docs.py::test_consoles_run_and_print_what_they_show"
+ASSEMBLER = "tests/sim/workload/test_a64.py::test_branch_targets_are_the_assemblers"
+CONSOLES = "tests/reports/docs/test_docs.py::test_consoles_run_and_print_what_they_show"
 USES: dict[str, tuple[str, ...] | str] = {
-    "aarch64-linux-gnu-gcc": "tests/sim/test_spe_container.py::"
+    "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_container.py::"
     "test_elf_symbols_where_the_very_file_is_at_hand",
-    "aarch64-linux-gnu-as": "tests/sim/test_a64.py::test_branch_targets_are_the_assemblers",
-    "aarch64-linux-gnu-objcopy": "tests/sim/test_a64.py::test_branch_targets_are_the_assemblers",
-    "bash": "tests/reports/test_docs.py::test_a_command_that_fails_is_noticed",
-    "chromium": "tests/reports/test_browser.py::test_page_is_silent_and_whole",
-    "gcc": "tests/sim/test_a64.py::test_recorder_has_the_same_slot_rule",
-    "git": "tests/reports/test_check.py::test_git_bisect_finds_the_commit_that_broke_it",
+    "aarch64-linux-gnu-as": ASSEMBLER,
+    "aarch64-linux-gnu-objcopy": ASSEMBLER,
+    "bash": "tests/reports/docs/test_docs.py::test_a_command_that_fails_is_noticed",
+    "chromium": "tests/reports/pages/test_browser.py::test_page_is_silent_and_whole",
+    "gcc": "tests/sim/workload/test_a64.py::test_recorder_has_the_same_slot_rule",
+    "git": "tests/reports/checks/test_checking.py::test_git_bisect_finds_the_commit_that_broke_it",
     "jq": (CONSOLES, "-k", "memlock.md-1"),
-    "mount": "tests/reports/test_robust.py::test_full_disk_and_a_run",
+    "mount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
     "perf": "tests/tools/test_perf_and_packets.py",
     "prlimit": (CONSOLES, "-k", "memlock.md-0"),
-    "qemu-aarch64": "tests/sim/test_recorder.py::test_progress_counts_up",
-    "umount": "tests/reports/test_robust.py::test_full_disk_and_a_run",
+    "qemu-aarch64": "tests/sim/workload/recording/test_recorder.py::test_progress_counts_up",
+    "umount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
 }
 """A test, or some, that need a tool, in pytest's words."""
 

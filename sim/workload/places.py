@@ -2,7 +2,7 @@
 
 The kernel asks for some hundreds at a time. A run of candidates in one iteration, or in one segment
 of a flat loop, is served by a small loop that LLVM vectorises; a recorded stream by its index and a
-walk of a few block executions. `tests/sim/test_index.py` holds it equal to `seek`.
+walk of a few block executions. `tests/sim/workload/test_index.py` holds it equal to `seek`.
 """
 
 from __future__ import annotations

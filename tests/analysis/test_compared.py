@@ -18,7 +18,7 @@ from sim.ledger import TimeCause
 from sim.runs import batch
 from sim.runs.batch import ArmResult, Prefix
 from sim.scenario import loader
-from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells
+from tests.rigs.fakes import OPS, SHARES, Plan, arm, cells
 
 TEXT = """\
 name: compared

@@ -14,7 +14,7 @@ from analysis.fidelity import distances as d
 from analysis.fidelity.distances import distances, thinned, tvd
 from analysis.statistics.intervals import F64
 from analysis.theory import expected_tvd
-from tests.analysis.fakes import Plan, arm
+from tests.rigs.fakes import Plan, arm
 
 
 def test_tvd_is_half_the_moved_mass_twice() -> None:

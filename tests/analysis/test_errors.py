@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.fidelity import errors
-from tests.analysis.fakes import SHARES, Plan, arm
+from tests.rigs.fakes import SHARES, Plan, arm
 
 
 @settings(deadline=None)  # the first call imports scipy.stats

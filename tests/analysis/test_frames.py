@@ -7,7 +7,7 @@ import pytest
 
 from analysis import frames
 from sim.results import log_linear_bin, log_linear_edge
-from tests.analysis.fakes import OPS, SHARES, Plan, arm
+from tests.rigs.fakes import OPS, SHARES, Plan, arm
 
 ARMS = [arm(Plan(lost=500, vcpus=2)), arm(Plan(name="v6", design="v6", lost=700, pin_ticks=9))]
 

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.fidelity import losses
 from sim.ledger import OpLabel
-from tests.analysis.fakes import OPS, SHARES, Plan, arm
+from tests.rigs.fakes import OPS, SHARES, Plan, arm
 
 
 def test_loss_is_a_fraction_of_the_population() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.fidelity import profiles
 from sim.runs import truth
-from tests.analysis.fakes import OPS, SHARES, Plan, arm, cells, stream
+from tests.rigs.fakes import OPS, SHARES, Plan, arm, cells, stream
 
 
 def test_groups_keep_every_count() -> None:

@@ -13,7 +13,7 @@ from sim.results import MAX_POINTS, LockedPoint, RunResult
 from sim.runs import batch
 from sim.runs.batch import ArmResult
 from sim.scenario import loader
-from tests.analysis.fakes import Plan, arm
+from tests.rigs.fakes import Plan, arm
 
 TEXT = """\
 name: limits

@@ -30,7 +30,7 @@ from sim.scenario.model import DESIGNS, Arm, Settings
 from sim.scenario.quantities import UNLIMITED
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 K4, K16, K64 = 4 * KIB, 16 * KIB, 64 * KIB

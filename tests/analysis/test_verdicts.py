@@ -9,7 +9,7 @@ import pytest
 
 from analysis.fidelity.claims import same_shares
 from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost, tost_p
-from tests.analysis.fakes import Plan, arm
+from tests.rigs.fakes import Plan, arm
 
 TRIALS = 3000
 

@@ -12,9 +12,9 @@ import pytest
 
 from sim.workload.importers import drmemtrace, execlog, tarmac
 from tests.benchmarks.recording import line
-from tests.sim import trace_writers as write
-from tests.sim.test_import_drmemtrace import shipped
-from tests.sim.trace_writers import Executed, executed, imported
+from tests.rigs import trace_writers as write
+from tests.rigs.trace_writers import Executed, executed, imported
+from tests.sim.workload.importers.test_drmemtrace import shipped
 
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 

@@ -28,7 +28,7 @@ from sim.workload.index import build_index
 from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream
 from tests.benchmarks.recording import line
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 PAGE = 4096

@@ -37,7 +37,7 @@ from sim.workload.build import (
     assemble,
     index_rows,
 )
-from tests.machines import assembled, vary
+from tests.rigs.machines import assembled, vary
 
 PAGE = 4096
 ROWS = 3

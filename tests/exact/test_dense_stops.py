@@ -25,7 +25,7 @@ from sim.spe.reference import SampleTimer
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 SEEDS = 40
 MAX_OPS = 2500

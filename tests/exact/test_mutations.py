@@ -38,7 +38,7 @@ from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
 from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
 from tests.exact.mutants import mutant as _m
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 MAX_OPS = 2500
 MACHINES = 250

@@ -16,7 +16,7 @@ from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.workload.arrays import OP, POP, SLOT, TICK, Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 MAX_OPS = 12_000
 

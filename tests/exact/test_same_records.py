@@ -23,7 +23,7 @@ from sim.scenario.model import DESIGNS, Policies
 from sim.spe.select import Jitter
 from sim.workload.arrays import POP, Stream
 from tests.exact import random_machines as made
-from tests.machines import vary
+from tests.rigs.machines import vary
 
 VIRTUAL = ("v6", "unpinned")
 SMALL_WINDOWS = Geometry(8192, 256, 512)

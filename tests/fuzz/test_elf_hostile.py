@@ -20,7 +20,7 @@ from sim.workload.capture.perfdata import Mapping
 from sim.workload.capture.symbols import SymbolTable
 from sim.workload.recording.elfsymbols import best_symbols, elf_symbols, touched
 from sim.workload.spestream import Symbol
-from tests.sim.trace_writers import elf_file
+from tests.rigs.trace_writers import elf_file
 
 TOP = 1 << 64
 U64 = st.sampled_from([0, 1, 0x1000, 1 << 32, 1 << 63, TOP - 1]) | st.integers(0, TOP - 1)

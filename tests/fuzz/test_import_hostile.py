@@ -21,9 +21,9 @@ from sim.workload.importers import drmemtrace, execlog, tarmac
 from sim.workload.importers.blocks import Program, TraceError
 from sim.workload.importers.threads import import_trace
 from sim.workload.spestream import read_spestream
-from tests.sim.test_import_drmemtrace import LOOP
-from tests.sim.test_import_text import ES, EXECLOG, FASTMODEL, GEM5
-from tests.sim.trace_writers import DR, drmemtrace_chunks, zipped
+from tests.rigs.trace_writers import DR, drmemtrace_chunks, zipped
+from tests.sim.workload.importers.test_drmemtrace import LOOP
+from tests.sim.workload.importers.test_text import ES, EXECLOG, FASTMODEL, GEM5
 
 READERS: dict[str, Callable[..., None]] = {
     "drmemtrace": drmemtrace.read,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.fuzz.test_import_hostile import bomb
-from tests.sim.trace_writers import DR
+from tests.rigs.trace_writers import DR
 
 RESIDENT = 512 << 20
 IMPORT = """

@@ -15,8 +15,8 @@ from reports.exitcodes import ExitCode
 from reports.results import result
 from reports.results.damage import DamagedError
 from tests.fuzz.targets import say
-from tests.reports.samples import PLANS, plain
-from tests.reports.tiny import call
+from tests.rigs.samples import PLANS, plain
+from tests.rigs.tiny import call
 
 WHOLE = plain(PLANS[:3])
 Steps = tuple[str | int, ...]

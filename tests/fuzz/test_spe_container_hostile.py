@@ -13,8 +13,8 @@ from sim.workload.capture import perfdata
 from sim.workload.capture.container import open_capture
 from sim.workload.capture.source import CaptureError, Reading
 from sim.workload.capture.symbols import SymbolTable
-from tests.sim import perf_file as pf
-from tests.sim.spe_bytes import fixed, load, variable
+from tests.rigs import perf_file as pf
+from tests.rigs.spe_bytes import fixed, load, variable
 
 quick = settings(max_examples=250, deadline=None)
 GOOD = pf.perf_data(

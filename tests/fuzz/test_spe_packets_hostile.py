@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sim.workload.capture.packets import Decoder, decode
 from sim.workload.capture.records import CAPTURE_DT, Packet
-from tests.sim.spe_bytes import (
+from tests.rigs.spe_bytes import (
     COUNTER,
     ORDER,
     PAD,

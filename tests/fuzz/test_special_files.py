@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sim import inputs
-from tests.reports.tiny import TINY, call
+from tests.rigs.tiny import TINY, call
 
 COMMANDS = {
     "scenario": ("validate", "{}"),

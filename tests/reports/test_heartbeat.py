@@ -11,7 +11,7 @@ import pytest
 from reports import heartbeat
 from reports.heartbeat import COMPILING, EVERY_S, ONCE, working
 from sim.cache import compiled as kept
-from tests.reports.tiny import TINY, call
+from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)

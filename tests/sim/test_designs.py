@@ -20,7 +20,7 @@ from sim.scenario.model import Settings
 from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
-from tests.machines import machine_of
+from tests.rigs.machines import machine_of
 
 PAGE = 4096
 MEMORY = 64 * PAGE

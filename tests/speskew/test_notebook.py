@@ -10,8 +10,8 @@ import pytest
 from nbclient import NotebookClient
 
 from reports import notebook
-from tests.pages import ROOT
-from tests.reports.tiny import TINY
+from tests.rigs.pages import ROOT
+from tests.rigs.tiny import TINY
 
 CELLS = (
     "import speskew",

@@ -21,7 +21,7 @@ from analysis.columns import COLUMNS, DATA_TABLES, TABLES
 from reports.figures.style import styled, to_file_svg
 from reports.results import result
 from reports.store.csvdata import SHAPES
-from tests.reports.tiny import TINY, call, scenario
+from tests.rigs.tiny import TINY, call, scenario
 
 DIFFER = {"manifest.json", "log.jsonl"}
 CHECKS = ("same", "gaps", "exits")

@@ -17,7 +17,7 @@ from sim.workload.capture.container import RawCapture
 from sim.workload.capture.profile import Phase, Profile
 from sim.workload.capture.profiling import Sampling, profile
 from sim.workload.capture.source import Clock
-from tests.sim.spe_bytes import of_simulation
+from tests.rigs.spe_bytes import of_simulation
 
 REPLICATIONS = 6
 MARGIN = 1.5

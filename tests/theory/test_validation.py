@@ -15,7 +15,7 @@ from analysis.statistics.intervals import t_quantile
 from reports.validation.figures import FIGURES
 from reports.validation.rows import REPLICATIONS, Row, digest, dumps, loads
 from reports.validation.table import table
-from tests.pages import DOCS, ROOT, in_checkout
+from tests.rigs.pages import DOCS, ROOT, in_checkout
 
 Z = 4
 CSV = DOCS / "figures" / "validation.csv"

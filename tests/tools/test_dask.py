@@ -16,9 +16,9 @@ import pytest
 
 import reports
 from reports.exitcodes import ExitCode
-from tests.processes import begun
-from tests.reports.swept import LONG, SPESKEW, results, units
-from tests.reports.tiny import call
+from tests.rigs.processes import begun
+from tests.rigs.swept import LONG, SPESKEW, results, units
+from tests.rigs.tiny import call
 
 Process = subprocess.Popen[str]
 

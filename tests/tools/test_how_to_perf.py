@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from reports.cli.main import main
 from tests.needs import need, programs
-from tests.pages import DOCS, blocks, in_checkout, shell
+from tests.rigs.pages import DOCS, blocks, in_checkout, shell
 
 HOW_TO = DOCS / "how-to" / "open-in-perf.md"
 

@@ -11,8 +11,8 @@ import pytest
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import Packet, code_address, has
 from tests.needs import run
-from tests.sim import perf_file as pf
-from tests.sim.spe_bytes import Made, fixed, load, variable
+from tests.rigs import perf_file as pf
+from tests.rigs.spe_bytes import Made, fixed, load, variable
 
 
 def perf(path: Path, *args: str) -> str:

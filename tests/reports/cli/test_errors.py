@@ -17,7 +17,7 @@ from reports.exitcodes import ExitCode
 from reports.reference import listing
 from sim.errors import Kind, SpeskewError
 from sim.ledger import LawBrokenError
-from tests.reports.tiny import call
+from tests.rigs.tiny import call
 
 SPESKEW = [sys.executable, "-c", "from reports.cli.main import main; main()"]
 EVIL = "a\x1b[31mb\u202ec"

@@ -1,0 +1,101 @@
+"""What `report spe` and `import spe` say of how a capture came about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rigs import perf_file as pf
+from tests.rigs.spe_bytes import load, variable
+from tests.rigs.tiny import call
+
+HEAD = [pf.time_conv(), pf.INFO_V2, pf.comm(42, b"x")]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+def capture(times: list[int], *records: bytes, name: str = "perf.data", **options: Any) -> str:
+    """A file of loads at these times; returns its name."""
+    stream = b"".join(variable(load(0x400100, t)) for t in times)
+    made = [*HEAD, pf.aux(0, len(stream), 0), pf.auxtrace(stream, 0), *records]
+    Path(name).write_bytes(pf.perf_data(made, config=1 | 1 << 16, **options))
+    return name
+
+
+TIMES = [1000 + 300 * k for k in range(100)]
+
+
+def findings(name: str = "perf.data") -> tuple[str, str, dict[str, Any]]:
+    """(text of the report, stderr of the import, JSON of the report)."""
+    text = call("report", "spe", name)
+    imported = call("import", "spe", name, "-o", "p.json", "--force", "--interval", "1024ops")
+    found = call("report", "spe", name, "--format", "json")
+    assert (text.exit_code, imported.exit_code, found.exit_code) == (0, 0, 0), text.output
+    return text.stdout, imported.stderr, json.loads(found.stdout)
+
+
+def test_filters_are_named() -> None:
+    """Inverted event and data source filters are said in report, JSON and import."""
+    capture(TIMES, later=(0x82, 0x100))
+    words = "none with an event of 0x82", "no loads from the data sources of 0x100"
+    text, err, found = findings()
+    assert "; ".join(words) in text
+    assert all(word in err for word in words)
+    assert found["events"][0]["filters"] == list(words)
+
+
+def test_two_spe_events_are_told() -> None:
+    """Both events are listed with what was asked of each, and the import says how they differ."""
+    other = pf.aux(0, 64, 9, identifier=pf.DUMMY_ID + 1)
+    capture(TIMES, other, more=[pf.attr(12, 1, 2048)])
+    text, err, found = findings()
+    assert "2 SPE events" in text
+    assert "PMU type 12: 2,048 ops" in text
+    assert "1 of 2 AUX records are TRUNCATED" in text
+    assert "1 of 2 AUX records saw a COLLISION" in text
+    assert "2 SPE events, which differ in period, jitter" in err
+    assert [event["period"] for event in found["events"]] == [1024, 2048]
+    unsaid = call("import", "spe", "perf.data", "-o", "q.json")
+    assert unsaid.exit_code == 2
+    assert "periods of 1,024, 2,048 ops" in unsaid.stderr
+
+
+def test_a_killed_writer_is_told() -> None:
+    """The file is read, and report, JSON and import say that it is not whole."""
+    Path("killed").write_bytes(pf.killed(Path(capture(TIMES)).read_bytes()) + b"\1\0\0")
+    text, err, found = findings("killed")
+    assert "100 records in perf.data" in text
+    for said in (text, err):
+        assert "the writer was killed" in said
+        assert "the 3 bytes after it" in said
+    assert (found["unfinished"], found["unread_bytes"]) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("times", "equal", "zero"),
+    [(TIMES, 0, 0), ([*TIMES[:50], *[TIMES[49]] * 3], 3, 0), ([0, *TIMES], 0, 1), ([0] * 9, 8, 9)],
+)
+def test_equal_and_zero_timestamps_are_told(times: list[int], equal: int, zero: int) -> None:
+    """Each kind is counted and said; ordinary timestamps get no remark."""
+    capture(times)
+    text, err, found = findings()
+    assert (found["sanity"]["time_equal"], found["sanity"]["time_zero"]) == (equal, zero)
+    assert ("have their predecessor's timestamp" in text) is bool(equal)
+    assert ("have a timestamp of 0" in text) is bool(zero)
+    assert (f"{equal} timestamps equal the one before" in err) is bool(equal)
+    assert (f"{zero} timestamps are 0" in err) is bool(zero)
+
+
+def test_a_files_name_cannot_write_to_the_terminal() -> None:
+    """Control characters in a name come out as text."""
+    for command in ("report", "import"):
+        result = call(command, "spe", "\x07gone")
+        assert result.exit_code == 2
+        assert "\x07" not in result.output

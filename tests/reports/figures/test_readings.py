@@ -1,0 +1,77 @@
+"""The sentence under a figure, and what a figure leaves out: said, never silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reports.figures import readings, style, timelines
+from reports.runs import datasets
+from reports.store import csvdata
+from reports.store.csvdata import Table
+from tests.rigs.fakes import Plan
+from tests.rigs.samples import PLANS, arms, changed, described, scenario, tables
+
+
+def test_a_loss_without_a_profile_does_not_matter_most() -> None:
+    """Nearly everything lost and no record left: no share that could be moved."""
+    result = changed(
+        described(),
+        silent={"loss_skew.mean": 0.3, "loss_skew.ci95": None},
+        unpinned_cold={"loss_skew.mean": 0.1, "loss_skew.ci95": None},
+    )
+    assert readings.losses(result).startswith("The loss matters most in unpinned-cold")
+    assert readings.losses(result).endswith("loss becomes skew.")
+
+
+def test_skew_in_another_arm_is_told() -> None:
+    """The arm whose loss moves most is too noisy to show it; another is not."""
+    noisy = Plan(name="noisy", design="unpinned", lost=60_000, samples=100, seed=4)
+    clear = replace(PLANS[2], symbols=noisy.symbols)
+    result = changed(described((Plan(), noisy, clear)), noisy={"loss_skew.mean": 0.5})
+    said = readings.losses(result)
+    assert "matters most in noisy" in said
+    assert said.endswith("loss does not become visible skew. In unpinned-cold it does.")
+
+
+def test_memory_that_is_populated_before_is_told() -> None:
+    """In no total, so it is in no bar: how long it takes, and in which arms."""
+    found, result = arms(), described()
+    assert "Populating" not in readings.perturbation(tables())
+    band = {"here_ms": 996.0, "low_ms": None, "high_ms": None, "unmapping_ms": None}
+    result = changed(result, v6={"time_band.prefault": band})
+    made = datasets.collect(scenario(found), found, result, {})
+    assert readings.perturbation(made).endswith(
+        " Populating guest memory before the first run, up to 996 ms in v6, is left out."
+    )
+
+
+def test_timelines_that_show_something_else_come_first() -> None:
+    """Arms whose lanes show the same states as one before wait; who is not drawn is named."""
+    shape = csvdata.SHAPES["timeline"]
+
+    def row(arm: str, lane: str, state: str) -> tuple[object, ...]:
+        cells = {"arm": arm, "lane": lane, "state": state, "begin_us": 0.0, "end_us": 1000.0}
+        return tuple(cells.get(c.name, 0) for c in shape)
+
+    seen = {"a": "pin", "b": "pin", "c": "fault", "d": "pin"}
+    rows = [
+        row(arm, *what) for arm, state in seen.items() for what in (("window", ""), ("KVM", state))
+    ]
+    made = {"timeline": Table("timeline", shape, tuple(rows))}  # type: ignore[arg-type]
+    result = described(tuple(Plan(name=name, design="v6", samples=0) for name in seen))
+    assert timelines.arms(result, made, 2) == ["a", "c"]
+    assert timelines.arms(result, made, 3) == ["a", "b", "c"]
+    said = readings.timeline("c", result, made, ["a", "b", "c"])
+    assert said.endswith("Not drawn, but in timeline.csv: d.")
+    assert "Not drawn" not in readings.timeline("a", result, made)
+
+
+def test_a_limit_far_above_leaves_room_for_what_is_locked() -> None:
+    """8 GiB over 4 MiB would hide it: said in words; 8 MiB is drawn."""
+    mib = 1 << 20
+    assert style.memory_top([4 * mib], [8 * mib]) == (8 * mib, "")
+    top, said = style.memory_top([4 * mib], [8 << 30])
+    assert top == 4 * mib
+    assert said == " (RLIMIT_MEMLOCK is far above: 8 GiB)"
+    assert style.memory_top([0], [8 << 30]) == (8 << 30, "")
+    assert style.memory_top([], []) == (0, "")

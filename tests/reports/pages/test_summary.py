@@ -1,0 +1,203 @@
+"""The summary: what it says of each kind of arm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reports.figures import readings
+from reports.pages import summary
+from reports.results.arms import skew
+from reports.results.metric import Metric
+from reports.text import fixed, interval, number, percent, printable, size, with_interval
+from tests.rigs.fakes import Plan
+from tests.rigs.samples import EVIL, PLANS, changed, described
+
+
+def lines(name: str, plans: tuple[Plan, ...] = PLANS) -> dict[str, str]:
+    """Sections of one arm as text."""
+    return {k: "\n".join(v) for k, v in summary.sections(name, described(plans))}
+
+
+def test_every_section_is_labelled_a_prediction() -> None:
+    """No number is shown without the word."""
+    result = described()
+    for name in result.arm_order:
+        assert all(t.startswith("predicted ") for t, _ in summary.sections(name, result))
+    assert summary.GLANCE[0] == "predicted"
+
+
+def test_summary_fits_its_width_and_a_screen_per_arm() -> None:
+    """At most 100 columns; at most 40 lines an arm; the same text each time."""
+    text = summary.render(described())
+    assert max(len(line) for line in text.splitlines()) <= summary.WIDTH
+    assert len(text.splitlines()) < 40 * len(PLANS)
+    assert text == summary.render(described())
+
+
+def test_loss_is_given_by_cause() -> None:
+    """Percent and ops, all replications."""
+    found = lines("baremetal")["predicted loss"]
+    assert "1,000 of 10,000,000 ops" in found
+    assert "irq_delivery_full 0.01 % (1,000 ops)" in found
+
+
+def test_harmless_loss_is_called_harmless() -> None:
+    """Said of an arm that loses what baremetal loses, not of one that loses 500 times as much."""
+    assert "Loss is not skew" in lines("v6")["predicted loss"]
+    assert "Loss is not skew" not in lines("unpinned-cold")["predicted loss"]
+    assert "Loss is not skew" not in lines("refused")["predicted loss"]
+
+
+def test_skew_words() -> None:
+    """Identical, detected, not judged, none detected."""
+    arms = described().arms
+    assert skew(arms["v6"]) == "identical"
+    assert skew(arms["unpinned-cold"]) == "detected"
+    assert skew(arms["refused"]) == "not judged"
+    plans = (Plan(), Plan(name="v6", design="v6", seed=3))
+    assert skew(described(plans).arms["v6"]) == "none detected"
+    assert "none detected" in lines("v6", plans)["predicted skew"]
+
+
+def test_time_added_by_cause() -> None:
+    """10⁶ ticks of pinning at 3 GHz are 0.00521 ms, and the band that they lie in is told."""
+    found = lines("v6")["predicted time"]
+    assert "pin +0.00521 ms" in found
+    assert "UNVERIFIED" in found
+    assert "0.554 to 15.1 ms" in found  # 5,160 pages: 10.08 batches of 512
+    assert "UNVERIFIED" not in lines("unpinned-cold")["predicted time"]
+
+
+def test_a_band_with_one_end_is_not_told() -> None:
+    """The run at one end executed other ops: no range, and no traceback."""
+    found = changed(described(), v6={"time_band.total.low_ms": 0.1}).arms["v6"]
+    assert list(summary.end_of_band_lines(found)) == []
+    found = changed(described(), v6={"time_band.total.high_ms": 0.1}).arms["v6"]
+    assert list(summary.end_of_band_lines(found)) == []
+
+
+def test_exits_name_the_number_41() -> None:
+    """Where exits are shown, the clash of numbers is told."""
+    assert "KVM_EXIT_ARM_SEA" in lines("v6")["predicted exits"]
+    assert "predicted exits" not in lines("baremetal")
+    assert "2 MiB locked" in lines("v6")["predicted memory"]
+    assert "8 MiB" in lines("v6")["predicted memory"]
+
+
+def test_too_large_windows_are_told() -> None:
+    """How many, why the event ended, and what to change; nothing if there were none."""
+    result = described()
+    assert "vm.max_buffer" not in " ".join(summary.exit_lines(result.arms["v6"]))
+    result = changed(result, v6={"rlimit.oversize_windows": 3})
+    said = " ".join(summary.exit_lines(result.arms["v6"]))
+    assert "3 of these enables had a window larger than vm.max_buffer" in said
+
+
+def test_unmapping_stands_beside_the_published_rate() -> None:
+    """1,024 pages in 6.4 s to 60 s; 68,000/s is 425 times the fastest."""
+    found = lines("unpinned-cold")["predicted unmapping"]
+    assert "17.1 to 160 pages/s" in found
+    assert "UPPER BOUND: 425 times" in found
+    assert "UPPER BOUND" in summary.render(described())
+
+
+def test_early_end_has_its_reason() -> None:
+    """Op and verdict."""
+    assert lines("refused")["predicted end"] == "ended at op 1,000 of 1,000,000: the VMM refused"
+    assert "predicted end" not in lines("v6")
+
+
+def test_hostile_names_are_harmless() -> None:
+    """No control character of a symbol name reaches the terminal."""
+    text = summary.render(described())
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert printable(EVIL).endswith("\\x1b[31m\\u202e")
+    assert printable("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_interruption_is_told() -> None:
+    """The mark is in the head."""
+    assert "INTERRUPTED" in summary.render(described(PLANS[:1], interrupted=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.012345, "0.0123"), (3e-6, "3.0e-06"), (123.4, "123"), (12345.6, "12,346")],
+)
+def test_numbers(value: float, text: str) -> None:
+    """Three digits, separators, no surprises."""
+    assert number(value) == text
+
+
+def test_units() -> None:
+    """Percent and binary sizes."""
+    assert percent(0.0316) == "3.16 %"
+    assert (size(100), size(2 << 20), size(2_125_824)) == ("100 B", "2 MiB", "2.03 MiB")
+    assert size(1_048_000) == "1,023 KiB"
+
+
+def test_intervals_show_two_digits_of_their_width() -> None:
+    """The mean has as many decimals as its interval deserves."""
+    wide = Metric(0.15361, (0.14312, 0.1641), 8, "fraction")
+    assert with_interval(wide, 100, "%") == "15.4 % [14.3, 16.4]"
+    assert interval(replace(wide, ci95="exact")) == "(exact)"
+    assert interval(replace(wide, ci95=None, n=1)) == "(one replication)"
+    assert with_interval(Metric(None, None, 0, "fraction")) == "–"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.152514, 1.7e-5, "15.25 ±0.002 %"),
+        (6.25e-5, 4e-7, "0.00625 ±0.00004 %"),
+        (0.9999205, 5e-6, "99.99 ±0.0005 %"),
+        (5672.98, 12.4, "567,298 ±1,240 %"),
+    ],
+)
+def test_tight_intervals_are_one_number(mean: float, half: float, text: str) -> None:
+    """Four digits at most, and how wide: two ends that look alike say less."""
+    found = Metric(mean, (mean - half, mean + half), 8, "fraction")
+    assert with_interval(found, 100, "%") == text
+    cut = replace(found, ci95=(mean - half, mean))
+    assert with_interval(cut, 100, "%") == text
+
+
+def test_tiny_numbers_have_exponents() -> None:
+    """Instead of a row of zeros."""
+    found = Metric(1.56e-6, (8.9e-7, 2.24e-6), 8, "nats")
+    assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
+    assert fixed(0.0940123, 7) == "0.0940123"
+
+
+def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
+    """With half of the samples gone all distances by symbol are 0: not said to be baremetal's own,
+    unless instruction by instruction they are."""
+    only: dict[str, object] = {"symbols": ("only",), "shares": (1.0,), "truth": (1.0,)}
+    base = Plan(**only)  # type: ignore[arg-type]
+    half = replace(base, name="half", design="v6", samples=500, seed=5)
+    arms = described((base, half, replace(base, name="same", design="v6"))).arms
+    assert arms["half"].profile.symbol.tvd_excess.mean == 0
+    assert skew(arms["half"]) == "one symbol"
+    assert skew(arms["same"]) == "identical"
+
+
+def test_readings_are_computed() -> None:
+    """Each sentence names the arm that matters and its number."""
+    result = described()
+    assert readings.ledgers(result).startswith("unpinned-cold loses most, 5 % of ops")
+    assert "v6 and silent lose no more" in readings.ledgers(result)
+    assert "unpinned-cold differs from baremetal" in readings.symbols(result)
+    assert "unpinned-cold for the cause irq_delivery_full" in readings.blackouts(result)
+    assert "2 MiB" in readings.locked(result)
+    assert "20 times" in readings.locked(result)
+
+
+def test_readings_of_nothing() -> None:
+    """A run with one quiet arm says so."""
+    result = described((Plan(),))
+    assert readings.ledgers(result) == "No arm loses an op."
+    assert readings.blackouts(result) == "There was no blackout."
+    assert readings.locked(result) == "No arm locks memory for SPE."
+    assert "No arm can be judged" in readings.symbols(result)

@@ -1,0 +1,219 @@
+"""result.json: names, laws, schema, bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from reports.results import result, schema, shapes
+from reports.results.damage import DamagedError
+from reports.results.metric import Metric
+from sim.ledger import LOSS_LABELS
+from tests.rigs.fakes import OPS, Plan
+from tests.rigs.samples import PLANS, described, plain
+
+SCHEMA = json.loads((resources.files("reports.results") / "result.schema.json").read_text("utf-8"))
+TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
+def errors(value: Any, schema: dict[str, Any], at: str = "$") -> list[str]:
+    """What is wrong with `value`, for the part of JSON Schema that ours uses."""
+    if "$ref" in schema:
+        return errors(value, SCHEMA["definitions"][schema["$ref"].rsplit("/", 1)[1]], at)
+    if "anyOf" in schema:
+        found = [errors(value, option, at) for option in schema["anyOf"]]
+        return [] if [] in found else found[0]
+    if "enum" in schema and value not in schema["enum"]:
+        return [f"{at}: {value!r} is none of {schema['enum']}"]
+    kinds = schema.get("type", [])
+    names = [kinds] if isinstance(kinds, str) else kinds
+    good = [t for name in names for t in TYPES[name]]
+    if good and (type(value) not in good):
+        return [f"{at}: {value!r} is no {names}"]
+    if "minimum" in schema and value < schema["minimum"]:
+        return [f"{at}: {value!r} is too small"]
+    return [*_in_object(value, schema, at), *_in_array(value, schema, at)]
+
+
+def _in_object(value: Any, schema: dict[str, Any], at: str) -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    found = [f"{at}: no {key}" for key in schema.get("required", []) if key not in value]
+    extra = schema.get("additionalProperties", True)
+    for key, entry in value.items():
+        inner = schema.get("properties", {}).get(key, extra)
+        if inner is False:
+            found.append(f"{at}: unknown {key}")
+        elif isinstance(inner, dict):
+            found += errors(entry, inner, f"{at}.{key}")
+    return found
+
+
+def _in_array(value: Any, schema: dict[str, Any], at: str) -> list[str]:
+    if not isinstance(value, list):
+        return []
+    low, high = schema.get("minItems", 0), schema.get("maxItems", len(value))
+    found = [] if low <= len(value) <= high else [f"{at}: {len(value)} items"]
+    for k, entry in enumerate(value):
+        found += errors(entry, schema.get("items", {}), f"{at}[{k}]")
+    return found
+
+
+def test_result_follows_its_schema() -> None:
+    """The published schema describes what is written, after a trip through the file."""
+    assert errors(json.loads(result.dumps(described())), SCHEMA) == []
+
+
+def test_published_schema_is_that_of_the_classes() -> None:
+    """The file is what `python -m reports.results.schema` writes."""
+    assert json.dumps(SCHEMA) == json.dumps(json.loads(schema.text()))
+
+
+@pytest.mark.parametrize("plans", [PLANS, PLANS[:1], (Plan(vcpus=2, replications=1),)])
+def test_what_is_read_is_what_was_written(plans: tuple[Plan, ...]) -> None:
+    """A result that is read and written again has the same bytes, whatever ran."""
+    text = result.dumps(described(plans))
+    assert result.dumps(result.parse(text)) == text
+
+
+def test_losses_are_the_ledger_s() -> None:
+    """The class has the labels of a loss that the model has, in its order."""
+    arm = described(PLANS[:1]).arms["baremetal"]
+    assert tuple(arm.loss.labels) == tuple(label.value for label in LOSS_LABELS)
+
+
+BROKEN: list[tuple[tuple[str | int, ...], object, str]] = [
+    (("kind",), "measurement", "kind: must be prediction"),
+    (("replications",), 0, "replications: must be a whole number, 1 or more"),
+    (("arms", "v6", "ended_at_op"), 1.5, "arms.v6.ended_at_op: must be a whole number"),
+    (("arms", "v6", "setup", "clock_hz"), 0, "arms.v6.setup.clock_hz: must be a whole number"),
+    (("arms", "v6", "loss", "total", "mean"), "1", "arms.v6.loss.total.mean: must be a number"),
+    (("arms", "v6", "loss_skew"), None, "arms.v6.loss_skew: must be an object"),
+    (("arms", "v6", "profile", "pc", "js_excess", "ci95"), [1.0], "arms.v6.profile.pc.js_excess.c"),
+    (("arms", "v6", "ledger", "ops", "executed"), -1, "arms.v6.ledger.ops.executed: must be a w"),
+    (("arms", "v6", "ledger", "time"), {}, "arms.v6.ledger.time.wall: is missing"),
+    (("arms", "v6", "replications"), [], "arms.v6.replications: must have 1 or more"),
+    (("arms", "v6", "replications", 1, "verdict"), 3, "arms.v6.replications[1].verdict: must be t"),
+    (("arms", "v6", "surprise"), 1, "arms.v6.surprise: is not a key that belongs here"),
+    (("arms", "v6", "hold"), {}, "arms.v6.hold.design: is missing"),
+]
+"""What a schema can refuse: where, with what, and what is said."""
+
+
+NOTHING = {"mean": None, "ci95": None, "n": 0, "unit": "fraction"}
+
+
+def _with(path: tuple[str | int, ...], value: object) -> Any:
+    broken = plain()
+    inner: Any = broken
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return broken
+
+
+@pytest.mark.parametrize(("path", "value", "said"), BROKEN)
+def test_damage_is_refused_where_it_is(
+    path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    """By the schema and by the classes; what is said begins with the path of the field."""
+    broken = _with(path, value)
+    assert errors(broken, SCHEMA)
+    with pytest.raises(DamagedError) as caught:
+        result.of_json(broken)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("arm_order",), ["v6"], "arm_order: must name every arm once"),
+        (("arm_order", 0), "v6", "arm_order: must name every arm once"),
+        (("baseline",), "none", "baseline: must name an arm"),
+        (("arms", "v6", "wall", "mean"), None, "arms.v6.wall: has an interval but no mean"),
+        (("seed",), 10**40, "seed: is too large"),
+        (("arms", "v6", "loss", "pin_refused"), NOTHING, "loss.pin_refused.mean: has a value only"),
+        (
+            ("arms", "v6", "profile", "pc", "tvd_truth_floor"),
+            NOTHING,
+            "pc.tvd_truth_floor.mean: has",
+        ),
+        (("arms", "v6", "profile", "pc", "tvd_noise_floor"), NOTHING, "tvd_noise_floor.mean: has"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    """What no schema can say, the classes do."""
+    with pytest.raises(DamagedError, match=re.escape(said)):
+        result.of_json(_with(path, value))
+
+
+def test_a_twin_has_no_twin() -> None:
+    """Twins do not nest, however the file was changed."""
+    broken = plain()
+    arm = broken["arms"]["v6"]
+    broken["arms"]["v6"] = arm | {"hold": arm | {"hold": arm}}
+    with pytest.raises(DamagedError, match=re.escape("arms.v6.hold.hold: must be null")):
+        result.of_json(broken)
+
+
+def test_totals_are_sums_of_replications() -> None:
+    """Ledger totals are integers over replications and vCPUs, and keep the laws."""
+    found = described((Plan(lost=7, vcpus=2, replications=3),)).arms["baremetal"]
+    ops = found.ledger.ops
+    assert ops["executed"] == 2 * 3 * OPS
+    assert ops["executed"] == sum(v for k, v in ops.items() if k != "executed")
+    for part, entries in shapes.items(found.ledger):
+        for entry, total in entries.items():
+            each = [getattr(r.ledger, part)[entry] for r in found.replications]
+            assert total == sum(each)
+
+
+def test_blackouts_and_rlimit_are_described() -> None:
+    """Counts, sums, quantiles, and peaks."""
+    arm = described().arms["v6"]
+    blackouts = arm.blackouts["irq_delivery_full"]
+    assert (blackouts.count, blackouts.ops, blackouts.ops_mean) == (10, 1000, 100)
+    assert blackouts.ops_p50 <= 100 <= blackouts.ops_max
+    assert arm.rlimit.exits == 20
+    assert arm.rlimit.locked_bytes_peak == 2 << 20
+
+
+def test_equal_input_gives_equal_bytes() -> None:
+    """Built twice from new objects, the file is the same; there is no NaN in it."""
+    text = result.dumps(described())
+    assert text == result.dumps(described())
+    assert "NaN" not in text
+    assert text.isascii()
+
+
+def test_arm_without_samples_has_no_distances() -> None:
+    """No samples: metrics are null, not zero."""
+    view = described().arms["silent"].profile.symbol
+    assert view.tvd_vs_truth == Metric(None, None, 0, "fraction")
+
+
+def test_interrupted_result_has_the_finished_arms() -> None:
+    """Fewer arms, and the mark."""
+    found = described(PLANS[:2], interrupted=True)
+    assert found.interrupted
+    assert found.arm_order == ("baremetal", "v6")
+
+
+def test_upper_bounds_are_marked() -> None:
+    """Only virtual arms whose unmapping no host has been seen to do."""
+    arms = described().arms
+    assert [n for n, a in arms.items() if a.setup.upper_bound] == ["unpinned-cold"]

@@ -1,0 +1,38 @@
+"""One vCPU on a short loop, with a small AUX area and no ordinary exits: what tests of the host and
+of KVM's corners begin with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.linux.aux import Geometry
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
+from sim.scenario.model import Settings
+from sim.scenario.workloads import Phase, Synthetic
+from sim.workload.synthetic import synthetic_stream
+from tests.rigs.machines import machine_of
+
+PAGE = 4096
+WORK = 500_000 * 64
+"""Ticks that the stream takes."""
+STREAM = synthetic_stream(
+    _WORKLOAD := Synthetic(
+        kind="synthetic",
+        phases=(Phase(name="loop", length=100, iterations=5_000, cpi_millis=1000),),
+    ),
+    core="neoverse-n1",
+    exclude_kernel=True,
+    micro_ops=False,
+)
+RUN = Run("arm", 5, 0, keep_records=True, keep_log=True)
+
+
+def spec(
+    design: str, policies: dict[str, Any] | None = None, pages: int = 32, **changes: Any
+) -> MachineSpec:
+    """An AUX area of so many pages, windows of two; `changes` are fields of the machine."""
+    fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(pages * PAGE, PAGE, 2 * PAGE)}
+    settings = Settings(workload=_WORKLOAD)
+    return machine_of(design, settings, STREAM, policies, **(fixed | changes))

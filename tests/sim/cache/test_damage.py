@@ -1,0 +1,414 @@
+"""Damaged caches: whatever was done to a kept file, the numbers are those of a fresh cache."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pytest
+
+from sim.cache import compiled, entries, home, sealed
+from sim.draws import CODE_FOLDER, njit
+from sim.workload import index
+from sim.workload.index import Index, load_index
+from sim.workload.presets import get_preset
+from sim.workload.recording.recorder import compile_plugin
+from tests.needs import need
+from tests.rigs.damage import DAMAGES, NOBODY
+
+THREAD = Path(str(files("scenarios") / "streams" / "threads.2.spestream"))
+PRESET = get_preset("neoverse-n1")
+ARRAYS = (*index._BIG, *index._SMALL)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Index]:
+    """A cache with an unharmed entry, and the index."""
+    root = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPESKEW_CACHE", str(root))
+        return root, load_index(THREAD, PRESET, False)
+
+
+@pytest.fixture
+def cache(whole: tuple[Path, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in a process that has read and said nothing yet."""
+    shutil.copytree(whole[0], tmp_path / "cache")
+    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(home, "STATE", home.State())
+    return tmp_path / "cache"
+
+
+def entry_of(cache: Path) -> Path:
+    """The folder of its one index."""
+    (entry,) = (p for p in (cache / "index").iterdir() if not p.name.startswith("."))
+    return entry
+
+
+def assert_same(found: Index, expected: Index) -> None:
+    """Every array, bit by bit, with its type; names too."""
+    assert found.symbols == expected.symbols
+    assert found.name == expected.name
+    assert found.arrays.keys() == expected.arrays.keys()
+    for name, array in expected.arrays.items():
+        assert found.arrays[name].dtype == array.dtype, name
+        assert np.array_equal(found.arrays[name], array), name
+
+
+def load_twice(expected: Index, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the first load said; a new process then finds a whole entry and says nothing."""
+    assert_same(load_index(THREAD, PRESET, False), expected)
+    said = capsys.readouterr().err
+    assert said.count("\n") == (said != "")
+    home.STATE.said.clear()
+    home.STATE.trusted.clear()
+    assert_same(load_index(THREAD, PRESET, False), expected)
+    assert capsys.readouterr().err == ""
+    return said
+
+
+# --- index -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["meta.json", "ids.npy", "size.npy"])
+def test_a_damaged_index_is_built_again(
+    damage: str,
+    file: str,
+    cache: Path,
+    whole: tuple[Path, Index],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Any damage to a file: the same arrays, one line, and a whole entry afterwards."""
+    DAMAGES[damage](entry_of(cache) / file)
+    said = load_twice(whole[1], capsys)
+    if damage != "unreadable" or os.geteuid() != 0:
+        assert "this index is not used, but built again" in said
+        assert file in said or damage == "swapped"
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("damage", ["cut by a byte", "a bit flipped, times kept", "missing"])
+def test_no_array_is_trusted(
+    damage: str,
+    name: str,
+    cache: Path,
+    whole: tuple[Path, Index],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each array's file is checked, mapped or not."""
+    DAMAGES[damage](entry_of(cache) / f"{name}.npy")
+    assert f"{name}.npy" in load_twice(whole[1], capsys)
+
+
+def _forged(entry: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """A changed meta.json with a digest that fits."""
+    meta = json.loads((entry / "meta.json").read_text())
+    del meta["digest"]
+    change(meta)
+    meta["digest"] = entries._digest(meta)
+    (entry / "meta.json").write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta: meta.update(key="0" * 24),
+        lambda meta: meta["arrays"].pop("ids"),
+        lambda meta: meta["arrays"].update(more=[1, 1]),
+    ],
+    ids=["another key", "an array less", "an array more"],
+)
+def test_an_entry_of_another_version_is_built_again(
+    change: Callable[[dict[str, Any]], object],
+    cache: Path,
+    whole: tuple[Path, Index],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A whole entry that is not the one that was asked for is not used."""
+    _forged(entry_of(cache), change)
+    assert "built again" in load_twice(whole[1], capsys)
+
+
+@pytest.mark.parametrize("what", ["a file", "a link", "an empty folder", "a file for the parent"])
+def test_something_else_in_the_entrys_place(
+    what: str, cache: Path, whole: tuple[Path, Index], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What has the entry's name, or its folder's, makes way."""
+    entry = entry_of(cache)
+    if what == "a link":
+        entry.rename(cache / "elsewhere")
+        entry.symlink_to(cache / "elsewhere")
+    else:
+        shutil.rmtree(entry.parent if what == "a file for the parent" else entry)
+    if what == "a file":
+        entry.write_text("no folder")
+    elif what == "a file for the parent":
+        entry.parent.write_text("no folder")
+    elif what == "an empty folder":
+        entry.mkdir()
+    load_twice(whole[1], capsys)
+    assert entry.is_dir()
+    assert not entry.is_symlink()
+
+
+@as_root
+def test_an_entry_that_another_user_filled(
+    cache: Path, whole: tuple[Path, Index], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of it belongs to someone else: not used, not an error."""
+    for path in [entry_of(cache), *entry_of(cache).iterdir()]:
+        os.chown(path, NOBODY, NOBODY)
+    assert "belongs to another user" in load_twice(whole[1], capsys)
+
+
+def test_a_touched_file_is_read_again(cache: Path, whole: tuple[Path, Index]) -> None:
+    """Trust ends with the next write to a file, in the same process too."""
+    load_index(THREAD, PRESET, False)
+    inode = (entry_of(cache) / "ids.npy").stat().st_ino
+    DAMAGES["a bit flipped, times kept"](entry_of(cache) / "ids.npy")
+    assert_same(load_index(THREAD, PRESET, False), whole[1])
+    assert (entry_of(cache) / "ids.npy").stat().st_ino != inode
+
+
+def test_files_are_summed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second load in a process, or in a worker that was handed its state, sums nothing."""
+    summed = []
+    crc = entries._crc
+
+    def counted(file: IO[bytes]) -> int:
+        summed.append(file.name)
+        return crc(file)
+
+    monkeypatch.setattr(entries, "_crc", counted)
+    load_index(THREAD, PRESET, False)
+    assert len(summed) == len(ARRAYS)
+    load_index(THREAD, PRESET, False)
+    parent = home.STATE
+    monkeypatch.setattr(home, "STATE", home.State())
+    home.adopt(parent)
+    load_index(THREAD, PRESET, False)
+    assert len(summed) == len(ARRAYS)
+    monkeypatch.setattr(home, "STATE", home.State())
+    load_index(THREAD, PRESET, False)
+    assert len(summed) == 2 * len(ARRAYS)
+
+
+def test_an_index_that_cannot_be_written_is_used_all_the_same(
+    whole: tuple[Path, Index],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A full disk costs the next run time, and this one a line."""
+
+    def full(file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "new"))
+    monkeypatch.setattr(home, "STATE", home.State())
+    monkeypatch.setattr("sim.cache.sealed.sync", full)
+    assert_same(load_index(THREAD, PRESET, False), whole[1])
+    said = capsys.readouterr().err
+    assert "No space left on device; this index is not kept for the next run" in said
+    assert said.count("\n") == 1
+    assert list((tmp_path / "new" / "index").iterdir()) == []
+
+
+def test_without_a_cache_an_index_is_built(
+    whole: tuple[Path, Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No place to write: the same arrays, in memory."""
+    monkeypatch.setattr(home, "root", lambda: None)
+    assert_same(load_index(THREAD, PRESET, False), whole[1])
+
+
+def test_two_builders_leave_one_entry(
+    cache: Path, whole: tuple[Path, Index], tmp_path: Path
+) -> None:
+    """The one that comes second finds the other's entry whole and leaves it."""
+    entry, (_, built) = entry_of(cache), whole
+    inode = entry.stat().st_ino
+    key = index.index_key(THREAD, PRESET, False)
+    facts = {"symbols": built.symbols, "name": built.name, "build_seconds": 1.0}
+    entries.keep(entry, key, built.arrays, facts)
+    assert entry.stat().st_ino == inode
+    assert [p.name for p in entry.parent.iterdir()] == [entry.name]
+
+
+# --- compiled code ---------------------------------------------------------------------------
+
+
+def _twice(x: Any) -> Any:
+    return 2 * x + 1
+
+
+def _fill(out: Any, value: Any) -> None:
+    for k in range(out.size):
+        out[k] = value
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of compiled code with two functions, in a process that has said nothing yet."""
+    monkeypatch.setattr(home, "STATE", home.State())
+    monkeypatch.setattr(compiled, "_folder", lambda name: tmp_path / name)
+    use_code()
+    return tmp_path / CODE_FOLDER
+
+
+def use_code() -> list[int]:
+    """Run the functions as a new process does: the numbers of loads from the cache, in order."""
+    twice, fill = njit(_twice), njit(_fill)
+    out = np.zeros(3, np.int64)
+    fill(out, twice(20))
+    assert out.tolist() == [41, 41, 41]
+    assert twice(1.25) == 3.5
+    return [sum(f.stats.cache_hits.values()) for f in (twice, fill)]
+
+
+def test_compiled_code_is_found_again(code: Path) -> None:
+    """One file for each signature, which the next process loads."""
+    assert len(list(code.iterdir())) == 3
+    assert use_code() == [2, 1]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("which", [0, 2])
+def test_damaged_code_is_compiled_again(
+    damage: str, which: int, code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any damage to a file: the same numbers, one line at most, and whole files afterwards."""
+    file = sorted(code.iterdir())[which]
+    DAMAGES[damage](file)
+    hits = sum(use_code())
+    said = capsys.readouterr().err
+    if damage == "missing":
+        assert (hits, said) == (2, "")
+    elif damage != "unreadable" or os.geteuid() != 0:
+        assert hits == (1 if damage == "swapped" else 2)
+        assert "this code is not used, but compiled again" in said
+        assert said.count("\n") == 1
+    home.STATE.said.clear()
+    assert sum(use_code()) == 3
+    assert capsys.readouterr().err == ""
+
+
+def test_all_code_is_damaged_and_one_line_said(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is done before there are workers: bad files go, others stay."""
+    kept, *bad = sorted(code.iterdir())
+    for file in bad:
+        DAMAGES["cut to half"](file)
+    compiled.check()
+    assert [path for path in code.iterdir() if path.suffix == ".nbc"] == [kept]
+    assert capsys.readouterr().err.count("\n") == 1
+    assert sum(use_code()) == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("what", ["a file", "a link to nothing"])
+def test_something_else_in_the_place_of_the_code(
+    what: str, code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What has the folder's name makes way."""
+    shutil.rmtree(code)
+    if what == "a file":
+        code.write_text("no folder")
+    else:
+        code.symlink_to("gone")
+    use_code()
+    assert capsys.readouterr().err.count("\n") <= 1
+    assert use_code() == [2, 1]
+
+
+def test_code_of_another_version_is_not_taken(
+    code: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A whole file that was moved here from another version's folder is compiled again."""
+    code.rename(tmp_path / "numba-0123456789abcdef")
+    shutil.copytree(tmp_path / "numba-0123456789abcdef", code)
+    assert use_code() == [2, 1]
+    for path in code.iterdir():
+        payload = path.read_bytes()[: -sealed._SEAL]
+        other = f"numba-0123456789abcdef/{path.name}"
+        path.write_bytes(sealed.sealed(payload, other))
+    assert use_code() == [0, 0]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_a_cache_code_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No place, or a full disk: the same numbers, and at most a line."""
+    monkeypatch.setattr(home, "STATE", home.State())
+    monkeypatch.setattr(compiled, "_folder", lambda name: None)
+    assert use_code() == use_code() == [0, 0]
+    assert njit(_twice).stats.cache_path is None
+    monkeypatch.setattr(compiled, "_folder", lambda name: Path("/proc") / name)
+    assert use_code() == [0, 0]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- plugin ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The compiled plugin, sealed."""
+    need("gcc")
+    root = tmp_path_factory.mktemp("plugin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPESKEW_CACHE", str(root))
+        return compile_plugin(root / "unused").read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_plugin_is_compiled_again(
+    damage: str,
+    plugin: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Any damage: the same plugin, which loads, and one line."""
+    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path))
+    monkeypatch.setattr(home, "STATE", home.State())
+    (tmp_path / "other").write_bytes(b"to swap with")
+    path = compile_plugin(tmp_path / "unused")
+    capsys.readouterr()
+    DAMAGES[damage](path)
+    again = compile_plugin(tmp_path / "unused")
+    said = capsys.readouterr().err
+    assert again == path
+    assert again.read_bytes() == plugin
+    assert ctypes.CDLL(str(again), mode=os.RTLD_LAZY).takes_slot
+    root_reads_all = damage == "unreadable" and os.geteuid() == 0
+    assert said.count("\n") == (0 if damage == "missing" or root_reads_all else 1)
+
+
+def test_without_a_cache_a_plugin_is_made_beside(
+    plugin: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No place, or a full disk: the plugin lies in the recording's own folder."""
+    monkeypatch.setattr(home, "STATE", home.State())
+    monkeypatch.setattr(home, "root", lambda: None)
+    assert compile_plugin(tmp_path).read_bytes() == plugin
+    monkeypatch.setattr(home, "root", lambda: Path("/proc"))
+    (made,) = tmp_path.iterdir()
+    made.unlink()
+    assert compile_plugin(tmp_path) == made
+    assert plugin.startswith(made.read_bytes())
+    assert capsys.readouterr().err.count("\n") == 1

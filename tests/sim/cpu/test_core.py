@@ -1,0 +1,251 @@
+"""Time slices in work and in wall time, halted vCPUs, ordinary exits, exclude_kernel, next_exit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.cpu.core import MAX_IDLE_SLICES
+from sim.ledger import OpLabel, TimeCause
+from sim.linux.aux import Geometry
+from sim.machine import resolve
+from sim.machine.machine import ENGINES, simulate
+from sim.machine.run import Run
+from sim.machine.spec import MachineSpec
+from sim.results import RunResult, VcpuResult
+from sim.scenario.designs import DESIGNS
+from sim.scenario.model import Arm, Settings
+from sim.workload.arrays import Stream
+from tests.rigs.machines import vary
+
+PAGE = 4096
+TICKS_PER_US = 3000 * 64
+LOOP = {"name": "loop", "length": 100, "iterations": 10_000, "cpi_millis": 1000}
+
+
+def _settings(**keys: Any) -> Settings:
+    workload = {"kind": "synthetic", "phases": [LOOP]}
+    return Settings.model_validate({"workload": workload} | keys)
+
+
+def _arm(design: str, settings: Settings, **policies: Any) -> Arm:
+    chosen = DESIGNS[design][0].model_copy(update=policies)
+    return Arm(name="arm", design=design, policies=chosen, settings=settings)
+
+
+def _built(
+    design: str, policies: dict[str, Any] | None = None, **keys: Any
+) -> tuple[MachineSpec, Stream]:
+    settings = _settings(**keys)
+    stream = resolve.stream_of(settings)
+    return resolve.machine_spec(_arm(design, settings, **(policies or {})), stream), stream
+
+
+def _run(spec: MachineSpec, stream: Stream, engine: str = "fast") -> RunResult:
+    return simulate(spec, (stream,), Run("arm", 5, 0, True, True), engine)
+
+
+def _vcpu(spec: MachineSpec, stream: Stream, engine: str = "fast") -> VcpuResult:
+    return _run(spec, stream, engine).vcpus[0]
+
+
+def _switches(vcpu: VcpuResult) -> list[tuple[int, int]]:
+    """(time, op) of each context switch."""
+    return [(t, op) for t, what, op in vcpu.log if what == "SWITCH"]
+
+
+# --- slices ----------------------------------------------------------------------------------
+
+SLICES = {"every": "50us", "away": "10us"}
+
+
+def test_the_work_clock_switches_at_the_same_ops_in_every_arm() -> None:
+    """switch.clock: work."""
+    ops = [
+        [op for _, op in _switches(_vcpu(*_built(design, switch=SLICES)))]
+        for design in ("baremetal", "v6", "unpinned")
+    ]
+    assert ops[0] == ops[1] == ops[2]
+    assert len(ops[0]) == 6
+
+
+WALL: dict[str, Any] = {
+    "vm": {"exits": "none"},
+    "switch": SLICES | {"clock": "guest_wall"},
+    "driver": {"aux": "default-unprivileged"},
+}
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
+    """guest_wall: a switch comes a slice after the task was chosen, start() included."""
+    spec, stream = _built("v6", **WALL)
+    vcpu = _vcpu(spec, stream, engine)
+    times = [t for t, _ in _switches(vcpu)]
+    begun = [t for t, what, _ in vcpu.log if what == TimeCause.TASK_OFF_CPU.value]
+    assert len(times) > 6
+    for begin, end in zip(begun, times[1:], strict=False):
+        assert end == begin + spec.task.away_ticks + spec.task.switch_ticks
+
+
+def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
+    """The pin path eats the slice: v6 needs more switches than baremetal for the same stream."""
+    runs = {design: _run(*_built(design, **WALL)) for design in ("baremetal", "v6")}
+    counts = {design: len(_switches(run.vcpus[0])) for design, run in runs.items()}
+    assert counts["v6"] > counts["baremetal"]
+    assert {run.verdict for run in runs.values()} == {""}
+    assert len({run.vcpus[0].ended_at_op for run in runs.values()}) == 1
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
+    """The no-progress guard: a verdict, ended_at_op, and ledgers that still close."""
+    slow = {"clock": "guest_wall", "every": "20us", "away": "10us"}
+    spec, stream = _built("v6", vm={"exits": "none"}, switch=slow)
+    result = _run(spec, stream, engine)
+    vcpu = result.vcpus[0]
+    assert "no progress" in result.verdict
+    assert vcpu.ended_at_op == vcpu.ledgers.ops.executed < stream.ops // 100
+    assert len(_switches(vcpu)) == MAX_IDLE_SLICES
+    assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.task.switch_ticks
+    baremetal = _run(*_built("baremetal", switch=slow), engine)
+    assert baremetal.verdict == ""
+    assert baremetal.vcpus[0].ended_at_op == stream.ops
+
+
+def test_slices_with_progress_never_end_an_arm() -> None:
+    """Just over 1 % of each slice is left to the task: slow, but it ends with the stream."""
+    spec, stream = _built("v6", **WALL)
+    begun = _vcpu(spec, stream).log
+    start = next(t for t, what, _ in begun if what == "START")
+    cost = next(t for t, what, _ in begun if what == "RUN" and t > start) - start
+    assert _run(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
+    assert "no progress" in _run(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
+
+
+# --- halted vCPUs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+@pytest.mark.parametrize(("away", "wake_us"), [("100us", 5), ("500us", 5), ("501us", 15)])
+def test_a_halted_vcpu_exits_idles_and_is_woken(away: str, wake_us: int, engine: str) -> None:
+    """WFI: an exit, idle time, and a wake-up that depends on KVM's polling."""
+    switch = {"every": "50us", "away": away, "meanwhile": "halted"}
+    spec, stream = _built("v6", vm={"exits": "none"}, switch=switch)
+    vcpu = _vcpu(spec, stream, engine)
+    halts = len(_switches(vcpu))
+    assert halts == vcpu.ordinary_exits == 6
+    stopped = vcpu.ledgers.time.stopped
+    assert stopped[TimeCause.IDLE] == halts * (spec.task.away_ticks + wake_us * TICKS_PER_US)
+    assert stopped[TimeCause.ORDINARY_EXIT] == halts * spec.vm.kvm.ordinary_exit
+    assert stopped[TimeCause.TASK_OFF_CPU] == 0
+
+
+def test_an_idle_cpu_of_bare_metal_is_only_idle() -> None:
+    """No exit, no wake-up of a vCPU thread; the records are those of the other task's case."""
+    halted = _vcpu(*_built("baremetal", switch=SLICES | {"meanwhile": "halted"}))
+    busy = _vcpu(*_built("baremetal", switch=SLICES))
+    stopped = halted.ledgers.time.stopped
+    assert stopped[TimeCause.IDLE] == busy.ledgers.time.stopped[TimeCause.TASK_OFF_CPU] > 0
+    assert halted.ordinary_exits == stopped[TimeCause.TASK_OFF_CPU] == 0
+    assert halted.written[:, 0].tolist() == busy.written[:, 0].tolist()
+
+
+# --- ordinary exits --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second"),
+    [("none", 0), ("quiet", 100), ("light", 1000), ("heavy", 15_000), ("busiest", 20_000)],
+)
+def test_published_exit_rates_have_names(name: str, per_second: int) -> None:
+    """vm.exits: the table of published rates, and the rates as measured on a run."""
+    assert _settings(vm={"exits": name}) == _settings(vm={"exits": f"{per_second}/s"})
+    loop = LOOP | {"iterations": 3_000_000}
+    spec, stream = _built(
+        "unpinned", vm={"exits": name}, workload={"kind": "synthetic", "phases": [loop]}
+    )
+    vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream)
+    expected = per_second * vcpu.ledgers.time.running / (TICKS_PER_US * 10**6)
+    assert abs(vcpu.ordinary_exits - expected) <= 5 * expected**0.5
+    assert (vcpu.ledgers.time.stopped[TimeCause.ORDINARY_EXIT] > 0) is (per_second > 0)
+
+
+def test_baremetal_makes_no_exits() -> None:
+    """vm.exits is of VMs."""
+    assert _vcpu(*_built("baremetal", vm={"exits": "busiest"})).ordinary_exits == 0
+
+
+# --- next_exit -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
+    """2019: S = 1 is noticed at the next natural exit; until then all ops are lost."""
+    loop = LOOP | {"iterations": 100_000}
+    keys: dict[str, Any] = {
+        "vm": {"exits": "heavy"},
+        "workload": {"kind": "synthetic", "phases": [loop]},
+    }
+    small = Geometry(2 * PAGE, PAGE, PAGE)
+    waiting, stream = _built("v6", {"interrupt": "next_exit"}, **keys)
+    forced, _ = _built("v6", **keys)
+    vcpu = _vcpu(vary(waiting, aux=small), stream, engine)
+    other = _vcpu(vary(forced, aux=small), stream, engine)
+    lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT]
+    mean = lost / vcpu.stops
+    gap_ops = 3e9 / 15_000  # ops between two exits at CPI 1: exponential, so this is the mean wait
+    assert 0.5 * gap_ops < mean < 1.6 * gap_ops
+    assert other.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT] == 0
+    assert "PMBIRQ" not in {what for _, what, _ in vcpu.log}
+    assert len(vcpu.written) < len(other.written)
+
+
+def test_next_exit_without_exits_loses_everything_after_the_first_full() -> None:
+    """Nothing else ends the blackout, until the end of the run."""
+    spec, stream = _built("unpinned", {"interrupt": "next_exit"}, vm={"exits": "none"})
+    vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+    assert vcpu.stops == 1
+    assert len(vcpu.written) == PAGE // 64
+    assert vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT] > stream.ops // 2
+
+
+# --- exclude_kernel --------------------------------------------------------------------------
+
+MIXED = {
+    "kind": "synthetic",
+    "repeat": 20,
+    "phases": [
+        LOOP | {"iterations": 600},
+        LOOP | {"name": "kernel", "el": 1, "iterations": 200, "irq_masked": True},
+    ],
+}
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+@pytest.mark.parametrize("design", ["baremetal", "v6"])
+def test_exclude_kernel_takes_kernel_ops_out_of_the_population(design: str, engine: str) -> None:
+    """On: EL1 ops use up no interval and are never recorded; off: they are ops like the others."""
+    counts = {}
+    for exclude in (True, False):
+        spec, stream = _built(
+            design, workload=MIXED, spe={"exclude_kernel": exclude}, vm={"exits": "none"}
+        )
+        vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream, engine)
+        kernel = (vcpu.written[:, 0] % 80_000 >= 60_000).sum()
+        outside = vcpu.ledgers.ops.by_label[OpLabel.NOT_IN_POPULATION]
+        counts[exclude] = (outside, kernel > 0, vcpu.ledgers.selections.selected)
+    assert counts[True][:2] == (stream.ops // 4, False)
+    assert counts[False][:2] == (0, True)
+    assert abs(counts[True][2] - 0.75 * counts[False][2]) <= 2
+
+
+def test_kernel_ops_lost_with_interrupts_masked_count_only_if_profiled() -> None:
+    """A full buffer in masked kernel code is loss only where EL1 is in the population."""
+    lost = {}
+    for exclude in (True, False):
+        spec, stream = _built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})
+        vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+        lost[exclude] = vcpu.ledgers.ops.by_label[OpLabel.IRQ_MASKED]
+    assert lost[True] == 0 < lost[False]

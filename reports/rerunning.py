@@ -19,13 +19,13 @@ from reports.results.build import ledger
 from reports.store.files import ExportError
 from reports.store.read import read_result
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from reports.results.result import Replication, Result
     from sim.results import RunResult
-    from sim.scenario.model import Arm
+    from sim.scenario.models.scenario import Arm
     from sim.workload.arrays import Stream
 
 BLOCK = 1 << 16

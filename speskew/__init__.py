@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reports.store.rundir import RunDirError
     from sim.errors import SpeskewError
     from sim.ledger import LawBrokenError
-    from sim.scenario.document import ScenarioError
+    from sim.scenario.files.document import ScenarioError
     from sim.workload.capture.profile import ProfileError
     from sim.workload.spestream import StreamError
     from speskew._arm import Arm
@@ -77,7 +77,7 @@ _HOMES = {
     "reports.store.rundir": ("RunDirError",),
     "sim.errors": ("SpeskewError",),
     "sim.ledger": ("LawBrokenError",),
-    "sim.scenario.document": ("ScenarioError",),
+    "sim.scenario.files.document": ("ScenarioError",),
     "sim.workload.capture.profile": ("ProfileError",),
     "sim.workload.spestream": ("StreamError",),
     "speskew._arm": ("Arm",),

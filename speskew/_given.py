@@ -13,7 +13,7 @@ from typing import Literal
 
 from reports import notebook
 from reports.progress import Display, Progress, Terminal
-from sim.scenario import given, loader
+from sim.scenario.files import given, loader
 
 Scenario = str | os.PathLike[str] | Mapping[str, object]
 """A stock scenario's name, a path, YAML text (it has a line break), or what YAML would hold."""

@@ -27,7 +27,7 @@ from reports.runs import rebuilding, running, simulating
 from reports.runs.simulating import Description, How, Simulation
 from reports.store import frames, parquet, read, rundir
 from reports.store.csvdata import SHAPES, Table
-from sim.scenario import loader
+from sim.scenario.files import loader
 from speskew import _figures, _given, _html
 from speskew._arm import Arm, Arms
 from speskew._given import Engine, Scenario

@@ -20,8 +20,8 @@ from analysis.statistics.intervals import F64
 from sim import draws
 from sim.ledger import LOSS_LABELS, OpLabel
 from sim.linux.driver import sanitise_period
-from sim.scenario.model import Settings
-from sim.scenario.quantities import ConstantLatency, ExponentialLatency
+from sim.scenario.models.quantities import ConstantLatency, ExponentialLatency
+from sim.scenario.models.scenario import Settings
 from sim.spe.buffer import RECORD_BYTES
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.presets import get_preset

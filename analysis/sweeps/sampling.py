@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sim import draws, units
 from sim.errors import SpeskewError
 from sim.runs import counterparts
-from sim.scenario.matrix import MAX_CELLS, Cell
-from sim.scenario.model import Scenario
+from sim.scenario.models.matrix import MAX_CELLS, Cell
+from sim.scenario.models.quantities import ConstantTime, TimeDistribution
+from sim.scenario.models.samples import Samples, rows
+from sim.scenario.models.scenario import Scenario
 from sim.scenario.parameters import span
-from sim.scenario.quantities import ConstantTime, TimeDistribution
-from sim.scenario.samples import Samples, rows
 from sim.units import COUNT, Kind
 
 F64 = NDArray[np.float64]

@@ -31,12 +31,12 @@ from reports.exitcodes import ExitCode
 from reports.results import lookup
 from sim.errors import SpeskewError
 from sim.runs import counterparts
-from sim.scenario.checks import Bound, Check, Distribution, Equivalence, Exact, NoWorseThan
-from sim.scenario.loader import stock_folder
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.checks import Bound, Check, Distribution, Equivalence, Exact, NoWorseThan
 
 if TYPE_CHECKING:
     from reports.results.result import Result
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.scenario import Scenario
 
 _NOTHING = Estimate(None, None, 0, 0, "")
 _NONE = Region(0.0, 0.0)

@@ -21,10 +21,10 @@ from reports.store.read import read_result
 from reports.store.rundir import RunDirError, scenario_hash
 from reports.sweeps import sweeping
 from sim.runs import batch
-from sim.scenario import loader
-from sim.scenario.given import Given
-from sim.scenario.loader import Source
-from sim.scenario.model import Scenario
+from sim.scenario.files import loader
+from sim.scenario.files.given import Given
+from sim.scenario.files.loader import Source
+from sim.scenario.models.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

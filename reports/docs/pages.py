@@ -20,9 +20,9 @@ from reports.exitcodes import MEANING
 from reports.store.files import replace
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 from sim.ledger import LOSS_LABELS
-from sim.scenario.designs import DESIGNS, Policies
+from sim.scenario.files.schema import schema
+from sim.scenario.models.designs import DESIGNS, Policies
 from sim.scenario.parameters import FACTS, PARAMETERS, Parameter
-from sim.scenario.schema import schema
 
 Schema = dict[str, Any]
 Lines = Iterator[str]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from reports.store.csvdata import Cell
-from sim.scenario.dump import plain
+from sim.scenario.files.dump import plain
 from sim.scenario.parameters import FACTS, PARAMETERS
 from sim.workload.presets import get_preset
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Scenario, Settings
+    from sim.scenario.models.scenario import Scenario, Settings
 
 TIMES, SETTINGS, OVERLAY = "times", "settings", "kernel overlay"
 UNVERIFIED = "UNVERIFIED"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Settings
+    from sim.scenario.models.scenario import Settings
 
 
 def perf_event(settings: Settings, terms_before: Sequence[str] = ()) -> str:

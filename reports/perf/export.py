@@ -22,7 +22,7 @@ from sim.ledger import LawBrokenError
 from sim.results import FIRST_TID, RECORD_DT
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Settings
+    from sim.scenario.models.scenario import Settings
 
 _TERMS = {"slot64": ("ts_enable=1", "pa_enable=1"), "packed": ("ts_enable=1",)}
 """What an export holds by record layout: timestamps and, in slots, physical addresses."""

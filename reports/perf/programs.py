@@ -28,14 +28,14 @@ from reports.perf.events import PROT_DATA, PROT_TEXT
 from reports.store.files import ExportError
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
-from sim.scenario.loader import stock_folder
-from sim.scenario.workloads import Recorded
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.workloads import Recorded
 from sim.workload import elfread
 from sim.workload.elfread import ET_DYN, EXECUTABLE
 from sim.workload.spestream import read_header, read_spestream
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Arm
+    from sim.scenario.models.scenario import Arm
     from sim.workload.arrays import Stream
     from sim.workload.elfread import Elf
     from sim.workload.spestream import Header

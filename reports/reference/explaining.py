@@ -16,8 +16,8 @@ from analysis.metrics import find as metric_of
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 from reports.text import printable
 from sim.ledger import LOSS_LABELS
-from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Scenario, Settings
+from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.scenario import Scenario, Settings
 from sim.scenario.parameters import FACTS, PARAMETERS
 
 WIDTH = 92
@@ -123,7 +123,7 @@ def _settings() -> Iterator[Entry]:
 
 
 def _fields(prefix: str, model: Any, kind: str) -> Iterator[Entry]:
-    from sim.scenario.designs import Word
+    from sim.scenario.models.designs import Word
 
     for key, field in model.model_fields.items():
         name = f"{prefix}{field.alias or key}"

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from reports.text import printable, size
-from sim.scenario import loader
-from sim.scenario.loader import stock_folder
-from sim.scenario.model import DESIGNS
+from sim.scenario.files import loader
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.scenario import DESIGNS
 from sim.scenario.words import suggest
 from sim.workload.presets import PRESETS
 from sim.workload.spestream import read_header

@@ -34,13 +34,13 @@ from reports.results.result import (
     SymbolLoss,
 )
 from sim.ledger import LOSS_LABELS
-from sim.scenario.quantities import UNLIMITED
+from sim.scenario.models.quantities import UNLIMITED
 
 if TYPE_CHECKING:
     from sim.results import Blackouts as Stops
     from sim.results import RunResult
     from sim.runs.batch import ArmResult
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.scenario import Scenario
 
 SYMBOLS_SHOWN = 12
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")

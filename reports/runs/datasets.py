@@ -29,13 +29,13 @@ from reports.results.result import Arm, Result
 from reports.store.csvdata import SHAPES, Cell, Table
 from reports.traces import timeline
 from sim.results import log_linear_edge
-from sim.scenario.quantities import UNLIMITED
+from sim.scenario.models.quantities import UNLIMITED
 from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from sim.results import LockedPoint
     from sim.runs.batch import ArmResult
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.scenario import Scenario
 
 SYMBOLS = 200
 """Symbols of an arm in the table, those with the largest shares."""

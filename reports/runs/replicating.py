@@ -22,7 +22,7 @@ from reports.results.build import build
 from reports.results.metric import Metric
 from sim.runs import batch
 from sim.runs import pool as workers
-from sim.scenario.document import Mark, ScenarioError, problem
+from sim.scenario.files.document import Mark, ScenarioError, problem
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from reports.results.result import Result
     from sim.results import RunResult
     from sim.runs.batch import ArmResult, Progress, Unit
-    from sim.scenario.checks import Until
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.checks import Until
+    from sim.scenario.models.scenario import Scenario
 
 SAMPLED = ("gaps", "latencies")
 Sampled = dict[str, Histogram]

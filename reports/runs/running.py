@@ -19,10 +19,10 @@ from reports.signals import uninterrupted
 from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
-from sim.scenario import loader
+from sim.scenario.files import loader
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from reports.traces import timeline
 from reports.traces.timeline import Timeline
 from sim.runs import batch, pool
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
-from sim.scenario.model import Scenario
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from reports.sweeps.words import Quiet
 from sim.runs import backends
 from sim.runs.backends import Workers
 from sim.runs.store import Store
-from sim.scenario import loader
-from sim.scenario.model import Scenario
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

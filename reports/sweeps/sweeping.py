@@ -44,9 +44,9 @@ from sim.runs import batch
 from sim.runs.backends import Failure, Workers
 from sim.runs.store import Store
 from sim.runs.tasks import Task, key, task, tasks
-from sim.scenario import loader
-from sim.scenario.loader import ScenarioError
-from sim.scenario.matrix import Cell, expand
+from sim.scenario.files import loader
+from sim.scenario.files.loader import ScenarioError
+from sim.scenario.models.matrix import Cell, expand
 from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from reports.results.result import Arm, Result
     from sim.results import RunResult
     from sim.runs.batch import ArmResult, Unit
-    from sim.scenario.model import Scenario
+    from sim.scenario.models.scenario import Scenario
 
 MANIFEST = "sweep.json"
 LOCK = ".lock"

@@ -17,7 +17,7 @@ from sim.ledger import OpLabel, TimeCause
 from sim.results import LockedPoint, RunResult
 from sim.runs import batch
 from sim.runs.batch import Unit
-from sim.scenario.quantities import UNLIMITED
+from sim.scenario.models.quantities import UNLIMITED
 from sim.units import TICKS_PER_CYCLE
 
 Entry = tuple[int, str, int]

@@ -28,18 +28,18 @@ from sim.machine.spec import (
     VmSpec,
 )
 from sim.policies.stages import KvmCosts
-from sim.scenario.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
-from sim.scenario.loader import stock_folder
-from sim.scenario.model import Arm, Settings
-from sim.scenario.parameters import resolve as resolve_parameters
-from sim.scenario.quantities import (
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
+from sim.scenario.models.quantities import (
     UNLIMITED,
     ConstantTime,
     ExponentialTime,
     TimeDistribution,
     UniformTime,
 )
-from sim.scenario.workloads import Profiled, Recorded
+from sim.scenario.models.scenario import Arm, Settings
+from sim.scenario.models.workloads import Profiled, Recorded
+from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts

@@ -13,7 +13,7 @@ from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
 from sim.policies.stages import KvmCosts
-from sim.scenario.designs import Policies
+from sim.scenario.models.designs import Policies
 from sim.spe.buffer import SLOT64, RecordLayout
 from sim.spe.filter import Filter
 from sim.spe.select import Jitter

@@ -20,7 +20,7 @@ from sim.results import RunResult
 from sim.runs import batch
 from sim.runs.pool import processes, submit
 from sim.runs.tasks import Task, key
-from sim.scenario.workloads import Recorded
+from sim.scenario.models.workloads import Recorded
 
 AHEAD = 2
 """Tasks handed out per process, so that none waits for the next."""

@@ -24,7 +24,7 @@ from sim.results import FIRST_TID, RunResult
 from sim.runs import counterparts
 from sim.runs import pool as workers
 from sim.runs.truth import latency_counts, latency_truth, truth
-from sim.scenario.model import Arm, Scenario, Settings
+from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import Stream

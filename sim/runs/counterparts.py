@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.machine.resolve import stream_key
-from sim.scenario.model import Arm
+from sim.scenario.models.scenario import Arm
 from sim.scenario.parameters import PARAMETERS, span
 
 

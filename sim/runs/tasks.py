@@ -19,9 +19,9 @@ from pathlib import Path
 import sim
 from sim.runs import counterparts
 from sim.runs.batch import Unit
-from sim.scenario.loader import stock_folder
-from sim.scenario.model import Arm, Scenario, Settings
-from sim.scenario.workloads import Profiled, Recorded, Synthetic
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.scenario import Arm, Scenario, Settings
+from sim.scenario.models.workloads import Profiled, Recorded, Synthetic
 from sim.workload.spestream import read_header
 
 LEAST_NANOSECONDS = 50_000_000

@@ -16,7 +16,7 @@ from sim import draws
 from sim.machine.resolve import core_facts
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
-from sim.scenario.model import Settings
+from sim.scenario.models.scenario import Settings
 from sim.spe.filter import Filter
 from sim.spe.record import total_cycles
 from sim.units import TICKS_PER_CYCLE

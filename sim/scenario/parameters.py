@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sim.scenario.model import Settings
-from sim.scenario.quantities import ConstantTime, TimeDistribution
+from sim.scenario.models.quantities import ConstantTime, TimeDistribution
+from sim.scenario.models.scenario import Settings
 
 DISTRIBUTED = frozenset({"t_irq_latency", "t_numa_sweep"})
 """Parameters that may be distributions; the others are one time."""

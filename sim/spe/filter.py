@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.model import SpeFilter
+from sim.scenario.models.scenario import SpeFilter
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import LEVEL_STRIDE

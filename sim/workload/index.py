@@ -29,7 +29,7 @@ from sim.cache import entries, home
 from sim.cache.entries import AbsentError
 from sim.cache.sealed import BrokenSealError
 from sim.draws import njit
-from sim.scenario.workloads import KernelOverlay
+from sim.scenario.models.workloads import KernelOverlay
 from sim.units import TICKS_PER_CYCLE, ticks
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.arrays import (

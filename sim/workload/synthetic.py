@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.scenario.quantities import ConstantLatency, ExponentialLatency
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.quantities import ConstantLatency, ExponentialLatency
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass

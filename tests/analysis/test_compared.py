@@ -17,7 +17,7 @@ from analysis.statistics.verdicts import Status
 from sim.ledger import TimeCause
 from sim.runs import batch
 from sim.runs.batch import ArmResult, Prefix
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.fakes import OPS, SHARES, Plan, arm, cells
 
 TEXT = """\

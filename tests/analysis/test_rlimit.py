@@ -12,7 +12,7 @@ from analysis.cost import rlimit
 from sim.results import MAX_POINTS, LockedPoint, RunResult
 from sim.runs import batch
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.fakes import Plan, arm
 
 TEXT = """\

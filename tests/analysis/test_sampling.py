@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis.sweeps import sampling, sensitivity
 from analysis.sweeps.sampling import Axis, SamplingError
 from sim import units
-from sim.scenario import loader
+from sim.scenario.files import loader
 from sim.scenario.parameters import PARAMETERS
 
 F64 = NDArray[np.float64]

@@ -26,9 +26,9 @@ from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.quantities import UNLIMITED
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.quantities import UNLIMITED
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import vary
 

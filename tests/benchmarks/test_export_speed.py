@@ -11,7 +11,7 @@ import pytest
 from reports import rerunning
 from reports.perf import export
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.benchmarks.recording import line
 
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]

@@ -13,7 +13,7 @@ import pytest
 from reports import rerunning
 from reports.captures import spetables
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset
 from sim.workload.spestream import read_spestream

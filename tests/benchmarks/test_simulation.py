@@ -15,8 +15,8 @@ import pytest
 from sim.machine import resolve
 from sim.machine.machine import simulate
 from sim.machine.run import Run
-from sim.scenario import loader
-from sim.scenario.model import DESIGNS
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import DESIGNS
 from tests.benchmarks.recording import line
 
 pytestmark = [pytest.mark.bench, pytest.mark.simulation]

@@ -22,7 +22,7 @@ from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset

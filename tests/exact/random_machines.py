@@ -22,7 +22,7 @@ from sim.linux.reader import ReaderSpec
 from sim.machine.spec import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.policies.stages import KvmCosts
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS, Policies, SpeFilter
+from sim.scenario.models.scenario import DESIGNS, Policies, SpeFilter
 from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.filter import build_filter
 from sim.spe.select import Jitter

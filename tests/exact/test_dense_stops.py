@@ -19,7 +19,7 @@ from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.machine.vcpu import SamplerFactory
 from sim.results import RunResult
-from sim.scenario.model import DESIGNS
+from sim.scenario.models.scenario import DESIGNS
 from sim.spe import fast
 from sim.spe.reference import SampleTimer
 from sim.workload.arrays import Stream

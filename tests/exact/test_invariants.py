@@ -12,7 +12,7 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.designs import DESIGNS
+from sim.scenario.models.designs import DESIGNS
 from tests.exact import random_machines as made
 
 SEEDS = range(40_000, 40_150)

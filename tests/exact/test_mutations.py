@@ -28,7 +28,7 @@ from sim.machine.machine import Machine, simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, PressureSpec, UnmapSpec
 from sim.policies.stages import KvmCosts
-from sim.scenario.model import DESIGNS
+from sim.scenario.models.scenario import DESIGNS
 from sim.spe import fast
 from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.filter import Filter

@@ -18,7 +18,7 @@ from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.run import Run
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
 from sim.workload.arrays import Stream
 from tests.exact.random_machines import everything
 

@@ -19,7 +19,7 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Policies
+from sim.scenario.models.scenario import DESIGNS, Policies
 from sim.spe.select import Jitter
 from sim.workload.arrays import POP, Stream
 from tests.exact import random_machines as made

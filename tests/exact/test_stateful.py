@@ -29,7 +29,7 @@ from sim.linux.driver import DriverRules
 from sim.machine.machine import ENGINES, Machine
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
-from sim.scenario.designs import DESIGNS
+from sim.scenario.models.designs import DESIGNS
 from sim.spe.buffer import SLOT64
 from sim.spe.filter import Filter
 from sim.spe.select import Jitter

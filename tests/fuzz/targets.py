@@ -38,8 +38,8 @@ from reports.sweeps.words import as_table
 from sim.cache import entries, home
 from sim.runs import unitfile
 from sim.runs.unitfile import DamagedUnitError
-from sim.scenario import loader
-from sim.scenario.loader import ScenarioError
+from sim.scenario.files import loader
+from sim.scenario.files.loader import ScenarioError
 from sim.workload import spestream
 from sim.workload.capture import container, profile
 from sim.workload.capture.profile import ProfileError

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.scenario.document import MAX_BYTES
-from sim.scenario.loader import ScenarioError, dump, load, origins, stock_folder
-from sim.scenario.messages import setting_paths
-from sim.scenario.model import DESIGNS, Scenario
+from sim.scenario.files.document import MAX_BYTES
+from sim.scenario.files.loader import ScenarioError, dump, load, origins, stock_folder
+from sim.scenario.files.messages import setting_paths
+from sim.scenario.models.scenario import DESIGNS, Scenario
 
 STOCK = [path.read_text(encoding="utf-8") for path in sorted(stock_folder().glob("*.yaml"))]
 GOOD = """\

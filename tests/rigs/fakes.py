@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sim.ledger import Ledgers, OpLabel, TimeCause
 from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
 from sim.runs.batch import ArmResult, StreamTables
-from sim.scenario.model import DESIGNS, Arm, Policies, Settings
+from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Settings
 
 I64 = NDArray[np.int64]
 OPS = 1_000_000

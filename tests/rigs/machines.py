@@ -7,8 +7,8 @@ from typing import Any
 
 from sim.machine.resolve import machine_spec
 from sim.machine.spec import EventSpec, HostSpec, MachineSpec, SpuSpec, TaskSpec, VmSpec
-from sim.scenario.designs import DESIGNS
-from sim.scenario.model import Arm, Settings
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.scenario import Arm, Settings
 from sim.workload.arrays import Stream
 
 PARTS: dict[str, Any] = {

@@ -14,8 +14,8 @@ from reports.store.csvdata import Table
 from reports.store.read import Source
 from reports.traces import timeline
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
-from sim.scenario.model import Scenario
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import Scenario
 from tests.rigs.fakes import Plan, arm
 
 LOG: tuple[timeline.Entry, ...] = (

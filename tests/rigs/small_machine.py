@@ -9,8 +9,8 @@ from typing import Any
 from sim.linux.aux import Geometry
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of
 

@@ -15,9 +15,9 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.scenario import loader
-from sim.scenario.document import MAX_BYTES, MAX_DEPTH
-from sim.scenario.given import Given, of_text, of_values
-from sim.scenario.loader import ScenarioError
-from sim.scenario.workloads import Recorded
+from sim.scenario.files import loader
+from sim.scenario.files.document import MAX_BYTES, MAX_DEPTH
+from sim.scenario.files.given import Given, of_text, of_values
+from sim.scenario.files.loader import ScenarioError
+from sim.scenario.models.workloads import Recorded
 
 TEXT = """\
 name: mine

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario.document import parse
-from sim.scenario.dump import dump
-from sim.scenario.loader import ScenarioError, load, stock_folder
-from sim.scenario.matrix import expand
+from sim.scenario.files.document import parse
+from sim.scenario.files.dump import dump
+from sim.scenario.files.loader import ScenarioError, load, stock_folder
+from sim.scenario.models.matrix import expand
 
 BASE = """\
 workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 5000}]}

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from sim import units
-from sim.scenario.model import Settings
+from sim.scenario.models.quantities import (
+    ConstantTime,
+    ExponentialTime,
+    TimeDistribution,
+    UniformTime,
+)
+from sim.scenario.models.scenario import Settings
 from sim.scenario.parameters import (
     DISTRIBUTED,
     FACTS,
@@ -17,7 +23,6 @@ from sim.scenario.parameters import (
     problem_with,
     resolve,
 )
-from sim.scenario.quantities import ConstantTime, ExponentialTime, TimeDistribution, UniformTime
 
 TABLE = tomllib.loads(files("sim.scenario").joinpath("parameters.toml").read_text("utf-8"))
 NAMES = sorted(PARAMETERS)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.scenario.document import MAX_BYTES
-from sim.scenario.loader import ScenarioError, dump, load, stock_folder
+from sim.scenario.files.document import MAX_BYTES
+from sim.scenario.files.loader import ScenarioError, dump, load, stock_folder
+from sim.scenario.files.schema import schema
+from sim.scenario.models.quantities import UNLIMITED
 from sim.scenario.parameters import PARAMETERS
-from sim.scenario.quantities import UNLIMITED
-from sim.scenario.schema import schema
 from sim.workload.spestream import read_header
 
 STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))

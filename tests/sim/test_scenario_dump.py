@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.scenario.dump import written
-from sim.scenario.loader import dump, load, stock_folder
-from sim.scenario.model import DESIGNS, Policies
+from sim.scenario.files.dump import written
+from sim.scenario.files.loader import dump, load, stock_folder
+from sim.scenario.models.quantities import RATE, Unit
+from sim.scenario.models.scenario import DESIGNS, Policies
 from sim.scenario.parameters import PARAMETERS
-from sim.scenario.quantities import RATE, Unit
 from sim.units import parse_rate, parse_time
 
 STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))

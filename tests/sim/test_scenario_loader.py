@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.scenario.document import MAX_BYTES, MAX_DEPTH, MAX_ITEMS
-from sim.scenario.hosts import PoissonUnmap
-from sim.scenario.loader import ScenarioError, find, load, origins, stock_folder
-from sim.scenario.quantities import UNLIMITED, ConstantTime
+from sim.scenario.files.document import MAX_BYTES, MAX_DEPTH, MAX_ITEMS
+from sim.scenario.files.loader import ScenarioError, find, load, origins, stock_folder
+from sim.scenario.models.hosts import PoissonUnmap
+from sim.scenario.models.quantities import UNLIMITED, ConstantTime
 
 GOOD = """\
 workload:

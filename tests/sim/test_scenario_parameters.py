@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 
 from sim.policies.stages import KvmCosts
-from sim.scenario.model import Settings
+from sim.scenario.models.quantities import ConstantTime, UniformTime
+from sim.scenario.models.scenario import Settings
 from sim.scenario.parameters import FACTS, PARAMETERS, problem_with, resolve
-from sim.scenario.quantities import ConstantTime, UniformTime
 from sim.workload.presets import PRESETS
 
 WORKLOAD = {"kind": "synthetic", "phases": [{"name": "x", "length": 1, "iterations": 1}]}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sim.scenario.document import parse
-from sim.scenario.loader import ScenarioError, dump, load, stock_folder
-from sim.scenario.schema import schema
+from sim.scenario.files.document import parse
+from sim.scenario.files.loader import ScenarioError, dump, load, stock_folder
+from sim.scenario.files.schema import schema
 
 STOCK = sorted(stock_folder().glob("*.yaml"))
 SCHEMA = schema()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.scenario.dump import dump
-from sim.scenario.loader import find, load, stock_folder
-from sim.scenario.model import DESIGNS
-from sim.scenario.schema import schema
+from sim.scenario.files.dump import dump
+from sim.scenario.files.loader import find, load, stock_folder
+from sim.scenario.files.schema import schema
+from sim.scenario.models.scenario import DESIGNS
 from sim.workload.spestream import read_header
 
 STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))

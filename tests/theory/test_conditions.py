@@ -16,7 +16,7 @@ from analysis.agreement import curves, forms
 from analysis.fidelity import losses, profiles
 from sim.runs import batch
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
+from sim.scenario.files import loader
 
 Z = 4
 TEXT = """\

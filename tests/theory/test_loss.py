@@ -19,7 +19,7 @@ from analysis.statistics.intervals import F64
 from sim.ledger import OpLabel
 from sim.runs import batch
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
+from sim.scenario.files import loader
 
 Z = 4
 REPLICATIONS = 40

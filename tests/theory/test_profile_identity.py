@@ -11,7 +11,7 @@ import pytest
 from analysis.statistics.intervals import F64
 from analysis.statistics.verdicts import Status, tost
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from sim.workload.capture import profile as profiles
 from sim.workload.capture.container import RawCapture
 from sim.workload.capture.profile import Phase, Profile

@@ -17,7 +17,7 @@ from analysis import theory
 from analysis.fidelity import profiles
 from analysis.statistics.intervals import F64
 from sim.runs.batch import ArmResult
-from sim.scenario.model import Scenario, Settings
+from sim.scenario.models.scenario import Scenario, Settings
 
 Z = 4
 GAP = 257
@@ -80,7 +80,7 @@ def test_resonance_is_a_correlation_of_one() -> None:
 def ran(length: int) -> ArmResult:
     """One loop without jitter at N = 256: the gap is 257 ops; shares by instruction."""
     from sim.runs import batch
-    from sim.scenario.model import DESIGNS, Arm
+    from sim.scenario.models.scenario import DESIGNS, Arm
 
     ops = GAP * length * 2  # whole samples for every start
     phase = {

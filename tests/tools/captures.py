@@ -18,7 +18,7 @@ from reports.perf.writer import BASE_NS
 from reports.rerunning import nanoseconds
 from sim.linux.aux import AuxFlag
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests import needs
 
 RECORDED = """\

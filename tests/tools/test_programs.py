@@ -15,8 +15,8 @@ from elftools.elf.sections import SymbolTableSection
 from reports.perf import programs
 from reports.store.files import ExportError
 from sim.runs import batch
-from sim.scenario import loader
-from sim.scenario.model import Arm
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import Arm
 from sim.workload.recording.recorder import record
 from sim.workload.spestream import read_header, read_spestream
 from tests.needs import CROSS, RECORDING, need, run

@@ -61,7 +61,7 @@ def command(
         raise click.UsageError("--figures needs the report; drop --no-report")
     from reports.results import result
     from reports.runs import running
-    from sim.scenario import loader
+    from sim.scenario.files import loader
 
     loaded = loader.load(scenario, overrides, replications=replications, seed=seed)
     asked = running.Options(

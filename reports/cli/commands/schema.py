@@ -13,6 +13,6 @@ from reports.exitcodes import table
 @click.command("schema", epilog=table())
 def command() -> None:
     """Print the JSON Schema of scenarios, for editors."""
-    from sim.scenario.schema import schema
+    from sim.scenario.files.schema import schema
 
     put(json.dumps(schema(), indent=2) + "\n")

@@ -47,6 +47,6 @@ def _run(folder: Path, form: str) -> str:
 
 
 def _scenario(source: str, overrides: tuple[str, ...]) -> str:
-    from sim.scenario import loader
+    from sim.scenario.files import loader
 
     return loader.dump(loader.load(source, overrides))

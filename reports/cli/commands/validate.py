@@ -16,7 +16,7 @@ from reports.exitcodes import ExitCode, table
 @options.set_option()
 def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Check SCENARIOS as a whole; every problem with its file, line and column on stderr."""
-    from sim.scenario import loader
+    from sim.scenario.files import loader
 
     bad = False
     for source in scenarios:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sim import inputs
 from sim.errors import SpeskewError
-from sim.scenario.quantities import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
+from sim.scenario.models.quantities import MAX_INTERVAL, MAX_OPS, MAX_STATIC_OPS
 
 FORMAT = "speskew-profile"
 VERSION = 1

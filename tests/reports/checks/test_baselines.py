@@ -16,7 +16,7 @@ from reports.checks import baselines
 from reports.checks.baselines import Baseline, BaselineError, changes, difference
 from reports.exitcodes import ExitCode
 from reports.results import lookup
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import described
 from tests.rigs.tiny import call, scenario

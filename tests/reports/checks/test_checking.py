@@ -18,8 +18,8 @@ from reports.runs import replicating
 from sim.ledger import LawBrokenError
 from sim.results import RunResult
 from sim.runs import batch
-from sim.scenario import loader
-from sim.scenario.checks import Until
+from sim.scenario.files import loader
+from sim.scenario.models.checks import Until
 from tests.needs import run
 from tests.rigs.samples import changed, described
 from tests.rigs.tiny import CHECKS, call, scenario

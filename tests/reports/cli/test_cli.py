@@ -23,7 +23,7 @@ from reports.store.csvdata import SHAPES, loads
 from reports.traces import timeline
 from sim.ledger import LawBrokenError
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from sim.workload.spestream import StreamError
 from tests.rigs.tiny import TINY, call
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.perf.writer import FORMATS
-from sim.scenario.loader import stock_folder
+from sim.scenario.files.loader import stock_folder
 from sim.workload.spestream import Recording, read_spestream, write_spestream
 from tests.rigs.tiny import call
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import speskew
 from reports.cli.main import main
-from sim.scenario import designs
+from sim.scenario.models import designs
 from sim.workload.spestream import read_header
 from tests.needs import CROSS, RECORDING, need, programs, run
 from tests.rigs import perf_file
@@ -325,8 +325,8 @@ spec.loader.exec_module(sys.modules[name])
 from reports.results.build import build
 from reports.results.result import dumps
 from sim.runs import batch
-from sim.scenario.document import ScenarioError
-from sim.scenario.loader import load
+from sim.scenario.files.document import ScenarioError
+from sim.scenario.files.loader import load
 
 try:
     scenario = load("new.yaml")

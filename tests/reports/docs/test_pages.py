@@ -15,9 +15,9 @@ from analysis.columns import COLUMNS, ENTRIES, TABLES
 from analysis.metrics import METRICS
 from reports.cli.main import main
 from reports.docs import pages
-from sim.scenario.designs import DESIGNS, Policies
+from sim.scenario.files.schema import schema
+from sim.scenario.models.designs import DESIGNS, Policies
 from sim.scenario.parameters import FACTS, PARAMETERS
-from sim.scenario.schema import schema
 from tests.rigs.pages import DOCS
 
 FOLDER = DOCS / "reference"

@@ -21,7 +21,7 @@ from reports.results import shapes
 from reports.results.build import build
 from reports.store import parquet
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.fakes import Plan, arm
 from tests.rigs.samples import PLANS, plain
 

@@ -19,7 +19,7 @@ from reports.results.sweep_result import NUMBERS, CellResult, Indices, Influence
 from reports.store.sweep_columns import SWEEP_TABLES
 from reports.sweeps import page, screening
 from sim.runs import backends
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.reports.pages.test_browser import SCREENS, TEXTS
 from tests.rigs.browser import Browser, overlaps
 from tests.rigs.swept import results, units

@@ -18,7 +18,7 @@ from reports.exitcodes import ExitCode
 from reports.sweeps import sweeping, words
 from reports.sweeps.sweeping import Standing
 from sim.runs import backends
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.processes import begun
 from tests.rigs.swept import LONG, MATRIX, SPESKEW, results, units
 from tests.rigs.tiny import TINY, call

@@ -10,7 +10,7 @@ import pytest
 from reports.traces import timeline
 from reports.traces.timeline import Span
 from sim.runs import batch
-from sim.scenario import loader
+from sim.scenario.files import loader
 from tests.rigs.samples import LOG, arms, timelines
 
 PER_US = 192_000

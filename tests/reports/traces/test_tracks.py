@@ -13,8 +13,8 @@ from sim.cpu.ports import Reason
 from sim.ledger import OpLabel, TimeCause
 from sim.results import RunResult
 from sim.runs import batch
-from sim.scenario import loader
-from sim.scenario.model import Arm
+from sim.scenario.files import loader
+from sim.scenario.models.scenario import Arm
 
 SETTINGS = ("workload.repeat=2",)
 HOST = (

@@ -14,8 +14,8 @@ from sim.machine.machine import ENGINES, simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult, VcpuResult
-from sim.scenario.designs import DESIGNS
-from sim.scenario.model import Arm, Settings
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.scenario import Arm, Settings
 from sim.workload.arrays import Stream
 from tests.rigs.machines import vary
 

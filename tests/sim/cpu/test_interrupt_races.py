@@ -15,9 +15,9 @@ from sim.machine.machine import ENGINES, Machine
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.machine.vcpu import Vcpu
-from sim.scenario.model import Settings
-from sim.scenario.quantities import ConstantLatency
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.quantities import ConstantLatency
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of, vary
 

@@ -18,8 +18,8 @@ from sim.ledger import OpLabel, TimeCause
 from sim.machine.machine import ENGINES, Machine
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.spec import BalloonSpec, MachineSpec, PressureSpec
-from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Arm, Settings
+from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.scenario import Arm, Settings
 from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
 
 TABLES = 4

@@ -22,7 +22,7 @@ from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.spec import PressureSpec, UnmapSpec
 from sim.policies.stages import Lock
 from sim.results import RunResult
-from sim.scenario.loader import load
+from sim.scenario.files.loader import load
 from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
 
 

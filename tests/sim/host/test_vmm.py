@@ -13,7 +13,7 @@ from sim.host.uapi import kvm_run_rlimit
 from sim.host.vmm import answer_enomem, answer_exit
 from sim.policies.answers import PAGE, Answer, Reply
 from sim.policies.bundle import Bundle
-from sim.scenario.model import Policies
+from sim.scenario.models.scenario import Policies
 
 
 @dataclass

@@ -14,8 +14,8 @@ from sim.machine.machine import ENGINES, simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RecordSink, VcpuResult
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream

@@ -17,8 +17,8 @@ from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.policies.bundle import Bundle
 from sim.policies.stages import KvmCosts, Stages, View
 from sim.results import RunResult, VcpuResult
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of, vary

@@ -16,9 +16,9 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
-from sim.scenario.model import Settings
-from sim.scenario.quantities import UNLIMITED
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.quantities import UNLIMITED
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of
 

@@ -27,9 +27,9 @@ from sim.machine.spec import BalloonSpec, MachineSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.policies.stages import KvmCosts
 from sim.results import VcpuResult
-from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.model import Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.scenario import Arm, Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import vary

@@ -22,8 +22,8 @@ from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
 from sim.results import VcpuResult
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,

@@ -20,9 +20,9 @@ from sim.machine.run import Run
 from sim.machine.spec import BalloonSpec, PressureSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.results import RunResult
-from sim.scenario.designs import DESIGNS, Policies
-from sim.scenario.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan
-from sim.scenario.model import Arm, Settings
+from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan
+from sim.scenario.models.scenario import Arm, Settings
 from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
 
 US = 3000 * 64

@@ -20,10 +20,10 @@ from sim.policies.backings import BACKINGS, Backing
 from sim.policies.bundle import Bundle
 from sim.policies.stages import Effect, KvmCosts, Lock, Stage, Stages, View
 from sim.runs import batch, counterparts
-from sim.scenario.document import ScenarioError
-from sim.scenario.loader import load
-from sim.scenario.model import Scenario
-from sim.scenario.schema import schema
+from sim.scenario.files.document import ScenarioError
+from sim.scenario.files.loader import load
+from sim.scenario.files.schema import schema
+from sim.scenario.models.scenario import Scenario
 
 SCENARIO = """\
 name: new

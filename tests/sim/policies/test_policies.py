@@ -17,7 +17,7 @@ import sim
 from sim.ledger import TimeCause
 from sim.policies.bundle import VALUES, Bundle
 from sim.policies.stages import Effect, KvmCosts, Outcome, Stages, View
-from sim.scenario.model import DESIGNS
+from sim.scenario.models.scenario import DESIGNS
 
 COSTS = KvmCosts(*(10**k for k in range(20)))  # any sum of costs is readable digit by digit
 

@@ -13,10 +13,10 @@ from sim import draws
 from sim.machine.resolve import core_facts, machine_spec, stream_of
 from sim.runs import batch, counterparts, truth
 from sim.runs.batch import ArmResult
-from sim.scenario import loader
-from sim.scenario.designs import DESIGNS
+from sim.scenario.files import loader
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.quantities import ConstantTime
 from sim.scenario.parameters import PARAMETERS, span
-from sim.scenario.quantities import ConstantTime
 from sim.spe.record import total_cycles
 
 BASE = """\
@@ -172,7 +172,7 @@ def test_every_unverified_time_has_two_ends() -> None:
 @cache
 def facts() -> tuple[Any, Any]:
     """Stream and settings of a loop with loads at all levels."""
-    from sim.scenario.model import Settings
+    from sim.scenario.models.scenario import Settings
 
     phase = {"name": "x", "length": 50, "iterations": 40_000}
     settings = Settings.model_validate(
@@ -188,7 +188,7 @@ def test_latency_truth_is_the_mean_over_all_ops() -> None:
     """Exact enumeration: the latency of every op of the stream, over 40 keys, 4 SE + 1e-4."""
     from sim.machine.machine import simulate
     from sim.machine.run import Run
-    from sim.scenario.model import DESIGNS, Arm
+    from sim.scenario.models.scenario import DESIGNS, Arm
 
     stream, settings = facts()
     arm = Arm(name="b", design="baremetal", policies=DESIGNS["baremetal"][0], settings=settings)

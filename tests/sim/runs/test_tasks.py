@@ -19,8 +19,8 @@ from sim.runs.backends import Failure, Here, Processes, run_task
 from sim.runs.batch import Unit
 from sim.runs.store import Store
 from sim.runs.tasks import LEAST_NANOSECONDS, key, task, tasks
-from sim.scenario.loader import load
-from sim.scenario.model import Scenario
+from sim.scenario.files.loader import load
+from sim.scenario.models.scenario import Scenario
 from sim.workload.capture import profile
 from sim.workload.capture.profile import Phase, Profile, Static
 from tests.rigs.pages import ROOT

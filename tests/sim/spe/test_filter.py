@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.scenario.model import SpeFilter
+from sim.scenario.models.scenario import SpeFilter
 from sim.spe.filter import build_filter
 from sim.workload.arrays import LEVEL_STRIDE
 

@@ -17,8 +17,8 @@ from sim.machine.machine import ENGINES, simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
-from sim.scenario.model import Settings
-from sim.scenario.workloads import OpMix, Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import OpMix, Phase, Synthetic
 from sim.spe.buffer import LAYOUTS, PACKED, SLOT64
 from sim.workload.capture import container
 from sim.workload.capture.source import Reading

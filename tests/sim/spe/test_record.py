@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.results import RECORD_DT
-from sim.scenario.workloads import LevelMix, OpMix, Phase, Synthetic
+from sim.scenario.models.workloads import LevelMix, OpMix, Phase, Synthetic
 from sim.spe.record import CoreFacts, expand, physical
 from sim.workload.arrays import OP
 from sim.workload.presets import get_preset

@@ -12,9 +12,9 @@ from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.results import VcpuResult
-from sim.scenario.loader import stock_folder
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.select import TargetBias, target_distances
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import recorded_stream

@@ -16,8 +16,8 @@ from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import UnmapSpec
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import KernelOverlay
+from sim.scenario.models.scenario import DESIGNS, Arm, Settings
+from sim.scenario.models.workloads import KernelOverlay
 from sim.workload import places
 from sim.workload.arrays import OP, PLACE_MASK, POP, SLOT, TICK, Stream, index_of, read_only
 from sim.workload.build import index_rows

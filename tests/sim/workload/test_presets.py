@@ -13,10 +13,10 @@ from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.results import RunResult
-from sim.scenario.loader import stock_folder
-from sim.scenario.model import DESIGNS, Arm, Cpu, Settings
-from sim.scenario.quantities import ConstantLatency
-from sim.scenario.workloads import LevelMix, OpMix, Phase, Synthetic
+from sim.scenario.files.loader import stock_folder
+from sim.scenario.models.quantities import ConstantLatency
+from sim.scenario.models.scenario import DESIGNS, Arm, Cpu, Settings
+from sim.scenario.models.workloads import LevelMix, OpMix, Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import index_key

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+import sim
 from sim import inputs
-from sim.scenario.document import (
+from sim.scenario.files.document import (
     MAX_BYTES,
     MAX_DEPTH,
     Item,
@@ -33,11 +34,11 @@ from sim.scenario.document import (
     refuse_if_any,
     scalar,
 )
-from sim.scenario.dump import dump
-from sim.scenario.given import Given
-from sim.scenario.matrix import NOT_SETTINGS
-from sim.scenario.messages import problems_of, setting_paths, unknown
-from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
+from sim.scenario.files.dump import dump
+from sim.scenario.files.given import Given
+from sim.scenario.files.messages import problems_of, setting_paths, unknown
+from sim.scenario.models.matrix import NOT_SETTINGS
+from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 from sim.scenario.words import clipped, shown, suggest
 
@@ -68,7 +69,7 @@ Source = str | Path | Given
 def stock_folder() -> Path:
     """Where the stock scenarios and streams are installed."""
     # beside `sim`, and not by import: people keep their own scenarios in a folder of that name
-    return Path(__file__).parents[2] / "scenarios"
+    return Path(sim.__file__).parents[1] / "scenarios"
 
 
 def find(path: str | Path) -> Path:

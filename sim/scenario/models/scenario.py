@@ -21,15 +21,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sim import units
-from sim.scenario import checks as checking
-from sim.scenario import matrix as expansion
-from sim.scenario import samples as sampling
-from sim.scenario.checks import Check, Until
-from sim.scenario.designs import DESIGNS as DESIGNS
-from sim.scenario.designs import Policies as Policies
-from sim.scenario.hosts import Host
-from sim.scenario.matrix import Cases, Matrix
-from sim.scenario.quantities import (
+from sim.scenario.models import checks as checking
+from sim.scenario.models import matrix as expansion
+from sim.scenario.models import samples as sampling
+from sim.scenario.models.checks import Check, Until
+from sim.scenario.models.designs import DESIGNS as DESIGNS
+from sim.scenario.models.designs import Policies as Policies
+from sim.scenario.models.hosts import Host
+from sim.scenario.models.matrix import Cases, Matrix
+from sim.scenario.models.quantities import (
     MAX_AUX,
     MAX_INTERVAL,
     MIN_INTERVALS,
@@ -47,10 +47,10 @@ from sim.scenario.quantities import (
     text_default,
     text_schema,
 )
-from sim.scenario.samples import Samples
-from sim.scenario.strict import Strict as Strict
+from sim.scenario.models.samples import Samples
+from sim.scenario.models.strict import Strict as Strict
+from sim.scenario.models.workloads import Workload
 from sim.scenario.words import Incoherence
-from sim.scenario.workloads import Workload
 
 # --- SPE, driver, buffer ---------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from sim.scenario.document import (
+from sim.scenario.files.document import (
     MAX_BYTES,
     MAX_DEPTH,
     Item,
@@ -23,7 +23,7 @@ from sim.scenario.document import (
     parse,
     problem,
 )
-from sim.scenario.dump import as_yaml
+from sim.scenario.files.dump import as_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Given:
     values: Item | None = None
 
     def document(self, problems: list[Problem]) -> Item:
-        """As `sim.scenario.document.read_document`."""
+        """As `sim.scenario.files.document.read_document`."""
         return parse(self.text, self.name, problems) if self.values is None else self.values
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from sim import units
-from sim.scenario.strict import Strict
+from sim.scenario.models.strict import Strict
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sim.policies.limits import ACCOUNTING_SCOPES, ACCOUNTINGS, CHARGES, RETRIES
 from sim.policies.pins import LOST_PINS, PIN_MAPS, UNPINS
 from sim.policies.registers import COPY_OUTS, INTERRUPTS, PMBSR_SYNCS, TRAPS
 from sim.policies.values import Values
-from sim.scenario.strict import Strict
+from sim.scenario.models.strict import Strict
 from sim.scenario.words import suggest
 
 

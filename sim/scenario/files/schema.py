@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sim.scenario.model import DESIGNS, Arm, Policies, Scenario, Settings
+from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import PARAMETERS
 
 Schema = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from sim import units
-from sim.scenario.matrix import MAX_CELLS, NOT_SETTINGS
-from sim.scenario.quantities import readable
-from sim.scenario.strict import Strict
+from sim.scenario.models.matrix import MAX_CELLS, NOT_SETTINGS
+from sim.scenario.models.quantities import readable
+from sim.scenario.models.strict import Strict
 from sim.scenario.words import Incoherence
 
 MAX_POINTS = 1 << 16

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from sim.scenario.strict import Strict
+from sim.scenario.models.strict import Strict
 from sim.scenario.words import Incoherence
 
 _AMOUNT = re.compile(r"\s*[+-]?[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?\s*[A-Za-zµ%/]*\s*")

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from sim.scenario.model import DESIGNS, Arm, Scenario
-from sim.scenario.quantities import RATE, UNLIMITED, Unit
+from sim.scenario.models.quantities import RATE, UNLIMITED, Unit
+from sim.scenario.models.scenario import DESIGNS, Arm, Scenario
 from sim.units import PICOS_PER_SECOND, parse_rate
 
 _NO_FOLDING = 1 << 16

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sim.scenario.quantities import (
+from sim.scenario.models.quantities import (
     MAX_OPS,
     MAX_REPEAT,
     MAX_STATIC_OPS,
@@ -16,7 +16,7 @@ from sim.scenario.quantities import (
     Time,
     text_default,
 )
-from sim.scenario.strict import Strict
+from sim.scenario.models.strict import Strict
 
 
 class OpMix(Strict):

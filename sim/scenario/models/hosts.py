@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from sim.scenario.quantities import Rate, SizeOrUnlimited, Slice, Time, text_default
-from sim.scenario.strict import Strict
+from sim.scenario.models.quantities import Rate, SizeOrUnlimited, Slice, Time, text_default
+from sim.scenario.models.strict import Strict
 
 
 class PoissonUnmap(Strict):

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from sim.scenario.document import Item, Mark, Problem, problem
-from sim.scenario.model import Settings
+from sim.scenario.files.document import Item, Mark, Problem, problem
+from sim.scenario.models.scenario import Settings
 from sim.scenario.words import clipped, shown, suggest
 
 

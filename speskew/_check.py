@@ -13,6 +13,7 @@ from analysis.statistics.families import Finding
 from reports.checks import checking, deciding, formats
 from reports.exitcodes import ExitCode
 from reports.progress import Progress
+from sim.scenario.files import loader
 from speskew import _given, _html
 from speskew._given import Engine, Scenario
 from speskew._run import Run, decided
@@ -58,7 +59,9 @@ def check(
         display=_given.display(progress),
     )
     source = _given.source(target)
-    scenario = deciding.load(source, asked)
+    remarks: list[loader.Unheeded] = []
+    scenario = deciding.load(source, asked, remarks)
+    _given.warn(remarks)
     if deciding.has_cells(scenario):
         warnings.warn(deciding.WITHOUT_CELLS, stacklevel=2)
     return Checks(deciding.of_scenario(scenario, source, file, asked))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ def source(scenario: Scenario) -> loader.Source:
 def overrides(settings: Mapping[str, object] | None) -> tuple[str, ...]:
     """``KEY=VALUE`` as `--set` takes them; text is YAML, as it is there."""
     return tuple(f"{key}={_written(value)}" for key, value in (settings or {}).items())
+
+
+def warn(remarks: Iterable[object]) -> None:
+    """What a caller of the caller may not expect of what was asked for."""
+    for one in remarks:
+        warnings.warn(str(one), stacklevel=3)
 
 
 def _written(value: object) -> str:

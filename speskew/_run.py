@@ -48,15 +48,18 @@ def run(
     """Simulate every arm of a scenario, as `speskew run` does; nothing is written.
 
     `scenario` is the name of a stock scenario, a path, YAML text or a mapping with what YAML would
-    hold. `set` overrides its keys, dotted, as `--set` does. `jobs` processes change the time it
-    takes and nothing else. `progress` may be a function (done, total, text).
+    hold. `set` overrides its keys, dotted, as `--set` does, `arms.v6.host.unmap` those of one arm;
+    what some arms do not heed is a warning, what no arm heeds a ScenarioError. `jobs` processes
+    change the time it takes and nothing else. `progress` may be a function (done, total, text).
 
     Raises ScenarioError with every problem found, StreamError and ProfileError for what it reads,
     LawBrokenError if the model is wrong. Ctrl-C raises KeyboardInterrupt and leaves no process.
     """
     _given.checked(jobs, engine)
     source = _given.source(scenario)
-    loaded = loader.load(source, _given.overrides(set), replications=replications, seed=seed)
+    remarks: list[loader.Unheeded] = []
+    loaded = loader.load(source, _given.overrides(set), replications, seed, remarks)
+    _given.warn(remarks)
     how = How(jobs, engine, keep_records, band)
     made = simulating.simulate(loaded, loader.raw(source), how, _given.display(progress))
     if made.interrupted:

@@ -70,6 +70,7 @@ def sweep(
     source = os.fspath(scenario)
     asked = sweeping.Asked(source, _given.overrides(set), replications, seed, engine)
     plan = attempt.planned(asked)
+    _given.warn(plan.remarks)
     folder = attempt.default_folder(plan) if out is None else Path(out)
     try:
         with (

@@ -54,9 +54,9 @@ def of_folder(folder: Path, baseline_file: Path | None) -> Report:
     return _of_run(folder, baseline_file)
 
 
-def load(source: Source, asked: Asked) -> Scenario:
+def load(source: Source, asked: Asked, remarks: list[loader.Unheeded] | None = None) -> Scenario:
     """The scenario that is asked for; one with cells is run without them, see `has_cells`."""
-    return loader.load(source, asked.overrides, replications=asked.replications, seed=asked.seed)
+    return loader.load(source, asked.overrides, asked.replications, asked.seed, remarks)
 
 
 WITHOUT_CELLS = (

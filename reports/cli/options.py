@@ -15,7 +15,8 @@ ENGINES = click.Choice(["fast", "reference"])
 
 
 def set_option(
-    text: str = "Override a scenario key, e.g. --set host.memlock=64KiB.",
+    text: str = "Override a scenario key, e.g. --set host.memlock=64KiB, or one arm's: "
+    "arms.v6.host.memlock=64KiB.",
 ) -> Callable[[_F], _F]:
     """``--set KEY=VALUE``, as `overrides`."""
     return click.option(

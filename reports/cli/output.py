@@ -32,6 +32,12 @@ def say(text: str) -> None:
     click.echo(_harmless(text), err=True)
 
 
+def remark(remarks: Iterable[object]) -> None:
+    """What a user may not expect of what was asked for, a line each, to stderr."""
+    for one in remarks:
+        say(f"speskew: {one}")
+
+
 def never_fail_to_encode() -> None:
     """A character that the locale does not have is written as its escape, not as a traceback."""
     for stream in (sys.stdout, sys.stderr):

@@ -29,12 +29,14 @@ class Plan:
     asked: Asked
     base: Scenario
     cells: Sequence[Planned]
+    remarks: Sequence[str] = ()
 
 
 def planned(asked: Asked) -> Plan:
     """The plan of a sweep; raises ScenarioError if the scenario has no cells."""
-    base, cells = sweeping.plan(asked)
-    return Plan(asked, base, cells)
+    remarks: list[str] = []
+    base, cells = sweeping.plan(asked, remarks)
+    return Plan(asked, base, cells, remarks)
 
 
 def default_folder(plan: Plan) -> Path:

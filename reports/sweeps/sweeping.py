@@ -15,6 +15,7 @@ import json
 import shlex
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ from sim.runs.backends import Failure, Workers
 from sim.runs.store import Store
 from sim.runs.tasks import Task, key, task, tasks
 from sim.scenario.files import loader
-from sim.scenario.files.loader import ScenarioError
+from sim.scenario.files.loader import ScenarioError, Unheeded
 from sim.scenario.models.matrix import Cell, expand
 from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
@@ -75,6 +76,7 @@ class Planned:
     scenario: Scenario | None
     tasks: tuple[Task, ...]
     problem: str = ""
+    remarks: tuple[Unheeded, ...] = ()
 
     @property
     def nanoseconds(self) -> int:
@@ -94,12 +96,24 @@ class Asked:
     engine: str
 
 
-def plan(asked: Asked) -> tuple[Scenario, list[Planned]]:
-    """The scenario without its cells, and every cell; raises ScenarioError if it has none."""
-    base = loader.load(
-        asked.source, asked.overrides, replications=asked.replications, seed=asked.seed
-    )
-    return base, [_planned(cell, asked, base) for cell in _cells(asked, base)]
+def plan(asked: Asked, remarks: list[str] | None = None) -> tuple[Scenario, list[Planned]]:
+    """The scenario without its cells, and every cell; raises ScenarioError if it has none.
+
+    `remarks` gets what was set in vain: in some arms, or in the cells that set it themselves. A
+    setting that every cell replaces is an error.
+    """
+    base = loader.load(asked.source, asked.overrides, asked.replications, asked.seed)
+    cells = [_planned(cell, asked, base) for cell in _cells(asked, base)]
+    told = Counter(one for planned in cells for one in dict.fromkeys(planned.remarks))
+    for one, count in told.items():
+        if not one.arms and count == len(cells):
+            why = f"{one.key}: every cell of the sweep sets it; change the cells, or leave it out"
+            raise ScenarioError(loader.Problem(f"--set {one.key}", 0, 0, why))
+        if remarks is None:
+            continue
+        where = f"in {count} of {len(cells)} cells: " if count < len(cells) else ""
+        remarks.append(f"{where}{one}")
+    return base, cells
 
 
 def _cells(asked: Asked, base: Scenario) -> list[Cell]:
@@ -125,10 +139,9 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
     if asked.engine != "fast":
         command += ["--engine", asked.engine]
     reproduce = shlex.join(command)
+    remarks: list[Unheeded] = []
     try:
-        loaded = loader.load(
-            asked.source, overrides, replications=asked.replications, seed=asked.seed
-        )
+        loaded = loader.load(asked.source, overrides, asked.replications, asked.seed, remarks)
     except ScenarioError as error:
         return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
     scenario = loaded.model_copy(update={"matrix": {}, "cases": (), "samples": None})
@@ -136,7 +149,7 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
         made = tuple(tasks(cell.id, scenario, asked.engine))
     except (StreamError, ProfileError, OSError) as error:
         return Planned(cell, reproduce, None, (), " ".join(str(error).split()))
-    return Planned(cell, reproduce, scenario, made)
+    return Planned(cell, reproduce, scenario, made, remarks=tuple(remarks))
 
 
 # --- the folder ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import click
 
 from reports.cli import options
 from reports.cli.errors import answered
-from reports.cli.output import put, say
+from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, bisect_code, table
 
 FORMAT_NAMES = ("table", "json", "ktap", "junit", "md")
@@ -94,6 +94,7 @@ def command(
     with _bisecting(bisect):
         from reports.checks import deciding, formats
         from reports.progress import Terminal
+        from sim.scenario.files.loader import Unheeded
 
         if deciding.is_folder(target):
             if overrides or replications is not None or seed is not None:
@@ -109,7 +110,9 @@ def command(
                 engine=engine,
                 display=Terminal(quiet=quiet),
             )
-            scenario = deciding.load(target, asked)
+            remarks: list[Unheeded] = []
+            scenario = deciding.load(target, asked, remarks)
+            remark(remarks)
             if deciding.has_cells(scenario):
                 say(f"speskew: {deciding.WITHOUT_CELLS}")
             report = deciding.of_scenario(scenario, target, baseline_file, asked)

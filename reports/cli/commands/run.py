@@ -10,7 +10,7 @@ import click
 
 from reports.cli import options
 from reports.cli.errors import leave
-from reports.cli.output import put, say
+from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, table
 
 
@@ -63,7 +63,9 @@ def command(
     from reports.runs import running
     from sim.scenario.files import loader
 
-    loaded = loader.load(scenario, overrides, replications=replications, seed=seed)
+    remarks: list[loader.Unheeded] = []
+    loaded = loader.load(scenario, overrides, replications, seed, remarks)
+    remark(remarks)
     asked = running.Options(
         source=scenario,
         out=output,

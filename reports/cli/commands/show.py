@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reports.cli import options
-from reports.cli.output import put
+from reports.cli.output import put, remark
 from reports.exitcodes import table
 
 
@@ -49,4 +49,7 @@ def _run(folder: Path, form: str) -> str:
 def _scenario(source: str, overrides: tuple[str, ...]) -> str:
     from sim.scenario.files import loader
 
-    return loader.dump(loader.load(source, overrides))
+    remarks: list[loader.Unheeded] = []
+    loaded = loader.load(source, overrides, remarks=remarks)
+    remark(remarks)
+    return loader.dump(loaded)

@@ -11,7 +11,7 @@ import click
 
 from reports.cli import options
 from reports.cli.errors import leave
-from reports.cli.output import put, say
+from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, table
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def command(
     from reports.sweeps import attempt, sweeping, words
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
+    remark(plan.remarks)
     if dry_run:
         put(words.plan(plan.cells, form))
         return

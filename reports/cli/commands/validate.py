@@ -7,7 +7,7 @@ import sys
 import click
 
 from reports.cli import options
-from reports.cli.output import put, say
+from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, table
 
 
@@ -20,11 +20,13 @@ def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
 
     bad = False
     for source in scenarios:
+        remarks: list[loader.Unheeded] = []
         try:
-            loaded = loader.load(source, overrides)
+            loaded = loader.load(source, overrides, remarks=remarks)
         except loader.ScenarioError as error:
             say(str(error))
             bad = True
             continue
+        remark(f"{source}: {one}" for one in remarks)
         put(f"{source}: ok, {len(loaded.arms)} arms, {loaded.replications} replications\n")
     sys.exit(ExitCode.USAGE if bad else ExitCode.OK)

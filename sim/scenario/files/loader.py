@@ -3,8 +3,8 @@
 A scenario's top level holds its own keys (name, question, seed, replications, arms, extends) and
 the settings that all arms share. An arm names a design and may override policies and any setting,
 nested or dotted. Precedence, weakest first: defaults, the file that is extended, the file, `--set`,
-an arm's overrides (they are what the arm is about). Merging is deep; lists are replaced. What is
-not a key is an error that names the nearest one.
+an arm's overrides (they are what the arm is about), `--set` of that arm. Merging is deep; lists are
+replaced. What is not a key is an error that names the nearest one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from pydantic import BaseModel, ValidationError
 
 import sim
 from sim import inputs
+from sim.scenario.files import overriding
 from sim.scenario.files.document import (
     MAX_BYTES,
-    MAX_DEPTH,
     Item,
     Mark,
     Problem,
     ScenarioError,
     mapping,
     merge,
-    parse,
     problem,
     read_document,
     refuse_if_any,
@@ -37,12 +36,31 @@ from sim.scenario.files.document import (
 from sim.scenario.files.dump import dump
 from sim.scenario.files.given import Given
 from sim.scenario.files.messages import problems_of, setting_paths, unknown
-from sim.scenario.models.matrix import NOT_SETTINGS
+from sim.scenario.files.overriding import (
+    Override,
+    Unheeded,
+    arm_name,
+    leaves,
+    nested,
+    undotted,
+    without_arm,
+)
+from sim.scenario.models.matrix import is_setting
 from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 from sim.scenario.words import clipped, shown, suggest
 
-__all__ = ["Problem", "ScenarioError", "dump", "find", "load", "origins", "raw", "stock_folder"]
+__all__ = [
+    "Problem",
+    "ScenarioError",
+    "Unheeded",
+    "dump",
+    "find",
+    "load",
+    "origins",
+    "raw",
+    "stock_folder",
+]
 
 _SCENARIO_KEYS = (
     "schema_version",
@@ -106,21 +124,27 @@ def load(
     overrides: Sequence[str] = (),
     replications: int | None = None,
     seed: int | None = None,
+    remarks: list[Unheeded] | None = None,
 ) -> Scenario:
     """A resolved scenario; raises ScenarioError with every problem found.
 
     `overrides` are ``KEY=VALUE`` with dotted keys, as `--set` takes them; `replications` and `seed`
-    replace the file's.
+    replace the file's. One that no arm heeds is a problem; `remarks` gets those that some do not.
     """
     problems: Problems = []
     file = source if isinstance(source, Given) else find(source)
-    document = _document(file, overrides, problems)
+    asked = overriding.read(overrides, problems)
+    document = _document(file, asked, problems)
     for key, value in (("replications", replications), ("seed", seed)):
         if value is not None:
-            document = merge(document, _nested([key], scalar(value, Mark(f"--{key}"))))
+            document = merge(document, nested([key], scalar(value, Mark(f"--{key}"))))
     stem = file.name if isinstance(file, Given) else file.stem
     stem = stem.encode("utf-8", "replace").decode()
-    return _Resolver(document, stem, problems).scenario()
+    resolver = _Resolver(document, stem, problems)
+    scenario = resolver.scenario(asked)
+    if remarks is not None:
+        remarks.extend(resolver.remarks)
+    return scenario
 
 
 def origins(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
@@ -129,30 +153,18 @@ def origins(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
     An arm's keys begin with `arms.<name>`. Raises ScenarioError if there is no document to tell of.
     """
     problems: Problems = []
-    document = _document(find(path), overrides, problems)
+    document = _document(find(path), overriding.read(overrides, problems), problems)
     refuse_if_any(problems)
-    return {key: str(mark) for key, mark in _leaves(document, "")}
-
-
-def _leaves(item: Item, prefix: str) -> Iterator[tuple[str, Mark]]:
-    if isinstance(item.value, dict):
-        for key, entry in item.value.items():
-            yield from _leaves(entry, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(item.value, list) and prefix == "arms":
-        for number, arm in enumerate(item.value):
-            yield from _leaves(arm, f"{prefix}.{_arm_name(arm) or number}")
-    else:
-        yield prefix, item.mark
+    return {key: str(mark) for key, mark in leaves(document)}
 
 
 # --- documents -------------------------------------------------------------------------------
 
 
-def _document(file: Path | Given, overrides: Sequence[str], problems: Problems) -> Item:
+def _document(file: Path | Given, asked: Sequence[Override], problems: Problems) -> Item:
     document = _extended(file, (), problems)
-    for text in overrides:
-        item = _override(text, problems)
-        document = merge(document, item) if item else document
+    for override in asked:
+        document = overriding.put(document, override, problems)
     return document
 
 
@@ -228,54 +240,6 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _override(text: str, problems: Problems) -> Item | None:
-    mark = Mark(f"--set {clipped(text)}")
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        problems.append(problem(mark, "write KEY=VALUE, e.g. host.memlock=64KiB"))
-        return None
-    path = key.strip().split(".")
-    if path[0] == "extends":
-        problems.append(problem(mark, "extends: can be given in a file only"))
-        return None
-    if len(path) > MAX_DEPTH or not all(path):
-        problems.append(problem(mark, "KEY is names with dots between, e.g. host.memlock"))
-        return None
-    try:
-        found: Problems = []
-        parsed = parse(value, mark.file, found) if value.strip() else scalar("", mark)
-        refuse_if_any(found)
-    except ScenarioError as error:
-        problems.extend(problem(mark, f"the value {p.message}") for p in error.problems)
-        return None
-    return _nested(path, _moved(parsed, mark))
-
-
-def _moved(item: Item, mark: Mark) -> Item:
-    """The same item at another place."""
-    if isinstance(item.value, dict):
-        entries = {key: _moved(entry, mark) for key, entry in item.value.items()}
-        return mapping(entries, mark)
-    if isinstance(item.value, list):
-        return Item(mark, [_moved(entry, mark) for entry in item.value], {})
-    return scalar(item.value, mark)
-
-
-def _nested(path: Sequence[str], item: Item, key_mark: Mark | None = None) -> Item:
-    """``a.b: item`` as nested mappings."""
-    for key in reversed(path):
-        item = mapping({key: item}, item.mark, {key: key_mark or item.mark})
-    return item
-
-
-def _arm_name(item: Item) -> str | None:
-    """What an arm will be called: its name, else its design."""
-    if isinstance(item.value, str):
-        return item.value
-    named = item.get("name") or item.get("design")
-    return named.value if named and isinstance(named.value, str) else None
-
-
 @cache
 def _single_settings() -> tuple[str, ...]:
     """Dotted keys that have no further keys below them."""
@@ -295,8 +259,11 @@ class _Resolver:
 
     def __init__(self, document: Item, stem: str, problems: Problems) -> None:
         self._document, self._stem, self._problems = document, stem, problems
+        self._heard: dict[str, frozenset[tuple[str, Mark]]] = {}
+        self._bare: set[str] = set()
+        self.remarks: list[Unheeded] = []
 
-    def scenario(self) -> Scenario:
+    def scenario(self, asked: Sequence[Override] = ()) -> Scenario:
         """The scenario; raises ScenarioError if there is any problem."""
         top = self._document
         assert isinstance(top.value, dict)
@@ -306,6 +273,7 @@ class _Resolver:
         if not items:
             self._settings(shared)  # for what else is wrong
         self._names_unique(items)
+        self._look_for_effects(asked)
         own = {k: v.plain() for k, v in top.value.items() if k in _SCENARIO_KEYS}
         own.pop("extends", None)
         self._sampled_keys(top)
@@ -316,6 +284,16 @@ class _Resolver:
         refuse_if_any(self._problems)
         assert found is not None
         return found
+
+    def _look_for_effects(self, asked: Sequence[Override]) -> None:
+        """Each override that does nothing somewhere: a problem, or a remark."""
+        wrong = {p.file for p in self._problems}
+        for override in (o for o in asked if o.mark.file not in wrong):
+            for unheeded in overriding.unheeded(override, self._document, self._heard, self._bare):
+                if unheeded.nowhere:
+                    self._add(override.mark, str(unheeded))
+                else:
+                    self.remarks.append(unheeded)
 
     def _add(self, mark: Mark, message: str) -> None:
         self._problems.append(problem(mark, message))
@@ -373,6 +351,9 @@ class _Resolver:
         settings = self._settings(Item(shared.mark, merged.value, merged.keys))
         policies = self._policies(design, policy_items)
         name = item.get("name")
+        self._heard[arm_name(item) or ""] = frozenset(leaves(merged))
+        if policies and not policies.virtual:
+            self._bare.add(arm_name(item) or "")
         raw = {
             "name": name.plain() if name else design,
             "design": design,
@@ -390,20 +371,7 @@ class _Resolver:
         if not isinstance(found.value, dict):
             self._add(found.mark, f"{key}: must be a mapping, e.g. {example}")
             return mapping({}, item.mark)
-        return self._undotted(found)
-
-    def _undotted(self, item: Item) -> Item:
-        """A mapping whose dotted keys are nested."""
-        result = mapping({}, item.mark)
-        assert isinstance(item.value, dict)
-        for key, entry in item.value.items():
-            path = key.split(".")
-            if len(path) > MAX_DEPTH or not all(path):
-                why = f"{clipped(key)}: a dotted key is names with dots between, e.g. host.unmap"
-                self._add(item.keys[key], why)
-                continue
-            result = merge(result, _nested(path, entry, item.keys[key]))
-        return result
+        return undotted(found, self._problems)
 
     def _policies(self, design: str, items: Item) -> Policies | None:
         base = DESIGNS[design][0].model_dump()
@@ -440,7 +408,7 @@ class _Resolver:
             candidate = (folder / path.value).resolve()
             inside = candidate.is_relative_to(stock.resolve())
             found = candidate.relative_to(stock.resolve()) if inside else candidate
-            return merge(item, _nested(["workload", "path"], scalar(str(found), path.mark)))
+            return merge(item, nested(["workload", "path"], scalar(str(found), path.mark)))
         kind = workload.get("kind")
         if kind is not None and kind.value == "profile":
             self._no_profile(path.mark, path.value)
@@ -472,7 +440,9 @@ class _Resolver:
         over = samples.get("over") if samples else None
         if over is None or not isinstance(over.value, dict):
             return
-        for key, mark in over.keys.items():
+        arms = [name for item in self._arm_items() if (name := arm_name(item))]
+        for full, mark in over.keys.items():
+            key = without_arm(full, arms)
             root, _, name = key.partition(".")
             if root == "parameters" and name:
                 if trouble := problem_with(name, None):
@@ -481,7 +451,7 @@ class _Resolver:
                 below = next(k for k in _single_settings() if k.startswith(f"{key}."))
                 why = f"samples.over.{key}: has keys of its own; name one of them, e.g. {below}"
                 self._add(mark, why)
-            elif root not in NOT_SETTINGS and key not in _single_settings():
+            elif is_setting(key) and key not in _single_settings():
                 beside = [
                     k.rpartition(".")[2] for k in _single_settings() if _parent(k) == _parent(key)
                 ]
@@ -490,7 +460,7 @@ class _Resolver:
     def _names_unique(self, items: list[Item]) -> None:
         seen: set[str] = set()
         for item in items:
-            name = _arm_name(item)
+            name = arm_name(item)
             if name in seen:
                 why = f"arms: two arms are called {shown(name)}; give one a name of its own"
                 self._add(item.mark, why)

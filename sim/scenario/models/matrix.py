@@ -129,7 +129,7 @@ def problems(
         yield ("matrix",), "has no cell left: exclude takes all of them"
     names = {*axes}.union(*cases, *matrix.get("include", ())) if matrix or cases else set()
     for key in sorted(names):
-        if key.split(".")[0] in NOT_SETTINGS:
+        if not is_setting(key):
             yield (f"matrix.{key}", "matrix", "cases"), f"{key} is no setting that cells can have"
 
 
@@ -148,3 +148,9 @@ NOT_SETTINGS = (
     "extends",
 )
 """Keys of a scenario that its cells share."""
+
+
+def is_setting(key: str) -> bool:
+    """Whether cells can have a dotted key: a setting, or one of an arm, `arms.v6.host.unmap`."""
+    root, *rest = key.split(".")
+    return root not in NOT_SETTINGS or (root == "arms" and len(rest) > 1)

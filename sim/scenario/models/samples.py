@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from sim import units
-from sim.scenario.models.matrix import MAX_CELLS, NOT_SETTINGS
+from sim.scenario.models.matrix import MAX_CELLS, is_setting
 from sim.scenario.models.quantities import readable
 from sim.scenario.models.strict import Strict
 from sim.scenario.words import Incoherence
@@ -107,5 +107,5 @@ def problems(samples: Samples | None, others: tuple[Any, ...]) -> Iterator[Incoh
     if (size := rows(samples.method, samples.points, len(samples.over))) > MAX_CELLS:
         yield ("samples.points",), f"makes {size:,} cells; at most {MAX_CELLS:,}"
     for key in samples.over:
-        if key.split(".")[0] in NOT_SETTINGS:
+        if not is_setting(key):
             yield (f"samples.over.{key}", "samples"), f"{key} is no setting that cells can have"

@@ -46,6 +46,10 @@ _SETUP = (
     _i("setup.limit_bytes", "bytes", "RLIMIT_MEMLOCK at the start; null: none"),
     Column("setup.unmap", "string", "", "what the host does to the buffer's pages"),
     Column("setup.pressure", "string", "", "what else the host does to guest memory"),
+    Column("setup.adjusted[].setting", "string", "", "setting that is not run as asked for"),
+    Column("setup.adjusted[].requested", "string", "", "as it was asked for"),
+    Column("setup.adjusted[].effective", "string", "", "as it is run: clamped, rounded, ignored"),
+    Column("setup.adjusted[].why", "string", "", "whose rule that is"),
     Column("setup.upper_bound", "bool", "", "unmaps as no host has been seen to: an upper bound"),
 )
 _LOSS = (
@@ -202,6 +206,10 @@ _REST = (
     _i("counts.traps", "", "trapped accesses to the buffer's registers"),
     _i("counts.ordinary_exits", "", "exits for timer, IPI and MMIO"),
     _i("counts.zaps", "pages", "pages of the AUX buffers that the host unmapped"),
+    _i("aux.records", "", "PERF_RECORD_AUX records that perf would read, of any flags"),
+    _i("aux.lost", "", 'those with TRUNCATED: perf\'s "AUX data lost N times out of M"'),
+    _i("aux.gaps", "", 'those with PARTIAL: perf\'s "AUX data had gaps in it"'),
+    _i("aux.collisions", "", 'those with COLLISION: perf\'s "AUX data detected collision"'),
     Column("unmap_rate_per_s", "double", "pages/s", "pages unmapped per second and vCPU"),
     _i("ended_at_op", "ops", "first op that some vCPU did not execute"),
     Column("verdict", "string", "", "why the arm ended early or has no SPE; empty otherwise"),

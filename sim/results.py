@@ -199,6 +199,23 @@ class RlimitCounts:
     locked_bytes_peak: int = 0
 
 
+@dataclass(slots=True)
+class AuxCounts:
+    """PERF_RECORD_AUX records of a run by their flags, as perf counts them for its warnings.
+
+    Source: tools/perf/util/session.c, total_aux_lost, total_aux_partial, total_aux_collision.
+    """
+
+    records: int = 0
+    """Of any flags: the M of "AUX data lost N times out of M"."""
+    lost: int = 0
+    """TRUNCATED: "AUX data lost"."""
+    gaps: int = 0
+    """PARTIAL: "AUX data had gaps in it"."""
+    collisions: int = 0
+    """COLLISION: "AUX data detected collision"."""
+
+
 MAX_POINTS = 4096
 """Changes of a locked-memory account that a run keeps; later ones are counted, not traced."""
 
@@ -229,6 +246,7 @@ class VcpuResult:
     written: NDArray[np.int64]
     """Raw records [n, 3] if kept: op, t_select, t_write."""
     aux: NDArray[np.void]
+    aux_counts: AuxCounts
     log: tuple[tuple[int, str, int], ...]
     """Every state change (t, what, op or value), if kept."""
 

@@ -49,6 +49,9 @@ def render(result: Result, tables: Mapping[str, Table]) -> str:
     for name in result.arm_order:
         said = " ".join(sentences.of_arm(name, result, tables))
         lines += ["", f"* **{escaped(name)}** — {escaped(said)}"]
+        asked = "; ".join(summary.asked_lines(result.arms[name]))
+        if asked:
+            lines += [f"  Not run as asked: {escaped(asked)}."]
     lines += ["", *table(summary.GLANCE, summary.glance(result)), ""]
     lines += [summary.LOSS_NOTE, summary.EXIT_NUMBER_NOTE]
     return "\n".join(lines) + "\n"

@@ -50,6 +50,7 @@ def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     """What there is to say about an arm: titles, each with its lines."""
     arm, base = result.arms[name], baseline(result)
     rows = [
+        ("not run as asked", asked_lines(arm)),
         ("predicted loss", loss_lines(arm, base)),
         ("predicted skew", skew_lines(arm, base)),
         ("predicted time", time_lines(arm, base)),
@@ -139,6 +140,12 @@ def heading(name: str, arm: Arm, is_baseline: bool) -> str:
     if arm.design != name:
         marks.insert(0, f"design {arm.design}")
     return printable(name) + (f"  ({'; '.join(marks)})" if marks else "")
+
+
+def asked_lines(arm: Arm) -> Iterator[str]:
+    """Settings that were clamped, rounded or passed over: what was asked for, what is run, why."""
+    for one in arm.setup.adjusted:
+        yield printable(str(one))
 
 
 def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
@@ -314,6 +321,23 @@ def record_lines(arm: Arm) -> Iterator[str]:
     }
     if gone:
         yield "not delivered: " + ", ".join(f"{k} {v:,}" for k, v in gone.items())
+    yield from perf_lines(arm)
+
+
+def perf_lines(arm: Arm) -> Iterator[str]:
+    """What perf report would warn of, in its words, over all replications and vCPUs."""
+    if arm.aux is None:
+        return
+    said = [
+        f"{text} {times:,} times out of {arm.aux.records:,}"
+        for text, times in (
+            ("AUX data lost", arm.aux.lost),
+            ("AUX data had gaps in it", arm.aux.gaps),
+            ("AUX data detected collision", arm.aux.collisions),
+        )
+        if times
+    ]
+    yield f"perf report: {'; '.join(said) or f'no warning of {arm.aux.records:,} AUX records'}"
 
 
 def numa_band(arm: Arm) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from reports.results.compared import Distances, Paired, Profile, ShareError, Sha
 from reports.results.result import (
     RESULT_VERSION,
     Arm,
+    Aux,
     Band,
     Blackouts,
     ComparedOn,
@@ -34,6 +35,7 @@ from reports.results.result import (
     SymbolLoss,
 )
 from sim.ledger import LOSS_LABELS
+from sim.machine.effective import adjusted
 from sim.scenario.models.quantities import UNLIMITED
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def _arm(arm: ArmResult, baseline: ArmResult | None) -> Arm:
         ended_at_op=_ended_at_op(arm),
         verdict="; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
         hold=None if arm.hold is None else _arm(arm.hold, paired.twin(baseline, "hold")),
+        aux=_aux(arm.runs),
     )
 
 
@@ -155,6 +158,7 @@ def setup(arm: ArmResult) -> Setup:
         unmap=unmap if isinstance(unmap, str) else "poisson",
         pressure=", ".join(p.kind for p in s.host.pressure),
         upper_bound=unmap in UPPER_BOUND_UNMAPS and any(run.zaps for run in arm.runs),
+        adjusted=adjusted(arm.arm),
     )
 
 
@@ -225,6 +229,16 @@ def _counts(runs: Sequence[RunResult]) -> Counts:
         traps=sum(v.traps for v in vcpus),
         ordinary_exits=sum(v.ordinary_exits for v in vcpus),
         zaps=sum(run.zaps for run in runs),
+    )
+
+
+def _aux(runs: Sequence[RunResult]) -> Aux:
+    found = [v.aux_counts for run in runs for v in run.vcpus]
+    return Aux(
+        records=sum(c.records for c in found),
+        lost=sum(c.lost for c in found),
+        gaps=sum(c.gaps for c in found),
+        collisions=sum(c.collisions for c in found),
     )
 
 

@@ -20,6 +20,7 @@ from reports.results.damage import DamagedError, Json, loads
 from reports.results.fields import Keys
 from reports.results.metric import Metric
 from sim.ledger import DeliveryLedger, OpsLedger, SelectionsLedger, TimeLedger
+from sim.machine.effective import Adjusted
 
 RESULT_VERSION: Literal[3] = 3
 Entries = Mapping[str, int]
@@ -46,6 +47,7 @@ class Setup:
     unmap: str
     pressure: str
     upper_bound: bool
+    adjusted: Annotated[tuple[Adjusted, ...], "settings that are not run as asked for"] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Aux:
+    """PERF_RECORD_AUX records, as perf report counts them: all, and those with each flag."""
+
+    records: int
+    lost: Annotated[int, 0, "TRUNCATED: AUX data lost"]
+    gaps: Annotated[int, 0, "PARTIAL: AUX data had gaps in it"]
+    collisions: Annotated[int, 0, "COLLISION: AUX data detected collision"]
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """Everything that is said of one arm."""
 
@@ -211,6 +223,7 @@ class Arm:
     ended_at_op: int
     verdict: str
     hold: Annotated[Arm | None, "the twin of an arm with restart: resync"]
+    aux: Annotated[Aux | None, "absent in results of before it was counted"] = None
 
     def __post_init__(self) -> None:
         if self.hold is not None and self.hold.hold is not None:

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from reports.results import shapes
 from reports.results.damage import DamagedError, Json
 from reports.results.metric import Metric
+from sim.machine.effective import Adjusted
+from sim.units import UnitError, quantity
 
 SWEEP_VERSION: Literal[1] = 1
 NUMBERS = {
@@ -24,6 +26,14 @@ Settings = Mapping[str, Json]
 """Dotted settings with their values, as a scenario has them."""
 Numbers = Mapping[str, Metric | float]
 """Metrics and plain numbers of an arm by dotted name."""
+
+
+def _quantity(value: Json) -> object:
+    """As equal texts of a quantity are equal; other values as they are."""
+    try:
+        return quantity(value) if isinstance(value, str) else value
+    except UnitError:
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class CellResult:
     arms: Mapping[str, Numbers] = field(default_factory=dict)
     each: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     """Arm → metric → its value in each replication; only what indices are made of."""
+    adjusted: Mapping[str, tuple[Adjusted, ...]] = field(default_factory=dict)
+    """Arm → settings that are not run as asked for; arms that have none are left out."""
 
     def __post_init__(self) -> None:
         if "/" in self.id or self.id in ("", ".", ".."):
@@ -50,6 +62,18 @@ class CellResult:
     def failed(self) -> bool:
         """It has no result, and `why` says the reason."""
         return self.status == "failed"
+
+    def as_run(self, setting: str) -> str:
+        """What a setting of the cell becomes in its arms; empty if what was asked for."""
+        asked = _quantity(self.settings.get(setting))
+        found = {
+            one.effective
+            for arm, adjusted in self.adjusted.items()
+            for one in adjusted
+            if setting in (one.setting, f"arms.{arm}.{one.setting}")
+            and _quantity(one.requested) == asked
+        }
+        return " or ".join(sorted(found))
 
     def number(self, arm: str, name: str) -> Metric | float | None:
         """A number of an arm; None if the cell has none of that name."""

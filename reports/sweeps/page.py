@@ -20,7 +20,7 @@ from analysis.sweeps.sensitivity import Decomposition, decompose
 from reports.figures.style import styled, to_file_svg, to_png, to_svg
 from reports.pages import templating
 from reports.results.metric import Metric
-from reports.results.sweep_result import Indices, SweepResult
+from reports.results.sweep_result import CellResult, Indices, SweepResult
 from reports.store.grid import Grid, Response, grid
 from reports.sweeps import effects, maps, screening
 from reports.text import number, percent, with_interval
@@ -267,10 +267,15 @@ def figure_files(result: SweepResult) -> dict[str, bytes]:
     return files
 
 
+def _as_set(row: CellResult, axis: str) -> str:
+    said, effective = _text(row.settings.get(axis, "–")), row.as_run(axis)
+    return f"{said} → {effective}" if effective else said
+
+
 def _rows(result: SweepResult) -> Iterator[tuple[str, list[str]]]:
     """Folder of the cell (empty if it failed) and its texts, a line per arm."""
     for row in result.cells:
-        settings = [_text(row.settings.get(axis, "–")) for axis in result.axes]
+        settings = [_as_set(row, axis) for axis in result.axes]
         if row.failed:
             yield "", [*settings, "failed", *itertools.repeat("–", len(METRICS))]
         for arm, numbers in row.arms.items():

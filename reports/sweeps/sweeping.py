@@ -373,6 +373,7 @@ def _row(
         "finished",
         replications=found.replications,
         arms={name: dict(_numbers(arm)) for name, arm in found.arms.items()},
+        adjusted={n: a.setup.adjusted for n, a in found.arms.items() if a.setup.adjusted},
         each={arm: {name: tuple(row) for name, row in rows.items()} for arm, rows in each.items()},
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from reports.results.metric import Metric
-from reports.results.sweep_result import SweepResult
+from reports.results.sweep_result import CellResult, SweepResult
 from reports.sweeps import page, screening
 from reports.sweeps.sweeping import Planned, Standing
 from reports.text import number, printable, with_interval
@@ -119,7 +119,7 @@ def as_table(result: SweepResult) -> str:
     head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
     rows = []
     for cell in result.cells:
-        settings = [_said(cell.settings.get(axis, "–")) for axis in axes]
+        settings = [as_set(cell, axis) for axis in axes]
         if cell.failed:
             rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
         for arm, numbers in cell.arms.items():
@@ -130,6 +130,12 @@ def as_table(result: SweepResult) -> str:
         for row in [head, *rows]
     ]
     return "\n".join(lines) + "\n"
+
+
+def as_set(cell: CellResult, axis: str) -> str:
+    """A cell's value of an axis, beside what it is run as: ``1000ops → 1024ops``."""
+    said, effective = _said(cell.settings.get(axis, "–")), cell.as_run(axis)
+    return f"{said} → {printable(effective)}" if effective else said
 
 
 def _said(value: Any) -> str:

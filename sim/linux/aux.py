@@ -4,8 +4,9 @@ Fidelity note. Modelled: head, tail, wake-up and watermark arithmetic of kernel/
 (perf_aux_output_begin, _skip, _end) and of the driver's window choice (arm_spe_pmu_next_off,
 arm_spe_pmu_next_snapshot_off); one byte of the ring is always free (CIRC_SPACE); padding is part of
 the stream and may cross a wake-up. The tail is looked at in `begin` only. A window of size 0
-disables the event without an AUX record. Snapshot mode overwrites the oldest records, never wakes
-the reader, and is read once, at the end (perf record -Se). Readers: `keeps_up` has copied
+disables the event without an AUX record; neither does a transaction have one whose only flag is
+OVERWRITE and that has no data. Snapshot mode overwrites the oldest records, never wakes the reader,
+and is read once, at the end (perf record -Se). Readers: `keeps_up` has copied
 everything when the next transaction begins, an ideal: the handler ends one transaction and begins
 the next in one go, so a real reader's tail is a transaction behind; see `sim.linux.reader`. Not
 modelled: the profile of what a snapshot still holds (profiles count records written); the data
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from sim.draws import njit, njit_inline
 from sim.ledger import DeliveryLedger
-from sim.results import AUX_DT
+from sim.results import AUX_DT, AuxCounts
 from sim.spe.buffer import RECORD_BYTES
 
 
@@ -39,6 +40,7 @@ class AuxFlag(IntFlag):
 
 TRUNCATED = int(AuxFlag.TRUNCATED)
 """As an int: `&` of an IntFlag is Python code, and every stop of the SPU looks at this bit."""
+_OVERWRITE, _PARTIAL, _COLLISION = map(int, (AuxFlag.OVERWRITE, AuxFlag.PARTIAL, AuxFlag.COLLISION))
 
 
 class Window(NamedTuple):
@@ -169,7 +171,7 @@ class AuxRing:
     wakeup: int = 0
     unread: int = 0
     pad: int = 0
-    transactions: int = 0
+    counts: AuxCounts = field(default_factory=AuxCounts)
     wake_due: bool = False
     _copied_to: int = 0
     _copying: int = 0
@@ -214,11 +216,18 @@ class AuxRing:
         held = size // self.geometry.record if records is None else records
         self._hold(held)
         self._note_wakeup()
-        if size or flags:
-            self.transactions += 1
+        if size or flags & ~_OVERWRITE:  # what is only overwritten tells perf nothing new
+            self._count(flags)
             if self.keep:
                 self.keep_row(tid, offset, size + self.pad, self.pad, flags, now, held)
         self.pad = 0
+
+    def _count(self, flags: int) -> None:
+        """One PERF_RECORD_AUX."""
+        self.counts.records += 1
+        self.counts.lost += bool(flags & TRUNCATED)
+        self.counts.gaps += bool(flags & _PARTIAL)
+        self.counts.collisions += bool(flags & _COLLISION)
 
     def keep_row(
         self, tid: int, offset: int, size: int, pad: int, flags: int, now: int, records: int
@@ -231,17 +240,24 @@ class AuxRing:
         return Transaction(self.head, self.pad, self.wakeup)
 
     def after_rounds(
-        self, opened: Transaction, size: int, transactions: int, rows: Iterable[tuple[int, ...]]
+        self,
+        opened: Transaction,
+        size: int,
+        transactions: int,
+        collisions: int,
+        rows: Iterable[tuple[int, ...]],
     ) -> None:
-        """Rounds have ended `transactions` of `size` bytes of records, all of them read by a reader
-        that keeps up, and begun the next one; `rows` as for `keep_row`.
+        """Rounds have ended `transactions` of `size` bytes of records, `collisions` of them with
+        that flag, all of them read by a reader that keeps up, and begun the next one; `rows` as
+        for `keep_row`.
         """
         self._hold(size // self.geometry.record)
         self.head = opened.head - opened.pad
         self.take()
         self.moved()
         self.head, self.pad, self.wakeup = opened
-        self.transactions += transactions
+        self.counts.records += transactions
+        self.counts.collisions += collisions
         if self.keep:
             for tid, offset, length, pad, flags, now, records in rows:
                 self.keep_row(tid, offset, length, pad, flags, now, records)

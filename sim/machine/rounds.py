@@ -126,7 +126,8 @@ class Rounds:
         if v[c.FULLS]:
             parts.event.after_rounds(v[c.WINDOW], written)
             opened = Transaction(v[c.HEAD], v[c.PAD], v[c.WAKEUP])
-            parts.ring.after_rounds(opened, v[c.BYTES], v[c.FULLS], self._closed(rows))
+            collisions = int(np.count_nonzero((rows[:, c.LENGTH] > 0) & (rows[:, c.FLAGS] > 0)))
+            parts.ring.after_rounds(opened, v[c.BYTES], v[c.FULLS], collisions, self._closed(rows))
 
     def _closed(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
         """Rows of the AUX transactions that were ended."""

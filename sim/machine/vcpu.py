@@ -264,5 +264,6 @@ class Vcpu:
             ordinary_exits=self.cpu.ordinary_exits,
             written=self.sink.written(),
             aux=self.ring.rows(),
+            aux_counts=self.ring.counts,
             log=tuple(self.log),
         )

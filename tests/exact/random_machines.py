@@ -405,6 +405,7 @@ def everything(result: RunResult) -> dict[str, object]:
             "stops",
             "traps",
             "ordinary_exits",
+            "aux_counts",
             "log",
         ):
             said[f"{k}.{name}"] = getattr(v, name)

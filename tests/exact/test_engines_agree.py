@@ -10,7 +10,7 @@ import pytest
 from sim.linux.aux import AuxFlag
 from sim.machine.machine import simulate
 from sim.machine.run import Run
-from sim.results import RunResult
+from sim.results import AuxCounts, RunResult
 from sim.spe import fast
 from tests.exact import random_machines as made
 
@@ -34,6 +34,22 @@ def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
         slow, quick = made.everything(_run(seed, "reference")), made.everything(_run(seed, "fast"))
         differing = [name for name, value in slow.items() if quick[name] != value]
         assert not differing, f"seed {seed}: {differing}"
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_aux_records_are_counted_as_their_rows_say(engine: str) -> None:
+    """With rows kept, the counts without them are those of the rows, flag by flag."""
+    flagged = 0
+    for seed in range(2 * SEEDS_PER_TEST):
+        for vcpu in _run(seed, engine).vcpus:
+            flags = vcpu.aux["flags"]
+            lost, gaps, collided = (
+                int(np.count_nonzero(flags & flag))
+                for flag in (AuxFlag.TRUNCATED, AuxFlag.PARTIAL, AuxFlag.COLLISION)
+            )
+            assert vcpu.aux_counts == AuxCounts(flags.size, lost, gaps, collided)
+            flagged += lost + collided
+    assert flagged
 
 
 def test_the_suite_reaches_every_mechanism() -> None:

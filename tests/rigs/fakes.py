@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.ledger import Ledgers, OpLabel, TimeCause
-from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
+from sim.results import (
+    AUX_DT,
+    AuxCounts,
+    Blackouts,
+    LockedPoint,
+    RlimitCounts,
+    RunResult,
+    VcpuResult,
+)
 from sim.runs.batch import ArmResult, StreamTables
 from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Settings
 
@@ -134,6 +142,7 @@ def _vcpu(plan: Plan, replication: int, number: int) -> VcpuResult:
         ordinary_exits=3,
         written=np.array([[1, 2, 3], [4, 5, 6]], np.int64),
         aux=np.zeros(0, AUX_DT),
+        aux_counts=AuxCounts(records=9, lost=2, gaps=1, collisions=3),
         log=(),
     )
 

@@ -47,9 +47,10 @@ def _run(folder: Path, form: str) -> str:
 
 
 def _scenario(source: str, overrides: tuple[str, ...]) -> str:
+    from sim.machine import effective
     from sim.scenario.files import loader
 
     remarks: list[loader.Unheeded] = []
     loaded = loader.load(source, overrides, remarks=remarks)
-    remark(remarks)
+    remark([*remarks, *effective.remarks(loaded.arms)])
     return loader.dump(loaded)

@@ -16,6 +16,7 @@ from reports.exitcodes import ExitCode, table
 @options.set_option()
 def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Check SCENARIOS as a whole; every problem with its file, line and column on stderr."""
+    from sim.machine import effective
     from sim.scenario.files import loader
 
     bad = False
@@ -27,6 +28,6 @@ def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
             say(str(error))
             bad = True
             continue
-        remark(f"{source}: {one}" for one in remarks)
+        remark(f"{source}: {one}" for one in (*remarks, *effective.remarks(loaded.arms)))
         put(f"{source}: ok, {len(loaded.arms)} arms, {loaded.replications} replications\n")
     sys.exit(ExitCode.USAGE if bad else ExitCode.OK)

@@ -24,8 +24,8 @@ class Unit:
     sizes: tuple[tuple[str, int], ...]
 
 
-_TIMES = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
-_SIZES = Unit((("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)))
+TIMES = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
+SIZES = Unit((("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)))
 _HERTZ = Unit((("GHz", 10**9), ("MHz", 10**6), ("kHz", 10**3), ("Hz", 1)))
 RATE = Unit((("/s", 1),))
 """The one unit whose value is the reciprocal of what is written."""
@@ -112,21 +112,21 @@ SIZE_TEXT = NUMBER_TEXT + r"(B|KiB|MiB|GiB|TiB)\s*$"
 Time = Annotated[
     int,
     _reader(units.parse_time, "time", "4ms", "0s to 1000000s"),
-    _TIMES,
+    TIMES,
     text_schema(NUMBER_TEXT + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
 ]
 """Picoseconds."""
 Slice = Annotated[
     int,
     _reader(units.parse_time, "time slice", "4ms", "1us to 1000000s"),
-    _TIMES,
+    TIMES,
     text_schema(NUMBER_TEXT + r"(ps|ns|us|µs|ms|s)\s*$", "4ms"),
 ]
 """Picoseconds, long enough for a scheduler."""
 Size = Annotated[
     int,
     _reader(units.parse_size, "size", "4MiB", "0B to 4194304TiB"),
-    _SIZES,
+    SIZES,
     text_schema(SIZE_TEXT, "4MiB"),
 ]
 """Bytes."""

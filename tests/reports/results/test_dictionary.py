@@ -34,7 +34,7 @@ driver: {aux: 8KiB}
 switch: {every: 100us, away: 10us}
 arms:
   - design: baremetal
-  - {design: v6, overrides: {host.memlock: 4KiB, vm.max_buffer: unlimited}}
+  - {design: v6, overrides: {host.memlock: 4KiB, spe.interval: 1009ops, vm.max_buffer: unlimited}}
   - {name: cold, design: unpinned, overrides: {host.unmap: per_window}}
 """
 MODULES = (curves, errors, frames, losses, paired, perturbation, rlimit)

@@ -18,6 +18,7 @@ from sim.linux.aux import (
     next_window,
     wakeup_after,
 )
+from sim.results import AuxCounts
 from sim.units import round_down, round_up
 
 KIB = 1024
@@ -215,7 +216,7 @@ def test_rows_are_the_aux_records() -> None:
         (3, 11, 0, 128, 0, 8, 5),
         (3, 12, 128, 0, 0, 1, 7),
     ]
-    assert ring.transactions == 2
+    assert ring.counts.records == 2
 
 
 def test_a_ring_that_keeps_nothing_counts_everything() -> None:
@@ -224,7 +225,26 @@ def test_a_ring_that_keeps_nothing_counts_everything() -> None:
     ring.begin()
     ring.end(5 * RECORD, 0, 1, 1)
     ring.finish()
-    assert (ring.rows().size, ring.transactions, ring.delivery.delivered) == (0, 1, 5)
+    assert (ring.rows().size, ring.counts.records, ring.delivery.delivered) == (0, 1, 5)
+
+
+def test_a_snapshot_without_data_sends_no_record() -> None:
+    """Its only flag is OVERWRITE; one that collided is told (perf_aux_output_end)."""
+    ring = AuxRing(SMALL, DeliveryLedger(), vcpu=0, keep=True, overwrite=True)
+    for size, flags in ((0, 0), (RECORD, 0), (0, int(AuxFlag.COLLISION))):
+        ring.begin()
+        ring.end(size, flags, 1, 1)
+    assert ring.rows()["flags"].tolist() == [2, 10]
+    assert ring.counts == AuxCounts(records=2, collisions=1)
+
+
+def test_perf_counts_flags() -> None:
+    """Each PERF_RECORD_AUX, and those that are truncated, have gaps, saw collisions."""
+    ring = AuxRing(SMALL, DeliveryLedger(), vcpu=0)
+    for flags in (0, 1, 5, 8, 13):
+        ring.begin()
+        ring.end(RECORD, flags, 1, 1)
+    assert ring.counts == AuxCounts(records=5, lost=3, gaps=2, collisions=2)
 
 
 def test_padding_is_part_of_the_stream() -> None:

@@ -159,7 +159,7 @@ def test_a_spurious_interrupt_looks_at_nothing_else() -> None:
     rig.status = Pmbsr(coll=True)
     assert rig.do(rig.event.irq()) == [("R", Reg.PMBSR, None)]
     assert rig.event.spurious == 1
-    assert rig.ring.transactions == 0
+    assert rig.ring.counts.records == 0
 
 
 def test_fatal_turns_the_buffer_off_until_the_next_start() -> None:
@@ -217,7 +217,7 @@ def test_discard_mode_has_no_transactions() -> None:
     ]
     assert rig.spu.pmscr
     assert rig.do(rig.event.stop()) == [OFF]
-    assert rig.ring.transactions == 0
+    assert rig.ring.counts.records == 0
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ from sim.ledger import (
     TimeCause,
     TimeLedger,
 )
-from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
+from sim.results import (
+    AUX_DT,
+    AuxCounts,
+    Blackouts,
+    LockedPoint,
+    RlimitCounts,
+    RunResult,
+    VcpuResult,
+)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -81,6 +89,7 @@ _VCPUS = _counts(
     lost=_arrays(),
     written=_arrays(3),
     aux=_aux(),
+    aux_counts=_counts(AuxCounts),
     log=st.lists(st.tuples(INTS, TEXTS, INTS), max_size=2).map(tuple),
 )
 RESULTS: st.SearchStrategy[RunResult] = _counts(

@@ -19,7 +19,15 @@ import pytest
 from hypothesis import given, settings
 
 from sim.ledger import Ledgers
-from sim.results import AUX_DT, Blackouts, LockedPoint, RlimitCounts, RunResult, VcpuResult
+from sim.results import (
+    AUX_DT,
+    AuxCounts,
+    Blackouts,
+    LockedPoint,
+    RlimitCounts,
+    RunResult,
+    VcpuResult,
+)
 from sim.runs import store, unitfile
 from sim.runs.unitfile import MAGIC, DamagedUnitError, dumps, loads, sealed
 from tests.sim.runs.made_results import RESULTS, same
@@ -38,6 +46,7 @@ def result() -> RunResult:
         ordinary_exits=0,
         written=np.empty((0, 3), np.int64),
         aux=np.zeros(2, AUX_DT),
+        aux_counts=AuxCounts(records=2),
         log=((1, "stop", 2),),
     )
     return RunResult(

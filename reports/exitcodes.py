@@ -25,17 +25,18 @@ MEANING = {
     ExitCode.OK: "ran; every check passed",
     ExitCode.FAILED: "ran; a fidelity check FAILED",
     ExitCode.USAGE: "usage, scenario or stream error",
-    ExitCode.MODEL: "a law of the model is broken, or a cell of a sweep failed",
+    ExitCode.MODEL: "a law of the model is broken, a cell of a sweep failed, or its process died",
     ExitCode.UNDECIDED: "nothing could be decided: only SKIP or UNDECIDED",
     ExitCode.BASELINE: "baseline missing or of a wrong schema version",
     ExitCode.DEFECT: "a defect of speskew; the message says how to report it",
-    ExitCode.INTERRUPTED: "interrupted; finished arms are kept and marked",
+    ExitCode.INTERRUPTED: "interrupted: Ctrl-C, SIGTERM, SIGHUP; finished arms are kept and marked",
     ExitCode.PIPE: "whoever read stdout went away",
 }
 
 _OF_KIND = {
     Kind.INPUT: ExitCode.USAGE,
     Kind.BASELINE: ExitCode.BASELINE,
+    Kind.DIED: ExitCode.MODEL,
     Kind.LAW: ExitCode.MODEL,
 }
 

@@ -1,48 +1,69 @@
-"""When Ctrl-C, `kill` and `timeout` take effect."""
+"""When Ctrl-C, `kill`, `timeout` and the end of a terminal take effect."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a command to end: it does so in order, and says what it leaves."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGTERM raises KeyboardInterrupt, unless the caller's process ignores it.
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does.
 
-    For commands without worker processes, which would inherit it. Only a process's main thread can
-    handle signals; elsewhere nothing changes.
+    One that the caller's process ignores stays ignored, as under nohup(1). Only a process's main
+    thread can handle signals; elsewhere nothing changes.
     """
-    usual = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    usual = {number: signal.getsignal(number) for number in ENDING[1:]}
+    for number, handler in usual.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        _restore(usual)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block: what was simulated is written first."""
+    """What asks for an end waits for that of the block: what was simulated is written first."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed = False
+    asked: list[int] = []
 
     def remember(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
+        asked.append(signum)
 
-    usual = signal.signal(signal.SIGINT, remember)
+    usual = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in usual.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, remember)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)
+        _restore(usual)
+    if asked:
+        signal.raise_signal(asked[0])
+
+
+def _restore(usual: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in usual.items():
+        if handler is not None:  # else it is not Python's
+            signal.signal(number, handler)
+
+
+def ending() -> None:
+    """A command is about to leave: from here on nothing asks it to."""
+    if threading.current_thread() is threading.main_thread():
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)

@@ -15,6 +15,7 @@ class Kind(Enum):
 
     INPUT = "what was given cannot be used: a scenario, stream, capture, folder, option"
     BASELINE = "a baseline is missing, or it or a result is of another schema version"
+    DIED = "processes that simulate are killed: memory is short, or somebody ends them"
     LAW = "a ledger's law is broken: the model is wrong, and its numbers with it"
 
 

@@ -5,12 +5,21 @@ The package's own import comes first, and says who shadows `reports`, if anybody
 
 from __future__ import annotations
 
+import sys
+
 from reports.cli.main import main as command
+from reports.exitcodes import ExitCode
+from reports.signals import ending
 
 
 def main() -> None:
     """The command line of `reports.cli`."""
-    command(prog_name="speskew")
+    try:
+        command(prog_name="speskew")
+    except KeyboardInterrupt:  # again, while an answer to the first was being given
+        sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        ending()
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def run(
     change the time it takes and nothing else. `progress` may be a function (done, total, text).
 
     Raises ScenarioError with every problem found, StreamError and ProfileError for what it reads,
-    LawBrokenError if the model is wrong. Ctrl-C raises KeyboardInterrupt and leaves no process.
+    LawBrokenError if the model is wrong, SpeskewError if processes die. Ctrl-C raises
+    KeyboardInterrupt and leaves no process.
     """
     _given.checked(jobs, engine)
     source = _given.source(scenario)
@@ -62,8 +63,8 @@ def run(
     _given.warn(remarks)
     how = How(jobs, engine, keep_records, band)
     made = simulating.simulate(loaded, loader.raw(source), how, _given.display(progress))
-    if made.interrupted:
-        raise KeyboardInterrupt
+    if made.cut is not None:
+        raise made.cut
     return Run(_Fresh(made))
 
 

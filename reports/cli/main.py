@@ -16,6 +16,7 @@ import click
 from reports.cli.errors import answered
 from reports.cli.output import never_fail_to_encode
 from reports.exitcodes import table
+from reports.signals import terminable
 
 VERBS = (
     "baseline",
@@ -70,7 +71,7 @@ class Verbs(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
         never_fail_to_encode()
-        with answered():
+        with terminable(), answered():
             code = super().main(args, prog_name, complete_var, False, **extra)
             sys.stdout.flush()  # here, while a full disk is still a message
         sys.exit(code if isinstance(code, int) else 0)

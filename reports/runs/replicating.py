@@ -21,12 +21,10 @@ from reports.results import lookup
 from reports.results.build import build
 from reports.results.metric import Metric
 from sim.runs import batch
-from sim.runs import pool as workers
+from sim.runs.pool import Pool
 from sim.scenario.files.document import Mark, ScenarioError, problem
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
     from reports.results.result import Result
     from sim.results import RunResult
     from sim.runs.batch import ArmResult, Progress, Unit
@@ -42,7 +40,7 @@ Sampled = dict[str, Histogram]
 class Memo:
     """Runs units in a pool, each once; of the arms in `watched` it keeps gaps and latencies."""
 
-    pool: ProcessPoolExecutor | None
+    pool: Pool
     watched: frozenset[str] = frozenset()
     done: dict[str, RunResult] = field(default_factory=dict)
     sampled: dict[str, dict[int, Sampled]] = field(default_factory=lambda: defaultdict(dict))
@@ -53,11 +51,11 @@ class Memo:
         missing = [index for index, key in enumerate(keys) if key not in self.done]
         yield from ((i, self.done[key]) for i, key in enumerate(keys) if key in self.done)
         plain = [i for i in missing if not self._watches(units[i])]
-        for at, made in workers.apply(self.pool, batch.run_unit, [units[i] for i in plain]):
+        for at, made in self.pool.apply(batch.run_unit, [units[i] for i in plain]):
             self.done[keys[plain[at]]] = made
             yield plain[at], made
         seen = [i for i in missing if self._watches(units[i])]
-        for at, (made, found) in workers.apply(self.pool, observe, [units[i] for i in seen]):
+        for at, (made, found) in self.pool.apply(observe, [units[i] for i in seen]):
             self.done[keys[seen[at]]] = made
             self.sampled[units[seen[at]].arm.name][made.replication] = found
             yield seen[at], made
@@ -75,7 +73,7 @@ class Memo:
 @contextmanager
 def memo(jobs: int, watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
     """A memo with its pool."""
-    with workers.pooled(jobs) as pool:
+    with Pool(jobs) as pool:
         yield Memo(pool, watched)
 
 

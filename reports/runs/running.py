@@ -14,7 +14,7 @@ from reports.progress import Display, Terminal
 from reports.results import shapes
 from reports.results.result import Result, dumps
 from reports.runs import rebuilding, simulating
-from reports.runs.simulating import Description, How, Simulation
+from reports.runs.simulating import Cut, Description, How, Simulation
 from reports.signals import uninterrupted
 from reports.store import parquet as tables
 from reports.store import rundir
@@ -51,13 +51,15 @@ class Outcome:
     target: Path
     reported: bool
     """Was the report drawn?"""
+    cut: Cut | None
+    """What ended the simulation early."""
 
 
 def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
-    """Simulate every arm and write the run directory; what has finished survives Ctrl-C.
+    """Simulate every arm and write the run directory; what has finished is kept.
 
     Raises RunDirError before anything is simulated if the directory cannot be written, and
-    KeyboardInterrupt if no arm had finished.
+    KeyboardInterrupt or DiedError if no arm had finished.
     """
     target = options.out or rundir.default_path(scenario.name, resolved)
     rundir.check_target(target, force=options.force)
@@ -94,7 +96,7 @@ def save(
         except KeyboardInterrupt:
             made.log.add("interrupted", what="report")
         rundir.write_text(folder, "log.jsonl", made.log.lines())
-    return Outcome(said.result, said.summary, target, reported)
+    return Outcome(said.result, said.summary, target, reported, made.cut)
 
 
 def _write(folder: Path, made: Simulation, said: Description, argv: Sequence[str]) -> None:

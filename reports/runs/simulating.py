@@ -1,7 +1,8 @@
 """From a scenario to what a run says, in memory: no file, nothing printed, nothing but exceptions.
 
 The command line writes it (`reports.runs.running`), a notebook looks at it (`speskew.run`). What
-has finished when Ctrl-C comes is kept, and marked; whoever asked decides what that is worth.
+has finished when Ctrl-C comes, or processes die, is kept and marked; whoever asked decides what
+that is worth.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from reports.store import rundir
 from reports.store.csvdata import Table
 from reports.traces import timeline
 from reports.traces.timeline import Timeline
-from sim.runs import batch, pool
+from sim.runs import batch
 from sim.runs.batch import ArmResult
+from sim.runs.pool import DiedError
 from sim.scenario.files import loader
 from sim.scenario.models.scenario import Scenario
+
+Cut = KeyboardInterrupt | DiedError
+"""What may end a simulation early: Ctrl-C, or a unit whose process dies each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,14 @@ class Simulation:
     how: How
     arms: tuple[ArmResult, ...]
     timelines: dict[str, Timeline]
-    interrupted: bool
+    cut: Cut | None
+    """What ended it early: arms, or the timelines, are missing."""
     log: rundir.Log
+
+    @property
+    def interrupted(self) -> bool:
+        """Did it end early?"""
+        return self.cut is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Description:
 
 
 def simulate(scenario: Scenario, raw: str, how: How, display: Display) -> Simulation:
-    """Run every arm; raises KeyboardInterrupt if Ctrl-C comes before any has finished.
+    """Run every arm; raises KeyboardInterrupt, or DiedError, if that is before any has finished.
 
     Raises ScenarioError if `until` does not fit, LawBrokenError if a conservation law breaks.
     """
@@ -74,10 +85,10 @@ def simulate(scenario: Scenario, raw: str, how: How, display: Display) -> Simula
     resolved = loader.dump(scenario)
     timelines: dict[str, Timeline] = {}
     with replicating.memo(how.jobs) as memo:
-        scenario, arms, interrupted = _settled(scenario, how, log, memo, display)
-        if not interrupted:
-            timelines, interrupted = _timelines(scenario, arms, how, log, memo, display)
-    return Simulation(scenario, resolved, raw, how, arms, timelines, interrupted, log)
+        scenario, arms, cut = _settled(scenario, how, log, memo, display)
+        if cut is None:
+            timelines, cut = _timelines(scenario, arms, how, log, memo, display)
+    return Simulation(scenario, resolved, raw, how, arms, timelines, cut, log)
 
 
 def describe(made: Simulation) -> Description:
@@ -94,8 +105,8 @@ def _timelines(
     log: rundir.Log,
     memo: Memo,
     display: Display,
-) -> tuple[dict[str, Timeline], bool]:
-    """Each arm's most eventful replication again, with its log; and whether Ctrl-C came first."""
+) -> tuple[dict[str, Timeline], Cut | None]:
+    """Each arm's most eventful replication again, with its log; or what ended that early."""
     chosen = [arm.runs[timeline.chosen_replication(arm.runs)].replication for arm in arms]
     units = [
         batch.Unit(arm.arm, scenario.seed, replication, how.engine, keep_records=False)
@@ -105,41 +116,41 @@ def _timelines(
     began = time.monotonic()
     try:
         with display.counted(len(arms), "timelines") as more:
-            for at, made in pool.apply(memo.pool, timeline.of_unit, units):
+            for at, made in memo.pool.apply(timeline.of_unit, units):
                 found[arms[at].arm.name] = made
                 more(1)
-    except KeyboardInterrupt:
-        return {}, True
+    except (KeyboardInterrupt, DiedError) as error:
+        return {}, error
     log.add(
         "traced",
         replications={arm.arm.name: k for arm, k in zip(arms, chosen, strict=True)},
         seconds=time.monotonic() - began,
     )
-    return {arm.arm.name: found[arm.arm.name] for arm in arms}, False
+    return {arm.arm.name: found[arm.arm.name] for arm in arms}, None
 
 
 def _settled(
     scenario: Scenario, how: How, log: rundir.Log, memo: Memo, display: Display
-) -> tuple[Scenario, tuple[ArmResult, ...], bool]:
-    """The scenario with the replications that `until` made it take, its arms, and whether Ctrl-C
-    came first.
+) -> tuple[Scenario, tuple[ArmResult, ...], Cut | None]:
+    """The scenario with the replications that `until` made it take, its arms, and what ended it
+    early.
     """
     while True:
-        arms, interrupted = _arms(scenario, how, log, memo, display)
-        if interrupted or scenario.until is None:
-            return scenario, arms, interrupted
+        arms, cut = _arms(scenario, how, log, memo, display)
+        if cut is not None or scenario.until is None:
+            return scenario, arms, cut
         more = replicating.further(scenario, build(scenario, arms, interrupted=False))
         if more is None:
-            return scenario, arms, interrupted
+            return scenario, arms, cut
         scenario = more
 
 
 def _arms(
     scenario: Scenario, how: How, log: rundir.Log, memo: Memo, display: Display
-) -> tuple[tuple[ArmResult, ...], bool]:
-    """Finished arms, and whether Ctrl-C came before all of them were."""
+) -> tuple[tuple[ArmResult, ...], Cut | None]:
+    """Finished arms, and what came before all of them were."""
     arms: list[ArmResult] = []
-    interrupted = False
+    cut: Cut | None = None
     began = time.monotonic()
     with display.shown(len(scenario.arms), how.engine) as callback:
         try:
@@ -153,12 +164,12 @@ def _arms(
             ):
                 arms.append(arm)
                 _log_arm(arm, log)
-        except KeyboardInterrupt:
-            interrupted = True
+        except (KeyboardInterrupt, DiedError) as error:
+            cut = error
             if not arms:
                 raise
-    log.add("interrupted" if interrupted else "simulated", seconds=time.monotonic() - began)
-    return tuple(arms), interrupted
+    log.add("simulated" if cut is None else "interrupted", seconds=time.monotonic() - began)
+    return tuple(arms), cut
 
 
 def _log_arm(arm: ArmResult, log: rundir.Log) -> None:

@@ -6,11 +6,8 @@ task alone. The order of finishing is arbitrary; who asks must not depend on it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,12 +15,9 @@ from sim.errors import SpeskewError
 from sim.machine import resolve
 from sim.results import RunResult
 from sim.runs import batch
-from sim.runs.pool import processes, submit
+from sim.runs.pool import Died, Pool
 from sim.runs.tasks import Task, key
 from sim.scenario.models.workloads import Recorded
-
-AHEAD = 2
-"""Tasks handed out per process, so that none waits for the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +71,19 @@ class Processes:
     """Processes of this machine. One that dies takes no other task with it."""
 
     def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._left = ExitStack()
-        self._pool = self._left.enter_context(processes(jobs))
+        self._pool = Pool(jobs)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
         """As `Workers`."""
         _build_streams(tasks)
-        waiting = deque(tasks)
-        flying: dict[Future[Outcome], Task] = {}
-        while waiting or flying:
-            try:
-                while waiting and len(flying) < AHEAD * self._jobs:
-                    flying[submit(self._pool, run_task, waiting[0])] = waiting[0]
-                    waiting.popleft()
-                done, _ = wait(flying, return_when=FIRST_COMPLETED)
-                finished = [(future, future.result()) for future in done]
-            except BrokenProcessPool:
-                suspects = list(flying.values())
-                flying = {}
-                self.close()
-                yield from ((task, _alone(task)) for task in suspects)
-                self._pool = self._left.enter_context(processes(self._jobs))
-                continue
-            for future, outcome in finished:
-                yield flying.pop(future), outcome
+        for index, outcome in self._pool.each(run_task, tasks):
+            if isinstance(outcome, Died):
+                outcome = Failure(f"{tasks[index]}: {outcome.why}")
+            yield tasks[index], outcome
 
     def close(self) -> None:
         """No process is left; tasks that have begun are given up."""
-        self._left.close()
+        self._pool.close()
 
 
 def _build_streams(tasks: Sequence[Task]) -> None:
@@ -115,15 +93,6 @@ def _build_streams(tasks: Sequence[Task]) -> None:
     for found in {resolve.stream_key(s): s for s in recorded}.values():
         with suppress(Exception):  # its own task will say what is wrong with it
             resolve.stream_of(found)
-
-
-def _alone(task: Task) -> Outcome:
-    """A task that may have killed its process, in one of its own."""
-    with processes(1) as pool:
-        try:
-            return submit(pool, run_task, task).result()
-        except BrokenProcessPool:
-            return Failure("its process died: killed, or out of memory")
 
 
 class Cluster:

@@ -22,7 +22,7 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.results import FIRST_TID, RunResult
 from sim.runs import counterparts
-from sim.runs import pool as workers
+from sim.runs.pool import Pool
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
@@ -127,6 +127,10 @@ class Unit:
         """Hash of everything in it: equal keys, equal results."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
+    def __str__(self) -> str:
+        """What a person calls it."""
+        return f"arm {self.arm.name}, replication {self.replication}"
+
 
 Execute = Callable[[Sequence[Unit]], Iterator[tuple[int, RunResult]]]
 """execute(units): (index of the unit, its result) in any order, each once."""
@@ -173,8 +177,8 @@ def run_arms(
     """
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
         _stream(arm.settings)
-    with workers.pooled(jobs if execute is None else 1) as pool:
-        run_units = execute or partial(workers.apply, pool, run_unit)
+    with Pool(jobs if execute is None else 1) as pool:
+        run_units = execute or partial(pool.apply, run_unit)
         batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
         for arm in scenario.arms:
             yield batch.arm(arm)

@@ -46,6 +46,12 @@ class Task:
         """Name of the task: equal tasks, equal names."""
         return hashlib.sha256("".join(self.keys).encode()).hexdigest()[:24]
 
+    def __str__(self) -> str:
+        """What a person calls it."""
+        arms = ", ".join(dict.fromkeys(unit.arm.name for unit in self.units))
+        replications = sorted({unit.replication for unit in self.units})
+        return f"cell {self.cell}, arms {arms}, replications {replications[0]}-{replications[-1]}"
+
     def without(self, finished: Container[str]) -> Task:
         """The task without the units whose keys are there."""
         left = [k not in finished for k in self.keys]

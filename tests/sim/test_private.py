@@ -16,7 +16,6 @@ ALLOWED = {
     "cache/compiled.py": {"CompileResult._rebuild", "data._reduce"},  # numba has no public ones
     "draws.py": {"dispatcher._cache"},  # numba's place for the cache of a function
     "engine.py": {"event._ok", "event._value"},  # SimPy's; the engine says why
-    "runs/pool.py": {"os._exit"},  # Python's own name for it
 }
 ROOT = Path(sim.__file__).parent
 

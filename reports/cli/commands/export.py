@@ -11,7 +11,6 @@ import click
 from reports.cli import options
 from reports.cli.output import say
 from reports.exitcodes import table
-from reports.signals import terminable
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FORMATS = ("6.1", "6.12", "7.x")
@@ -23,7 +22,6 @@ def command() -> None:
 
     An arm is run again for its records; an export never differs from the run it is taken from.
     """
-    click.get_current_context().with_resource(terminable())
 
 
 def _shared(function: _F) -> _F:

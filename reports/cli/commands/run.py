@@ -11,7 +11,8 @@ import click
 from reports.cli import options
 from reports.cli.errors import leave
 from reports.cli.output import put, remark, say
-from reports.exitcodes import ExitCode, table
+from reports.exitcodes import ExitCode, of_error, table
+from sim.errors import SpeskewError
 
 
 @click.command("run", epilog=table())
@@ -82,7 +83,9 @@ def command(
     outcome = running.run(loaded, loader.dump(loaded), asked)
     put(outcome.summary if form == "table" else result.dumps(outcome.result))
     say(str(outcome.target / "report.html" if outcome.reported else outcome.target))
-    if outcome.result.interrupted:
+    if isinstance(outcome.cut, SpeskewError):
+        leave(of_error(outcome.cut), f"{outcome.cut}; finished arms are kept and marked")
+    if outcome.cut is not None:
         leave(ExitCode.INTERRUPTED, "interrupted; finished arms are kept and marked")
     if not (no_report or outcome.reported):
         again = f"speskew report run {shlex.quote(str(outcome.target))}"

@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 from elftools.common.exceptions import ELFError
 
+from sim import children
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
 from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
@@ -189,7 +190,7 @@ def _compiled(api: int) -> bytes:
     with tempfile.TemporaryDirectory(prefix="speskew-") as folder:
         part = Path(folder) / "spetrace.so"
         command = [compiler, "-O2", "-fPIC", "-shared", f"-DSPETRACE_API={api}", "-o", str(part)]
-        result = subprocess.run([*command, str(PLUGIN_SOURCE)], capture_output=True, text=True)
+        result = children.run([*command, str(PLUGIN_SOURCE)])
         if result.returncode:
             raise RecorderError(f"{PLUGIN_SOURCE.name} does not compile: {result.stderr.strip()}")
         return part.read_bytes()
@@ -203,7 +204,7 @@ def _find_tool(name: str, package: str) -> str:
 
 
 def _qemu_version(qemu: str) -> tuple[int, int]:
-    text = subprocess.run([qemu, "--version"], capture_output=True, text=True).stdout
+    text = children.run([qemu, "--version"]).stdout
     match = re.search(r"version (\d+)\.(\d+)", text)
     if match is None:
         raise RecorderError(f"{qemu} does not tell its version; install Debian's qemu-user")
@@ -236,7 +237,7 @@ def _check_program(program: list[str]) -> Path:
 def _run(command: list[str], raw: Path, progress: Callable[[int], None] | None) -> _End:
     """Run QEMU to its end, or kill it at Ctrl-C."""
     interrupted = False
-    process = subprocess.Popen(command)
+    process = children.start(command)
     try:
         resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))  # no core files
         while True:

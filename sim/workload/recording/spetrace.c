@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -353,7 +355,14 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
 
 /* ---- start ---- */
 
-static void in_child(void) { forked = true; }
+/* A process that the guest forks ends with its parent, as QEMU does with the recorder's. */
+static pid_t parent;
+static void before_fork(void) { parent = getpid(); }
+static void in_child(void) {
+    forked = true;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1); /* it ended in between */
+}
 
 static bool parse(int argc, char **argv) {
     for (int i = 0; i < argc; i++) {
@@ -398,7 +407,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         return -1;
     }
     close(fd);
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(before_fork, NULL, in_child);
     qemu_plugin_register_vcpu_init_cb(id, on_thread);
     qemu_plugin_register_vcpu_exit_cb(id, on_thread_exit);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);

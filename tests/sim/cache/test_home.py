@@ -16,7 +16,7 @@ import pytest
 
 from sim.cache import compiled, home
 from sim.draws import CODE_FOLDER
-from sim.runs import pool as workers
+from sim.runs.pool import Pool
 from tests.rigs.damage import DAMAGES, NOBODY
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
@@ -154,8 +154,8 @@ def test_workers_know_what_their_parent_knows(
     """They use the same folder and do not say why again."""
     (tmp_path / "home").write_text("a file")
     root = home.root()
-    with workers.processes(1) as pool:
-        assert workers.submit(pool, call, _say_again).result() == (root, {"home"})
+    with Pool(2) as pool:
+        assert list(pool.apply(call, [_say_again])) == [(0, (root, {"home"}))]
     assert capfd.readouterr().err.count("\n") == 1
 
 

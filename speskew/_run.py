@@ -20,7 +20,7 @@ from reports.checks import checking, deciding
 from reports.checks.formats import Report
 from reports.figures.style import styled
 from reports.pages import summary
-from reports.progress import Progress, Terminal
+from reports.progress import Progress
 from reports.results import result
 from reports.results.result import Result
 from reports.runs import rebuilding, running, simulating
@@ -97,16 +97,10 @@ class _Fresh:
 
     def save(self, target: Path, *, report: bool, figures: bool) -> None:
         """As `speskew run`."""
-        done = running.save(
-            self.made,
-            target,
-            sys.argv,
-            Terminal(quiet=True),
-            report=report,
-            figures=figures,
-            described=self.said,
+        reported = running.save(
+            self.made, target, sys.argv, report=report, figures=figures, described=self.said
         )
-        if report and not done.reported:
+        if report and not reported:
             raise KeyboardInterrupt
 
     def decided(self, baseline: Path | None) -> Report:

@@ -65,38 +65,60 @@ def run(scenario: Scenario, resolved: str, options: Options) -> Outcome:
     rundir.check_target(target, force=options.force)
     how = How(options.jobs, options.engine, options.keep_records, options.band)
     display = Terminal(quiet=options.quiet)
-    made = simulating.simulate(scenario, loader.raw(options.source), how, display)
-    return save(made, target, options.argv, display, report=options.report, figures=options.figures)
+    with rundir.staged(target) as folder:
+        rundir.check_target(target, force=options.force)  # again: now nobody else changes it
+        made = simulating.simulate(scenario, loader.raw(options.source), how, display)
+        said, reported = _fill(
+            folder, made, options.argv, display, report=options.report, figures=options.figures
+        )
+    return Outcome(said.result, said.summary, target, reported, made.cut)
 
 
 def save(
     made: Simulation,
     target: Path,
     argv: Sequence[str],
+    *,
+    report: bool,
+    figures: bool,
+    described: Description,
+) -> bool:
+    """Write the directory of a simulation, whole or not at all; returns whether it has a report.
+
+    `described` is what the simulation says.
+    """
+    quiet = Terminal(quiet=True)
+    with rundir.staged(target) as folder:
+        _, reported = _fill(
+            folder, made, argv, quiet, report=report, figures=figures, described=described
+        )
+    return reported
+
+
+def _fill(
+    folder: Path,
+    made: Simulation,
+    argv: Sequence[str],
     display: Display,
     *,
     report: bool,
     figures: bool,
     described: Description | None = None,
-) -> Outcome:
-    """Write the run directory, whole or not at all; Ctrl-C costs no more than the report.
-
-    `described` is what the simulation says, if that is known already.
-    """
-    with rundir.staged(target) as folder:
-        reported = False
-        try:
-            with display.working("writing the results"), uninterrupted():
-                said = described or simulating.describe(made)
-                _write(folder, made, said, argv)
-            if report:
-                with display.working("drawing the report"):
-                    rebuilding.rebuild(folder, figures=figures)
-                reported = True
-        except KeyboardInterrupt:
-            made.log.add("interrupted", what="report")
-        rundir.write_text(folder, "log.jsonl", made.log.lines())
-    return Outcome(said.result, said.summary, target, reported, made.cut)
+) -> tuple[Description, bool]:
+    """Write everything; Ctrl-C costs no more than the report. What is said; is there a report?"""
+    reported = False
+    try:
+        with display.working("writing the results"), uninterrupted():
+            said = described or simulating.describe(made)
+            _write(folder, made, said, argv)
+        if report:
+            with display.working("drawing the report"):
+                rebuilding.rebuild(folder, figures=figures)
+            reported = True
+    except KeyboardInterrupt:
+        made.log.add("interrupted", what="report")
+    rundir.write_text(folder, "log.jsonl", made.log.lines())
+    return said, reported
 
 
 def _write(folder: Path, made: Simulation, said: Description, argv: Sequence[str]) -> None:

@@ -5,14 +5,13 @@ A folder of them is `reports.store.rundir`.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from reports.store.rundir import RunDirError, umask
+from reports.store.rundir import RunDirError
+from sim import scratch
 
 
 class ExportError(RunDirError):
@@ -32,21 +31,13 @@ def check(target: Path, *, force: bool) -> None:
 @contextmanager
 def whole(target: Path) -> Iterator[IO[bytes]]:
     """A binary file that becomes `target` when the block ends without an error."""
-    part: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent
-        )
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with scratch.file(target.parent) as (part, file):
             yield file
-        part.chmod(0o666 & ~umask())  # mkstemp's files are the owner's alone
-        part.replace(target)
+            file.flush()
+            part.replace(target)
     except OSError as error:
         raise ExportError(f"{target}: not written: {error.strerror or error}") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
 
 
 def replace(target: Path, data: bytes) -> None:

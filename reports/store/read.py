@@ -10,6 +10,7 @@ from reports.results import damage, shapes
 from reports.results.damage import DamagedError, Json
 from reports.results.manifest import MANIFEST_VERSION, Manifest
 from reports.results.result import RESULT_VERSION, Result, of_json
+from reports.store import rundir
 from reports.store.csvdata import SHAPES, Table, TableError, dumps, loads
 from reports.store.rundir import RunDirError
 from sim.errors import Kind
@@ -57,6 +58,7 @@ def check_version(path: Path, document: Json, key: str, known: int) -> None:
 
 def read_result(folder: Path) -> Result:
     """result.json; raises RunDirError, or VersionError if it is of another version."""
+    rundir.recover(folder)
     path = folder / "result.json"
     try:
         text = path.read_text(encoding="utf-8")

@@ -7,15 +7,15 @@ what the run was made.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from reports.results.manifest import MANIFEST_VERSION, Host, Manifest
+from reports.signals import uninterrupted
+from sim import scratch
 from sim.errors import SpeskewError
 
 HASH_CHARS = 8
@@ -93,40 +95,81 @@ def check_target(target: Path, *, force: bool) -> None:
         raise RunDirError(f"{target} is not a run directory (no manifest.json); not replacing it")
 
 
+CLAIM = f"{scratch.PREFIX}run-"
+_NEW, _OLD = "new", "old"
+"""What a claim has in it: the directory that is being made, and the one that it replaces."""
+
+
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A temporary directory that becomes `target` when the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield stage
-        stage.chmod(0o777 & ~umask())
-        _swap(stage, target)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    """A directory that becomes `target` when the block ends without an error.
+
+    Until then nobody else can make `target`: raises RunDirError if somebody is at it, or if it
+    cannot be written.
+    """
+    with _attributed(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        recover(target)
+        name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+        claim = target.parent / f"{CLAIM}{name}"
+        try:
+            with scratch.claimed(claim):
+                _finish(claim)
+                stage = claim / _NEW / target.name
+                stage.mkdir(parents=True)
+                try:
+                    yield stage
+                    _put(claim, target)
+                finally:
+                    _finish(claim)
+        except scratch.BusyError as error:
+            why = "is being written by another process"
+            raise RunDirError(f"{target} {why}; wait for it, or give -o another one") from error
 
 
-def umask() -> int:
-    """The process's file mode creation mask."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def recover(target: Path) -> None:
+    """Finish what a process that was killed has begun beside `target`.
+
+    One that was killed amid the replacing of a directory has left two, both whole, under no name.
+    """
+    for claim in scratch.ours(target.parent, CLAIM):
+        with suppress(scratch.BusyError, OSError), scratch.claimed(claim):
+            _finish(claim)
 
 
-def _swap(stage: Path, target: Path) -> None:
-    """Put `stage` where `target` is; an old `target` goes only after the new one is in place."""
-    if not target.exists():
+def _finish(claim: Path) -> None:
+    """Put what a claim holds in its place, if there is nothing, and leave the claim empty."""
+    for old in claim.glob(f"{_OLD}/*"):
+        place = claim.parent / old.name
+        new = claim / _NEW / old.name
+        if not os.path.lexists(place):
+            (new if new.is_dir() else old).rename(place)
+    for name in (_OLD, _NEW):
+        shutil.rmtree(claim / name, ignore_errors=True)
+
+
+def _put(claim: Path, target: Path) -> None:
+    """Give the new directory its name; that which has it stays until then."""
+    stage = claim / _NEW / target.name
+    stage.chmod(0o777 & ~scratch.umask())
+    # whoever asks for an end amid this gets it: all is done
+    with suppress(KeyboardInterrupt), uninterrupted():
+        if target.is_dir():
+            (claim / _OLD).mkdir()
+            target.rename(claim / _OLD / target.name)
         stage.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(old / "run")
+
+
+@contextmanager
+def _attributed(target: Path) -> Iterator[None]:
+    """What cannot be written is `target`: the names of scratch tell a user nothing."""
     try:
-        stage.rename(target)
-    except OSError:
-        (old / "run").rename(target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        if error.errno == errno.EPIPE or (named and scratch.PREFIX not in named):
+            raise
+        raise RunDirError(f"{target}: not written: {error.strerror or error}") from error
 
 
 def manifest(

@@ -61,7 +61,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from sim import inputs
+from sim import inputs, scratch
 from sim.errors import SpeskewError
 from sim.workload.a64 import Flag, OpClass
 
@@ -231,18 +231,17 @@ def write_chunks(path: Path | str, static: Recording, chunks: Iterable[Chunk]) -
     `CHUNK_BLOCKS` executions. The file appears under its name only when it is complete.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         _check_static(static)
-        with part.open("xb") as file:
+        with scratch.file(path.parent) as (part, file):
             _write(file, static, chunks)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, ValueError) as error:
+            part.replace(path)
+    except OSError as error:
+        raise StreamError(f"{path}: not written: {error.strerror or error}") from error
+    except ValueError as error:
         raise StreamError(f"{path}: not written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _split(recording: Recording) -> Iterator[Chunk]:

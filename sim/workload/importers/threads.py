@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sim import scratch
 from sim.workload.importers.blocks import (
     MAX_STATIC_OPS,
     Ops,
@@ -189,10 +189,8 @@ def import_trace(
     """
     with _writing(out), ExitStack() as stack:
         out.parent.mkdir(parents=True, exist_ok=True)
-        name = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix=".speskew-import-", dir=out.parent)
-        )
-        threads = Threads(Path(name), program, wanted, progress, anyway=anyway)
+        folder = stack.enter_context(scratch.folder(out.parent))
+        threads = Threads(folder, program, wanted, progress, anyway=anyway)
         stack.callback(threads.discard)
         read(threads)
         threads.close_all()

@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 from elftools.common.exceptions import ELFError
 
-from sim import children
+from sim import children, scratch
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
 from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
@@ -120,10 +120,12 @@ def record(
     out = Path(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.file(out.parent):  # before anything is run
+            pass
     except OSError as error:
-        raise RecorderError(f"{out.parent}: {error.strerror}; choose another folder") from error
-    with tempfile.TemporaryDirectory(prefix=".speskew-record-", dir=out.parent) as name:
-        raw = Path(name)
+        why = error.strerror or error
+        raise RecorderError(f"{out}: not written: {why}; choose another folder") from error
+    with scratch.folder(out.parent) as raw:
         plugin = compile_plugin(raw, api)
         options = f"{_escaped(plugin)},out={_escaped(raw)}"
         options += "" if skip is None else f",skip={skip}"
@@ -187,8 +189,8 @@ def _is_whole(library: Path) -> bool:
 
 def _compiled(api: int) -> bytes:
     compiler = _find_tool("gcc", "gcc")
-    with tempfile.TemporaryDirectory(prefix="speskew-") as folder:
-        part = Path(folder) / "spetrace.so"
+    with scratch.folder(Path(tempfile.gettempdir())) as folder:
+        part = folder / "spetrace.so"
         command = [compiler, "-O2", "-fPIC", "-shared", f"-DSPETRACE_API={api}", "-o", str(part)]
         result = children.run([*command, str(PLUGIN_SOURCE)])
         if result.returncode:

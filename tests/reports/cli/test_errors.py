@@ -126,7 +126,7 @@ def test_every_error_of_ours_has_the_base() -> None:
     """An exception class of sim, analysis or reports is a SpeskewError, or never reaches a user."""
     inner = {
         "VmKilledError",
-        "EndedError",
+        "BusyError",
         "CellFailedError",
         "AbsentError",
         "BrokenSealError",

@@ -52,14 +52,17 @@ def sweep(
     jobs: int = 1,
     engine: Engine = "fast",
     resume: bool = False,
+    force: bool = False,
     scheduler: str | None = None,
     report: bool = True,
+    figures: bool = False,
     progress: bool | Progress = True,
 ) -> Sweep:
     """Run every cell of a scenario's matrix, cases or samples into the folder `out`.
 
     The scenario is a stock name or a path: the command that reproduces a cell names it. `resume`
-    goes on with what an earlier attempt left; `scheduler` is the address of a Dask cluster. A cell
+    goes on with what an earlier attempt left, `force` begins anew; `figures` are also written as
+    PNG and SVG. `scheduler` is the address of a Dask cluster. A cell
     that fails is in `Sweep.failed` and does not stop the others. The folder is what `speskew sweep`
     writes. Raises ScenarioError, RunDirError; Ctrl-C raises KeyboardInterrupt, keeps what has
     finished, and leaves no process.
@@ -76,11 +79,16 @@ def sweep(
         with (
             _given.display(progress).shown(len(plan.cells), engine) as call,
             closing(attempt.workers(jobs, scheduler)) as crew,
-            attempt.owned(folder, plan.base, resume=resume),
+            attempt.owned(folder, plan.base, resume=resume, force=force),
         ):
-            result = attempt.run(folder, plan, crew, sys.argv, report=report, shown=_Shown(call))
+            shown = _Shown(call)
+            result = attempt.run(
+                folder, plan, crew, sys.argv, report=report, figures=figures, shown=shown
+            )
     except RunDirError as error:
-        error.add_note("in Python: sweep(…, resume=True) continues, out= names another")
+        error.add_note(
+            "in Python: sweep(…, resume=True) continues, force=True replaces, out= names another"
+        )
         raise
     return Sweep(folder, result)
 

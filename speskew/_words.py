@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.reference import explaining, listing
+from reports.reference import explaining, listing, searching
 from reports.reference.explaining import Entry
 from speskew import _html
 
@@ -24,13 +24,14 @@ class Explanation:
 
 
 def explain(name: str) -> Explanation:
-    """The meanings of a metric, column, ledger label, parameter, scenario key or design.
+    """The meanings of a metric, column, ledger label, parameter, scenario key or design; of any
+    other word, what it is about: "AUX data lost", "resonance".
 
-    Raises ValueError for what is no name, with the nearest one.
+    Raises ValueError for what leads nowhere, with the nearest words.
     """
-    found = explaining.find(name)
+    found = searching.search(name).entries
     if not found:
-        raise ValueError(explaining.problem_with(name))
+        raise ValueError(searching.problem_with(name))
     return Explanation(tuple(found))
 
 

@@ -135,6 +135,8 @@ class Request:
     memory: int
     max_buffer: int | None = None
     huge_page: int | None = None
+    vms: int = 1
+    """Such VMs on the host; the limit is each VMM process's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,11 @@ class Sizing:
     configuration: int
     limit: int | None
     """The limit to write: covers `guaranteed` and the charge at configuration."""
+
+    @property
+    def host_total(self) -> int | None:
+        """Bytes that all VMs of the host may lock together; None if nothing is known."""
+        return None if self.limit is None else self.limit * self.request.vms
 
     @property
     def oversize(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from reports.cli import completing
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 JSON_OR_TABLE = click.Choice(["table", "json"])
@@ -20,7 +22,12 @@ def set_option(
 ) -> Callable[[_F], _F]:
     """``--set KEY=VALUE``, as `overrides`."""
     return click.option(
-        "--set", "overrides", metavar="KEY=VALUE", multiple=True, help=f"{text} May be repeated."
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help=f"{text} May be repeated.",
+        shell_complete=completing.settings,
     )
 
 

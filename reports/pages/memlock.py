@@ -35,6 +35,8 @@ def as_json(answer: Sizing) -> dict[str, Any]:
         "max_buffer_bytes": request.max_buffer,
         "configuration_bytes": answer.configuration,
         "limit_bytes": answer.limit,
+        "vms": request.vms,
+        "host_total_bytes": answer.host_total,
         "lines": lines(answer),
         "notes": notes(answer),
     }
@@ -51,6 +53,8 @@ def lines(answer: Sizing) -> dict[str, str]:
     return {
         "systemd": f"LimitMEMLOCK={limit}",
         "prlimit": f"prlimit --pid PID --memlock={limit}:{limit}",
+        "docker": f"docker run --ulimit memlock={limit}:{limit}",
+        "containerd": f"LimitMEMLOCK={limit}",
         "libvirt": f"<memtune><hard_limit unit='KiB'>{kib}</hard_limit></memtune>",
     }
 
@@ -107,7 +111,20 @@ def _configuration_note(answer: Sizing) -> str:
 
 
 def _common(answer: Sizing) -> list[str]:
+    found = [
+        "The limit is counted per process, each VMM's own (mm->locked_vm): it is no budget of the "
+        "host, and two containers of one user do not share it.",
+        "Kubernetes has no field for it: a pod's VMM inherits the limit of containerd or CRI-O, so "
+        "the containerd line goes into a drop-in of that unit, for every pod of the node, unless "
+        "the runtime's hook or KubeVirt raises it with prlimit.",
+    ]
+    if answer.request.vms > 1:
+        found.append(
+            f"{answer.request.vms:,} such VMs lock at most {_bytes(answer.host_total or 0)} of the "
+            "host together; that memory can neither be swapped nor moved."
+        )
     return [
+        *found,
         "What else the VMM locks (VFIO, mlock) comes on top. CAP_IPC_LOCK bypasses the limit "
         "(inferred from RFC v5).",
         "libvirt's hard_limit also caps all memory of the VM, so the line allows for the guest's "
@@ -123,7 +140,7 @@ def as_text(answer: Sizing) -> str:
     made = lines(answer)
     if made:
         out += ["", "write one of"]
-        out += [f"  {name:<10}{line}" for name, line in made.items()]
+        out += [f"  {name:<12}{line}" for name, line in made.items()]
     out.append("")
     for note in notes(answer):
         out += _wrapped("* ", note)
@@ -161,8 +178,10 @@ def _rows(answer: Sizing) -> list[tuple[str, str]]:
         ]
     amounts += [
         ("charge at configuration", answer.configuration or None),
-        ("limit to write", answer.limit),
+        ("limit to write" if answer.request.vms == 1 else "limit to write, each VMM", answer.limit),
     ]
+    if answer.request.vms > 1:
+        amounts.append((f"host's total, {answer.request.vms:,} VMs", answer.host_total))
     return rows + [(name, _bytes(value)) for name, value in amounts if value is not None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import textwrap
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from analysis.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES
 from analysis.metrics import METRICS
 from analysis.metrics import find as metric_of
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
-from reports.text import printable
 from sim.ledger import LOSS_LABELS
 from sim.scenario.models.designs import DESIGNS, Policies
 from sim.scenario.models.scenario import Scenario, Settings
@@ -22,7 +20,6 @@ from sim.scenario.parameters import FACTS, PARAMETERS
 
 WIDTH = 92
 HEAD = 10
-COUNT_OF_HINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,29 +182,6 @@ def _by_path(name: str) -> list[Entry]:
 
 def _end(path: str) -> str:
     return path.rsplit(".", 1)[-1]
-
-
-def close_to(name: str) -> list[str]:
-    """Names that the user may have meant."""
-    known = {n for e in entries() for n in (e.name, _end(e.name))}
-    return difflib.get_close_matches(name, sorted(known), COUNT_OF_HINTS)
-
-
-def problem_with(name: str) -> str:
-    """Why a name is not explained, and what to do."""
-    said = f"nothing is called {printable(name, 60)!r}"
-    if told := _told_of(name):
-        return f"{said}; see {', '.join(map(repr, told))}"
-    if close := close_to(name):
-        return f"{said}; did you mean {', '.join(map(repr, close))}?"
-    return f"{said}; `speskew explain` lists every name"
-
-
-def _told_of(word: str) -> list[str]:
-    """Names in whose meaning a whole word stands, a few of them."""
-    found = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-    names = [e.name for e in entries() if len(word) > 3 and found.search(e.meaning)]
-    return list(dict.fromkeys(names))[:COUNT_OF_HINTS]
 
 
 def as_text(found: list[Entry]) -> str:

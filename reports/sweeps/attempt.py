@@ -52,20 +52,34 @@ def workers(jobs: int, scheduler: str | None) -> Workers:
 
 
 @contextmanager
-def owned(folder: Path, scenario: Scenario, *, resume: bool) -> Iterator[None]:
-    """The folder for this process alone; a second sweep into it is refused."""
-    sweeping.prepare(folder, scenario, resume=resume)
+def owned(folder: Path, scenario: Scenario, *, resume: bool, force: bool = False) -> Iterator[None]:
+    """The folder for this process alone; a second sweep into it is refused.
+
+    With `force` a sweep that is there makes room, finished units too; what is no sweep does not.
+    """
+    anew = force and (folder / sweeping.MANIFEST).is_file()
+    sweeping.prepare(folder, scenario, resume=resume or anew, named=not anew)
     with (folder / sweeping.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunDirError(f"{folder}: another sweep is writing there") from error
-        sweeping.prepare(folder, scenario, resume=resume)  # again: now nobody else changes it
+        # again: now nobody else changes it
+        sweeping.prepare(folder, scenario, resume=resume or anew, named=not anew)
+        if anew:
+            sweeping.clear(folder)
         yield
 
 
 def run(
-    folder: Path, plan: Plan, crew: Workers, argv: Sequence[str], *, report: bool, shown: Quiet
+    folder: Path,
+    plan: Plan,
+    crew: Workers,
+    argv: Sequence[str],
+    *,
+    report: bool,
+    shown: Quiet,
+    figures: bool = False,
 ) -> SweepResult:
     """Run what is missing and put everything together; on Ctrl-C finished units stay."""
     sweeping.write_manifest(folder, plan.base, plan.asked, argv)
@@ -87,5 +101,5 @@ def run(
         replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
     if report:
-        sweeping.rebuild(folder)
+        sweeping.rebuild(folder, figures=figures)
     return result

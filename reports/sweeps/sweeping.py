@@ -155,15 +155,19 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
 # --- the folder ------------------------------------------------------------------------------
 
 
-def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> None:
-    """Make the folder; raises RunDirError if there is one that is not for this sweep."""
+def prepare(folder: Path, scenario: Scenario, *, resume: bool, named: bool = True) -> None:
+    """Make the folder; raises RunDirError if there is one that is not for this sweep.
+
+    Unless `named`, a sweep of another scenario may be there too.
+    """
     manifest = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise RunDirError(f"{folder} exists and is no directory")
     if manifest.is_file():
         if not resume:
-            raise RunDirError(f"{folder} holds a sweep; --resume continues it, -o names another")
-        name = _name_in(manifest)
+            how = "--resume continues it, --force replaces it, -o names another"
+            raise RunDirError(f"{folder} holds a sweep; {how}")
+        name = _name_in(manifest) if named else scenario.name
         if name != scenario.name:
             raise RunDirError(f"{folder} holds a sweep of {name!r}, not of {scenario.name!r}")
     elif folder.is_dir() and not all(_is_first(path) for path in folder.iterdir()):
@@ -174,6 +178,15 @@ def prepare(folder: Path, scenario: Scenario, *, resume: bool) -> None:
 def _is_first(path: Path) -> bool:
     """Whether it is what a sweep writes before its manifest: a kill may leave just that."""
     return path.name == LOCK or path.name.startswith(f".{MANIFEST}.")
+
+
+def clear(folder: Path) -> None:
+    """Remove everything of a sweep but its lock."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def forget(folder: Path) -> None:

@@ -13,6 +13,7 @@ import click
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult, SweepResult
 from reports.sweeps import page, screening
+from reports.sweeps.estimating import Pace
 from reports.sweeps.sweeping import Planned, Standing
 from reports.text import number, printable, with_interval
 
@@ -82,15 +83,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def plan(cells: Sequence[Planned], form: str) -> str:
-    """Every cell and what it costs, as JSON or as a line each."""
+def plan(cells: Sequence[Planned], form: str, pace: Pace) -> str:
+    """Every cell and what it costs at the pace of this machine, as JSON or as a line each."""
     rows = [
         {
             "id": p.cell.id,
             "settings": dict(p.cell.settings),
             "units": sum(len(t.units) for t in p.tasks),
             "tasks": len(p.tasks),
-            "seconds": round(p.nanoseconds / 1e9, 1),
+            "seconds": round(pace.seconds(p), 2),
             "problem": p.problem,
         }
         for p in cells
@@ -105,8 +106,11 @@ def plan(cells: Sequence[Planned], form: str) -> str:
             else (f"{row['units']} units in {row['tasks']} tasks, about {row['seconds']} s")
         )
         lines.append(f"{row['id']}  {what}")
-    total = sum(p.nanoseconds for p in cells) / 1e9
-    lines.append(f"{len(cells)} cells, about {duration(total)} on one core (an estimate)")
+    total = pace.start_ns / 1e9 + sum(map(pace.seconds, cells))
+    lines.append(
+        f"{len(cells)} cells, about {duration(total)} on one core, the report aside: an "
+        f"estimate from {pace.timed} short units, timed here and now"
+    )
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import put, say
 from reports.exitcodes import table
 
@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command(epilog=table())
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=completing.scenarios)
 @click.option(
     "--baseline",
     "baseline_file",
@@ -57,7 +57,7 @@ def update(
 
 
 @command.command(epilog=table())
-@click.argument("target", metavar="SCENARIO|FILE")
+@click.argument("target", metavar="SCENARIO|FILE", shell_complete=completing.scenarios)
 @options.form_option("table", "json")
 def show(target: str, form: str) -> None:
     """Print a baseline: where it comes from and what it holds."""
@@ -71,7 +71,7 @@ def show(target: str, form: str) -> None:
 
 
 @command.command(epilog=table())
-@click.argument("target", metavar="SCENARIO|FILE")
+@click.argument("target", metavar="SCENARIO|FILE", shell_complete=completing.scenarios)
 def migrate(target: str) -> None:
     """Rewrite a baseline of an older schema version as one of the present."""
     from reports.checks import baselines, deciding

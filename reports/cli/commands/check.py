@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.errors import answered
 from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, bisect_code, table
@@ -50,7 +50,9 @@ def _bisecting(bisect: bool) -> Iterator[None]:
 
 
 @click.command("check", epilog=table() + BISECT_HELP)
-@click.argument("target", metavar="SCENARIO|RUN_DIR|SWEEP_DIR")
+@click.argument(
+    "target", metavar="SCENARIO|RUN_DIR|SWEEP_DIR", shell_complete=completing.scenarios_and_runs
+)
 @click.option(
     "--baseline",
     "baseline_file",

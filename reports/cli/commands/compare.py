@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import put
 from reports.exitcodes import table
 
 
 @click.command("compare", epilog=table())
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=completing.runs)
+@click.argument("b", metavar="B", shell_complete=completing.runs)
 @options.form_option("table", "json", "md")
 @click.option("-v", "--verbose", is_flag=True, help="Every entry of the ledgers too.")
 def command(a: str, b: str, form: str, verbose: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import say
 from reports.exitcodes import table
 
@@ -35,7 +35,7 @@ def _shared(function: _F) -> _F:
             show_default=True,
             help="Which replication of the arm.",
         ),
-        click.argument("run_dir", type=click.Path(path_type=Path)),
+        click.argument("run_dir", type=click.Path(path_type=Path), shell_complete=completing.runs),
     ):
         function = option(function)
     return function
@@ -52,7 +52,9 @@ def _output(default: str, what: str) -> Callable[[_F], _F]:
     )
 
 
-_arm_option = click.option("--arm", required=True, help="Which arm of the run.")
+_arm_option = click.option(
+    "--arm", required=True, help="Which arm of the run.", shell_complete=completing.arms
+)
 
 
 @command.command(epilog=table())

@@ -44,6 +44,13 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | Non
 @click.command("memlock", epilog=table())
 @click.option("--vcpus", type=click.IntRange(1, 4096), required=True, help="vCPUs that profile.")
 @click.option(
+    "--vms",
+    type=click.IntRange(1, 1 << 20),
+    default=1,
+    show_default=True,
+    help="Such VMs on the host, each with a VMM of its own: the total is said too.",
+)
+@click.option(
     "--window", metavar="SIZE", callback=_size, help="Bytes between PMBPTR and PMBLIMITR."
 )
 @click.option(
@@ -85,6 +92,7 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | Non
 def command(
     ctx: click.Context,
     vcpus: int,
+    vms: int,
     window: int | None,
     aux: int | None,
     granule: str,
@@ -118,6 +126,7 @@ def command(
             memory=memory,
             max_buffer=max_buffer,
             huge_page=hugepages,
+            vms=vms,
         )
         answer = sizing.size(request)
     except sizing.SizingError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.errors import leave
 from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, of_error, table
@@ -16,7 +16,7 @@ from sim.errors import SpeskewError
 
 
 @click.command("run", epilog=table())
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=completing.scenarios)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory.")
 @options.jobs_option
 @options.engine_option

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import put, remark
 from reports.exitcodes import table
 
 
 @click.command("show", epilog=table())
-@click.argument("target")
-@click.argument("name", required=False)
+@click.argument("target", shell_complete=completing.first_of_show)
+@click.argument("name", required=False, shell_complete=completing.second_of_show)
 @options.set_option()
 @options.form_option("table", "json", help_text="Of a run.")
 def command(target: str, name: str | None, overrides: tuple[str, ...], form: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.errors import leave
 from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep", epilog=table())
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=completing.scenarios)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the sweep.")
 @options.jobs_option
 @options.replications_option
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @options.set_option("Override a scenario key in every cell; a cell's own settings are stronger.")
 @options.engine_option
 @click.option("-n", "--dry-run", is_flag=True, help="List the cells and what they cost; run none.")
+@click.option("--force", is_flag=True, help="Replace a sweep that is there.")
 @click.option("--resume", is_flag=True, help="Continue; finished units are not run again.")
 @click.option(
     "--scheduler",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 )
 @options.form_option("table", "json", "csv")
 @click.option("--no-report", is_flag=True, help="Leave report.html out.")
+@options.figures_option
 @options.quiet_option
 def command(
     scenario: str,
@@ -46,10 +48,12 @@ def command(
     overrides: tuple[str, ...],
     engine: str,
     dry_run: bool,
+    force: bool,
     resume: bool,
     scheduler: str | None,
     form: str,
     no_report: bool,
+    figures: bool,
     quiet: bool,
 ) -> None:
     """Run every cell of SCENARIO's matrix, cases or samples.
@@ -57,23 +61,33 @@ def command(
     Results depend neither on the order nor on -j. A cell that fails is reported with the command
     that reproduces it and does not stop the others.
     """
-    from reports.sweeps import attempt, sweeping, words
+    if figures and no_report:
+        raise click.UsageError("--figures needs the report; drop --no-report")
+    if force and resume:
+        raise click.UsageError("--force begins anew, --resume goes on: give one of them")
+    from reports.sweeps import attempt, estimating, sweeping, words
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
     remark(plan.remarks)
     if dry_run:
-        put(words.plan(plan.cells, form))
+        put(words.plan(plan.cells, form, estimating.pace(plan.cells)))
         return
     base = plan.base
     folder = output or attempt.default_folder(plan)
     shown = words.Quiet() if quiet else words.Lines()
     with (
         closing(attempt.workers(jobs, scheduler)) as crew,
-        attempt.owned(folder, base, resume=resume),
+        attempt.owned(folder, base, resume=resume, force=force),
     ):
         try:
             result = attempt.run(
-                folder, plan, crew, sys.argv[1:], report=not no_report, shown=shown
+                folder,
+                plan,
+                crew,
+                sys.argv[1:],
+                report=not no_report,
+                figures=figures,
+                shown=shown,
             )
         except KeyboardInterrupt:
             leave(

@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, table
 
 
 @click.command("validate", epilog=table())
-@click.argument("scenarios", nargs=-1, required=True)
+@click.argument("scenarios", nargs=-1, required=True, shell_complete=completing.scenarios)
 @options.set_option()
 def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Check SCENARIOS as a whole; every problem with its file, line and column on stderr."""

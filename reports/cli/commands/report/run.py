@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from reports.cli import options
+from reports.cli import completing, options
 from reports.cli.output import put_paths
 from reports.exitcodes import table
 
 
 @click.command("run", epilog=table())
-@options.folder_argument("run_dir")
+@options.folder_argument("run_dir", shell_complete=completing.runs)
 @options.figures_option
 def run(run_dir: Path, figures: bool) -> None:
     """Build the report of RUN_DIR again, from what the run or sweep left there."""

@@ -59,6 +59,20 @@ def test_granules(granule: str, page: int, most: int) -> None:
     assert found["guaranteed_bytes"] == 2 * MIB + most * page
 
 
+def test_several_vms() -> None:
+    """Each VMM has a limit of its own; the host's total is said, and where containers write it."""
+    one, many = (answer("--vcpus", "4", "--aux", "4MiB", "--vms", n) for n in ("1", "20"))
+    assert many["limit_bytes"] == one["limit_bytes"]
+    assert many["host_total_bytes"] == 20 * one["limit_bytes"]
+    assert many["lines"]["docker"].endswith(
+        f"--ulimit memlock={one['limit_bytes']}:" + str(one["limit_bytes"])
+    )
+    assert many["lines"]["containerd"] == f"LimitMEMLOCK={one['limit_bytes']}"
+    text = call("--vcpus", "4", "--aux", "4MiB", "--vms", "20").stdout
+    assert "host's total, 20 VMs" in text
+    assert "Kubernetes has no field for it" in text
+
+
 def test_lines_carry_the_limit() -> None:
     """systemd and prlimit in bytes; libvirt's hard_limit leaves room for guest and VMM."""
     found = answer("--vcpus", "4", "--aux", "4MiB", "--memory", "8GiB")

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from elftools.common.exceptions import ELFError
 
+from reports.captures.spe_parquet import ParquetCapture
 from reports.checks import baselines
 from reports.checks.baselines import BaselineError
 from reports.figures import readings
@@ -42,13 +44,16 @@ from sim.scenario.files import loader
 from sim.scenario.files.loader import ScenarioError
 from sim.workload import spestream
 from sim.workload.capture import container, profile
+from sim.workload.capture.perfdata import Mapping
 from sim.workload.capture.profile import ProfileError
 from sim.workload.capture.source import CaptureError, Reading
+from sim.workload.capture.symbols import SymbolTable
 from sim.workload.importers import drmemtrace, execlog, tarmac
 from sim.workload.importers.blocks import Program, TraceError
 from sim.workload.importers.threads import import_trace
 from sim.workload.index import Index, load_index
 from sim.workload.presets import get_preset
+from sim.workload.recording import elfsymbols
 from sim.workload.spestream import StreamError
 from sim.workload.timing import CorePreset
 
@@ -72,6 +77,26 @@ def _trace(read: Callable[..., None], file: Path, out: Path) -> None:
 def _capture(file: Path, _out: Path, *, raw: bool) -> int:
     capture = container.open_capture(file, raw=raw)
     return sum(batch.records.size for batch in capture.batches(Reading()))
+
+
+def _parquet(file: Path, _out: Path) -> int:
+    """A table of spe-parser, which is known by its name: that of the columns it seems to have."""
+    data = file.read_bytes()
+    kinds = {"br": b"br_tgt", "ldst": b"vaddr", "other": b""}
+    kind = next(kind for kind, column in kinds.items() if column in data)
+    shutil.rmtree(file.parent / "run", ignore_errors=True)
+    capture = ParquetCapture.open(_run(file, f"T-{kind}.parquet") / f"T-{kind}.parquet")
+    return sum(batch.records.size for batch in capture.batches(Reading()))
+
+
+def _elf(file: Path, _out: Path) -> None:
+    """What a recording and a capture ask of a program's file."""
+    elfsymbols.machine(file)
+    elfsymbols.build_id(file)
+    elfsymbols.elf_symbols(file, None)
+    table = SymbolTable([Mapping(1, 0x400000, 0x100000, 0, str(file), "")], {1: 1}, {})
+    for address in (0x400000, 0x400040, 0x4FFFFF):
+        table.name(1, address)
 
 
 def _unit(file: Path, _out: Path) -> None:
@@ -167,6 +192,8 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "result": (_result, RunDirError),
     "sweep-result": (_sweep_result, RunDirError),
     "manifest": (lambda file, _out: read_manifest(file), RunDirError),
+    "parquet": (_parquet, CaptureError),
+    "elf": (_elf, ELFError),
     "unit": (_unit, DamagedUnitError),
     "unit-body": (_unit_body, DamagedUnitError),
     "index-entry": (_entry, LookupError),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -671,6 +672,16 @@ def test_unknown_names(name: str, hint: str) -> None:
     """A misspelt stock name gets the nearest one."""
     with pytest.raises(ScenarioError, match=hint):
         load(name)
+
+
+@pytest.mark.parametrize("kind", ["recorded", "profile"])
+def test_a_pipe_is_no_stream(tmp_path: Path, kind: str) -> None:
+    """It is there, so that it is not said to be missing."""
+    os.mkfifo(tmp_path / "pipe")
+    text = f"workload: {{kind: {kind}, path: pipe}}\narms: [v6]\n"
+    (problem,) = _problems(_write(tmp_path, text))
+    assert "workload.path: 'pipe' is no regular file (a pipe or a device)" in problem
+    assert "copy it into a file first" in problem
 
 
 def test_origins(tmp_path: Path) -> None:

@@ -410,7 +410,10 @@ class _Resolver:
             found = candidate.relative_to(stock.resolve()) if inside else candidate
             return merge(item, nested(["workload", "path"], scalar(str(found), path.mark)))
         kind = workload.get("kind")
-        if kind is not None and kind.value == "profile":
+        if any(_is_input(folder / path.value) for folder in (beside, stock)):
+            why = "is no regular file (a pipe or a device), and is read at many places; copy it "
+            self._add(path.mark, f"workload.path: {shown(path.value)} {why}into a file first")
+        elif kind is not None and kind.value == "profile":
             self._no_profile(path.mark, path.value)
         else:
             self._no_stream(path.mark, path.value)

@@ -71,6 +71,13 @@ class Drawn:
 
 def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
     """Every figure of a run; timelines come one an arm, as `timeline-1`, `timeline-2`, …."""
+    yield from _of_samples(result, tables)
+    yield from _timelines(result, tables)
+    yield from _of_designs(result, tables)
+
+
+def _of_samples(result: Result, tables: Tables) -> Iterator[Drawing]:
+    """What was sampled, what was lost, and how true the rest is."""
     yield Drawing(
         "ledgers",
         "Where operations and time went",
@@ -106,6 +113,9 @@ def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
         lambda: blackouts.figure(result, tables),
         readings.blackouts(result),
     )
+
+
+def _timelines(result: Result, tables: Tables) -> Iterator[Drawing]:
     shown = timelines.arms(result, tables, MAX_TIMELINES)
     if not shown:
         yield Drawing("timeline", CLOSELY, "timeline", lambda: None, readings.NO_TIMELINE)
@@ -117,6 +127,10 @@ def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
             timelines.maker(arm, result, tables),
             readings.timeline(arm, result, tables, shown if number == len(shown) else ()),
         )
+
+
+def _of_designs(result: Result, tables: Tables) -> Iterator[Drawing]:
+    """What the designs cost, and whether theory says the same."""
     yield Drawing(
         "perturbation",
         "Perturbation: time added",

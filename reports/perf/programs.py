@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -258,6 +259,33 @@ def _symbol_table(
     return symbols, strings
 
 
+def _section(
+    labels: bytes,
+    label: bytes,
+    kind: int,
+    flags: int,
+    address: int,
+    at: int,
+    size: int,
+    link: int = 0,
+    info: int = 0,
+    entry: int = 0,
+) -> bytes:
+    """A section header (Elf64_Shdr); its name is `label`'s place in `labels`."""
+    name = labels.index(b"\0" + label + b"\0") + 1
+    return struct.pack("<IIQQQQIIQQ", name, kind, flags, address, at, size, link, info, 8, entry)
+
+
+def _header(entry: int, sections_at: int, programs: int, sections: int) -> bytes:
+    """The ELF header (Elf64_Ehdr) of an AArch64 program; the last section has the labels."""
+    machine, sizes = (2, 183, 1), (64, 56, programs, 64, sections, sections - 1)
+    return (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", *machine, entry, 64, sections_at, 0, *sizes)
+    )
+
+
 def _image(
     segments: Sequence[Segment], text: bytes, symbols: bytes, strings: bytes, build_id: bytes
 ) -> bytes:
@@ -276,22 +304,7 @@ def _image(
         for s in segments
     ) + struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
 
-    def section(
-        label: bytes,
-        kind: int,
-        flags: int,
-        address: int,
-        at: int,
-        size: int,
-        link: int = 0,
-        info: int = 0,
-        entry: int = 0,
-    ) -> bytes:
-        name = labels.index(b"\0" + label + b"\0") + 1
-        return struct.pack(
-            "<IIQQQQIIQQ", name, kind, flags, address, at, size, link, info, 8, entry
-        )
-
+    section = partial(_section, labels)
     last = count - 3
     sections = (
         bytes(64)
@@ -301,25 +314,6 @@ def _image(
         + section(b".strtab", 3, 0, 0, strings_at, len(strings))
         + section(b".shstrtab", 3, 0, 0, labels_at, len(labels))
     )
-    header = (
-        b"\x7fELF\x02\x01\x01"
-        + bytes(9)
-        + struct.pack(
-            "<HHIQQQIHHHHHH",
-            2,
-            183,
-            1,
-            segments[0].address,
-            64,
-            sections_at,
-            0,
-            64,
-            56,
-            len(segments) + 1,
-            64,
-            count,
-            count - 1,
-        )
-    )
+    header = _header(segments[0].address, sections_at, len(segments) + 1, count)
     body = (header + program + note).ljust(text_at, b"\0") + text + symbols + strings + labels
     return body.ljust(sections_at, b"\0") + sections

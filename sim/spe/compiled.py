@@ -386,7 +386,7 @@ def _room(state: Any, config: Any, pages: Any, size: Any) -> Any:
 
 
 @njit
-def advance(
+def advance(  # noqa: C901 - one loop: every call in it costs
     S: Any,
     config: Any,
     sizes: Any,

@@ -74,14 +74,18 @@ class MacroSampler:
         self._config[k.KEEP] = int(sink.keep and not config.discard)
         distance = config.bias.distance if config.bias else np.zeros(1, np.uint8)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
+        self._bind(sizes, distance)
+
+    def _bind(self, sizes: NDArray[np.uint8], distance: NDArray[np.uint8]) -> None:
+        """Hand the arrays to the kernel, once."""
         scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
             k.advance,
-            stream.arrays,
+            self._stream.arrays,
             self._config,
             sizes,
             distance,
-            pages,
+            self._pages,
             self._state,
             self._places,
             self._rows,
@@ -91,7 +95,7 @@ class MacroSampler:
             self._config,
             sizes,
             distance,
-            pages,
+            self._pages,
             self._zappable,
             self._state,
             self._saved,

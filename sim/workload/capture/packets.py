@@ -103,7 +103,7 @@ def _packet(data: Any, at: Any) -> Any:
 
 
 @njit
-def _store(record: Any, kind: Any, index: Any, value: Any) -> Any:
+def _store(record: Any, kind: Any, index: Any, value: Any) -> Any:  # noqa: C901 - a table, compiled
     """Put a payload into its field; its Packet bit, or 0 if it has no field."""
     if kind == 0xB0:
         if index == 0:

@@ -103,7 +103,61 @@ def _move(old_keys, old_words, keys, words):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _parse(records, state, keys, words, pc, word, address, apart):  # type: ignore[no-untyped-def]
+def _encoding(state, value, size):  # type: ignore[no-untyped-def]
+    """The word of the next instruction."""
+    if not state[_CHECKED]:
+        state[_CODE] = _HEADERS
+        return
+    if size != 4 or value >> np.uint64(32) or state[_FRESH] >= 0:
+        state[_CODE] = _BAD_ENCODING
+    state[_FRESH] = np.int64(value)
+
+
+@njit
+def _marker(state, value, size):  # type: ignore[no-untyped-def]
+    """A marker: which one is in its size."""
+    if size in (_KERNEL_EVENT, _KERNEL_XFER, _RSEQ_ABORT, _HARDWARE_EVENT, _HARDWARE_RETURN):
+        state[_NEXT_APART] = 1
+    elif size == _WINDOW:
+        if state[_WINDOW_ID] != _UNKNOWN and state[_WINDOW_ID] != np.int64(value):
+            state[_NEXT_APART] = 1
+        state[_WINDOW_ID] = np.int64(value)
+    elif size == _FILETYPE:
+        state[_CHECKED] = state[_CHECKED] and state[_TYPE_BITS] == np.int64(value)
+        state[_TYPE_BITS] = np.int64(value)
+    elif size == _VERSION:
+        state[_CHECKED] = state[_CHECKED] and state[_FORMAT] == np.int64(value)
+        state[_FORMAT] = np.int64(value)
+    elif size in (_SYSCALL_BEGIN, _SWITCH_BEGIN):
+        state[_KERNEL] = 1
+    elif size in (_SYSCALL_END, _SWITCH_END):
+        state[_KERNEL] = 0
+
+
+@njit
+def _rare(state, kind, value, size):  # type: ignore[no-untyped-def]
+    """A record that is neither an access nor an instruction."""
+    if kind == _ENCODING:
+        _encoding(state, value, size)
+    elif kind == _MARKER:
+        _marker(state, value, size)
+    elif kind == _THREAD:
+        if state[_TID] != _UNKNOWN and state[_TID] != np.int64(value):
+            state[_CODE] = _TWO_THREADS
+        state[_TID] = np.int64(value)
+    elif kind == _HEADER:
+        if state[_FORMAT] == _UNKNOWN:  # a marker says it, too, from version 3 on
+            state[_FORMAT] = np.int64(value)
+    elif kind == _FOOTER:
+        state[_ENDED] = 1
+    elif kind in (_BUNDLE, _NO_FETCH, _MAYBE_FETCH):
+        state[_CODE] = _BAD_BUNDLE
+    elif kind > _UNTAKEN:
+        state[_CODE] = _BAD_TYPE
+
+
+@njit
+def _parse(records, state, keys, words, pc, word, address, apart):  # type: ignore[no-untyped-def]  # noqa: C901 - one loop: calls count references
     """Read records [n, 3] of u32; returns the number of ops completed.
 
     An op is complete when the next instruction begins, since its data records follow it. Stops
@@ -155,49 +209,8 @@ def _parse(records, state, keys, words, pc, word, address, apart):  # type: igno
                 state[_APART] = state[_NEXT_APART]
                 state[_NEXT_APART] = 0
                 state[_JUMPED] = kind == _TAKEN
-        elif kind == _ENCODING:
-            if not state[_CHECKED]:
-                state[_CODE] = _HEADERS
-                return count
-            if size != 4 or value >> np.uint64(32) or state[_FRESH] >= 0:
-                state[_CODE] = _BAD_ENCODING
-            state[_FRESH] = np.int64(value)
-        elif kind == _MARKER:
-            if size in (
-                _KERNEL_EVENT,
-                _KERNEL_XFER,
-                _RSEQ_ABORT,
-                _HARDWARE_EVENT,
-                _HARDWARE_RETURN,
-            ):
-                state[_NEXT_APART] = 1
-            elif size == _WINDOW:
-                if state[_WINDOW_ID] != _UNKNOWN and state[_WINDOW_ID] != np.int64(value):
-                    state[_NEXT_APART] = 1
-                state[_WINDOW_ID] = np.int64(value)
-            elif size == _FILETYPE:
-                state[_CHECKED] = state[_CHECKED] and state[_TYPE_BITS] == np.int64(value)
-                state[_TYPE_BITS] = np.int64(value)
-            elif size == _VERSION:
-                state[_CHECKED] = state[_CHECKED] and state[_FORMAT] == np.int64(value)
-                state[_FORMAT] = np.int64(value)
-            elif size in (_SYSCALL_BEGIN, _SWITCH_BEGIN):
-                state[_KERNEL] = 1
-            elif size in (_SYSCALL_END, _SWITCH_END):
-                state[_KERNEL] = 0
-        elif kind == _THREAD:
-            if state[_TID] != _UNKNOWN and state[_TID] != np.int64(value):
-                state[_CODE] = _TWO_THREADS
-            state[_TID] = np.int64(value)
-        elif kind == _HEADER:
-            if state[_FORMAT] == _UNKNOWN:  # a marker says it, too, from version 3 on
-                state[_FORMAT] = np.int64(value)
-        elif kind == _FOOTER:
-            state[_ENDED] = 1
-        elif kind in (_BUNDLE, _NO_FETCH, _MAYBE_FETCH):
-            state[_CODE] = _BAD_BUNDLE
-        elif kind > _UNTAKEN:
-            state[_CODE] = _BAD_TYPE
+        else:
+            _rare(state, kind, value, size)
         if state[_CODE]:
             return count
     state[_READ] = records.shape[0]

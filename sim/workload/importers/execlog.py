@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.draws import njit
+from sim.draws import njit, njit_inline
 from sim.workload.importers.text import (
     ADDRESS,
     BAD_PC,
@@ -30,7 +30,9 @@ from sim.workload.importers.text import (
     Form,
     begin_op,
     cpu_of,
+    find,
     hexadecimal,
+    line_end,
     new_state,
     pass_over,
     read_lines,
@@ -38,13 +40,13 @@ from sim.workload.importers.text import (
 from sim.workload.importers.threads import Threads
 
 EXAMPLE: Final = '0, 0x400078, 0xf9400001, "ldr x1, [x0]", load, 0x410000'
-_NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA, _ZERO, _X = 0x0A, 0x0D, 0x20, 0x22, 0x2C, 0x30, 0x78
+_RETURN, _SPACE, _QUOTE, _COMMA, _ZERO, _X = 0x0D, 0x20, 0x22, 0x2C, 0x30, 0x78
 _LOAD: Final = np.frombuffer(b"load", np.uint8)
 _STORE: Final = np.frombuffer(b"store", np.uint8)
 _NO_LEVEL: Final = 0  # qemu-user: all is EL0
 
 
-@njit
+@njit_inline
 def _comma_hex(buffer, at, end):  # type: ignore[no-untyped-def]
     """(value, where it ends) of ", 0x…" at `at`; ends at `at` if there is none."""
     if end - at < 5 or buffer[at] != _COMMA or buffer[at + 1] != _SPACE:
@@ -56,13 +58,11 @@ def _comma_hex(buffer, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _line(buffer, at, end):  # type: ignore[no-untyped-def]
-    """(where the line at `at` ends, quotes in it)."""
-    quotes = 0
-    while at < end and buffer[at] != _NEWLINE:
-        quotes += buffer[at] == _QUOTE
-        at += 1
-    return at, quotes
+def _third_quote(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Whether there are more than two quotes from `at` on."""
+    for _ in range(2):
+        at = find(buffer, _QUOTE, at, stop) + 1
+    return find(buffer, _QUOTE, at, stop) < stop
 
 
 @njit
@@ -145,14 +145,14 @@ def _parse(buffer, end, info, names, pending, levels, out):  # type: ignore[no-u
     at = 0
     info[LINES] = 0
     while at < end:
-        stop, quotes = _line(buffer, at, end)
+        stop = line_end(buffer, at, end)
         name, field = _vcpu(buffer, at, stop)
         pc, after = _comma_hex(buffer, field, stop)
         code = OK
         if field == at or after == field:
             if stop > at and buffer[at] != _RETURN:
-                code = pass_over(info, at, quotes > 0 and _holds(buffer, at + 1, stop))
-        elif quotes > 2 and _holds(buffer, after + 1, stop):
+                code = pass_over(info, at, _holds(buffer, at + 1, stop))
+        elif _third_quote(buffer, after, stop) and _holds(buffer, after + 1, stop):
             code = pass_over(info, at, True)
         else:
             code, word, address = _after_pc(buffer, after, stop)

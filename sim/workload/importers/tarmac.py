@@ -128,15 +128,19 @@ def _among(buffer, at, end, words):  # type: ignore[no-untyped-def]
     return i < words.size
 
 
-@njit
+@njit_inline
 def _kind(buffer, at, end):  # type: ignore[no-untyped-def]
     """What a line with the token `at` to `end` in the place of the event says."""
+    if end == at or buffer[at] < _A or buffer[at] > _X:  # most tokens that are no event
+        return _NONE
+    return _kind_of_word(buffer, at, end)
+
+
+@njit
+def _kind_of_word(buffer, at, end):  # type: ignore[no-untyped-def]
+    """As `_kind`, of a token that begins with a capital letter."""
     size = end - at
-    if size < 1:
-        return _NONE
     first = buffer[at]
-    if first < _A or first > _X:  # most tokens that are no event
-        return _NONE
     if size == 1:
         return _EVENT if first == _E else _IGNORED if first in (_R, _P) else _NONE
     second = buffer[at + 1]

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import njit, njit_inline
 from sim.workload.importers.blocks import Ops, TraceError, TruncatedError
 from sim.workload.importers.containers import pieces
 from sim.workload.importers.sense import Advice
@@ -40,6 +40,7 @@ LEVELS: Final = 5
 """Exception levels 0 to 3, and unknown."""
 OK, MALFORMED, AARCH32, BAD_PC, TOO_MANY_CPUS, HIDDEN = range(6)
 _SHOWN: Final = 80  # characters of a line in a message
+_NEWLINE: Final = np.uint8(10)
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -82,7 +83,7 @@ def _digits() -> NDArray[np.int64]:
 _DIGITS: Final = _digits()
 
 
-@njit
+@njit_inline
 def hexadecimal(buffer, at, end):  # type: ignore[no-untyped-def]
     """(value, where it ends) of the hexadecimal number at `at`; too long a number ends nowhere."""
     value = np.uint64(0)
@@ -99,11 +100,20 @@ def hexadecimal(buffer, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit
-def line_end(buffer, at, end):  # type: ignore[no-untyped-def]
-    """Where the line that `at` is in ends: its newline."""
-    while at < end and buffer[at] != 10:
+def find(buffer, byte, at, end):  # type: ignore[no-untyped-def]
+    """Where `byte` is first from `at` on, or `end`.
+
+    Nothing else stands in this loop: so it is compiled to look at many bytes at once.
+    """
+    while at < end and buffer[at] != byte:
         at += 1
     return at
+
+
+@njit_inline
+def line_end(buffer, at, end):  # type: ignore[no-untyped-def]
+    """Where the line that `at` is in ends: its newline."""
+    return find(buffer, _NEWLINE, at, end)
 
 
 @njit

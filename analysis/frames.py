@@ -13,10 +13,10 @@ import pandas as pd
 
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
-from sim.results import log_linear_edge
+from sim.results import Blackouts, log_linear_edge
 
 if TYPE_CHECKING:
-    from sim.results import Blackouts, VcpuResult
+    from sim.results import VcpuResult
     from sim.runs.batch import ArmResult
 
 KEY = ("arm", "replication", "vcpu")
@@ -121,8 +121,6 @@ def _profile_of(arm: ArmResult, by: By) -> pd.DataFrame:
 
 def merged_blackouts(arm: ArmResult) -> dict[str, Blackouts]:
     """Blackouts by cause, all replications and vCPUs together, causes in alphabetical order."""
-    from sim.results import Blackouts
-
     out: dict[str, Blackouts] = {}
     for _, vcpu in _each([arm]):
         for cause, more in vcpu.blackouts.items():

@@ -14,7 +14,7 @@ from analysis.metrics import METRICS
 from analysis.metrics import find as metric_of
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
 from sim.ledger import LOSS_LABELS
-from sim.scenario.models.designs import DESIGNS, Policies
+from sim.scenario.models.designs import DESIGNS, Policies, Word
 from sim.scenario.models.scenario import Scenario, Settings
 from sim.scenario.parameters import FACTS, PARAMETERS
 
@@ -120,8 +120,6 @@ def _settings() -> Iterator[Entry]:
 
 
 def _fields(prefix: str, model: Any, kind: str) -> Iterator[Entry]:
-    from sim.scenario.models.designs import Word
-
     for key, field in model.model_fields.items():
         name = f"{prefix}{field.alias or key}"
         inner = list(_models(field.annotation))

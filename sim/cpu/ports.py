@@ -70,6 +70,9 @@ class PerfEvent(Protocol):
     disabled: bool
     off: bool
 
+    def refuse(self) -> None:
+        """The vCPU has no SPE."""
+
     def start(self) -> Process:
         """pmu->start."""
 

@@ -102,6 +102,10 @@ class SpeEvent:
         self.stopped_state = True
         self.spurious = 0
 
+    def refuse(self) -> None:
+        """The buffer could not be charged: this vCPU has no SPE, and the event stays off."""
+        self.refused = True
+
     def start(self) -> Process:
         """arm_spe_pmu_start: window, then filters, interval, and PMSCR last."""
         if self.refused or self.off:

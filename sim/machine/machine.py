@@ -107,7 +107,7 @@ class Machine:
         if policies.backing.pins_memory:
             if not self._charged(lambda: account.reserve(sizes.memory)):
                 for vcpu in self.vcpus:
-                    vcpu.event.refused = True
+                    vcpu.event.refuse()
             return
         if not policies.accounting.high_water or sizes.max_buffer >= FOREVER:
             return
@@ -117,7 +117,7 @@ class Machine:
                 account.configure, vcpu.hypervisor.pages.payer(visit), sizes.max_buffer
             )
             if not self._charged(charge):
-                vcpu.event.refused = True
+                vcpu.event.refuse()
         account.forget_configuration()
 
     def _charged(self, charge: Callable[[], int]) -> bool:

@@ -3,8 +3,7 @@
 The list is all that knows which values there are. A scenario's words, the messages about wrong
 ones, the editor's schema, `speskew explain` and the reference pages are read from it; what a value
 does and what must be known of it is on the object, and nobody else compares words. From outside
-the package `add` and `remove` do what an entry does; a process that runs the model for another one
-(`-j`) has to do it too.
+the package `add` and `remove` do what an entry does; the processes of `-j` are told (`outside`).
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ class Values(Generic[P]):
         self._values: list[P] = []
         for value in values:
             self.add(value)
+        self._own = tuple(self._values)
 
     def __iter__(self) -> Iterator[P]:
         return iter(self._values)
@@ -69,6 +69,11 @@ class Values(Generic[P]):
     def remove(self, value: P) -> None:
         """Take a value away again; raises ValueError if it is not there."""
         self._values.remove(value)
+
+    def changes(self) -> tuple[tuple[P, ...], tuple[str, ...]]:
+        """Values that were added from outside, and words of the package's that were removed."""
+        added = tuple(v for v in self._values if v not in self._own)
+        return added, tuple(v.word for v in self._own if v not in self._values)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sim.errors import SpeskewError
 from sim.machine import resolve
+from sim.policies import outside
 from sim.results import RunResult
 from sim.runs import batch
 from sim.runs.pool import Died, Pool
@@ -112,6 +113,10 @@ class Cluster:
         """As `Workers`."""
         from distributed import as_completed
 
+        if names := ", ".join(outside.changed()):
+            raise WorkersError(
+                f"values from outside the package ({names}) do not reach a cluster; use -j"
+            )
         futures: dict[str, tuple[Any, Task]] = {}
         for task in tasks:
             name = f"speskew-{task.id}"

@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from sim import children
 from sim.cache import compiled, home
 from sim.errors import Kind, SpeskewError
+from sim.policies import outside
 
 U = TypeVar("U")
 T = TypeVar("T")
@@ -158,7 +159,7 @@ class _Worker:
     def __init__(self) -> None:
         self.line, theirs = Pipe()
         # the state is that of this moment, not that of the pool's beginning
-        arguments = (theirs, os.getpid(), home.STATE)
+        arguments = (theirs, os.getpid(), home.STATE, outside.packed())
         self.process = _Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -213,7 +214,7 @@ class _State:
     serving = True  # an exception does no harm
 
 
-def _serve(line: Connection, parent: int, state: home.State) -> None:
+def _serve(line: Connection, parent: int, state: home.State, policies: bytes) -> None:
     """Run what comes along the line, to its end. Ctrl-C is for the parent alone."""
     children.end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -221,6 +222,7 @@ def _serve(line: Connection, parent: int, state: home.State) -> None:
         signal.signal(number, _give_up)
     sys.unraisablehook = _unraised
     home.adopt(state)
+    outside.adopt(policies)
     try:
         while True:
             line.send_bytes(_answered(line.recv_bytes()))

@@ -277,7 +277,7 @@ def test_a_late_interrupt_without_a_transaction_reads_nothing() -> None:
 def test_a_refused_event_does_nothing() -> None:
     """No SPE after -ENOMEM at configuration: start and stop touch no register."""
     rig = Rig()
-    rig.event.refused = True
+    rig.event.refuse()
     assert rig.do(rig.event.start()) == []
     assert rig.do(rig.event.stop()) == []
     assert rig.spent == []

@@ -16,8 +16,10 @@ from reports.reference import explaining
 from reports.results.build import build
 from sim.ledger import TimeCause
 from sim.machine.resolve import machine_spec
+from sim.policies import outside
 from sim.policies.backings import BACKINGS, Backing
 from sim.policies.bundle import Bundle
+from sim.policies.outside import OutsideError
 from sim.policies.stages import Effect, KvmCosts, Lock, Stage, Stages, View
 from sim.runs import batch, counterparts
 from sim.scenario.files.document import ScenarioError
@@ -134,3 +136,40 @@ def test_without_it_the_scenario_is_refused(touched: Touched, tmp_path: Path) ->
         _load(tmp_path)
     with pytest.raises(ValueError, match="not in list"):
         BACKINGS.remove(touched)
+
+
+def test_it_reaches_other_processes(touched: Touched, tmp_path: Path) -> None:
+    """Units that are run elsewhere have the value and give the same result."""
+    scenario = _load(tmp_path)
+    here, there = (
+        build(scenario, batch.run(scenario, jobs=jobs), interrupted=False) for jobs in (1, 2)
+    )
+    assert here == there
+
+
+def test_what_cannot_reach_them_is_refused(tmp_path: Path) -> None:
+    """A class inside a function, or of the script, is no class that another process could find."""
+
+    class Inside(Touched):
+        pass
+
+    value = Inside("touched")
+    BACKINGS.add(value)
+    try:
+        scenario = _load(tmp_path)
+        with pytest.raises(OutsideError, match=r"backing: touched: its class .*Inside.*-j 1"):
+            list(batch.run(scenario, jobs=2))
+        assert build(scenario, batch.run(scenario), interrupted=False)
+    finally:
+        BACKINGS.remove(value)
+
+
+def test_what_is_taken_away_is_away_elsewhere() -> None:
+    """Both kinds of change are told; without any, none is."""
+    assert not outside.changed()
+    value = next(iter(BACKINGS))
+    BACKINGS.remove(value)
+    try:
+        assert outside.changed() == {"backing": ((), (value.word,))}
+    finally:
+        BACKINGS._values.insert(0, value)

@@ -22,9 +22,11 @@ ONCE = f"{COMPILING}, once: about 20 s"
 class Beat:
     """Says `what`, and for how long, whenever nothing else was said for a while."""
 
-    def __init__(self, what: str, *, quiet: bool, every: float = EVERY_S) -> None:
+    def __init__(
+        self, what: str, *, quiet: bool, every: float = EVERY_S, in_place: bool = False
+    ) -> None:
         self.what = what
-        self._quiet, self._every = quiet, every
+        self._quiet, self._every, self._in_place = quiet, every, in_place
         self._began = self._last = time.monotonic()
         self._over = threading.Event()
 
@@ -32,7 +34,8 @@ class Beat:
         """Say a line now; the silence begins anew."""
         self._last = time.monotonic()
         if not self._quiet:
-            click.echo(text, err=True)
+            start = "\r\x1b[K" if self._in_place else ""
+            click.echo(start + text, err=True, nl=not self._in_place)
 
     def until_over(self) -> None:
         """The thread's work."""
@@ -46,12 +49,19 @@ class Beat:
     def end(self) -> None:
         """Nothing is said after this."""
         self._over.set()
+        if self._in_place and not self._quiet:
+            click.echo(err=True)
 
 
 @contextmanager
-def working(what: str, *, quiet: bool, every: float = EVERY_S) -> Iterator[Beat]:
-    """For the time of a block: a line whenever `every` seconds passed without one."""
-    beat = Beat(what, quiet=quiet, every=every)
+def working(
+    what: str, *, quiet: bool, every: float = EVERY_S, in_place: bool = False
+) -> Iterator[Beat]:
+    """For the time of a block: a line whenever `every` seconds passed without one.
+
+    `in_place` rewrites one line of a terminal.
+    """
+    beat = Beat(what, quiet=quiet, every=every, in_place=in_place)
     thread = threading.Thread(target=beat.until_over, name="heartbeat", daemon=True)
     if not quiet:
         thread.start()

@@ -18,6 +18,7 @@ from reports.sweeps import attempt, sweeping, words
 from reports.sweeps.sweeping import CELL_COLUMNS, Standing
 from reports.sweeps.words import Quiet
 from reports.text import printable
+from sim.runs.cluster import Scheduler
 from speskew import _given, _html
 from speskew._given import Engine
 
@@ -75,10 +76,11 @@ def sweep(
     plan = attempt.planned(asked)
     _given.warn(plan.remarks)
     folder = attempt.default_folder(plan) if out is None else Path(out)
+    at = None if scheduler is None else Scheduler(scheduler)
     try:
         with (
             _given.display(progress).shown(len(plan.cells), engine) as call,
-            closing(attempt.workers(jobs, scheduler)) as crew,
+            closing(attempt.workers(jobs, at, Quiet())) as crew,
             attempt.owned(folder, plan.base, resume=resume, force=force),
         ):
             shown = _Shown(call)

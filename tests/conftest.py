@@ -1,4 +1,4 @@
-"""What the whole suite says at its end: which tools were missing, and what brings them."""
+"""What the whole suite says at its end: what it killed when, which tools were missing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
         return  # a process of pytest-xdist, which tells the one that prints
+    for report in reporter.stats.get("passed", []):
+        if "tests/faults/" in report.nodeid and report.when == "call":
+            for what, counts in report.user_properties:
+                phases = ", ".join(f"{count} {name}" for name, count in counts.items())
+                reporter.write_line(f"{what} {sum(counts.values())} times: {phases}")
     skipped = [report.longrepr for report in reporter.stats.get("skipped", [])]
     reasons = [where[2] for where in skipped if isinstance(where, tuple)]
     for line in missing_lines(reasons):

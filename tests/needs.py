@@ -7,6 +7,7 @@ and what to install. In CI it fails. `tests/conftest.py` prints the lines, and
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -29,12 +30,15 @@ PACKAGES = {
     "git": "git",
     "jq": "jq",
     "mount": "mount",
+    "openssl": "openssl",
     "perf": "linux-perf",
     "prlimit": "util-linux",
     "qemu-aarch64": "qemu-user",
     "umount": "mount",
 }
 """Tool → Debian packages."""
+EXTRAS = {"distributed": "cluster"}
+"""Optional package of Python → our extra that brings it."""
 RECORDING = (CROSS, "qemu-aarch64", "gcc")
 """What compiles a program and records it: the recorder builds its plugin by gcc."""
 
@@ -51,6 +55,15 @@ def need(*tools: str) -> tuple[str, ...]:
             pytest.fail(f"{reason} (apt-get install {_packages(missing)})")
         pytest.skip(reason)
     return tuple(path for path in paths if path is not None)
+
+
+def module(name: str) -> None:
+    """An optional package of Python; without it a test fails in CI and is skipped elsewhere."""
+    if importlib.util.find_spec(name) is None:
+        reason = f"no Python package {name}: pip install 'speskew[{EXTRAS[name]}]'"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 def found(tool: str) -> bool:

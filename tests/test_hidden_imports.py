@@ -34,7 +34,10 @@ PLACES = {
         "sim.workload.index sim.workload.profiled sim.workload.synthetic",
         "the kind of stream that the scenario has, without the compiled code of the others",
     ),
-    "sim/runs/backends.py": ("distributed", "an extra"),
+    "sim/runs/cluster.py": (
+        "distributed distributed.comm.addressing distributed.comm.registry distributed.security",
+        "an extra",
+    ),
     "sim/runs/tasks.py": ("sim.workload.capture", "for workloads of captures only"),
 }
 

@@ -17,6 +17,7 @@ from reports.sweeps.sweeping import Asked, Planned
 from reports.sweeps.words import Quiet
 from sim.runs import backends
 from sim.runs.backends import Workers
+from sim.runs.cluster import Cluster, Scheduler
 from sim.runs.store import Store
 from sim.scenario.files import loader
 from sim.scenario.models.scenario import Scenario
@@ -44,10 +45,10 @@ def default_folder(plan: Plan) -> Path:
     return rundir.default_path(f"{plan.base.name}-sweep", loader.dump(plan.base))
 
 
-def workers(jobs: int, scheduler: str | None) -> Workers:
+def workers(jobs: int, scheduler: Scheduler | None, shown: Quiet) -> Workers:
     """Who runs units; raises WorkersError if there is no such scheduler."""
     if scheduler is not None:
-        return backends.Cluster(scheduler)
+        return Cluster(scheduler, shown.waiting)
     return backends.Processes(jobs) if jobs > 1 else backends.Here()
 
 

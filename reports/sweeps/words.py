@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from reports import heartbeat
+from reports.heartbeat import Beat
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult, SweepResult
 from reports.sweeps import page, screening
@@ -32,36 +35,57 @@ class Quiet:
     def assembled(self, done: int, total: int) -> None:
         """As `Lines`."""
 
+    def waiting(self, what: str) -> None:
+        """As `Lines`."""
+
     def unreadable(self, unit: Path, why: str) -> None:
         """Say, also when quiet, that a stored unit cannot be used."""
         click.echo(f"speskew: {printable(str(unit))}: {why}; it is run again", err=True)
 
 
 class Lines(Quiet):
-    """Progress on stderr: rewritten in place on a terminal, else a line per finished cell."""
+    """Progress on stderr, through a beat: in place on a terminal, else a line per finished cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, beat: Beat) -> None:
+        self._beat = beat
         self._terminal = sys.stderr.isatty()
         self._cells = -1
 
     def __call__(self, standing: Standing) -> None:
         """Say how far it is."""
-        if self._terminal:
-            end = "\n" if standing.units_done == standing.units else ""
-            click.echo(f"\r\x1b[K{line(standing)}{end}", err=True, nl=False)
-        elif standing.cells_done > self._cells:
-            click.echo(line(standing), err=True)
+        self._beat.what = line(standing)
+        if self._terminal or standing.cells_done > self._cells:
+            self._beat.line(line(standing))
         self._cells = standing.cells_done
 
     def assembled(self, done: int, total: int) -> None:
         """Say how many cells have their results together: in place, or once if there are many."""
+        self._beat.what = f"putting results together: {done}/{total} cells"
         if self._terminal:
-            end = "\n" if done == total else ""
-            click.echo(
-                f"\r\x1b[Kputting results together: {done}/{total} cells{end}", err=True, nl=False
-            )
+            self._beat.line(self._beat.what)
         elif done == 0 and total > MANY:
-            click.echo(f"putting the results of {total} cells together", err=True)
+            self._beat.line(f"putting the results of {total} cells together")
+
+    def waiting(self, what: str) -> None:
+        """What is said if nothing else is, for a while."""
+        self._beat.what = what
+
+
+@contextmanager
+def shown(*, quiet: bool, compiles: bool) -> Iterator[Quiet]:
+    """Who says how a sweep goes; whatever takes long, a line comes every few seconds.
+
+    `compiles` if the fast engine's kernel is needed on this machine.
+    """
+    if quiet:
+        yield Quiet()
+        return
+    first = compiles and not heartbeat.compiled()
+    what = heartbeat.COMPILING if first else "simulating"
+    with heartbeat.working(what, quiet=False, in_place=sys.stderr.isatty()) as beat:
+        if first:
+            beat.line(heartbeat.ONCE)
+        yield Lines(beat)
 
 
 def line(standing: Standing) -> str:

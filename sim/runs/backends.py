@@ -1,4 +1,4 @@
-"""Where tasks run: here, in processes of this machine, or on a Dask cluster.
+"""Where tasks run: here, in processes of this machine, or on a cluster (`sim.runs.cluster`).
 
 A task never raises: what goes wrong in it, up to the death of its process, is a `Failure` of that
 task alone. The order of finishing is arbitrary; who asks must not depend on it.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sim.errors import SpeskewError
 from sim.machine import resolve
-from sim.policies import outside
 from sim.results import RunResult
 from sim.runs import batch
 from sim.runs.pool import Died, Pool
@@ -94,48 +93,3 @@ def _build_streams(tasks: Sequence[Task]) -> None:
     for found in {resolve.stream_key(s): s for s in recorded}.values():
         with suppress(Exception):  # its own task will say what is wrong with it
             resolve.stream_of(found)
-
-
-class Cluster:
-    """Workers of a Dask scheduler. Dask itself moves tasks away from a worker that dies."""
-
-    def __init__(self, address: str) -> None:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise WorkersError("--scheduler needs Dask: pip install 'speskew[cluster]'") from error
-        try:
-            self._client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
-            raise WorkersError(f"no Dask scheduler at {address}: {error}") from error
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
-        """As `Workers`."""
-        from distributed import as_completed
-
-        if names := ", ".join(outside.changed()):
-            raise WorkersError(
-                f"values from outside the package ({names}) do not reach a cluster; use -j"
-            )
-        futures: dict[str, tuple[Any, Task]] = {}
-        for task in tasks:
-            name = f"speskew-{task.id}"
-            futures[name] = (self._client.submit(run_task, task, key=name, pure=False), task)
-        waiting = [future for future, _ in futures.values()]
-        for future in as_completed(waiting, loop=self._client.loop):  # type: ignore[no-untyped-call]
-            _, task = futures.pop(future.key)
-            yield task, _of(future)
-            future.release()
-
-    def close(self) -> None:
-        """Leave the cluster; it drops what nobody waits for."""
-        self._client.close()
-
-
-def _of(future: Any) -> Outcome:
-    """A Dask future's outcome; a task whose workers keep dying is a failure of its own."""
-    error = future.exception()
-    if error is None:
-        outcome: Outcome = future.result()
-        return outcome
-    return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -28,7 +28,7 @@ class Store:
 
     def put(self, key: str, result: RunResult) -> None:
         """Keep a result for good."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(exist_ok=True)  # whoever removed what it is in meant it
         data = unitfile.dumps(result)
         handle, name = tempfile.mkstemp(prefix=".", dir=self._folder)
         try:

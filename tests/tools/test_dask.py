@@ -16,9 +16,10 @@ import pytest
 
 import reports
 from reports.exitcodes import ExitCode
+from tests.needs import module, run
 from tests.rigs.processes import begun
-from tests.rigs.swept import LONG, SPESKEW, results, units
-from tests.rigs.tiny import call
+from tests.rigs.swept import LONG, MATRIX, SPESKEW, results, units
+from tests.rigs.tiny import TINY, call
 
 Process = subprocess.Popen[str]
 
@@ -26,6 +27,7 @@ Process = subprocess.Popen[str]
 @pytest.fixture(autouse=True)
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a scenario of eight cells; no long wait for what is not there."""
+    module("distributed")
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(LONG)
     monkeypatch.setenv("PYTHONPATH", str(Path(next(iter(reports.__path__))).parent))
@@ -40,7 +42,9 @@ def part(module: str, *args: str) -> Process:
 
 
 @contextmanager
-def cluster(workers: int) -> Iterator[tuple[str, list[Process]]]:
+def cluster(
+    workers: int, *secured: str, protocol: str = "tcp"
+) -> Iterator[tuple[str, list[Process]]]:
     """Address of a scheduler, and its workers; each is a process of its own, ended afterwards."""
     file = Path("scheduler.json")
     processes = [
@@ -51,12 +55,16 @@ def cluster(workers: int) -> Iterator[tuple[str, list[Process]]]:
             "--port",
             "0",
             "--no-dashboard",
+            "--protocol",
+            protocol,
+            *secured,
             "--scheduler-file",
             str(file),
         )
     ]
     try:
         wait_for(lambda: complete(file), processes[0])
+        Path("scheduler.pid").write_text(str(processes[0].pid))
         address = str(json.loads(file.read_text())["address"])
         for number in range(workers):
             processes.append(
@@ -68,6 +76,7 @@ def cluster(workers: int) -> Iterator[tuple[str, list[Process]]]:
                     "--nthreads",
                     "1",
                     "--no-nanny",
+                    *secured,
                     "--no-dashboard",
                     "--local-directory",
                     f"w{number}",
@@ -139,15 +148,87 @@ def test_a_sweep_begun_here_ends_on_a_cluster() -> None:
     assert results() == results("whole")
 
 
-def test_no_cluster_is_a_usage_error() -> None:
-    """No scheduler there: exit 2 and what is missing, nothing is run."""
-    done = subprocess.run(
-        [*SPESKEW, "sweep", "s.yaml", "--scheduler", "tcp://127.0.0.1:9"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
-    )
+def asked(address: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """A sweep on what is no cluster, with little patience."""
+    command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", "--scheduler", address, "--wait", "2"]
+    return ended([*command, *more])
+
+
+def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command at its end."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("tcp://127.0.0.1:9", "no Dask scheduler at tcp://127.0.0.1:9: Timed out"),
+        ("tcp://nowhere.invalid:8786", "no Dask scheduler at tcp://nowhere.invalid:8786: "),
+        ("bogus://x", "no Dask scheduler at bogus://x: unknown address scheme 'bogus'"),
+        ("tls://127.0.0.1:9", "tls://127.0.0.1:9 wants TLS: give --tls-ca"),
+        ("tcp://127.0.0.1:no", "no Dask scheduler at tcp://127.0.0.1:no: "),
+    ],
+)
+def test_no_cluster_is_a_usage_error(address: str, why: str) -> None:
+    """Exit 2 and what is missing, soon, with a word of what is waited for; nothing is run."""
+    done = asked(address)
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("out").exists()
+
+
+def test_what_tls_wants_is_looked_at_before() -> None:
+    """A file that holds no certificate is named as the reason; options of TLS need a scheduler."""
+    Path("x.pem").write_text("nothing")
+    files = ("--tls-ca", "x.pem", "--tls-cert", "x.pem", "--tls-key", "x.pem")
+    done = asked("tls://127.0.0.1:9", *files)
     assert done.returncode == ExitCode.USAGE
-    assert "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
-    assert not Path("runs").exists()
+    assert "no Dask scheduler at tls://127.0.0.1:9: " in done.stderr
+    assert call("sweep", "s.yaml", "--tls-ca", "x.pem").exit_code == ExitCode.USAGE
+
+
+def test_tls() -> None:
+    """Over TLS with a certificate of ours: the bytes of a sweep on one process."""
+    subject = ("-subj", "/CN=speskew", "-days", "2", "-nodes", "-newkey", "rsa:2048")
+    files = ("-keyout", "k.pem", "-out", "c.pem")
+    run("openssl", "req", "-x509", *subject, *files, capture_output=True)
+    Path("sweep.yaml").write_text(TINY + MATRIX)
+    assert call("sweep", "sweep.yaml", "-o", "whole", "-q").exit_code == 0
+    theirs = ("--tls-ca-file", "c.pem", "--tls-cert", "c.pem", "--tls-key", "k.pem")
+    ours = ("--tls-ca", "c.pem", "--tls-cert", "c.pem", "--tls-key", "k.pem")
+    with cluster(1, *theirs, protocol="tls") as (address, _):
+        assert address.startswith("tls://")
+        command = [*SPESKEW, "sweep", "sweep.yaml", "-o", "out", "--scheduler", address]
+        done = ended([*command, *ours])
+    assert done.returncode == 0, done.stderr
+    assert results() == results("whole")
+
+
+def test_no_worker_is_said() -> None:
+    """A scheduler without workers: it is said what is waited for, and an end comes."""
+    with cluster(0) as (address, _):
+        done = asked(address, "--wait", "4")
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert f"no worker at {address}: waiting for one" in done.stderr
+    assert f"no worker at {address} for 4 s; start one (dask worker {address})" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_scheduler_is_killed_in_the_middle() -> None:
+    """A message with the line to go on; resumed here, the sweep has the usual bytes."""
+    assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0
+    with cluster(1) as (address, (worker,)):
+        command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", "--scheduler", address]
+        with begun(command, stderr=subprocess.PIPE) as sweep:
+            wait_for(finished(3), sweep)
+            scheduler = int(Path("scheduler.pid").read_text())
+            os.kill(scheduler, signal.SIGKILL)
+            said = sweep.communicate(timeout=120)[1]
+        worker.kill()
+    assert len(units()) < 72, "too late to disturb it"
+    assert sweep.returncode == ExitCode.USAGE, said
+    assert f"the scheduler at {address} has gone; finished units are kept: --resume -o out" in said
+    assert "Traceback" not in said
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    assert results() == results("whole")

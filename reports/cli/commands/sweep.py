@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import errno
+import shlex
 import sys
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reports.cli import completing, options
 from reports.cli.errors import leave
 from reports.cli.output import put, remark, say
-from reports.exitcodes import ExitCode, table
+from reports.exitcodes import ExitCode, of_error, table
+from reports.store.rundir import RunDirError
+from sim.errors import SpeskewError
 
 if TYPE_CHECKING:
     from reports.results.sweep_result import SweepResult
     from reports.sweeps.attempt import Plan
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _tls_option(name: str, text: str) -> Callable[[_F], _F]:
+    kind = click.Path(path_type=Path, exists=True, dir_okay=False)
+    return click.option(f"--tls-{name}", type=kind, metavar="FILE", help=text)
+
+
+@contextmanager
+def _continued(folder: Path) -> Iterator[None]:
+    """Whatever ends a sweep early: how to go on, if anything is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave(ExitCode.INTERRUPTED, f"interrupted; {_resume(folder)}")
+    except SpeskewError as error:
+        if not (folder / "units").is_dir() or type(error) is RunDirError:
+            raise
+        leave(of_error(error), f"{error}; {_resume(folder)}")
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        if not folder.is_dir():
+            leave(ExitCode.USAGE, f"{folder} was removed while the sweep ran; start it again")
+        leave(ExitCode.USAGE, f"{folder}: {error.strerror or error}; {_resume(folder)}")
+
+
+def _resume(folder: Path) -> str:
+    return f"finished units are kept: --resume -o {shlex.quote(str(folder))}"
 
 
 @click.command("sweep", epilog=table())
@@ -35,6 +70,17 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Run on a Dask cluster, e.g. tcp://head:8786; needs speskew[cluster].",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the scheduler to answer, and for a worker to be there.",
+)
+@_tls_option("ca", "The authority that signed the scheduler's certificate, for tls:// addresses.")
+@_tls_option("cert", "Our certificate.")
+@_tls_option("key", "The key of our certificate.")
 @options.form_option("table", "json", "csv")
 @click.option("--no-report", is_flag=True, help="Leave report.html out.")
 @options.figures_option
@@ -51,6 +97,10 @@ def command(
     force: bool,
     resume: bool,
     scheduler: str | None,
+    wait: float,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     form: str,
     no_report: bool,
     figures: bool,
@@ -66,37 +116,40 @@ def command(
     if force and resume:
         raise click.UsageError("--force begins anew, --resume goes on: give one of them")
     from reports.sweeps import attempt, estimating, sweeping, words
+    from sim.runs.cluster import Scheduler
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
     remark(plan.remarks)
     if dry_run:
         put(words.plan(plan.cells, form, estimating.pace(plan.cells)))
         return
+    at = None
+    if scheduler is not None:
+        at = Scheduler(scheduler, wait, tls_ca, tls_cert, tls_key)
+    elif tls_ca or tls_cert or tls_key:
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key are for --scheduler")
     base = plan.base
     folder = output or attempt.default_folder(plan)
-    shown = words.Quiet() if quiet else words.Lines()
     with (
-        closing(attempt.workers(jobs, scheduler)) as crew,
+        _continued(folder),
+        words.shown(quiet=quiet, compiles=at is None and engine == "fast") as shown,
+        closing(attempt.workers(jobs, at, shown)) as crew,
         attempt.owned(folder, base, resume=resume, force=force),
     ):
-        try:
-            result = attempt.run(
-                folder,
-                plan,
-                crew,
-                sys.argv[1:],
-                report=not no_report,
-                figures=figures,
-                shown=shown,
-            )
-        except KeyboardInterrupt:
-            leave(
-                ExitCode.INTERRUPTED,
-                f"interrupted; finished units are kept: --resume -o {folder}",
-            )
+        result = attempt.run(
+            folder,
+            plan,
+            crew,
+            sys.argv[1:],
+            report=not no_report,
+            figures=figures,
+            shown=shown,
+        )
     formats = {"table": words.as_table, "json": sweeping.dumps, "csv": sweeping.as_csv}
     put(formats[form](result))
     _say_failures(result)
+    if any(row.failed for row in result.cells):
+        say(f"speskew: {_resume(folder)}")
     say(str(folder / ("result.json" if no_report else "report.html")))
     sys.exit(_exit_code(plan, result))
 

@@ -1,0 +1,88 @@
+"""Commands of speskew in processes of their own that begin at once: forks of one that is warm.
+
+Run as a program it reads a command a line, as JSON, and answers with the process that runs it, then
+with how that ended. Each command leads a session of its own; its output goes to files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+from speskew.__main__ import main
+from tests.rigs.tiny import TINY, call
+
+
+class Server:
+    """Begins commands, one at a time, in the current folder."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._ask: IO[str] = process.stdin
+        self._answer: IO[str] = process.stdout
+
+    def begin(self, *command: str) -> int:
+        """The process of a command that has begun."""
+        print(json.dumps([os.getcwd(), command]), file=self._ask, flush=True)
+        return int(self._answer.readline())
+
+    def end(self) -> int:
+        """How it ended, which is waited for: an exit code, or a signal, negative."""
+        return int(self._answer.readline())
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A warm process, which ends with the block."""
+    begun = [sys.executable, "-m", "tests.faults.victim"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        begun, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        try:
+            yield Server(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _serve() -> None:
+    with TemporaryDirectory() as warm:
+        Path(warm, "s.yaml").write_text(TINY)
+        assert call("run", f"{warm}/s.yaml", "-o", f"{warm}/out", "-q").exit_code == 0
+    for line in sys.stdin:
+        folder, words = json.loads(line)
+        child = os.fork()
+        if not child:
+            _become(folder)
+            sys.argv = ["speskew", *words]
+            main()
+        _say(child)
+        _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _say(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def _become(folder: str) -> None:
+    os.setsid()
+    os.chdir(folder)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(f"{folder}/../{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background too
+
+
+if __name__ == "__main__":
+    _serve()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +29,11 @@ def terminable() -> Iterator[None]:
     for number, handler in usual.items():
         if handler not in (signal.SIG_IGN, None):
             signal.signal(number, signal.default_int_handler)
+    hook, sys.unraisablehook = sys.unraisablehook, _unraised
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         _restore(usual)
 
 
@@ -54,6 +58,14 @@ def uninterrupted() -> Iterator[None]:
         _restore(usual)
     if asked:
         signal.raise_signal(asked[0])
+
+
+def _unraised(unraisable: sys.UnraisableHookArgs) -> None:
+    """Where Python drops exceptions (in a `__del__`), Ctrl-C comes again, a moment later."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _restore(usual: Mapping[signal.Signals, Any]) -> None:

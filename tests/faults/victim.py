@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
+from reports.exitcodes import ExitCode
 from speskew.__main__ import main
 from tests.rigs.tiny import TINY, call
 
@@ -61,13 +62,23 @@ def _serve() -> None:
         assert call("run", f"{warm}/s.yaml", "-o", f"{warm}/out", "-q").exit_code == 0
     for line in sys.stdin:
         folder, words = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it can be answered
         child = os.fork()
         if not child:
             _become(folder)
             sys.argv = ["speskew", *words]
-            main()
+            _run()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _say(child)
         _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _run() -> None:
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        main()
+    except KeyboardInterrupt:  # before its first line
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _say(number: int) -> None:

@@ -17,6 +17,7 @@ from reports.results.result import Result
 from reports.runs import replicating
 from reports.runs.replicating import Simulated
 from reports.runs.simulating import Simulation
+from reports.store import files
 from reports.store.read import read_result
 from reports.store.rundir import RunDirError, scenario_hash
 from reports.sweeps import sweeping
@@ -207,6 +208,7 @@ def updated(
     if old is not None and replications is None:
         loaded = loaded.model_copy(update={"replications": old.replications})
     loaded = loaded.model_copy(update={"until": None})
+    files.check_writable(path)
     done = simulate(loaded, asked)
     command = f"speskew baseline update {source} --replications {loaded.replications}"
     command += "".join(f" --set {text}" for text in asked.overrides)

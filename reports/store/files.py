@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from reports.store.rundir import RunDirError
+from reports.store.rundir import RunDirError, make_folder
 from sim import scratch
 
 
@@ -26,16 +26,25 @@ def check(target: Path, *, force: bool) -> None:
         raise ExportError(f"{target} exists; give --force to overwrite it, or -o another name")
     if not target.parent.is_dir():
         raise ExportError(f"{target.parent} is no directory; make it first")
+    check_writable(target)
+
+
+def check_writable(target: Path) -> None:
+    """Refuse before the work what cannot be written after it; makes the folder of `target`."""
+    make_folder(target.parent, target)
+    with whole(target, kept=False):
+        pass
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[IO[bytes]]:
-    """A binary file that becomes `target` when the block ends without an error."""
+def whole(target: Path, *, kept: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file that becomes `target` when the block ends without an error, if it is `kept`."""
     try:
         with scratch.file(target.parent) as (part, file):
             yield file
             file.flush()
-            part.replace(target)
+            if kept:
+                part.replace(target)
     except OSError as error:
         raise ExportError(f"{target}: not written: {error.strerror or error}") from error
 

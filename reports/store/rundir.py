@@ -107,8 +107,8 @@ def staged(target: Path) -> Iterator[Path]:
     Until then nobody else can make `target`: raises RunDirError if somebody is at it, or if it
     cannot be written.
     """
+    make_folder(target.parent, target)
     with _attributed(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         recover(target)
         name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
         claim = target.parent / f"{CLAIM}{name}"
@@ -125,6 +125,15 @@ def staged(target: Path) -> Iterator[Path]:
         except scratch.BusyError as error:
             why = "is being written by another process"
             raise RunDirError(f"{target} {why}; wait for it, or give -o another one") from error
+
+
+def make_folder(folder: Path, target: Path) -> None:
+    """The folder that `target` needs; raises RunDirError, which names `target`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"{folder}: {error.strerror or error}"
+        raise RunDirError(f"{target} cannot be written: {why}; give another one") from error
 
 
 def recover(target: Path) -> None:

@@ -172,7 +172,7 @@ def prepare(folder: Path, scenario: Scenario, *, resume: bool, named: bool = Tru
             raise RunDirError(f"{folder} holds a sweep of {name!r}, not of {scenario.name!r}")
     elif folder.is_dir() and not all(_is_first(path) for path in folder.iterdir()):
         raise RunDirError(f"{folder} is not empty and holds no sweep; -o names another")
-    folder.mkdir(parents=True, exist_ok=True)
+    rundir.make_folder(folder, folder)
 
 
 def _is_first(path: Path) -> bool:

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from reports.exitcodes import ExitCode
+from reports.signals import ending
 from speskew.__main__ import main
 from tests.rigs.tiny import TINY, call
 
@@ -78,6 +79,7 @@ def _run() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         main()
     except KeyboardInterrupt:  # before its first line
+        ending()
         sys.exit(ExitCode.INTERRUPTED)
 
 

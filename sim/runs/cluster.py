@@ -123,8 +123,9 @@ def _connected(at: Scheduler) -> Any:
         from distributed.security import Security
     except ImportError as error:
         raise WorkersError("--scheduler needs Dask: pip install 'speskew[cluster]'") from error
-    for library in ("distributed", "tornado", "asyncio"):  # what they would say is said here
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+    for name in [*logging.root.manager.loggerDict]:  # Dask gives each a level of its own
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
     try:
         scheme, _ = parse_address(at.address)
         get_backend(scheme)

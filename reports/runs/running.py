@@ -106,16 +106,19 @@ def _fill(
     described: Description | None = None,
 ) -> tuple[Description, bool]:
     """Write everything; Ctrl-C costs no more than the report. What is said; is there a report?"""
-    reported = False
+    written = reported = False
     try:
-        with display.working("writing the results"), uninterrupted():
+        with uninterrupted(), display.working("writing the results"):
             said = described or simulating.describe(made)
             _write(folder, made, said, argv)
+            written = True
         if report:
             with display.working("drawing the report"):
                 rebuilding.rebuild(folder, figures=figures)
             reported = True
     except KeyboardInterrupt:
+        if not written:  # again, before the writing could begin
+            raise
         made.log.add("interrupted", what="report")
     rundir.write_text(folder, "log.jsonl", made.log.lines())
     return said, reported

@@ -173,7 +173,7 @@ def test_ctrl_c_twice(verb: str, victims: Server, record_property: Record) -> No
     codes: Counter[str] = Counter()
     for part in range(8):
         victim = begin(victims, verb)
-        time.sleep(took * (part + instants.random()) / 8)
+        took = min(took, wait(victim, took * (part + instants.random()) / 8))
         send(victim, signal.SIGINT)
         time.sleep(took * instants.random() / 8)
         send(victim, signal.SIGINT)

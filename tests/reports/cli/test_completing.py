@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from reports.cli.main import main
+from tests.needs import need
 from tests.rigs.tiny import scenario
 
 
@@ -63,9 +63,7 @@ def test_what_is_offered(words: tuple[str, ...], some: set[str], never: set[str]
 
 def test_bash() -> None:
     """The script that is documented, in bash itself."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("no bash")
+    (bash,) = need("bash")
     command = "from reports.cli.main import main; main(prog_name='speskew')"
     Path("bin").mkdir()
     Path("bin/speskew").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{command}" "$@"\n')

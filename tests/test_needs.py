@@ -198,6 +198,7 @@ USES: dict[str, tuple[str, ...] | str] = {
     "git": "tests/reports/checks/test_checking.py::test_git_bisect_finds_the_commit_that_broke_it",
     "jq": (CONSOLES, "-k", "memlock.md-1"),
     "mount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
+    "openssl": "tests/tools/test_dask.py::test_tls",
     "perf": "tests/tools/test_perf_and_packets.py",
     "prlimit": (CONSOLES, "-k", "memlock.md-0"),
     "qemu-aarch64": "tests/sim/workload/recording/test_recorder.py::test_progress_counts_up",

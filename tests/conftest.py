@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +26,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     reasons = [where[2] for where in skipped if isinstance(where, tuple)]
     for line in missing_lines(reasons):
         reporter.write_line(line)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder is one of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

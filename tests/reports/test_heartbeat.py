@@ -15,9 +15,8 @@ from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """A folder with a scenario."""
-    monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(TINY)
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
+from sim.machine.run import Run
 from sim.machine.spec import EventSpec, HostSpec, MachineSpec, SpuSpec, TaskSpec, VmSpec
-from sim.scenario.models.designs import DESIGNS
-from sim.scenario.models.scenario import Arm, Settings
+from sim.results import RunResult
+from sim.scenario.designs import DESIGNS
+from sim.scenario.model import Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
+from sim.workload.synthetic import synthetic_stream
 
 PARTS: dict[str, Any] = {
     "spu": SpuSpec,
@@ -50,3 +55,28 @@ def machine_of(
     chosen = DESIGNS[design].policies.model_copy(update=policies or {})
     arm = Arm(name="arm", design=design, policies=chosen, settings=settings)
     return vary(machine_spec(arm, stream), **changes)
+
+
+def synthetic(*phases: Phase, repeat: int = 1, core: str = "neoverse-n1") -> Stream:
+    """A synthetic stream of user code, counted in instructions."""
+    workload = Synthetic(kind="synthetic", phases=phases, repeat=repeat)
+    return synthetic_stream(workload, core=core, exclude_kernel=True, micro_ops=False)
+
+
+def simulated(
+    spec: MachineSpec, *streams: Stream, seed: int = 5, engine: str = "fast"
+) -> RunResult:
+    """A machine's run with its records and its log; a stream for each vCPU, or one for all."""
+    return simulate(spec, streams, Run("arm", seed, 0, keep_records=True, keep_log=True), engine)
+
+
+def agreed(spec: MachineSpec, *streams: Stream, seed: int = 7) -> RunResult:
+    """The run of a machine, in which both engines agree."""
+    fast, reference = (simulated(spec, *streams, seed=seed, engine=each) for each in ENGINES)
+    for one, other in zip(fast.vcpus, reference.vcpus, strict=True):
+        assert one.ledgers.as_dict() == other.ledgers.as_dict()
+        assert one.log == other.log
+        assert (one.profile == other.profile).all()
+        assert one.written.tolist() == other.written.tolist()
+        assert one.aux.tolist() == other.aux.tolist()
+    return fast

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
+from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
-from sim.scenario.models.scenario import Settings
-from sim.scenario.models.workloads import Phase, Synthetic
+from sim.results import RunResult
+from sim.scenario.model import Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of
 
@@ -36,3 +39,18 @@ def spec(
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(pages * PAGE, PAGE, 2 * PAGE)}
     settings = Settings(workload=_WORKLOAD)
     return machine_of(design, settings, STREAM, policies, **(fixed | changes))
+
+
+def ran(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
+    """The run of such a machine."""
+    return simulate(spec(design, policies, **changes), (STREAM,), RUN)
+
+
+def faults_of(run: RunResult) -> int:
+    """Records that the first vCPU lost because their page was not mapped."""
+    return run.vcpus[0].ledgers.selections.lost_at_fault
+
+
+def stopped(run: RunResult, cause: TimeCause, vcpu: int = 0) -> int:
+    """Ticks that a cause stopped a vCPU."""
+    return run.vcpus[vcpu].ledgers.time.stopped[cause]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -51,6 +52,11 @@ def scenario(*checks: str, more: str = "", file: str = "tiny.yaml") -> str:
     return file
 
 
-def call(*args: str) -> Result:
+def call(*args: str | Path) -> Result:
     """One command in this process."""
-    return CliRunner().invoke(main, list(args))
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def command(*words: str) -> Callable[..., Result]:
+    """The calls that begin with these words: `command("memlock")("--help")`."""
+    return lambda *args: call(*words, *args)

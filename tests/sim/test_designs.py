@@ -11,8 +11,6 @@ from analysis.metrics import METRICS
 from sim.kvm.hypervisor import LIVELOCK_EXITS
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import simulate
-from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult, VcpuResult
 from sim.scenario.models.designs import DESIGNS, Policies
@@ -20,7 +18,7 @@ from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of
+from tests.rigs.machines import agreed, machine_of
 
 PAGE = 4096
 MEMORY = 64 * PAGE
@@ -55,14 +53,7 @@ def _spec(design: str, policies: dict[str, Any] | None = None, **changes: Any) -
 
 
 def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
-    spec = _spec(design, policies, **changes)
-    both = [
-        simulate(spec, (STREAM,), Run("arm", 7, 0, True, True), engine)
-        for engine in ("fast", "reference")
-    ]
-    assert both[0].vcpus[0].ledgers.as_dict() == both[1].vcpus[0].ledgers.as_dict()
-    assert both[0].vcpus[0].log == both[1].vcpus[0].log
-    return both[0]
+    return agreed(_spec(design, policies, **changes), STREAM)
 
 
 def _time(vcpu: VcpuResult, cause: TimeCause) -> int:

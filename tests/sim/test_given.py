@@ -14,6 +14,8 @@ from sim.scenario.files.given import Given, of_text, of_values
 from sim.scenario.files.loader import ScenarioError
 from sim.scenario.models.workloads import Recorded
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 TEXT = """\
 name: mine
 workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 500}]}
@@ -29,12 +31,6 @@ VALUES: dict[str, object] = {
     "spe": {"interval": "2048ops", "jitter": "on"},
     "arms": ["baremetal", {"design": "v6", "overrides": {"host.memlock": "64KiB"}}],
 }
-
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
 
 
 def said(source: Given, *overrides: str) -> list[str]:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from reports.cli.main import main
 from reports.perf.writer import BASE_NS
 from reports.rerunning import nanoseconds
 from sim.linux.aux import AuxFlag
 from sim.runs import batch
 from sim.scenario.files import loader
 from tests import needs
+from tests.rigs.tiny import call
 
 RECORDED = """\
 schema_version: 1
@@ -79,7 +78,7 @@ Sample = tuple[int, int, int, int, int, int]
 
 def speskew(*args: str | Path) -> str:
     """Run a command that must succeed; its standard error."""
-    done = CliRunner().invoke(main, [str(arg) for arg in args])
+    done = call(*args)
     assert done.exit_code == 0, done.stderr or done.exception
     return done.stderr
 

@@ -25,10 +25,9 @@ Process = subprocess.Popen[str]
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a scenario of eight cells; no long wait for what is not there."""
     module("distributed")
-    monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(LONG)
     monkeypatch.setenv("PYTHONPATH", str(Path(next(iter(reports.__path__))).parent))
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")

@@ -6,11 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from reports.cli.main import main
 from tests.needs import need, programs
 from tests.rigs.pages import DOCS, blocks, in_checkout, shell
+from tests.rigs.tiny import call
 
 HOW_TO = DOCS / "how-to" / "open-in-perf.md"
 
@@ -47,7 +45,7 @@ def _deltas(text: str) -> dict[str, tuple[float, float]]:
 
 def test_options_exist() -> None:
     """Options that the text names exist."""
-    shown = CliRunner().invoke(main, ["export", "perf", "--help"]).output
+    shown = call("export", "perf", "--help").output
     text = HOW_TO.read_text(encoding="utf-8")
     for option in ("--replication", "--force", "--perf-format", "--program"):
         assert option in shown

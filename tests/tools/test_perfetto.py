@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from reports import rerunning
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
+from tests.rigs.tiny import call
 from tests.tools import captures
 
 SCENARIO = """\
@@ -163,13 +162,13 @@ def test_times_are_the_models(run: Path, trace: Any) -> None:
 def test_one_arm_of_another_replication(run: Path, tmp_path: Path) -> None:
     """--arm and --replication choose; the file is refused when it exists."""
     args = ["export", "perfetto", str(run), "--arm", "v6", "--replication", "1", "-o"]
-    done = CliRunner().invoke(main, [*args, str(tmp_path / "t")])
+    done = call(*args, tmp_path / "t")
     assert done.exit_code == ExitCode.OK
     parsed = Trace()
     parsed.ParseFromString((tmp_path / "t").read_bytes())
     tops = [p.track_descriptor.name for p in parsed.packet if p.HasField("track_descriptor")]
     assert tops[0] == "v6, replication 1"
-    again = CliRunner().invoke(main, [*args, str(tmp_path / "t")])
+    again = call(*args, tmp_path / "t")
     assert again.exit_code == ExitCode.USAGE
     assert "give --force to overwrite it" in again.stderr
 
@@ -179,7 +178,7 @@ def test_without_the_library_it_is_named(
 ) -> None:
     """How to get it; exit code 2, no file."""
     monkeypatch.setitem(__import__("sys").modules, "perfetto.trace_builder.proto_builder", None)
-    done = CliRunner().invoke(main, ["export", "perfetto", str(run), "-o", str(tmp_path / "t")])
+    done = call("export", "perfetto", str(run), "-o", tmp_path / "t")
     assert done.exit_code == ExitCode.USAGE
     assert "pip install 'speskew[perfetto]'" in done.stderr
     assert list(tmp_path.iterdir()) == []

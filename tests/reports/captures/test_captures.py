@@ -10,25 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.captures.spe_parquet import EVENT_BITS, SOURCES, ParquetCapture
-from reports.cli.main import main
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import Packet, data_address
 from sim.workload.capture.source import CaptureError, Reading
 from tests.rigs import perf_file as pf
 from tests.rigs.spe_bytes import Made, load, variable
+from tests.rigs.tiny import call
 
 HEAD = [pf.time_conv(), pf.INFO_V2, pf.comm(42, b"x")]
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """Each test in a folder of its own, with a capture in it."""
-    monkeypatch.chdir(tmp_path)
     Path("perf.data").write_bytes(good(flags=0))
 
 
@@ -40,11 +38,6 @@ def good(*, flags: int, config: int = 1 | 1 << 16, period: int = 1024, hole: int
     )
     records = [*HEAD, pf.aux(0, len(stream), flags), pf.auxtrace(stream, 0)]
     return pf.perf_data(records, config=config, period=period, command=[b"perf", b"record"])
-
-
-def call(*args: str) -> Result:
-    """One command in this process."""
-    return CliRunner().invoke(main, list(args))
 
 
 def reported(name: str = "perf.data", *options: str) -> dict[str, Any]:

@@ -12,13 +12,9 @@ from tests.rigs import perf_file as pf
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 HEAD = [pf.time_conv(), pf.INFO_V2, pf.comm(42, b"x")]
-
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
 
 
 def capture(times: list[int], *records: bytes, name: str = "perf.data", **options: Any) -> str:

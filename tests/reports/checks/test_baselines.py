@@ -21,13 +21,9 @@ from tests.rigs.fakes import Plan
 from tests.rigs.samples import described
 from tests.rigs.tiny import call, scenario
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 RESULT = described((Plan(lost=7), Plan(name="v6", design="v6", seed=3)))
-
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
 
 
 def made(path: str = "b.json") -> Baseline:

@@ -24,11 +24,7 @@ from tests.needs import run
 from tests.rigs.samples import changed, described
 from tests.rigs.tiny import CHECKS, call, scenario
 
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def checked(*args: str) -> tuple[int, dict[str, dict[str, Any]]]:

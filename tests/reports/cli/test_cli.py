@@ -32,9 +32,8 @@ DIFFER = {"manifest.json", "log.jsonl"}
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """Each test in a folder of its own, with the tiny scenario in it."""
-    monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(TINY)
 
 

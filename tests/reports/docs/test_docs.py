@@ -12,17 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import speskew
-from reports.cli.main import main
-from sim.scenario.models import designs
+from sim.scenario import designs
 from sim.workload.spestream import read_header
 from tests.needs import CROSS, RECORDING, need, programs, run
 from tests.rigs import perf_file
 from tests.rigs import trace_writers as write
 from tests.rigs.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, session, shell
 from tests.rigs.spe_bytes import load, variable
+from tests.rigs.tiny import call
 from tests.rigs.trace_writers import elf_file, executed
 from tests.sim.workload.importers.test_drmemtrace import shipped
 
@@ -265,7 +264,7 @@ def test_options_of_imports_exist() -> None:
     text = (DOCS / "how-to" / "record-your-own-program.md").read_text(encoding="utf-8")
     for name in ("drmemtrace", "tarmac", "execlog"):
         assert f"speskew import {name}" in text
-        shown = CliRunner().invoke(main, ["import", name, "--help"]).output
+        shown = call("import", name, "--help").output
         for option in ("--elf", "--skip", "--limit", "--force"):
             assert option in shown
             assert f"`{option}" in text

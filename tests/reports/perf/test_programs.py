@@ -12,9 +12,8 @@ from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scenario, and a cache of its own."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(home, "STATE", home.State())
     Path("tiny.yaml").write_text(TINY)

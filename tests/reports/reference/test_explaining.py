@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from reports.reference import explaining
+from tests.rigs.tiny import command
 
-
-def call(*args: str) -> Result:
-    """speskew explain …"""
-    return CliRunner().invoke(main, ["explain", *args])
+call = command("explain")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from reports.results import result
 from reports.results.metric import Metric
@@ -17,6 +15,9 @@ from reports.runs import comparing
 from reports.store.rundir import RunDirError
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import PLANS, SYMBOLS, described
+from tests.rigs.tiny import command
+
+call = command("compare")
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +31,6 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, plans in (("a", PLANS), ("b", other)):
         Path(name).mkdir()
         Path(name, "result.json").write_text(result.dumps(described(plans)))
-
-
-def call(*args: str) -> Result:
-    """One command in this process."""
-    return CliRunner().invoke(main, ["compare", *args])
 
 
 def rows(first: str, second: str) -> dict[str, comparing.Row]:

@@ -28,9 +28,8 @@ SWEEP = ("sweep", "sweep.yaml", "-o", "disk/out", "-q", "--no-report")
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """A folder with a scenario and a sweep of it."""
-    monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(TINY)
     Path("sweep.yaml").write_text(TINY + MATRIX)
     Path("disk").mkdir()

@@ -38,9 +38,8 @@ MAP, COPY = "parameters.t_map_present", "parameters.t_copy"
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """Each test in a folder of its own, with a scenario of a few cells."""
-    monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(TINY + SAMPLES % "morris")
 
 

@@ -25,9 +25,8 @@ from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test in a folder of its own, with a scenario of four cells."""
-    monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(TINY + MATRIX)
     home = str(Path(next(iter(reports.__path__))).parent)
     monkeypatch.setenv("PYTHONPATH", home)

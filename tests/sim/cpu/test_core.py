@@ -10,14 +10,13 @@ from sim.cpu.core import MAX_IDLE_SLICES
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
 from sim.machine import resolve
-from sim.machine.machine import ENGINES, simulate
-from sim.machine.run import Run
+from sim.machine.machine import ENGINES
 from sim.machine.spec import MachineSpec
-from sim.results import RunResult, VcpuResult
-from sim.scenario.models.designs import DESIGNS
-from sim.scenario.models.scenario import Arm, Settings
+from sim.results import VcpuResult
+from sim.scenario.designs import DESIGNS
+from sim.scenario.model import Arm, Settings
 from sim.workload.arrays import Stream
-from tests.rigs.machines import vary
+from tests.rigs.machines import simulated, vary
 
 PAGE = 4096
 TICKS_PER_US = 3000 * 64
@@ -42,14 +41,6 @@ def _built(
     return resolve.machine_spec(_arm(design, settings, **(policies or {})), stream), stream
 
 
-def _run(spec: MachineSpec, stream: Stream, engine: str = "fast") -> RunResult:
-    return simulate(spec, (stream,), Run("arm", 5, 0, True, True), engine)
-
-
-def _vcpu(spec: MachineSpec, stream: Stream, engine: str = "fast") -> VcpuResult:
-    return _run(spec, stream, engine).vcpus[0]
-
-
 def _switches(vcpu: VcpuResult) -> list[tuple[int, int]]:
     """(time, op) of each context switch."""
     return [(t, op) for t, what, op in vcpu.log if what == "SWITCH"]
@@ -63,7 +54,7 @@ SLICES = {"every": "50us", "away": "10us"}
 def test_the_work_clock_switches_at_the_same_ops_in_every_arm() -> None:
     """switch.clock: work."""
     ops = [
-        [op for _, op in _switches(_vcpu(*_built(design, switch=SLICES)))]
+        [op for _, op in _switches(simulated(*_built(design, switch=SLICES)).vcpus[0])]
         for design in ("baremetal", "v6", "unpinned")
     ]
     assert ops[0] == ops[1] == ops[2]
@@ -81,7 +72,7 @@ WALL: dict[str, Any] = {
 def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
     """guest_wall: a switch comes a slice after the task was chosen, start() included."""
     spec, stream = _built("v6", **WALL)
-    vcpu = _vcpu(spec, stream, engine)
+    vcpu = simulated(spec, stream, engine=engine).vcpus[0]
     times = [t for t, _ in _switches(vcpu)]
     begun = [t for t, what, _ in vcpu.log if what == TimeCause.TASK_OFF_CPU.value]
     assert len(times) > 6
@@ -91,7 +82,7 @@ def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
 
 def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
     """The pin path eats the slice: v6 needs more switches than baremetal for the same stream."""
-    runs = {design: _run(*_built(design, **WALL)) for design in ("baremetal", "v6")}
+    runs = {design: simulated(*_built(design, **WALL)) for design in ("baremetal", "v6")}
     counts = {design: len(_switches(run.vcpus[0])) for design, run in runs.items()}
     assert counts["v6"] > counts["baremetal"]
     assert {run.verdict for run in runs.values()} == {""}
@@ -103,13 +94,13 @@ def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
     """The no-progress guard: a verdict, ended_at_op, and ledgers that still close."""
     slow = {"clock": "guest_wall", "every": "20us", "away": "10us"}
     spec, stream = _built("v6", vm={"exits": "none"}, switch=slow)
-    result = _run(spec, stream, engine)
+    result = simulated(spec, stream, engine=engine)
     vcpu = result.vcpus[0]
     assert "no progress" in result.verdict
     assert vcpu.ended_at_op == vcpu.ledgers.ops.executed < stream.ops // 100
     assert len(_switches(vcpu)) == MAX_IDLE_SLICES
     assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.task.switch_ticks
-    baremetal = _run(*_built("baremetal", switch=slow), engine)
+    baremetal = simulated(*_built("baremetal", switch=slow), engine=engine)
     assert baremetal.verdict == ""
     assert baremetal.vcpus[0].ended_at_op == stream.ops
 
@@ -117,11 +108,11 @@ def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
 def test_slices_with_progress_never_end_an_arm() -> None:
     """Just over 1 % of each slice is left to the task: slow, but it ends with the stream."""
     spec, stream = _built("v6", **WALL)
-    begun = _vcpu(spec, stream).log
+    begun = simulated(spec, stream).vcpus[0].log
     start = next(t for t, what, _ in begun if what == "START")
     cost = next(t for t, what, _ in begun if what == "RUN" and t > start) - start
-    assert _run(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
-    assert "no progress" in _run(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
+    assert simulated(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
+    assert "no progress" in simulated(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
 
 
 # --- halted vCPUs ----------------------------------------------------------------------------
@@ -133,7 +124,7 @@ def test_a_halted_vcpu_exits_idles_and_is_woken(away: str, wake_us: int, engine:
     """WFI: an exit, idle time, and a wake-up that depends on KVM's polling."""
     switch = {"every": "50us", "away": away, "meanwhile": "halted"}
     spec, stream = _built("v6", vm={"exits": "none"}, switch=switch)
-    vcpu = _vcpu(spec, stream, engine)
+    vcpu = simulated(spec, stream, engine=engine).vcpus[0]
     halts = len(_switches(vcpu))
     assert halts == vcpu.ordinary_exits == 6
     stopped = vcpu.ledgers.time.stopped
@@ -144,8 +135,8 @@ def test_a_halted_vcpu_exits_idles_and_is_woken(away: str, wake_us: int, engine:
 
 def test_an_idle_cpu_of_bare_metal_is_only_idle() -> None:
     """No exit, no wake-up of a vCPU thread; the records are those of the other task's case."""
-    halted = _vcpu(*_built("baremetal", switch=SLICES | {"meanwhile": "halted"}))
-    busy = _vcpu(*_built("baremetal", switch=SLICES))
+    halted = simulated(*_built("baremetal", switch=SLICES | {"meanwhile": "halted"})).vcpus[0]
+    busy = simulated(*_built("baremetal", switch=SLICES)).vcpus[0]
     stopped = halted.ledgers.time.stopped
     assert stopped[TimeCause.IDLE] == busy.ledgers.time.stopped[TimeCause.TASK_OFF_CPU] > 0
     assert halted.ordinary_exits == stopped[TimeCause.TASK_OFF_CPU] == 0
@@ -166,7 +157,7 @@ def test_published_exit_rates_have_names(name: str, per_second: int) -> None:
     spec, stream = _built(
         "unpinned", vm={"exits": name}, workload={"kind": "synthetic", "phases": [loop]}
     )
-    vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream)
+    vcpu = simulated(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream).vcpus[0]
     expected = per_second * vcpu.ledgers.time.running / (TICKS_PER_US * 10**6)
     assert abs(vcpu.ordinary_exits - expected) <= 5 * expected**0.5
     assert (vcpu.ledgers.time.stopped[TimeCause.ORDINARY_EXIT] > 0) is (per_second > 0)
@@ -174,7 +165,7 @@ def test_published_exit_rates_have_names(name: str, per_second: int) -> None:
 
 def test_baremetal_makes_no_exits() -> None:
     """vm.exits is of VMs."""
-    assert _vcpu(*_built("baremetal", vm={"exits": "busiest"})).ordinary_exits == 0
+    assert simulated(*_built("baremetal", vm={"exits": "busiest"})).vcpus[0].ordinary_exits == 0
 
 
 # --- next_exit -------------------------------------------------------------------------------
@@ -191,8 +182,8 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
     small = Geometry(2 * PAGE, PAGE, PAGE)
     waiting, stream = _built("v6", {"interrupt": "next_exit"}, **keys)
     forced, _ = _built("v6", **keys)
-    vcpu = _vcpu(vary(waiting, aux=small), stream, engine)
-    other = _vcpu(vary(forced, aux=small), stream, engine)
+    vcpu = simulated(vary(waiting, aux=small), stream, engine=engine).vcpus[0]
+    other = simulated(vary(forced, aux=small), stream, engine=engine).vcpus[0]
     lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT]
     mean = lost / vcpu.stops
     gap_ops = 3e9 / 15_000  # ops between two exits at CPI 1: exponential, so this is the mean wait
@@ -205,7 +196,7 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
 def test_next_exit_without_exits_loses_everything_after_the_first_full() -> None:
     """Nothing else ends the blackout, until the end of the run."""
     spec, stream = _built("unpinned", {"interrupt": "next_exit"}, vm={"exits": "none"})
-    vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+    vcpu = simulated(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream).vcpus[0]
     assert vcpu.stops == 1
     assert len(vcpu.written) == PAGE // 64
     assert vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT] > stream.ops // 2
@@ -232,7 +223,9 @@ def test_exclude_kernel_takes_kernel_ops_out_of_the_population(design: str, engi
         spec, stream = _built(
             design, workload=MIXED, spe={"exclude_kernel": exclude}, vm={"exits": "none"}
         )
-        vcpu = _vcpu(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream, engine)
+        vcpu = simulated(
+            vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream, engine=engine
+        ).vcpus[0]
         kernel = (vcpu.written[:, 0] % 80_000 >= 60_000).sum()
         outside = vcpu.ledgers.ops.by_label[OpLabel.NOT_IN_POPULATION]
         counts[exclude] = (outside, kernel > 0, vcpu.ledgers.selections.selected)
@@ -246,6 +239,6 @@ def test_kernel_ops_lost_with_interrupts_masked_count_only_if_profiled() -> None
     lost = {}
     for exclude in (True, False):
         spec, stream = _built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})
-        vcpu = _vcpu(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream)
+        vcpu = simulated(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream).vcpus[0]
         lost[exclude] = vcpu.ledgers.ops.by_label[OpLabel.IRQ_MASKED]
     assert lost[True] == 0 < lost[False]

@@ -17,26 +17,11 @@ from sim.host.scheduler import share_cpus
 from sim.kvm.locks import Locks, RwLock
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.spec import PressureSpec, UnmapSpec
 from sim.policies.stages import Lock
-from sim.results import RunResult
-from sim.scenario.files.loader import load
-from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
-
-
-def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
-    return simulate(spec(design, policies, **changes), (STREAM,), RUN)
-
-
-def _faults(run: RunResult) -> int:
-    return run.vcpus[0].ledgers.selections.lost_at_fault
-
-
-def _time(run: RunResult, cause: TimeCause, vcpu: int = 0) -> int:
-    return run.vcpus[vcpu].ledgers.time.stopped[cause]
-
+from sim.scenario.loader import load
+from tests.rigs.small_machine import PAGE, WORK, faults_of, ran, spec, stopped
 
 # --- pressure --------------------------------------------------------------------------------
 
@@ -49,51 +34,51 @@ def _often(touch: Touch, **changes: Any) -> dict[str, Any]:
 def test_what_is_pinned_does_not_move(touch: Touch) -> None:
     """KSM, THP collapse, compaction and reclaim pass over a pinned window, whatever the notifiers;
     NUMA balancing's PROT_NONE does not."""
-    assert _faults(_run("v6", {"notifiers": "honour_all"}, **_often(touch))) == 0
-    assert _faults(_run("unpinned", **_often(touch))) > 0
-    assert _faults(_run("v6", {"notifiers": "honour_all"}, **_often(Touch.ZAP))) > 0
+    assert faults_of(ran("v6", {"notifiers": "honour_all"}, **_often(touch))) == 0
+    assert faults_of(ran("unpinned", **_often(touch))) > 0
+    assert faults_of(ran("v6", {"notifiers": "honour_all"}, **_often(Touch.ZAP))) > 0
 
 
 def test_guest_memfd_yields_to_nobody() -> None:
     """v7's memory is not mapped from anywhere that could be unmapped."""
     for touch in (Touch.ZAP, Touch.MOVE, Touch.SWAP_OUT):
-        run = _run("v7-guest-memfd", memory=64 * PAGE, **_often(touch))
-        assert (_faults(run), run.zaps) == (0, 0)
+        run = ran("v7-guest-memfd", memory=64 * PAGE, **_often(touch))
+        assert (faults_of(run), run.zaps) == (0, 0)
 
 
 def test_a_page_that_was_reclaimed_takes_time_to_read_back() -> None:
     """Each fault on one costs t_swap_in on top; a page that only moved does not."""
-    moved, swapped = (_run("unpinned", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
+    moved, swapped = (ran("unpinned", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
     costs = spec("unpinned").vm.kvm
-    assert _time(moved, TimeCause.FAULT) == costs.fault * _faults(moved)
-    assert _faults(swapped) > 0
-    assert _time(swapped, TimeCause.FAULT) == (costs.fault + costs.swap_in) * _faults(swapped)
+    assert stopped(moved, TimeCause.FAULT) == costs.fault * faults_of(moved)
+    assert faults_of(swapped) > 0
+    assert stopped(swapped, TimeCause.FAULT) == (costs.fault + costs.swap_in) * faults_of(swapped)
 
 
 def test_pinning_brings_reclaimed_pages_back_first() -> None:
     """pin_user_pages waits for swapped pages; the same pressure without swap costs v6 no fault."""
-    calm, swapped = (_run("v6", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
+    calm, swapped = (ran("v6", **_often(t)) for t in (Touch.MOVE, Touch.SWAP_OUT))
     swap_in = spec("v6").vm.kvm.swap_in
-    assert _time(calm, TimeCause.FAULT) == 0
-    assert _time(swapped, TimeCause.FAULT) > 0
-    assert _time(swapped, TimeCause.FAULT) % swap_in == 0
+    assert stopped(calm, TimeCause.FAULT) == 0
+    assert stopped(swapped, TimeCause.FAULT) > 0
+    assert stopped(swapped, TimeCause.FAULT) % swap_in == 0
 
 
 def test_a_huge_page_takes_its_span() -> None:
     """khugepaged unmaps 512 pages at once: here, aligned groups of eight."""
-    run = _run("unpinned", warm=True, **_often(Touch.MOVE, span=8))
-    single = _run("unpinned", warm=True, **_often(Touch.MOVE))
+    run = ran("unpinned", warm=True, **_often(Touch.MOVE, span=8))
+    single = ran("unpinned", warm=True, **_often(Touch.MOVE))
     assert run.zaps > 2 * single.zaps
 
 
 def test_a_memslot_change_ends_every_pin() -> None:
     """A real unmap: v6 has fault blackouts until the next enable, and locks nothing meanwhile."""
-    run = _run("v6", memslot_changes=WORK // 20)
-    assert _faults(run) > 0
+    run = ran("v6", memslot_changes=WORK // 20)
+    assert faults_of(run) > 0
     assert run.zaps > 0
     held = [value for _, what, value in run.vcpus[0].log if what == "PINNED_PAGES"]
     assert 0 in held
-    assert _faults(_run("v6")) == 0
+    assert faults_of(ran("v6")) == 0
 
 
 # --- live migration --------------------------------------------------------------------------
@@ -103,53 +88,53 @@ MOVE = Migration(WORK // 8, 3, WORK // 8, 64_000, 640_000, post_copy=False)
 
 def test_downtime_is_time_and_no_loss() -> None:
     """All vCPUs stand for the start of the log and for stop-and-copy; no op is lost to it."""
-    run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE, vcpus=2)
+    run = ran("v7-guest-memfd", memory=64 * PAGE, migration=MOVE, vcpus=2)
     kick = spec("v6").vm.kvm.ordinary_exit
     for vcpu in run.vcpus:
         stood = vcpu.ledgers.time.stopped[TimeCause.DOWNTIME]
         assert 0 <= MOVE.log_start + MOVE.downtime - stood <= 2 * kick + 64_000
         assert vcpu.ordinary_exits == 2
-        assert _faults(run) == 0
+        assert faults_of(run) == 0
 
 
 @pytest.mark.parametrize("design", ["unpinned", "v6"])
 def test_the_dirty_log_faults_pinned_pages_too(design: str) -> None:
     """Write protection asks no notifier: every page written in a round faults once."""
-    run = _run(design, migration=MOVE)
-    assert _faults(run) >= MOVE.rounds
-    assert _faults(_run(design)) == 0
+    run = ran(design, migration=MOVE)
+    assert faults_of(run) >= MOVE.rounds
+    assert faults_of(ran(design)) == 0
 
 
 def test_the_first_error_of_a_migration_ends_the_event() -> None:
     """Where a fault is an error, the dirty log is enough to end profiling for good."""
-    run = _run("unpinned-error", migration=MOVE)
-    assert _faults(run) == 1
+    run = ran("unpinned-error", migration=MOVE)
+    assert faults_of(run) == 1
     ops = run.vcpus[0].ledgers.ops
     assert ops.by_label["event_disabled"] > ops.executed // 2  # type: ignore[index]
 
 
 def test_v7_exits_to_user_space_while_the_log_is_on() -> None:
     """Enabling the buffer under dirty logging costs a VMM exit each; before and after, none."""
-    run = _run("v7-guest-memfd", memory=64 * PAGE, migration=MOVE)
-    exits = _time(run, TimeCause.VMM) / spec("v6").vm.kvm.vmm_exit
+    run = ran("v7-guest-memfd", memory=64 * PAGE, migration=MOVE)
+    exits = stopped(run, TimeCause.VMM) / spec("v6").vm.kvm.vmm_exit
     assert 0 < exits < run.rlimit.enables
     assert exits == int(exits)
-    assert _time(_run("v7-guest-memfd", memory=64 * PAGE), TimeCause.VMM) == 0
+    assert stopped(ran("v7-guest-memfd", memory=64 * PAGE), TimeCause.VMM) == 0
 
 
 def test_post_copy_fetches_pages_from_the_source() -> None:
     """One round, then every page costs t_remote once: as faults, or before v6 pins it."""
     post = replace(MOVE, post_copy=True)
     for design in ("unpinned", "v6"):
-        before, after = _run(design, migration=MOVE), _run(design, migration=post)
+        before, after = ran(design, migration=MOVE), ran(design, migration=post)
         remote = spec(design).vm.kvm.remote
-        assert _time(after, TimeCause.FAULT) >= remote * 4
-        assert _time(before, TimeCause.FAULT) < remote * 4
+        assert stopped(after, TimeCause.FAULT) >= remote * 4
+        assert stopped(before, TimeCause.FAULT) < remote * 4
 
 
 def test_the_destination_pins_again() -> None:
     """v6 walks, pins and maps its window anew before the vCPU goes on; the same is locked there."""
-    run, still = _run("v6", migration=MOVE), _run("v6")
+    run, still = ran("v6", migration=MOVE), ran("v6")
     assert run.rlimit.enables == still.rlimit.enables + 1
     assert run.rlimit.pinned_pages > still.rlimit.pinned_pages
     assert len({p.locked_bytes for p in run.locked}) == 1
@@ -160,10 +145,10 @@ def test_the_limit_is_met_again_on_the_destination(scope: str) -> None:
     """Another VMM process with the old limit: KVM_EXIT_RLIMIT comes a second time, and no third."""
     short: dict[str, Any] = {"memlock": PAGE, "max_buffer": 1 << 62}
     policies = {"accounting_scope": scope}
-    still, moved = (_run("v6", policies, migration=m, **short) for m in (None, MOVE))
+    still, moved = (ran("v6", policies, migration=m, **short) for m in (None, MOVE))
     assert (still.rlimit.exits, moved.rlimit.exits) == (1, 2)
     configured = {"memlock": PAGE, "max_buffer": 32 * PAGE}
-    again = _run("v6", policies, migration=MOVE, **configured)
+    again = ran("v6", policies, migration=MOVE, **configured)
     assert (again.rlimit.exits, again.rlimit.config_enomem) == (0, 1)
     assert {p.locked_bytes for p in again.locked[1:]} == {32 * PAGE}
 
@@ -198,14 +183,14 @@ def test_vcpus_take_turns(vcpus: int, physical: int) -> None:
 
 def test_stolen_time_loses_nothing() -> None:
     """Two vCPUs on one CPU: half of the wall time is stolen, and the same ops are sampled."""
-    alone = _run("v6", vcpus=2, interval=4096, period=4096)
-    shared = _run("v6", vcpus=2, interval=4096, period=4096, physical_cpus=1, host_slice=WORK // 40)
+    alone = ran("v6", vcpus=2, interval=4096, period=4096)
+    shared = ran("v6", vcpus=2, interval=4096, period=4096, physical_cpus=1, host_slice=WORK // 40)
     for one, two in zip(alone.vcpus, shared.vcpus, strict=True):
         stolen = two.ledgers.time.stopped[TimeCause.STEAL]
         assert 0.8 * one.ledgers.time.wall < stolen < 1.2 * one.ledgers.time.wall
         assert two.ledgers.ops == one.ledgers.ops
         assert two.written[:, 0].tolist() == one.written[:, 0].tolist()
-    assert _time(alone, TimeCause.STEAL) == 0
+    assert stopped(alone, TimeCause.STEAL) == 0
 
 
 # --- a task that moves between vCPUs ---------------------------------------------------------
@@ -215,8 +200,8 @@ def test_stolen_time_loses_nothing() -> None:
 def test_each_vcpu_that_a_task_visits_keeps_its_mark(scope: str, marks: int) -> None:
     """Per vCPU, VmLck grows to a window for each of the three; per VM one window is enough."""
     fixed: dict[str, Any] = {"max_buffer": 1 << 62, "memlock": 1 << 40, "switch_ticks": WORK // 12}
-    still = _run("v6", {"accounting_scope": scope}, **fixed)
-    moving = _run("v6", {"accounting_scope": scope}, visits=3, **fixed)
+    still = ran("v6", {"accounting_scope": scope}, **fixed)
+    moving = ran("v6", {"accounting_scope": scope}, visits=3, **fixed)
     assert moving.rlimit.locked_bytes_peak == marks * still.rlimit.locked_bytes_peak
     assert moving.vcpus[0].ledgers.ops == still.vcpus[0].ledgers.ops
     assert moving.vcpus[0].written.tolist() == still.vcpus[0].written.tolist()
@@ -230,8 +215,8 @@ def test_a_pin_that_is_kept_is_kept_on_each_vcpu() -> None:
         "switch_ticks": WORK // 12,
         "aux": Geometry(2 * PAGE, PAGE, PAGE),
     }
-    still = _run("v6", {"unpin": "never"}, **fixed)
-    moving = _run("v6", {"unpin": "never"}, visits=3, **fixed)
+    still = ran("v6", {"unpin": "never"}, **fixed)
+    moving = ran("v6", {"unpin": "never"}, visits=3, **fixed)
     assert 2 * still.rlimit.pinned_pages < moving.rlimit.pinned_pages
     assert moving.rlimit.pinned_pages <= 3 * still.rlimit.pinned_pages
     assert moving.rlimit.enables == still.rlimit.enables
@@ -242,7 +227,7 @@ def test_a_page_that_another_vcpu_has_pinned_does_not_move() -> None:
     kept = {"unpin": "never", "notifiers": "honour_all"}
     fixed: dict[str, Any] = {"switch_ticks": WORK // 40, "visits": 2, **_often(Touch.MOVE)}
     fixed |= {"aux": Geometry(2 * PAGE, PAGE, PAGE), "memlock": 1 << 40}
-    assert _run("v6", kept, **fixed).zaps < _run("v6", {"notifiers": "honour_all"}, **fixed).zaps
+    assert ran("v6", kept, **fixed).zaps < ran("v6", {"notifiers": "honour_all"}, **fixed).zaps
 
 
 # --- locks -----------------------------------------------------------------------------------
@@ -287,13 +272,13 @@ def test_vcpus_that_charge_at_once_wait_for_mmap_lock() -> None:
     charges; one vCPU waits for nobody.
     """
     fixed: dict[str, Any] = {"random_start": False, "max_buffer": 1 << 62, "memlock": 1 << 40}
-    runs = {n: _run("v6", vcpus=n, **fixed) for n in (1, 2, 8)}
+    runs = {n: ran("v6", vcpus=n, **fixed) for n in (1, 2, 8)}
     charge = spec("v6").vm.kvm.charge
     first = [next(value for _, what, value in vcpu.log if what == "pin") for vcpu in runs[8].vcpus]
     assert first == [charge * (k + 1) for k in range(8)]
     one = next(value for _, what, value in runs[1].vcpus[0].log if what == "pin")
     assert one == charge
-    assert _time(runs[8], TimeCause.PIN, 7) > _time(runs[2], TimeCause.PIN, 1)
+    assert stopped(runs[8], TimeCause.PIN, 7) > stopped(runs[2], TimeCause.PIN, 1)
 
 
 # --- in a scenario ---------------------------------------------------------------------------
@@ -340,7 +325,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
 
 def test_host_notes_what_went() -> None:
     """`zaps` counts pages of memslot changes like any other."""
-    run = _run("unpinned", memslot_changes=WORK // 10, unmap=UnmapSpec("never"))
-    assert Counter(what for _, what, _ in run.vcpus[0].log)["FAULT"] == _faults(run) > 0
+    run = ran("unpinned", memslot_changes=WORK // 10, unmap=UnmapSpec("never"))
+    assert Counter(what for _, what, _ in run.vcpus[0].log)["FAULT"] == faults_of(run) > 0
     assert run.zaps >= 32
     assert isinstance(Host(Engine(), False).targets, dict)

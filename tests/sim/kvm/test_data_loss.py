@@ -10,7 +10,7 @@ import pytest
 from sim.ledger import OpLabel
 from sim.linux.aux import AuxFlag, Geometry
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import ENGINES, simulate
+from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RecordSink, VcpuResult
@@ -18,8 +18,7 @@ from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
 from sim.workload.arrays import Stream
-from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of
+from tests.rigs.machines import agreed, machine_of, synthetic
 
 PAGE = 4096
 UNLIMITED = 1 << 62
@@ -29,13 +28,8 @@ def _phase(ops: int, el: Literal[0, 1] = 0) -> Phase:
     return Phase(name="loop", length=100, iterations=ops // 100, cpi_millis=1000, el=el)
 
 
-def _stream(*phases: Phase) -> Stream:
-    spec = Synthetic(kind="synthetic", phases=phases)
-    return synthetic_stream(spec, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-
-
 LOOP = Synthetic(kind="synthetic", phases=(_phase(800_000),))
-STREAM = _stream(*LOOP.phases)
+STREAM = synthetic(*LOOP.phases)
 NEVER_LEFT = STREAM.ops // 2
 
 
@@ -60,17 +54,6 @@ def _spec(
     return machine_of(design, settings, stream, policies, **(usual | changes))
 
 
-def _run(spec: MachineSpec) -> VcpuResult:
-    both = [
-        simulate(spec, (STREAM,), Run("arm", 7, 0, True, True), engine).vcpus[0]
-        for engine in ENGINES
-    ]
-    assert both[0].ledgers.as_dict() == both[1].ledgers.as_dict()
-    assert (both[0].profile == both[1].profile).all()
-    assert both[0].written.tolist() == both[1].written.tolist()
-    return both[0]
-
-
 def _voided(vcpu: VcpuResult) -> list[int]:
     return [count for _, what, count in vcpu.log if what == "VOIDED"]
 
@@ -86,7 +69,7 @@ def test_the_law_is_a_share_of_faults() -> None:
 def test_a_fix_voids_what_the_guest_has_not_read() -> None:
     """The second page of each window is cold too: its fault voids the first page, 64 records; a
     fault on a window's first write voids none and costs a delay only."""
-    vcpu = _run(_spec("unpinned", 1000))
+    vcpu = agreed(_spec("unpinned", 1000), STREAM).vcpus[0]
     assert set(_voided(vcpu)) == {0, PAGE // 64}
     assert sum(_voided(vcpu)) == vcpu.ledgers.delivery.voided_by_DL > 200
     faults = sum(what == "FAULT" for _, what, _ in vcpu.log)
@@ -95,7 +78,7 @@ def test_a_fix_voids_what_the_guest_has_not_read() -> None:
 
 def test_voided_records_are_in_no_aggregate() -> None:
     """recorded = written - voided: profile, kept records and AUX bytes hold the rest."""
-    vcpu = _run(_spec("unpinned", 500))
+    vcpu = agreed(_spec("unpinned", 500), STREAM).vcpus[0]
     recorded = vcpu.ledgers.selections.written - vcpu.ledgers.delivery.voided_by_DL
     assert vcpu.ledgers.delivery.delivered == recorded == len(vcpu.written)
     assert int(vcpu.profile.sum()) == recorded < vcpu.ledgers.selections.written
@@ -106,7 +89,7 @@ def test_voided_records_are_in_no_aggregate() -> None:
 
 def test_without_data_loss_nothing_is_voided() -> None:
     """The control: the same faults with DL = 0 cost one record each."""
-    lossless, voiding = (_run(_spec("unpinned", share)) for share in (0, 1000))
+    lossless, voiding = (agreed(_spec("unpinned", share), STREAM).vcpus[0] for share in (0, 1000))
     assert lossless.ledgers.selections.lost_at_fault > 10
     assert lossless.ledgers.delivery.voided_by_DL == 0
     assert voiding.ledgers.delivery.delivered < lossless.ledgers.delivery.delivered
@@ -114,17 +97,17 @@ def test_without_data_loss_nothing_is_voided() -> None:
 
 def test_pinning_on_a_fault_has_to_rewind_too() -> None:
     """pin_then_resume meets DL on its one fault a window, the first write: nothing to void."""
-    vcpu = _run(_spec("first-fault", 1000))
+    vcpu = agreed(_spec("first-fault", 1000), STREAM).vcpus[0]
     assert len(_voided(vcpu)) > 3
     assert vcpu.ledgers.delivery.voided_by_DL == sum(_voided(vcpu)) == 0
     late = UnmapSpec("poisson", (64 * 40_000,))
-    assert sum(_voided(_run(_spec("first-fault", 1000, unmap=late)))) > 0
+    assert sum(_voided(agreed(_spec("first-fault", 1000, unmap=late), STREAM).vcpus[0])) > 0
 
 
 @pytest.mark.parametrize("design", ["baremetal", "v6", "bounce-buffer", "v7-guest-memfd"])
 def test_designs_that_never_fault_never_void(design: str) -> None:
     """DL comes with a fault: none, no loss."""
-    vcpu = _run(_spec(design, 1000))
+    vcpu = agreed(_spec(design, 1000), STREAM).vcpus[0]
     assert _voided(vcpu) == []
     assert vcpu.ledgers.selections.lost_at_fault == 0
 
@@ -133,7 +116,7 @@ def test_an_error_with_dl_is_truncated_and_partial_until_the_reader_enables() ->
     """The guest keeps its records: TRUNCATED | PARTIAL, off until PERF_EVENT_IOC_ENABLE."""
     reader = ReaderSpec(False, 64 * 3000, 64, 64)
     pressure = UnmapSpec("poisson", (64 * 20_000,))
-    vcpu = _run(_spec("unpinned-error", 1000, unmap=pressure, reader=reader))
+    vcpu = agreed(_spec("unpinned-error", 1000, unmap=pressure, reader=reader), STREAM).vcpus[0]
     flags = set(vcpu.aux["flags"].tolist())
     assert int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL) in flags
     assert _voided(vcpu) == []
@@ -145,7 +128,9 @@ def test_perf_enables_nothing_if_the_error_left_it_nothing_to_copy() -> None:
     """A fault on the first write: an empty transaction, the reader sees no new data, and the event
     stays disabled although the record says TRUNCATED."""
     reader = ReaderSpec(False, 64 * 3000, 64, 64)
-    vcpu = _run(_spec("unpinned-error", 1000, warm=False, unmap=UnmapSpec("never"), reader=reader))
+    vcpu = agreed(
+        _spec("unpinned-error", 1000, warm=False, unmap=UnmapSpec("never"), reader=reader), STREAM
+    ).vcpus[0]
     assert vcpu.aux["flags"].tolist() == [int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL)]
     assert vcpu.aux["size"].tolist() == [0]
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] > NEVER_LEFT
@@ -153,11 +138,13 @@ def test_perf_enables_nothing_if_the_error_left_it_nothing_to_copy() -> None:
 
 def test_an_error_without_dl_is_for_ever_on_a_busy_cpu() -> None:
     """DL = 0: no flag, nobody enables; only the next start would bring the buffer back."""
-    vcpu = _run(_spec("unpinned-error", 0, warm=False, unmap=UnmapSpec("never")))
+    vcpu = agreed(_spec("unpinned-error", 0, warm=False, unmap=UnmapSpec("never")), STREAM).vcpus[0]
     assert set(vcpu.aux["flags"].tolist()) <= {0}
     assert vcpu.stops == 1
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] > NEVER_LEFT
-    again = _run(_spec("unpinned-error", 0, switch_ticks=64 * 50_000, away_ticks=64))
+    again = agreed(
+        _spec("unpinned-error", 0, switch_ticks=64 * 50_000, away_ticks=64), STREAM
+    ).vcpus[0]
     switches = sum(what == "SWITCH" for _, what, _ in again.log)
     assert switches <= again.stops <= switches + 1
     assert again.stops > 5
@@ -165,7 +152,7 @@ def test_an_error_without_dl_is_for_ever_on_a_busy_cpu() -> None:
 
 def test_a_destroyed_vm_leaves_no_voided_record_unread() -> None:
     """vCPU 1's refused enable ends vCPU 0 with records voided in its open window."""
-    late = _stream(_phase(300_000, el=1), _phase(100_000))
+    late = synthetic(_phase(300_000, el=1), _phase(100_000))
     policies = {"vmm": "refuse_kill", "notifiers": "honour_all"}
     spec = _spec(
         "v6",
@@ -179,7 +166,7 @@ def test_a_destroyed_vm_leaves_no_voided_record_unread() -> None:
         unmap=UnmapSpec("poisson", (64 * 10_000,)),
     )
     run = simulate(
-        spec, (_stream(_phase(100), _phase(400_000)), late), Run("arm", 7, 0, True, True)
+        spec, (synthetic(_phase(100), _phase(400_000)), late), Run("arm", 7, 0, True, True)
     )
     ended = run.vcpus[0]
     assert "destroyed" in run.verdict

@@ -11,7 +11,7 @@ import pytest
 from sim.kvm.hypervisor import Hypervisor
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine.machine import ENGINES, Machine, simulate
+from sim.machine.machine import ENGINES, Machine
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.policies.bundle import Bundle
@@ -20,8 +20,7 @@ from sim.results import RunResult, VcpuResult
 from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
-from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of, vary
+from tests.rigs.machines import machine_of, simulated, synthetic, vary
 
 PAGE = 4096
 TICKS_PER_OP = 64
@@ -29,16 +28,11 @@ RECORDS = PAGE // 64  # of one page: the window of an 8 KiB AUX area
 PASS = RECORDS * 1025 * TICKS_PER_OP  # about the work ticks that fill it
 
 
-def _stream(*phases: Phase, repeat: int = 1) -> Stream:
-    spec = Synthetic(kind="synthetic", phases=phases, repeat=repeat)
-    return synthetic_stream(spec, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-
-
 def _loop(ops: int = 500_000, **kind: Any) -> Phase:
     return Phase(name="loop", length=100, iterations=ops // 100, cpi_millis=1000, **kind)
 
 
-STREAM = _stream(_loop())
+STREAM = synthetic(_loop())
 
 
 def _spec(
@@ -49,10 +43,6 @@ def _spec(
     settings = Settings(workload=Synthetic(kind="synthetic", phases=(_loop(100),)))
     small = {"aux": Geometry(2 * PAGE, PAGE, PAGE), "exits": None, "irq_latency": (64,)}
     return machine_of(design, settings, stream, policies, **(small | changes))
-
-
-def _run(spec: MachineSpec, *streams: Stream) -> RunResult:
-    return simulate(spec, streams or (STREAM,), Run("arm", 7, 0, True, True))
 
 
 def _ops(vcpu: VcpuResult) -> dict[OpLabel, int]:
@@ -110,7 +100,7 @@ def test_start_2_buffer_full_5_stop_3_traps(engine: str) -> None:
 
 def test_baremetal_does_not_trap() -> None:
     """The same driver on bare metal: no trap, no exit, no KVM time."""
-    vcpu = _run(_spec("baremetal")).vcpus[0]
+    vcpu = simulated(_spec("baremetal"), STREAM, seed=7).vcpus[0]
     spent = {cause for cause, ticks in vcpu.ledgers.time.stopped.items() if ticks}
     assert vcpu.stops > 5
     assert vcpu.traps == 0
@@ -167,7 +157,7 @@ def edges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, View]]:
 
 def test_v6_pins_at_every_enable_edge(edges: list[tuple[str, View]]) -> None:
     """Enable and disable edges alternate; each enable pins the window and its 4 tables anew."""
-    run = _run(_spec("v6"))
+    run = simulated(_spec("v6"), STREAM, seed=7)
     stops = run.vcpus[0].stops
     assert [name for name, _ in edges] == ["on_enable", "on_disable"] * (stops + 1)
     enables = [view for name, view in edges if name == "on_enable"]
@@ -180,7 +170,7 @@ def test_v6_pins_at_every_enable_edge(edges: list[tuple[str, View]]) -> None:
 
 def test_unpin_never_pins_each_page_once(edges: list[tuple[str, View]]) -> None:
     """Both windows are pinned once; afterwards enabling pins nothing."""
-    run = _run(_spec("v6", policies={"unpin": "never"}))
+    run = simulated(_spec("v6", policies={"unpin": "never"}), STREAM, seed=7)
     pinned = [view.to_pin for name, view in edges if name == "on_enable"]
     assert pinned[:2] == [5, 1]
     assert set(pinned[2:]) == {0}
@@ -190,7 +180,7 @@ def test_unpin_never_pins_each_page_once(edges: list[tuple[str, View]]) -> None:
 def test_pin_costs_are_itemised() -> None:
     """Walk, pin and map times are pages × cost, at each enable edge."""
     spec = _spec("v6")
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=7)
     edge, stopped = run.rlimit.enables, run.vcpus[0].ledgers.time.stopped
     assert stopped[TimeCause.WALK] == edge * 4 * spec.vm.kvm.walk_table
     assert stopped[TimeCause.PIN] == edge * (spec.vm.kvm.charge + 5 * spec.vm.kvm.pin)
@@ -201,7 +191,9 @@ def test_pin_costs_are_itemised() -> None:
 
 def test_a_cold_window_is_mapped_before_profiling_begins() -> None:
     """v6 maps at the edge, so a cold start loses no op; without pinning it does."""
-    pinned, unpinned = (_run(_spec(d, warm=False)).vcpus[0] for d in ("v6", "unpinned"))
+    pinned, unpinned = (
+        simulated(_spec(d, warm=False), STREAM, seed=7).vcpus[0] for d in ("v6", "unpinned")
+    )
     assert _logged(pinned)["FAULT"] == 0
     assert _logged(unpinned)["FAULT"] == 2
     assert _ops(unpinned)[OpLabel.IRQ_DELIVERY_FAULT] > 0
@@ -210,7 +202,7 @@ def test_a_cold_window_is_mapped_before_profiling_begins() -> None:
 def test_unmap_on_unpin_makes_every_window_cold() -> None:
     """What is unmapped at unpin is mapped again, cold, at the next enable edge."""
     spec = _spec("v6", policies={"unmap_on_unpin": True})
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=7)
     stopped, edges = run.vcpus[0].ledgers.time.stopped, run.rlimit.enables
     unmapped_before = 5 * (edges - 1)
     # The second page is warm at its first window; the tables and it are cold from then on.
@@ -237,8 +229,8 @@ def test_fix_scope_decides_how_many_faults_a_cold_buffer_costs(scope: str, fault
 
 def test_a_fault_that_kvm_fixes_never_waits_for_the_guest() -> None:
     """In code that never unmasks interrupts the fault is fixed; the full buffer is not handled."""
-    masked = _stream(_loop(irq_masked=True))
-    vcpu = _run(_spec("unpinned", masked, warm=False), masked).vcpus[0]
+    masked = synthetic(_loop(irq_masked=True))
+    vcpu = simulated(_spec("unpinned", masked, warm=False), masked, seed=7).vcpus[0]
     log = _logged(vcpu)
     assert (log["FAULT"], log["FULL"]) == (1, 1)
     assert all(op == masked.ops for _, what, op in vcpu.log if what == "VIRQ")  # not before the end
@@ -249,13 +241,14 @@ def test_a_fault_that_kvm_fixes_never_waits_for_the_guest() -> None:
 
 def test_masked_code_holds_the_interrupt_at_el1_and_the_virtual_one_in_a_vm() -> None:
     """The same masked stretch is `irq_masked` on bare metal and `virq_delivery` in a VM."""
-    stretches = _stream(
+    stretches = synthetic(
         Phase(name="open", length=100, iterations=10, cpi_millis=1000),
         Phase(name="masked", length=100, iterations=10, irq_masked=True, cpi_millis=1000),
         repeat=400,
     )
     metal, guest = (
-        _ops(_run(_spec(design, stretches), stretches).vcpus[0]) for design in ("baremetal", "v6")
+        _ops(simulated(_spec(design, stretches), stretches, seed=7).vcpus[0])
+        for design in ("baremetal", "v6")
     )
     assert metal[OpLabel.IRQ_MASKED] > 0
     assert metal[OpLabel.VIRQ_DELIVERY] == 0
@@ -266,7 +259,7 @@ def test_masked_code_holds_the_interrupt_at_el1_and_the_virtual_one_in_a_vm() ->
 def test_injected_error_is_fatal_until_the_next_switch_in() -> None:
     """v5's answer: one fault, then the buffer is off; in task mode each switch-in revives it."""
     spec = _spec("unpinned-error", unmap=UnmapSpec("per_window"))
-    once = _run(spec).vcpus[0]
+    once = simulated(spec, STREAM, seed=7).vcpus[0]
     assert once.stops == _logged(once)["FAULT"] == 1
     assert len(once.written) == 0
     assert _ops(once)[OpLabel.EVENT_DISABLED] > 490_000
@@ -283,7 +276,7 @@ def test_injected_error_is_fatal_until_the_next_switch_in() -> None:
 def test_an_injected_error_is_a_disable_edge(edges: list[tuple[str, View]]) -> None:
     """A pinned design that answers a fault with an error unpins before the guest sees it."""
     policies = {"stage2_fault": "inject_error", "notifiers": "honour_all"}
-    run = _run(_spec("v6", policies=policies, unmap=UnmapSpec("per_record")))
+    run = simulated(_spec("v6", policies=policies, unmap=UnmapSpec("per_record")), STREAM, seed=7)
     assert _logged(run.vcpus[0])["FAULT"] == 1
     assert [name for name, _ in edges] == ["on_enable", "on_disable"]
     assert edges[1][1].pinned_pages == 5
@@ -305,7 +298,7 @@ def test_a_fault_pending_at_stop_is_seen_by_the_guest_only_if_injected(
 def test_per_record_faults_lose_every_other_record() -> None:
     """Each write takes its page away, so the next one faults; only each page's first is free."""
     spec = _spec("unpinned", unmap=UnmapSpec("per_record"))
-    selections = _run(spec).vcpus[0].ledgers.selections
+    selections = simulated(spec, STREAM, seed=7).vcpus[0].ledgers.selections
     assert selections.lost_at_fault > 200
     assert 0 <= selections.written - selections.lost_at_fault <= 2
 
@@ -339,12 +332,14 @@ def test_only_v6_has_a_largest_window(design: str) -> None:
         "memlock": 1 << 40,
         "max_buffer": PAGE,
     }
-    run = _run(_spec(design, **large))
+    run = simulated(_spec(design, **large), STREAM, seed=7)
     assert run.rlimit.oversize_windows == 0
     assert len(run.vcpus[0].written) > 0
-    free = _run(_spec(design, **large | {"max_buffer": 1 << 62}))
+    free = simulated(_spec(design, **large | {"max_buffer": 1 << 62}), STREAM, seed=7)
     assert run.vcpus[0].ledgers == free.vcpus[0].ledgers
-    limited = _run(_spec(design, policies={"window_limit": "max_buffer"}, **large))
+    limited = simulated(
+        _spec(design, policies={"window_limit": "max_buffer"}, **large), STREAM, seed=7
+    )
     assert limited.rlimit.oversize_windows > 0
     assert len(limited.vcpus[0].written) == 0
 
@@ -358,7 +353,7 @@ def test_retry_decides_what_an_rlimit_exit_repeats(retry: str, walks: int) -> No
         max_buffer=1 << 62,
         memlock=0,
     )
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=7)
     later = run.rlimit.enables - 1
     walked = run.vcpus[0].ledgers.time.stopped[TimeCause.WALK]
     assert run.rlimit.exits == 5
@@ -374,8 +369,12 @@ def test_retry_decides_what_an_rlimit_exit_repeats(retry: str, walks: int) -> No
 def test_next_exit_waits_for_an_ordinary_exit() -> None:
     """2019's policy: what executes until the next exit is `irq_wait_for_exit`."""
     exits = (1_000_000,)
-    forced = _ops(_run(_spec("v6", exits=exits)).vcpus[0])
-    waiting = _ops(_run(_spec("v6", policies={"interrupt": "next_exit"}, exits=exits)).vcpus[0])
+    forced = _ops(simulated(_spec("v6", exits=exits), STREAM, seed=7).vcpus[0])
+    waiting = _ops(
+        simulated(
+            _spec("v6", policies={"interrupt": "next_exit"}, exits=exits), STREAM, seed=7
+        ).vcpus[0]
+    )
     assert forced[OpLabel.IRQ_WAIT_FOR_EXIT] == 0
     assert waiting[OpLabel.IRQ_WAIT_FOR_EXIT] > 1_000
     assert waiting[OpLabel.IRQ_MASKED] == 0
@@ -384,7 +383,10 @@ def test_next_exit_waits_for_an_ordinary_exit() -> None:
 def test_ordinary_exits_cost_time_and_no_ops() -> None:
     """Timer and IPI exits: each costs its round trip; the samples are those of no exits."""
     spec = _spec("v6", exits=(1_000_000,))
-    quiet, noisy = _run(vary(spec, exits=None)).vcpus[0], _run(spec).vcpus[0]
+    quiet, noisy = (
+        simulated(vary(spec, exits=None), STREAM, seed=7).vcpus[0],
+        simulated(spec, STREAM, seed=7).vcpus[0],
+    )
     stopped = noisy.ledgers.time.stopped[TimeCause.ORDINARY_EXIT]
     assert noisy.ordinary_exits > 20
     assert stopped == noisy.ordinary_exits * spec.vm.kvm.ordinary_exit
@@ -394,7 +396,7 @@ def test_ordinary_exits_cost_time_and_no_ops() -> None:
 def test_buffer_full_path_has_the_parts_of_6_3() -> None:
     """One PMBIRQ exit per stop: exit, host IRQ, entry and the guest's handler; one injection."""
     spec = _spec("v6")
-    vcpu = _run(spec).vcpus[0]
+    vcpu = simulated(spec, STREAM, seed=7).vcpus[0]
     stopped = vcpu.ledgers.time.stopped
     path = spec.vm.kvm.exit + spec.vm.kvm.host_irq + spec.vm.kvm.entry + spec.event.driver.handler
     assert stopped[TimeCause.HANDLER] == vcpu.stops * path
@@ -405,17 +407,19 @@ def test_buffer_full_path_has_the_parts_of_6_3() -> None:
 
 def test_pinned_and_baremetal_record_the_same_ops() -> None:
     """The exact test: same hardware law, nothing masked, no exits: identical op ids."""
-    metal, pinned = (_run(_spec(design)).vcpus[0] for design in ("baremetal", "v6"))
+    metal, pinned = (
+        simulated(_spec(design), STREAM, seed=7).vcpus[0] for design in ("baremetal", "v6")
+    )
     assert metal.written[:, 0].tolist() == pinned.written[:, 0].tolist()
     assert pinned.ledgers.time.wall > metal.ledgers.time.wall
 
 
 def test_killing_the_vm_settles_the_ledgers_of_running_vcpus() -> None:
     """vCPU 1's refused enable destroys the VM while vCPU 0 has an open window."""
-    late = _stream(_loop(100_000, el=1), _loop(100_000))
+    late = synthetic(_loop(100_000, el=1), _loop(100_000))
     policies = {"vmm": "refuse_kill"}
     spec = _spec("v6", late, policies, vcpus=2, max_buffer=1 << 62, memlock=7 * PAGE)
     spec = vary(spec, aux=Geometry(64 * PAGE, PAGE, 2 * PAGE))
-    run = _run(spec, _stream(_loop(100), _loop(400_000)), late)
+    run = simulated(spec, synthetic(_loop(100), _loop(400_000)), late, seed=7)
     assert len(run.vcpus[0].written) > 50
     assert max(vcpu.ended_at_op for vcpu in run.vcpus) < 200_000

@@ -12,15 +12,12 @@ from sim.kvm.memlock import Account
 from sim.kvm.tables import stage1_tables
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
-from sim.machine.machine import simulate
-from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
-from sim.results import RunResult
-from sim.scenario.models.quantities import UNLIMITED
-from sim.scenario.models.scenario import Settings
-from sim.scenario.models.workloads import Phase, Synthetic
+from sim.scenario.model import Settings
+from sim.scenario.quantities import UNLIMITED
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of
+from tests.rigs.machines import machine_of, simulated
 
 PAGE = 4096
 MIB = 1 << 20
@@ -225,10 +222,6 @@ def _spec(policies: dict[str, str] | None = None, **changes: Any) -> MachineSpec
     return machine_of("v6", settings, STREAM, policies, **(small | changes))
 
 
-def _run(spec: MachineSpec) -> RunResult:
-    return simulate(spec, (STREAM,), Run("v6", 3, 0, False, True))
-
-
 FOUR_MIB = Geometry(4 * MIB, PAGE, 2 * MIB)
 
 
@@ -236,7 +229,7 @@ FOUR_MIB = Geometry(4 * MIB, PAGE, 2 * MIB)
 def test_unlimited_buffers_fit_three_vcpus(vcpus: int, exits: int) -> None:
     """Without a configuration charge three 4 MiB rings run under 8 MiB; the fourth exits."""
     spec = _spec(aux=FOUR_MIB, vcpus=vcpus, max_buffer=UNLIMITED, memlock=8 * MIB)
-    rlimit = _run(spec).rlimit
+    rlimit = simulated(spec, STREAM, seed=3).rlimit
     assert (rlimit.exits, rlimit.config_enomem) == (exits, 0)
     assert rlimit.locked_bytes_peak == vcpus * 516 * PAGE
 
@@ -247,7 +240,7 @@ def test_max_buffer_of_aux_size_fails_at_configuration_and_never_exits(
 ) -> None:
     """-ENOMEM for each vCPU beyond two; the VMM raises; no KVM_EXIT_RLIMIT at run time."""
     spec = _spec(aux=FOUR_MIB, vcpus=vcpus, max_buffer=4 * MIB, memlock=8 * MIB)
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=3)
     assert (run.rlimit.config_enomem, run.rlimit.exits) == (enomem, 0)
     assert run.rlimit.locked_bytes_peak == vcpus * 4 * MIB
     assert run.verdict == ""
@@ -256,7 +249,7 @@ def test_max_buffer_of_aux_size_fails_at_configuration_and_never_exits(
 def test_refusal_at_configuration_leaves_a_vcpu_without_spe() -> None:
     """The third vCPU's population ops are `pin_refused`; the others are profiled."""
     spec = _spec({"vmm": "refuse_kill"}, aux=FOUR_MIB, vcpus=3, max_buffer=4 * MIB, memlock=8 * MIB)
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=3)
     labels = [vcpu.ledgers.ops.by_label for vcpu in run.vcpus]
     assert [ops[OpLabel.PIN_REFUSED] > 0 for ops in labels] == [False, False, True]
     assert [ops[OpLabel.PROFILED] > 0 for ops in labels] == [True, True, False]
@@ -267,7 +260,7 @@ def test_refusal_at_configuration_leaves_a_vcpu_without_spe() -> None:
 
 def test_tables_on_top_of_max_buffer_exit_once() -> None:
     """AUX = 2 × max_buffer, limit = max_buffer: one exit, of the tables' size, never again."""
-    run = _run(_spec(max_buffer=PAGE, memlock=PAGE))
+    run = simulated(_spec(max_buffer=PAGE, memlock=PAGE), STREAM, seed=3)
     assert run.vcpus[0].stops >= 2  # many enables of equal windows
     assert run.rlimit.enables == run.vcpus[0].stops + 1
     assert (run.rlimit.exits, run.rlimit.excess_bytes_max) == (1, 4 * PAGE)
@@ -286,7 +279,7 @@ def test_tables_on_top_of_max_buffer_exit_once() -> None:
 )
 def test_exits_of_an_empty_account(policies: dict[str, str], exits: list[int], limit: int) -> None:
     """From a limit of 0 a window of 5 pages exits once, page by page, or by doubling."""
-    run = _run(_spec(policies, max_buffer=UNLIMITED, memlock=0))
+    run = simulated(_spec(policies, max_buffer=UNLIMITED, memlock=0), STREAM, seed=3)
     seen = [value for _, what, value in run.vcpus[0].log if what == "KVM_EXIT_RLIMIT"]
     assert [value // PAGE for value in seen] == exits
     assert run.rlimit.exits == len(exits)
@@ -296,14 +289,18 @@ def test_exits_of_an_empty_account(policies: dict[str, str], exits: list[int], l
 
 def test_the_largest_excess_is_one_that_an_exit_reported() -> None:
     """rlimit.excess_bytes_max = the largest `excess` in any kvm_run."""
-    run = _run(_spec({"charge": "incremental"}, max_buffer=UNLIMITED, memlock=0))
+    run = simulated(
+        _spec({"charge": "incremental"}, max_buffer=UNLIMITED, memlock=0), STREAM, seed=3
+    )
     seen = [value for _, what, value in run.vcpus[0].log if what == "KVM_EXIT_RLIMIT"]
     assert run.rlimit.excess_bytes_max == max(seen) == PAGE
 
 
 def test_refusing_vmm_ends_the_vm_at_the_enable() -> None:
     """refuse_kill: the arm ends where its event would have started, with a verdict."""
-    run = _run(_spec({"vmm": "refuse_kill"}, max_buffer=UNLIMITED, memlock=PAGE))
+    run = simulated(
+        _spec({"vmm": "refuse_kill"}, max_buffer=UNLIMITED, memlock=PAGE), STREAM, seed=3
+    )
     assert run.rlimit.exits == 1
     assert 0 < run.vcpus[0].ended_at_op <= 1025
     assert run.vcpus[0].ledgers.selections.selected == 0
@@ -312,7 +309,9 @@ def test_refusing_vmm_ends_the_vm_at_the_enable() -> None:
 
 def test_hard_limit_ends_the_vm_after_a_partial_raise() -> None:
     """The VMM raises as far as it can, exits again, and gives up."""
-    run = _run(_spec(max_buffer=UNLIMITED, memlock=PAGE, memlock_hard=3 * PAGE))
+    run = simulated(
+        _spec(max_buffer=UNLIMITED, memlock=PAGE, memlock_hard=3 * PAGE), STREAM, seed=3
+    )
     assert run.rlimit.exits == 2
     assert run.vcpus[0].ended_at_op < STREAM.ops
     assert run.locked[-1].limit_bytes == 3 * PAGE
@@ -321,23 +320,23 @@ def test_hard_limit_ends_the_vm_after_a_partial_raise() -> None:
 
 def test_per_pin_charges_return_to_zero_at_each_disable() -> None:
     """accounting: per_pin follows the pins of a real run; the mark does not."""
-    per_pin = _run(_spec({"accounting": "per_pin"}, max_buffer=UNLIMITED))
+    per_pin = simulated(_spec({"accounting": "per_pin"}, max_buffer=UNLIMITED), STREAM, seed=3)
     charged = [point.locked_bytes // PAGE for point in per_pin.locked]
     assert charged[:4] == [5, 0, 5, 0]
     assert charged[-1] == 0
-    mark = _run(_spec(max_buffer=UNLIMITED))
+    mark = simulated(_spec(max_buffer=UNLIMITED), STREAM, seed=3)
     assert [point.locked_bytes // PAGE for point in mark.locked] == [5]
 
 
 def test_unpin_never_charges_all_that_stays_pinned() -> None:
     """The second window comes on top of the first, which is still pinned."""
-    run = _run(_spec({"unpin": "never"}, max_buffer=UNLIMITED))
+    run = simulated(_spec({"unpin": "never"}, max_buffer=UNLIMITED), STREAM, seed=3)
     assert [point.locked_bytes // PAGE for point in run.locked] == [5, 6]
 
 
 def test_cap_ipc_lock_never_exits() -> None:
     """With CAP_IPC_LOCK no limit holds; the memory is still charged."""
-    run = _run(_spec(max_buffer=UNLIMITED, memlock=0, cap_ipc_lock=True))
+    run = simulated(_spec(max_buffer=UNLIMITED, memlock=0, cap_ipc_lock=True), STREAM, seed=3)
     assert run.rlimit.exits == 0
     assert run.rlimit.locked_bytes_peak == 5 * PAGE
 
@@ -346,7 +345,7 @@ def test_cap_ipc_lock_never_exits() -> None:
 def test_two_vcpus_share_one_account(scope: str, pages: int) -> None:
     """Both windows are pinned at once, so either scope needs both; one limit serves both."""
     spec = _spec({"accounting_scope": scope}, vcpus=2, max_buffer=UNLIMITED, memlock=5 * PAGE)
-    run = _run(spec)
+    run = simulated(spec, STREAM, seed=3)
     assert run.rlimit.exits == 1
     assert run.rlimit.excess_bytes_max == 5 * PAGE
     assert run.rlimit.locked_bytes_peak == pages * PAGE

@@ -31,8 +31,7 @@ from sim.scenario.models.designs import DESIGNS, Policies
 from sim.scenario.models.scenario import Arm, Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
-from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import vary
+from tests.rigs.machines import synthetic, vary
 
 PAGE = 4096
 OP = 64  # ticks
@@ -48,13 +47,8 @@ def _phase(ops: int, *, masked: bool = False) -> Phase:
     return Phase(name="loop", length=100, iterations=ops // 100, cpi_millis=1000, irq_masked=masked)
 
 
-def _stream(*phases: Phase, repeat: int = 1) -> Stream:
-    spec = Synthetic(kind="synthetic", phases=phases, repeat=repeat)
-    return synthetic_stream(spec, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
-
-
-PLAIN = _stream(_phase(300_000))
-MASKED = _stream(_phase(60_000), _phase(40_000, masked=True), repeat=3)
+PLAIN = synthetic(_phase(300_000))
+MASKED = synthetic(_phase(60_000), _phase(40_000, masked=True), repeat=3)
 
 # --- steps -----------------------------------------------------------------------------------
 

@@ -17,13 +17,10 @@ from sim.linux.driver import (
     is_fatal,
     sanitise_period,
 )
-from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec
-from sim.machine.run import Run
 from sim.machine.spec import MachineSpec
-from sim.results import VcpuResult
-from sim.scenario.models.scenario import DESIGNS, Arm, Settings
-from sim.scenario.models.workloads import Phase, Synthetic
+from sim.scenario.model import DESIGNS, Arm, Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -36,7 +33,7 @@ from sim.spe.buffer import (
 from sim.spe.port import Limit, Reg
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of, vary
+from tests.rigs.machines import machine_of, simulated, vary
 from tests.sim.linux.driver_rig import FULL, OFF, PAGE, Rig
 
 CORRUPT = AuxFlag.TRUNCATED | AuxFlag.PARTIAL
@@ -297,10 +294,6 @@ def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
     return machine_of(design, Settings(workload=WORKLOAD), STREAM, **(fixed | changes))
 
 
-def _vcpu(spec: MachineSpec) -> VcpuResult:
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, True, True)).vcpus[0]
-
-
 def test_the_default_watermark_is_half_the_aux_area() -> None:
     """A 128 KiB AUX area fills in windows of 1,024 records (an interrupt every 64 KiB)."""
     arm = Arm(
@@ -313,7 +306,7 @@ def test_the_default_watermark_is_half_the_aux_area() -> None:
     )
     spec = machine_spec(arm, STREAM)
     assert (spec.event.aux.size, spec.event.aux.watermark) == (128 << 10, 64 << 10)
-    vcpu = _vcpu(vary(spec, interval=256, period=256))
+    vcpu = simulated(vary(spec, interval=256, period=256), STREAM).vcpus[0]
     assert vcpu.stops == 1
     assert vcpu.aux["size"].tolist()[0] == 64 << 10
 
@@ -322,7 +315,7 @@ def test_first_gap_is_the_period_and_later_ones_one_more() -> None:
     """perf's period_left: the first record comes after exactly attr.sample_period ops."""
     for period, interval in ((1024, 1024), (1500, 1280)):
         spec = _spec(period=period, interval=interval, random_start=False, jitter=Jitter.OFF)
-        ops = _vcpu(spec).written[:, 0]
+        ops = simulated(spec, STREAM).vcpus[0].written[:, 0]
         assert ops[0] == period - 1
         gaps = np.diff(ops[:50])
         assert set(gaps.tolist()) == {interval + 1}
@@ -332,7 +325,7 @@ def test_first_gap_is_the_period_and_later_ones_one_more() -> None:
 @pytest.mark.parametrize("switch", [0, 700_000])
 def test_aux_records_sum_to_delivered_records(design: str, switch: int) -> None:
     """Sizes without padding = records written = records delivered; offsets are contiguous."""
-    vcpu = _vcpu(_spec(design, switch_ticks=switch, away_ticks=64))
+    vcpu = simulated(_spec(design, switch_ticks=switch, away_ticks=64), STREAM).vcpus[0]
     sizes, pads = vcpu.aux["size"], vcpu.aux["pad"]
     assert (sizes - pads).sum() == 64 * len(vcpu.written) > 0
     assert vcpu.ledgers.delivery.delivered == len(vcpu.written)
@@ -341,8 +334,10 @@ def test_aux_records_sum_to_delivered_records(design: str, switch: int) -> None:
 
 def test_per_task_switches_keep_the_phase_of_the_interval() -> None:
     """PMSICR is saved per event: with instant interrupts a switched task records the same ops."""
-    steady = _vcpu(_spec(jitter=Jitter.OFF))
-    switched = _vcpu(_spec(jitter=Jitter.OFF, switch_ticks=333_000, away_ticks=640))
+    steady = simulated(_spec(jitter=Jitter.OFF), STREAM).vcpus[0]
+    switched = simulated(
+        _spec(jitter=Jitter.OFF, switch_ticks=333_000, away_ticks=640), STREAM
+    ).vcpus[0]
     assert sum(what == "SWITCH" for _, what, _ in switched.log) > 50
     lost = switched.ledgers.ops.by_label[OpLabel.IRQ_DELIVERY_FULL]
     common = min(len(steady.written), len(switched.written))
@@ -352,7 +347,7 @@ def test_per_task_switches_keep_the_phase_of_the_interval() -> None:
 
 def test_every_ring_pass_costs_two_interrupts() -> None:
     """Windows of one page in a 2-page ring: each full buffer is one stop and one handler."""
-    vcpu = _vcpu(_spec())
+    vcpu = simulated(_spec(), STREAM).vcpus[0]
     handler = _spec().event.driver.handler
     assert vcpu.stops == len(vcpu.written) // 64
     assert vcpu.ledgers.time.stopped[TimeCause.HANDLER] == vcpu.stops * handler

@@ -15,8 +15,7 @@ from sim.ledger import OpLabel
 from sim.linux.aux import AuxRing, Geometry, Window
 from sim.linux.driver import DriverRules
 from sim.linux.reader import ReaderSpec
-from sim.machine.machine import ENGINES, simulate
-from sim.machine.run import Run
+from sim.machine.machine import ENGINES
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
 from sim.scenario.models.scenario import Settings
@@ -24,7 +23,7 @@ from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import EC_STAGE1_ABORT, Pmbsr
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of
+from tests.rigs.machines import machine_of, simulated
 from tests.sim.linux.driver_rig import FULL, PAGE, Rig
 
 PERIOD, INTERVAL = 1500, 1280
@@ -53,10 +52,6 @@ def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
     return machine_of(design, Settings(workload=WORKLOAD), STREAM, **(fixed | changes))
 
 
-def _vcpu(spec: MachineSpec, engine: str = "fast") -> VcpuResult:
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, True, True), engine).vcpus[0]
-
-
 def _gaps(vcpu: VcpuResult) -> list[int]:
     """Distances between recorded ops."""
     return [int(gap) for gap in np.diff(vcpu.written[:, 0])]
@@ -68,7 +63,9 @@ def _gaps(vcpu: VcpuResult) -> list[int]:
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_new_event(engine: str) -> None:
     """The first gap is exactly attr.sample_period, unrounded; then INTERVAL + 1."""
-    vcpu = _vcpu(_spec(aux=Geometry(64 * PAGE, PAGE, 32 * PAGE)), engine)
+    vcpu = simulated(_spec(aux=Geometry(64 * PAGE, PAGE, 32 * PAGE)), STREAM, engine=engine).vcpus[
+        0
+    ]
     assert vcpu.written[0, 0] == PERIOD - 1
     assert set(_gaps(vcpu)) == {INTERVAL + 1}
 
@@ -76,7 +73,7 @@ def test_new_event(engine: str) -> None:
 def test_full() -> None:
     """Frozen while S = 1: ops lost in the blackout are not counted, the gap goes on after it."""
     latency = 50 * TICKS
-    vcpu = _vcpu(_spec(irq_latency=(latency,)))
+    vcpu = simulated(_spec(irq_latency=(latency,)), STREAM).vcpus[0]
     lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_DELIVERY_FULL]
     assert vcpu.stops > 3
     assert lost == 50 * vcpu.stops
@@ -86,7 +83,7 @@ def test_full() -> None:
 def test_fault() -> None:
     """As FULL; the record that faulted is gone, so that two gaps lie between its neighbours."""
     spec = _spec("unpinned", irq_latency=(50 * TICKS,), unmap=UnmapSpec("per_window"))
-    vcpu = _vcpu(spec)
+    vcpu = simulated(spec, STREAM).vcpus[0]
     assert vcpu.ledgers.selections.lost_at_fault > 3
     # each window's first write faults, right after the FULL of the window before
     assert set(_gaps(vcpu)) == {INTERVAL + 1, 2 * (INTERVAL + 1) + 50 + 50}
@@ -95,7 +92,7 @@ def test_fault() -> None:
 
 def test_switch_out_and_in() -> None:
     """Saved by stop(), reloaded by start(): switches change no gap."""
-    vcpu = _vcpu(_spec(switch_ticks=777 * TICKS, away_ticks=640))
+    vcpu = simulated(_spec(switch_ticks=777 * TICKS, away_ticks=640), STREAM).vcpus[0]
     assert sum(what == "SWITCH" for _, what, _ in vcpu.log) > 100
     assert set(_gaps(vcpu)) == {INTERVAL + 1}
 
@@ -115,7 +112,7 @@ def test_switch_out_and_in_on_registers() -> None:
 def test_count_0_at_a_stop(engine: str) -> None:
     """Stopped right after a selection: the next enable reloads, and no op is spent on reloading."""
     switch = PERIOD * TICKS  # the op after the first selected one
-    vcpu = _vcpu(_spec(switch_ticks=switch, away_ticks=64), engine)
+    vcpu = simulated(_spec(switch_ticks=switch, away_ticks=64), STREAM, engine=engine).vcpus[0]
     assert vcpu.written[:2, 0].tolist() == [PERIOD - 1, PERIOD - 1 + INTERVAL]
 
 
@@ -215,7 +212,7 @@ def test_failure_at_a_start(
 def test_truncated_by_a_slow_reader() -> None:
     """A whole run, disabled and enabled again: the gaps in profiled ops are intact."""
     slow = ReaderSpec(same_cpu=False, wakeup=64, copy=4_000_000, enable=64)
-    vcpu = _vcpu(_spec(reader=slow, irq_latency=(0,)))
+    vcpu = simulated(_spec(reader=slow, irq_latency=(0,)), STREAM).vcpus[0]
     lost = vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED]
     gaps = np.array(_gaps(vcpu))
     assert sum(what == "ENABLE" for _, what, _ in vcpu.log) >= 2

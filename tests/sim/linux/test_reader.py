@@ -13,14 +13,13 @@ from sim.ledger import DeliveryLedger, OpLabel, TimeCause
 from sim.linux.aux import AuxFlag, AuxRing, Geometry
 from sim.linux.driver import DriverRules
 from sim.linux.reader import Reader, ReaderSpec
-from sim.machine.machine import ENGINES, simulate
-from sim.machine.run import Run
+from sim.machine.machine import ENGINES
 from sim.machine.spec import MachineSpec
-from sim.results import RunResult, VcpuResult
-from sim.scenario.models.scenario import Settings
-from sim.scenario.models.workloads import Phase, Synthetic
+from sim.results import VcpuResult
+from sim.scenario.model import Settings
+from sim.scenario.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of, vary
+from tests.rigs.machines import machine_of, simulated, vary
 
 PAGE = 4096
 WORKLOAD = Synthetic(
@@ -44,14 +43,6 @@ def _spec(
     return machine_of(design, settings, STREAM, **(fixed | changes))
 
 
-def _run(spec: MachineSpec, engine: str = "fast") -> RunResult:
-    return simulate(spec, (STREAM,), Run("arm", 5, 0, True, True), engine)
-
-
-def _vcpu(spec: MachineSpec, engine: str = "fast") -> VcpuResult:
-    return _run(spec, engine).vcpus[0]
-
-
 def _reader(
     copy: int, *, same_cpu: bool = False, wakeup: int = 640, enable: int = 640
 ) -> ReaderSpec:
@@ -71,7 +62,10 @@ def test_a_quick_reader_loses_nothing_but_a_page_of_the_window(engine: str) -> N
     One byte of the ring stays free, so the window after half a ring is a page short of the other
     half. A reader that keeps up is an ideal that has copied by then.
     """
-    quick, ideal = _vcpu(_spec(reader=QUICK), engine), _vcpu(_spec(), engine)
+    quick, ideal = (
+        simulated(_spec(reader=QUICK), STREAM, engine=engine).vcpus[0],
+        simulated(_spec(), STREAM, engine=engine).vcpus[0],
+    )
     assert ideal.aux["size"][:3].tolist() == [2 * PAGE, 2 * PAGE, 2 * PAGE]
     assert quick.aux["size"][:3].tolist() == [2 * PAGE, PAGE, PAGE]
     assert quick.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] == 0
@@ -84,7 +78,7 @@ def test_a_quick_reader_loses_nothing_but_a_page_of_the_window(engine: str) -> N
 @pytest.mark.parametrize("design", ["baremetal", "v6", "unpinned"])
 def test_a_slow_reader_loses_ops_and_no_written_record(design: str) -> None:
     """perf_aux_output_begin fails, the event is off until the reader enables it: loss in ops."""
-    vcpu = _vcpu(_spec(design, reader=SLOW))
+    vcpu = simulated(_spec(design, reader=SLOW), STREAM).vcpus[0]
     ledgers, log = vcpu.ledgers, Counter(what for _, what, _ in vcpu.log)
     assert ledgers.ops.by_label[OpLabel.EVENT_DISABLED] > vcpu.ended_at_op // 4
     assert ledgers.delivery.delivered == ledgers.selections.written == len(vcpu.written)
@@ -97,7 +91,9 @@ def test_a_slow_reader_loses_ops_and_no_written_record(design: str) -> None:
 def test_loss_grows_with_the_copy_time() -> None:
     """No loss below the time of half a ring; then more and more."""
     lost = [
-        _vcpu(_spec(reader=_reader(copy))).ledgers.ops.by_label[OpLabel.EVENT_DISABLED]
+        simulated(_spec(reader=_reader(copy)), STREAM)
+        .vcpus[0]
+        .ledgers.ops.by_label[OpLabel.EVENT_DISABLED]
         for copy in (1000, PASS // 4, PASS, 2 * PASS, 4 * PASS)
     ]
     assert lost[0] == lost[1] == 0
@@ -106,7 +102,7 @@ def test_loss_grows_with_the_copy_time() -> None:
 
 def test_truncated_windows_pad_the_stream() -> None:
     """Padding is in the AUX stream: rows stay contiguous, sizes without pads are the records."""
-    vcpu = _vcpu(_spec(reader=SLOW))
+    vcpu = simulated(_spec(reader=SLOW), STREAM).vcpus[0]
     rows = vcpu.aux
     assert rows["pad"].sum() > 0
     assert (rows["size"] - rows["pad"]).sum() == 64 * len(vcpu.written)
@@ -165,7 +161,7 @@ def test_the_reader_loops_until_nothing_is_new() -> None:
 
 def test_the_last_pass_reads_everything() -> None:
     """A run that ends before the first wake-up: perf record's last pass delivers all."""
-    vcpu = _vcpu(_spec(reader=SLOW, aux=Geometry(64 * PAGE, PAGE, 32 * PAGE)))
+    vcpu = simulated(_spec(reader=SLOW, aux=Geometry(64 * PAGE, PAGE, 32 * PAGE)), STREAM).vcpus[0]
     assert vcpu.stops == 0
     assert vcpu.ledgers.delivery.delivered == len(vcpu.written) > 0
 
@@ -183,7 +179,7 @@ def test_a_destroyed_vm_is_not_read() -> None:
         aux=Geometry(4 * PAGE, PAGE, PAGE),
         random_start=True,
     )
-    result = _run(spec)
+    result = simulated(spec, STREAM)
     assert "destroyed" in result.verdict
 
 
@@ -194,7 +190,7 @@ def test_a_destroyed_vm_is_not_read() -> None:
 def test_a_reader_on_the_same_cpu_preempts_the_task(engine: str) -> None:
     """Its time is the task's; the event is stopped and started around it; no op is lost to it."""
     reader = _reader(5000, same_cpu=True, enable=300)
-    vcpu = _vcpu(_spec(reader=reader, irq_latency=(0,)), engine)
+    vcpu = simulated(_spec(reader=reader, irq_latency=(0,)), STREAM, engine=engine).vcpus[0]
     turns = sum(what == "READER" for _, what, _ in vcpu.log)
     assert turns >= 3
     pages = sum(-(-row // PAGE) for row in _taken(vcpu))
@@ -220,7 +216,7 @@ def _after(vcpu: VcpuResult, t: int) -> int:
 
 def test_in_v6_the_reader_costs_a_pin_and_an_unpin() -> None:
     """Same CPU, per-task event: each turn is a disable and an enable edge more."""
-    result = _run(_spec("v6", reader=_reader(1000, same_cpu=True)))
+    result = simulated(_spec("v6", reader=_reader(1000, same_cpu=True)), STREAM)
     vcpu = result.vcpus[0]
     turns = sum(what == "READER" for _, what, _ in vcpu.log)
     assert turns >= 3
@@ -231,17 +227,17 @@ def test_in_v6_the_reader_costs_a_pin_and_an_unpin() -> None:
 def test_an_event_of_the_cpu_is_not_stopped_for_the_reader() -> None:
     """mode: cpu: the reader takes its time, but no stop, start, pin or unpin."""
     reader = _reader(1000, same_cpu=True)
-    other = _run(_spec("v6", reader=_reader(1000), per_task=False))
-    same = _run(_spec("v6", reader=reader, per_task=False))
+    other = simulated(_spec("v6", reader=_reader(1000), per_task=False), STREAM)
+    same = simulated(_spec("v6", reader=reader, per_task=False), STREAM)
     assert same.rlimit.enables == other.rlimit.enables
     assert same.vcpus[0].ledgers.time.stopped[TimeCause.READER] > 0
 
 
 def test_a_reader_on_the_same_cpu_never_falls_behind() -> None:
     """The task cannot fill the ring while it does not run, however slow the copy is."""
-    vcpu = _vcpu(_spec(reader=_reader(4 * PASS, same_cpu=True)))
+    vcpu = simulated(_spec(reader=_reader(4 * PASS, same_cpu=True)), STREAM).vcpus[0]
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] == 0
-    vcpu = _vcpu(_spec(reader=_reader(100, same_cpu=True, wakeup=6 * PASS)))
+    vcpu = simulated(_spec(reader=_reader(100, same_cpu=True, wakeup=6 * PASS)), STREAM).vcpus[0]
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] > 0  # but a late wake-up can
 
 
@@ -251,8 +247,8 @@ def test_versions_agree_as_long_as_the_ring_is_not_full(version: bool, same_cpu:
     """TRUNCATED is handled alike but for the cost of one stop()."""
     reader = _reader(2 * PASS, same_cpu=same_cpu, wakeup=6 * PASS if same_cpu else 640)
     spec = _spec(reader=reader, rules=DriverRules(stops_on_failure=version))
-    reference = _vcpu(vary(spec, rules=DriverRules()))
-    vcpu = _vcpu(spec)
+    reference = simulated(vary(spec, rules=DriverRules()), STREAM).vcpus[0]
+    vcpu = simulated(spec, STREAM).vcpus[0]
     assert (vcpu.aux["flags"] == reference.aux["flags"]).all()
     assert len(vcpu.written) == len(reference.written)
 
@@ -265,7 +261,7 @@ def test_versions_agree_as_long_as_the_ring_is_not_full(version: bool, same_cpu:
 def test_snapshot_mode_delivers_the_last_ring_full(design: str, engine: str) -> None:
     """Every record is written, all but the newest ring full are overwritten."""
     spec = _spec(design, snapshot=True)
-    vcpu = _vcpu(spec, engine)
+    vcpu = simulated(spec, STREAM, engine=engine).vcpus[0]
     capacity = spec.event.aux.size // 64
     delivery = vcpu.ledgers.delivery
     assert delivery.delivered == capacity
@@ -277,8 +273,8 @@ def test_snapshot_mode_delivers_the_last_ring_full(design: str, engine: str) -> 
 @pytest.mark.parametrize("design", ["baremetal", "v6", "unpinned"])
 def test_discard_mode_makes_records_and_throws_them_away(design: str, engine: str) -> None:
     """Selections are those of an endless buffer; nothing is written, pinned or interrupted."""
-    vcpu = _vcpu(_spec(design, rules=DriverRules(discard=True)), engine)
-    endless = _vcpu(_spec(aux=Geometry(1 << 20, PAGE, 1 << 19)), engine)
+    vcpu = simulated(_spec(design, rules=DriverRules(discard=True)), STREAM, engine=engine).vcpus[0]
+    endless = simulated(_spec(aux=Geometry(1 << 20, PAGE, 1 << 19)), STREAM, engine=engine).vcpus[0]
     assert vcpu.ledgers.selections.discarded_by_mode == len(endless.written) > 900
     assert vcpu.ledgers.selections.selected == endless.ledgers.selections.selected
     assert len(vcpu.written) == vcpu.stops == vcpu.ledgers.selections.written == 0

@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
-from click.testing import CliRunner
 
-from reports.cli.main import main
 from sim.linux.aux import AuxFlag, Geometry
-from sim.machine.machine import ENGINES, simulate
-from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import VcpuResult
 from sim.scenario.models.scenario import Settings
@@ -23,7 +19,8 @@ from sim.spe.buffer import LAYOUTS, PACKED, SLOT64
 from sim.workload.capture import container
 from sim.workload.capture.source import Reading
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of
+from tests.rigs.machines import agreed, machine_of
+from tests.rigs.tiny import call
 
 PAGE = 4096
 MIXED = Synthetic(
@@ -63,16 +60,7 @@ def _stream(workload: Synthetic) -> Any:
 
 
 def _run(spec: MachineSpec, workload: Synthetic = MIXED, seed: int = 7) -> VcpuResult:
-    stream = _stream(workload)
-    both = [
-        simulate(spec, (stream,), Run("arm", seed, 0, True, True), engine).vcpus[0]
-        for engine in ENGINES
-    ]
-    assert both[0].ledgers == both[1].ledgers
-    assert both[0].log == both[1].log
-    assert both[0].written.tolist() == both[1].written.tolist()
-    assert both[0].aux.tolist() == both[1].aux.tolist()
-    return both[0]
+    return agreed(spec, _stream(workload), seed=seed).vcpus[0]
 
 
 def test_layouts_are_those_of_the_published_records() -> None:
@@ -161,7 +149,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _call(*args: object) -> None:
-    done = CliRunner().invoke(main, [str(arg) for arg in args])
+    done = call(*args)
     assert done.exit_code == 0, done.output
 
 
@@ -197,6 +185,6 @@ def test_snapshots_need_slots(tmp_path: Path) -> None:
     """What a snapshot overwrites is counted in slots: refused with the way out."""
     text = SCENARIO.replace("driver: {aux: 16KiB}", "driver: {aux: 16KiB, capture: snapshot}")
     (tmp_path / "s.yaml").write_text(text)
-    done = CliRunner().invoke(main, ["validate", str(tmp_path / "s.yaml")])
+    done = call("validate", tmp_path / "s.yaml")
     assert done.exit_code == 2
     assert "use record: slot64" in done.output

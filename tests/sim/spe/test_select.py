@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from reports.cli.main import main
 from sim import draws
-from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
-from sim.machine.run import Run
 from sim.results import VcpuResult
 from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import DESIGNS, Arm, Settings
@@ -19,7 +15,8 @@ from sim.spe.select import TargetBias, target_distances
 from sim.workload.arrays import LEVEL_STRIDE
 from sim.workload.index import recorded_stream
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import vary
+from tests.rigs.machines import agreed, vary
+from tests.rigs.tiny import call
 
 LENGTH, REACH = 61, 5
 LOOP = Synthetic(
@@ -47,10 +44,7 @@ def _run(per_mille: int) -> VcpuResult:
         name="arm", design="baremetal", policies=DESIGNS["baremetal"].policies, settings=settings
     )
     spec = vary(machine_spec(arm, STREAM), random_start=False)
-    both = [simulate(spec, (STREAM,), Run("arm", 7, 0, True), e).vcpus[0] for e in ENGINES]
-    assert both[0].written.tolist() == both[1].written.tolist()
-    assert both[0].ledgers == both[1].ledgers
-    return both[0]
+    return agreed(spec, STREAM).vcpus[0]
 
 
 def _by_offset(vcpu: VcpuResult) -> list[int]:
@@ -103,6 +97,6 @@ def test_distances_count_from_the_begin_of_loops_and_blocks() -> None:
 def test_it_is_off_and_said_to_be_unverified() -> None:
     """Off by default, in every preset; `show` and the parameters page carry the badge."""
     assert Settings.model_validate({"workload": LOOP}).spe.target_bias_per_mille == 0
-    done = CliRunner().invoke(main, ["explain", "target_bias"])
+    done = call("explain", "target_bias")
     assert done.exit_code == 0, done.output
     assert "UNVERIFIED" in done.output

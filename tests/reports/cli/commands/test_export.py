@@ -11,19 +11,20 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import rerunning
 from reports.captures import spetables
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from reports.perf import export, packets, writer
 from reports.store import files
 from sim.ledger import LawBrokenError
 from sim.results import RECORD_DT
+from tests.rigs.tiny import command
 from tests.tools import captures
+
+call = command("export")
 
 EXPORTS = ("perf", "tables")
 
@@ -32,11 +33,6 @@ EXPORTS = ("perf", "tables")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of two loops."""
     return captures.run(tmp_path_factory.mktemp("synthetic"), captures.SYNTHETIC)
-
-
-def call(*args: str | Path) -> Result:
-    """One export command."""
-    return CliRunner().invoke(main, ["export", *(str(arg) for arg in args)])
 
 
 @pytest.mark.parametrize("kind", EXPORTS)

@@ -7,19 +7,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
 
 from analysis.cost.sizing import CHARGES
 from reports.cli.commands.memlock import DESIGNS
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
+from tests.rigs.tiny import command
+
+call = command("memlock")
 
 MIB, GIB = 1 << 20, 1 << 30
-
-
-def call(*args: str) -> Result:
-    """`speskew memlock`."""
-    return CliRunner().invoke(main, ["memlock", *args])
 
 
 def answer(*args: str) -> dict[str, Any]:

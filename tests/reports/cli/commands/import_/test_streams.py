@@ -11,23 +11,23 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reports.cli.main import main
 from reports.exitcodes import ExitCode
 from sim.workload.importers import threads
 from sim.workload.spestream import read_header, read_spestream
+from tests.rigs.tiny import command
 from tests.rigs.trace_writers import drmemtrace_chunks, elf_file
 from tests.sim.workload.importers.test_drmemtrace import LOOP
 from tests.sim.workload.importers.test_text import EXECLOG, FASTMODEL, GEM5
+
+call = command("import")
 
 HEAVY = ("numpy", "numba", "rich", "elftools", "zstandard")
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(own_folder: Path) -> None:
     """Each test in a folder of its own, with a trace of each kind in it."""
-    monkeypatch.chdir(tmp_path)
     Path("run.tarmac").write_text(GEM5)
     Path("two.tarmac").write_text(FASTMODEL)
     Path("run.log").write_text(EXECLOG)
@@ -35,11 +35,6 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir(parents=True)
     (folder / "drmemtrace.prog.1.2.trace").write_bytes(drmemtrace_chunks(LOOP)[0])
     Path("prog").write_bytes(elf_file((), "ab" * 20))
-
-
-def call(*args: str) -> Result:
-    """`speskew import` with these arguments."""
-    return CliRunner().invoke(main, ["import", *args])
 
 
 def test_each_command_writes_a_stream() -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from sim import draws
 from sim.engine import Engine
 from sim.host.pressure import Host, Pressure, Random, Sweep, Touch
-from sim.machine.machine import simulate
 from sim.machine.spec import UnmapSpec
-from sim.results import RunResult
-from tests.rigs.small_machine import RUN, STREAM, WORK, spec
+from tests.rigs.small_machine import WORK, ran
 
 KEY = draws.key(1, 2, 3, "numa")
 
@@ -127,14 +124,9 @@ def test_zaps_counts_only_pages_that_went() -> None:
 # --- real runs -------------------------------------------------------------------------------
 
 
-def _run(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:
-    """A run with a 32-page AUX area."""
-    return simulate(spec(design, policies, **changes), (STREAM,), RUN)
-
-
 def test_a_page_that_is_gone_cannot_be_unmapped_again() -> None:
     """published on an unpinned design: zaps are first hits and re-hits of pages that came back."""
-    run = _run("unpinned", unmap=UnmapSpec("published", (WORK // 4,)))
+    run = ran("unpinned", unmap=UnmapSpec("published", (WORK // 4,)))
     faults = run.vcpus[0].ledgers.selections.lost_at_fault
     assert 0 < faults <= run.zaps <= 32 + faults
 
@@ -143,8 +135,8 @@ def test_a_page_that_is_gone_cannot_be_unmapped_again() -> None:
 def test_pinned_pages_stay_under_unmap_only_and_go_under_honour_all(kind: str) -> None:
     """6.7: with v6's filter pressure never faults a record; the naive notifier does."""
     unmap = UnmapSpec(kind, (WORK // 64 // (32 if kind == "poisson" else 1),))
-    pinned = _run("v6", unmap=unmap)
-    naive = _run("v6", {"notifiers": "honour_all"}, unmap=unmap)
+    pinned = ran("v6", unmap=unmap)
+    naive = ran("v6", {"notifiers": "honour_all"}, unmap=unmap)
     assert pinned.vcpus[0].ledgers.selections.lost_at_fault == 0
     assert naive.vcpus[0].ledgers.selections.lost_at_fault > 0
     assert pinned.zaps > 0  # pages outside the window are not pinned
@@ -156,7 +148,7 @@ def test_per_window_faults_every_page_of_every_unpinned_window(
     design: str, faults_per_window: int
 ) -> None:
     """Always cold: 2-page windows fault twice each; v6 has pinned them, so nothing goes."""
-    run = _run(design, unmap=UnmapSpec("per_window"))
+    run = ran(design, unmap=UnmapSpec("per_window"))
     vcpu = run.vcpus[0]
     log = Counter(what for _, what, _ in vcpu.log)
     assert log["FULL"] >= 3
@@ -167,14 +159,14 @@ def test_per_window_faults_every_page_of_every_unpinned_window(
 
 def test_per_record_does_not_touch_pinned_pages() -> None:
     """The upper bound passes through the notifier policy too."""
-    run = _run("v6", unmap=UnmapSpec("per_record"))
+    run = ran("v6", unmap=UnmapSpec("per_record"))
     assert run.vcpus[0].ledgers.selections.lost_at_fault == 0
-    naive = _run("v6", {"notifiers": "honour_all"}, unmap=UnmapSpec("per_record"))
+    naive = ran("v6", {"notifiers": "honour_all"}, unmap=UnmapSpec("per_record"))
     assert naive.vcpus[0].ledgers.selections.lost_at_fault > 100
 
 
 @pytest.mark.parametrize("kind", ["never", "published", "per_window", "per_record"])
 def test_baremetal_has_no_host(kind: str) -> None:
     """Nothing is unmapped where there is no stage 2."""
-    run = _run("baremetal", unmap=UnmapSpec(kind, (WORK // 4,)))
+    run = ran("baremetal", unmap=UnmapSpec(kind, (WORK // 4,)))
     assert run.zaps == run.vcpus[0].ledgers.selections.lost_at_fault == 0

@@ -15,6 +15,8 @@ from sim.runs.batch import ArmResult
 from sim.scenario.files import loader
 from tests.rigs.fakes import Plan, arm
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 TEXT = """\
 name: limits
 replications: 2
@@ -33,12 +35,6 @@ def ran(limit: int, policies: str = "", overrides: str = "") -> ArmResult:
     path = Path("limits.yaml")
     path.write_text(TEXT + "arms:\n  - " + V6 % (policies, limit, overrides) + "\n")
     return batch.run(loader.load(path))[0]
-
-
-@pytest.fixture(autouse=True)
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario files go to a folder of their own."""
-    monkeypatch.chdir(tmp_path)
 
 
 OVERRIDES = ["", ", vm.max_buffer: 32KiB"]

@@ -10,9 +10,9 @@ from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
 from sim.machine.spec import EventSpec, HostSpec, MachineSpec, SpuSpec, TaskSpec, VmSpec
 from sim.results import RunResult
-from sim.scenario.designs import DESIGNS
-from sim.scenario.model import Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.scenario import Arm, Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.host.pressure import Touch
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.machine import simulate
 from sim.machine.run import Run
-from sim.machine.spec import MachineSpec
+from sim.machine.spec import MachineSpec, PressureSpec
 from sim.results import RunResult
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of
 
@@ -54,3 +55,11 @@ def faults_of(run: RunResult) -> int:
 def stopped(run: RunResult, cause: TimeCause, vcpu: int = 0) -> int:
     """Ticks that a cause stopped a vCPU."""
     return run.vcpus[vcpu].ledgers.time.stopped[cause]
+
+
+# --- pressure --------------------------------------------------------------------------------
+
+
+def often(touch: Touch, **changes: Any) -> dict[str, Any]:
+    """A field of the machine: pressure on random pages, 2,000 times in its work."""
+    return {"pressures": (PressureSpec("often", touch, (WORK // 2000,), **changes),)}

@@ -7,9 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.fidelity.claims import same_shares
 from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost, tost_p
-from tests.rigs.fakes import Plan, arm
 
 TRIALS = 3000
 
@@ -83,45 +81,3 @@ def test_replications_needed_are_enough() -> None:
     assert n is not None
     rows = rng.normal(0.0, 1.52, (500, n))
     assert sum(judge(row).status is Status.PASS for row in rows) > 350
-
-
-def test_shares_of_an_identical_arm_are_exact() -> None:
-    """The same samples: SKIP, exact, zero."""
-    found = same_shares(arm(Plan(name="v6", design="v6")), arm(Plan()))
-    assert (found.status, found.interval, found.effect) == (Status.SKIP, "exact", 0)
-
-
-def test_shares_pass_and_fail() -> None:
-    """Many samples without a bias pass; five points of bias fail and are named."""
-    many = {"samples": 400_000, "replications": 8}
-    bare = arm(Plan(**many))  # type: ignore[arg-type]
-    good = arm(Plan(name="x", design="v6", seed=1, **many))  # type: ignore[arg-type]
-    assert same_shares(good, bare).status is Status.PASS
-    moved = (0.5, 0.25, 0.20, 0.05)
-    bad = arm(Plan(name="x", design="v6", seed=1, shares=moved, **many))  # type: ignore[arg-type]
-    found = same_shares(bad, bare)
-    assert found.status is Status.FAIL
-    assert "beta" in found.sentence or "gamma" in found.sentence
-    assert abs(found.effect or 0) == pytest.approx(5, abs=0.3)
-
-
-def test_family_rarely_fails_by_chance() -> None:
-    """Four symbols, true shifts of zero, no margin to speak of: FAIL in 5 % of 300 plus 4 SE."""
-    found = [
-        same_shares(
-            arm(Plan(name="x", design="v6", seed=k, replications=6)),
-            arm(Plan(seed=5000 + k, replications=6)),
-            margin=0.01,
-        ).status
-        for k in range(300)
-    ]
-    assert found.count(Status.FAIL) / 300 < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 300)
-
-
-def test_reasons_to_skip() -> None:
-    """No baseline, the baseline itself, an arm that ended early."""
-    bare = arm(Plan())
-    assert "no baremetal" in same_shares(bare, None).sentence
-    assert "baseline" in same_shares(bare, bare).sentence
-    early = arm(Plan(name="x", design="v6", ended_at=1000))
-    assert "ended early" in same_shares(early, bare).sentence

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import speskew
-from sim.scenario import designs
+from sim.scenario.models import designs
 from sim.workload.spestream import read_header
 from tests.needs import CROSS, RECORDING, need, programs, run
 from tests.rigs import perf_file

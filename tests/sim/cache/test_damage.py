@@ -14,8 +14,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from sim.cache import compiled, entries, home, sealed
-from sim.draws import CODE_FOLDER, njit
+from sim.cache import entries, home
 from sim.workload import index
 from sim.workload.index import Index, load_index
 from sim.workload.presets import get_preset
@@ -242,121 +241,6 @@ def test_two_builders_leave_one_entry(
     entries.keep(entry, key, built.arrays, facts)
     assert entry.stat().st_ino == inode
     assert [p.name for p in entry.parent.iterdir()] == [entry.name]
-
-
-# --- compiled code ---------------------------------------------------------------------------
-
-
-def _twice(x: Any) -> Any:
-    return 2 * x + 1
-
-
-def _fill(out: Any, value: Any) -> None:
-    for k in range(out.size):
-        out[k] = value
-
-
-@pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of compiled code with two functions, in a process that has said nothing yet."""
-    monkeypatch.setattr(home, "STATE", home.State())
-    monkeypatch.setattr(compiled, "_folder", lambda name: tmp_path / name)
-    use_code()
-    return tmp_path / CODE_FOLDER
-
-
-def use_code() -> list[int]:
-    """Run the functions as a new process does: the numbers of loads from the cache, in order."""
-    twice, fill = njit(_twice), njit(_fill)
-    out = np.zeros(3, np.int64)
-    fill(out, twice(20))
-    assert out.tolist() == [41, 41, 41]
-    assert twice(1.25) == 3.5
-    return [sum(f.stats.cache_hits.values()) for f in (twice, fill)]
-
-
-def test_compiled_code_is_found_again(code: Path) -> None:
-    """One file for each signature, which the next process loads."""
-    assert len(list(code.iterdir())) == 3
-    assert use_code() == [2, 1]
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("which", [0, 2])
-def test_damaged_code_is_compiled_again(
-    damage: str, which: int, code: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Any damage to a file: the same numbers, one line at most, and whole files afterwards."""
-    file = sorted(code.iterdir())[which]
-    DAMAGES[damage](file)
-    hits = sum(use_code())
-    said = capsys.readouterr().err
-    if damage == "missing":
-        assert (hits, said) == (2, "")
-    elif damage != "unreadable" or os.geteuid() != 0:
-        assert hits == (1 if damage == "swapped" else 2)
-        assert "this code is not used, but compiled again" in said
-        assert said.count("\n") == 1
-    home.STATE.said.clear()
-    assert sum(use_code()) == 3
-    assert capsys.readouterr().err == ""
-
-
-def test_all_code_is_damaged_and_one_line_said(
-    code: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is done before there are workers: bad files go, others stay."""
-    kept, *bad = sorted(code.iterdir())
-    for file in bad:
-        DAMAGES["cut to half"](file)
-    compiled.check()
-    assert [path for path in code.iterdir() if path.suffix == ".nbc"] == [kept]
-    assert capsys.readouterr().err.count("\n") == 1
-    assert sum(use_code()) == 1
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("what", ["a file", "a link to nothing"])
-def test_something_else_in_the_place_of_the_code(
-    what: str, code: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What has the folder's name makes way."""
-    shutil.rmtree(code)
-    if what == "a file":
-        code.write_text("no folder")
-    else:
-        code.symlink_to("gone")
-    use_code()
-    assert capsys.readouterr().err.count("\n") <= 1
-    assert use_code() == [2, 1]
-
-
-def test_code_of_another_version_is_not_taken(
-    code: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A whole file that was moved here from another version's folder is compiled again."""
-    code.rename(tmp_path / "numba-0123456789abcdef")
-    shutil.copytree(tmp_path / "numba-0123456789abcdef", code)
-    assert use_code() == [2, 1]
-    for path in code.iterdir():
-        payload = path.read_bytes()[: -sealed._SEAL]
-        other = f"numba-0123456789abcdef/{path.name}"
-        path.write_bytes(sealed.sealed(payload, other))
-    assert use_code() == [0, 0]
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_without_a_cache_code_is_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No place, or a full disk: the same numbers, and at most a line."""
-    monkeypatch.setattr(home, "STATE", home.State())
-    monkeypatch.setattr(compiled, "_folder", lambda name: None)
-    assert use_code() == use_code() == [0, 0]
-    assert njit(_twice).stats.cache_path is None
-    monkeypatch.setattr(compiled, "_folder", lambda name: Path("/proc") / name)
-    assert use_code() == [0, 0]
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 # --- plugin ----------------------------------------------------------------------------------

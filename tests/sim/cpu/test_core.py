@@ -13,8 +13,8 @@ from sim.machine import resolve
 from sim.machine.machine import ENGINES
 from sim.machine.spec import MachineSpec
 from sim.results import VcpuResult
-from sim.scenario.designs import DESIGNS
-from sim.scenario.model import Arm, Settings
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.scenario import Arm, Settings
 from sim.workload.arrays import Stream
 from tests.rigs.machines import simulated, vary
 

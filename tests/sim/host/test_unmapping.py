@@ -131,18 +131,6 @@ def test_a_page_that_is_gone_cannot_be_unmapped_again() -> None:
     assert 0 < faults <= run.zaps <= 32 + faults
 
 
-@pytest.mark.parametrize("kind", ["published", "poisson"])
-def test_pinned_pages_stay_under_unmap_only_and_go_under_honour_all(kind: str) -> None:
-    """6.7: with v6's filter pressure never faults a record; the naive notifier does."""
-    unmap = UnmapSpec(kind, (WORK // 64 // (32 if kind == "poisson" else 1),))
-    pinned = ran("v6", unmap=unmap)
-    naive = ran("v6", {"notifiers": "honour_all"}, unmap=unmap)
-    assert pinned.vcpus[0].ledgers.selections.lost_at_fault == 0
-    assert naive.vcpus[0].ledgers.selections.lost_at_fault > 0
-    assert pinned.zaps > 0  # pages outside the window are not pinned
-    assert naive.zaps > 0
-
-
 @pytest.mark.parametrize(("design", "faults_per_window"), [("unpinned", 2), ("v6", 0)])
 def test_per_window_faults_every_page_of_every_unpinned_window(
     design: str, faults_per_window: int
@@ -155,14 +143,6 @@ def test_per_window_faults_every_page_of_every_unpinned_window(
     windows = log["FULL"] + 1
     assert run.zaps == faults_per_window * windows
     assert faults_per_window * log["FULL"] <= log["FAULT"] <= faults_per_window * windows
-
-
-def test_per_record_does_not_touch_pinned_pages() -> None:
-    """The upper bound passes through the notifier policy too."""
-    run = ran("v6", unmap=UnmapSpec("per_record"))
-    assert run.vcpus[0].ledgers.selections.lost_at_fault == 0
-    naive = ran("v6", {"notifiers": "honour_all"}, unmap=UnmapSpec("per_record"))
-    assert naive.vcpus[0].ledgers.selections.lost_at_fault > 100
 
 
 @pytest.mark.parametrize("kind", ["never", "published", "per_window", "per_record"])

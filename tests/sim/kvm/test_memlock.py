@@ -13,9 +13,9 @@ from sim.kvm.tables import stage1_tables
 from sim.ledger import OpLabel
 from sim.linux.aux import Geometry
 from sim.machine.spec import MachineSpec
-from sim.scenario.model import Settings
-from sim.scenario.quantities import UNLIMITED
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.quantities import UNLIMITED
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of, simulated
 

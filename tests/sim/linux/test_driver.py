@@ -17,10 +17,9 @@ from sim.linux.driver import (
     is_fatal,
     sanitise_period,
 )
-from sim.machine.resolve import machine_spec
 from sim.machine.spec import MachineSpec
-from sim.scenario.model import DESIGNS, Arm, Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -33,7 +32,7 @@ from sim.spe.buffer import (
 from sim.spe.port import Limit, Reg
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
-from tests.rigs.machines import machine_of, simulated, vary
+from tests.rigs.machines import machine_of, simulated
 from tests.sim.linux.driver_rig import FULL, OFF, PAGE, Rig
 
 CORRUPT = AuxFlag.TRUNCATED | AuxFlag.PARTIAL
@@ -292,23 +291,6 @@ STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, mic
 def _spec(design: str = "baremetal", **changes: Any) -> MachineSpec:
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(2 * PAGE, PAGE, PAGE)}
     return machine_of(design, Settings(workload=WORKLOAD), STREAM, **(fixed | changes))
-
-
-def test_the_default_watermark_is_half_the_aux_area() -> None:
-    """A 128 KiB AUX area fills in windows of 1,024 records (an interrupt every 64 KiB)."""
-    arm = Arm(
-        name="arm",
-        design="baremetal",
-        policies=DESIGNS["baremetal"][0],
-        settings=Settings.model_validate(
-            {"workload": WORKLOAD, "driver": {"aux": "128KiB"}, "spe": {"interval": "1024ops"}}
-        ),
-    )
-    spec = machine_spec(arm, STREAM)
-    assert (spec.event.aux.size, spec.event.aux.watermark) == (128 << 10, 64 << 10)
-    vcpu = simulated(vary(spec, interval=256, period=256), STREAM).vcpus[0]
-    assert vcpu.stops == 1
-    assert vcpu.aux["size"].tolist()[0] == 64 << 10
 
 
 def test_first_gap_is_the_period_and_later_ones_one_more() -> None:

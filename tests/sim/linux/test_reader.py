@@ -16,8 +16,8 @@ from sim.linux.reader import Reader, ReaderSpec
 from sim.machine.machine import ENGINES
 from sim.machine.spec import MachineSpec
 from sim.results import VcpuResult
-from sim.scenario.model import Settings
-from sim.scenario.workloads import Phase, Synthetic
+from sim.scenario.models.scenario import Settings
+from sim.scenario.models.workloads import Phase, Synthetic
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of, simulated, vary
 
@@ -29,10 +29,6 @@ WORKLOAD = Synthetic(
 STREAM = synthetic_stream(WORKLOAD, core="neoverse-n1", exclude_kernel=True, micro_ops=False)
 PASS = 64 * 1025 * 64
 """Work ticks that fill a page."""
-
-
-def _settings(**driver: Any) -> Settings:
-    return Settings.model_validate({"workload": WORKLOAD, "driver": driver})
 
 
 def _spec(
@@ -281,15 +277,3 @@ def test_discard_mode_makes_records_and_throws_them_away(design: str, engine: st
     assert vcpu.profile.sum() == 0
     assert vcpu.aux.size == 0
     assert vcpu.ledgers.time.stopped[TimeCause.PIN] == 0
-
-
-def test_scenario_keys_reach_the_machine() -> None:
-    """driver.{capture, version, reader, aux} and the times of parameters.toml."""
-    spec = _spec(settings=_settings(reader={"kind": "process", "cpu": "same"}, version="6.12"))
-    assert spec.event.reader == ReaderSpec(True, 10_000 * 192, 1280 * 192, 2000 * 192)
-    assert spec.event.rules == DriverRules(stops_on_failure=True)
-    assert _spec(settings=_settings(capture="snapshot")).event.snapshot
-    assert _spec(settings=_settings(capture="discard")).event.rules.discard
-    assert not _spec(settings=_settings(mode="cpu")).event.per_task
-    assert _settings(aux="default-unprivileged").driver.aux == 128 << 10
-    assert _settings(aux="default-privileged").driver.aux == 4 << 20

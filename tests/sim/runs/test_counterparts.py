@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from sim import draws
-from sim.machine.resolve import core_facts, machine_spec, stream_of
-from sim.runs import batch, counterparts, truth
+from sim.machine.resolve import machine_spec, stream_of
+from sim.runs import batch, counterparts
 from sim.runs.batch import ArmResult
-from sim.scenario.files import loader
 from sim.scenario.models.designs import DESIGNS
 from sim.scenario.models.quantities import ConstantTime
 from sim.scenario.parameters import PARAMETERS, span
-from sim.spe.record import total_cycles
-
-BASE = """\
-name: beside
-replications: 3
-workload:
-  kind: synthetic
-  phases:
-    - {name: a, length: 100, iterations: 6000}
-    - {name: b, length: 37, iterations: 9000, cpi_millis: 2000}
-spe: {jitter: on%s}
-driver: {aux: 16KiB}
-switch: {every: 100us, away: 10us}
-vm: {vcpus: 2, max_buffer: unlimited}
-arms:
-  - design: baremetal
-  - {design: v6, overrides: {host.memlock: 40KiB}}
-  - {name: refused, design: v6, policies: {vmm: refuse_kill}, overrides: {host.memlock: 20KiB}}
-"""
-
-
-def load(folder: Path, text: str) -> Any:
-    """A scenario from text."""
-    path = folder / "beside.yaml"
-    path.write_text(text)
-    return loader.load(path)
-
-
-@pytest.fixture(scope="module")
-def arms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ArmResult]:
-    """The arms by name, everything kept."""
-    scenario = load(tmp_path_factory.mktemp("hold"), BASE % "")
-    return {a.arm.name: a for a in batch.run(scenario, keep_records=True, band=True)}
+from tests.sim.runs.scenarios import BASE, loaded
 
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ArmResult]:
     """The same with restart: resync."""
-    scenario = load(tmp_path_factory.mktemp("resync"), BASE % ", restart: resync")
+    scenario = loaded(tmp_path_factory.mktemp("resync"), BASE % ", restart: resync")
     return {a.arm.name: a for a in batch.run(scenario, keep_records=True)}
 
 
@@ -104,7 +68,7 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
     from sim.machine.machine import simulate
     from sim.machine.run import Run
 
-    arm = load(tmp_path, BASE % "").arms[0]
+    arm = loaded(tmp_path, BASE % "").arms[0]
     stream = stream_of(arm.settings)
     spec = machine_spec(arm, stream)
     whole = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True), engine)
@@ -119,7 +83,7 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
 
 def test_prefix_and_band_do_not_depend_on_workers(tmp_path: Path) -> None:
     """Two processes give what one gives."""
-    scenario = load(tmp_path, BASE % "")
+    scenario = loaded(tmp_path, BASE % "")
     one = batch.run(scenario, band=True)
     two = batch.run(scenario, band=True, jobs=2)
     for a, b in zip(one, two, strict=True):
@@ -152,7 +116,7 @@ def test_the_band_moves_what_is_unverified(arms: dict[str, ArmResult]) -> None:
 def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:
     """A user's own t_map_cold is taken as known."""
     text = BASE % "" + "parameters: {t_map_cold: 77ns}\n"
-    arm = load(tmp_path, text).arms[1]
+    arm = loaded(tmp_path, text).arms[1]
     assert "t_map_cold" not in counterparts.moved(arm)
     high = counterparts.ends(arm)["high"].settings.parameters
     assert high["t_map_cold"] == ConstantTime.model_validate({"value": "77ns"})
@@ -167,58 +131,6 @@ def test_every_unverified_time_has_two_ends() -> None:
             assert isinstance(low, ConstantTime)
             assert isinstance(high, ConstantTime)
             assert low.value < high.value, name
-
-
-@cache
-def facts() -> tuple[Any, Any]:
-    """Stream and settings of a loop with loads at all levels."""
-    from sim.scenario.models.scenario import Settings
-
-    phase = {"name": "x", "length": 50, "iterations": 40_000}
-    settings = Settings.model_validate(
-        {
-            "workload": {"kind": "synthetic", "phases": [phase]},
-            "spe": {"jitter": "on", "filter": {"min_latency": 3}},
-        }
-    )
-    return stream_of(settings), settings
-
-
-def test_latency_truth_is_the_mean_over_all_ops() -> None:
-    """Exact enumeration: the latency of every op of the stream, over 40 keys, 4 SE + 1e-4."""
-    from sim.machine.machine import simulate
-    from sim.machine.run import Run
-    from sim.scenario.models.scenario import DESIGNS, Arm
-
-    stream, settings = facts()
-    arm = Arm(name="b", design="baremetal", policies=DESIGNS["baremetal"][0], settings=settings)
-    spec = machine_spec(arm, stream)
-    run = simulate(spec, (stream,), Run("b", 1, 0))
-    expected = truth.latency_truth(stream, spec, settings, run)
-    ops = np.arange(0, stream.ops, 7)  # 7 and 50 are coprime: every op of the loop
-    found = []
-    for k in range(40):
-        total = total_cycles(stream, ops, core_facts(settings), draws.key(k, 0, 0, "latency"))
-        found.append(np.bincount(truth.bucket(total[total >= 3]), minlength=expected.size))
-    shares = np.array(found) / np.sum(found, axis=1, keepdims=True)
-    error = shares.std(axis=0, ddof=1) / np.sqrt(40)
-    assert (np.abs(shares.mean(axis=0) - expected / expected.sum()) <= 4 * error + 1e-4).all()
-    assert expected[:2].sum() == 0
-
-
-def test_latency_counts_are_those_of_the_records(arms: dict[str, ArmResult]) -> None:
-    """Every kept record is in the bucket of its TOTAL."""
-    arm = arms["v6"]
-    assert arm.latency is not None
-    for run, counts in zip(arm.runs, arm.latency.sampled, strict=True):
-        totals = np.concatenate([r["total"] for r in batch.records(arm.arm, 20260101, run)])
-        bits = [int(t).bit_length() for t in totals]
-        assert list(np.bincount(bits, minlength=counts.size)) == list(counts)
-
-
-def test_records_that_are_not_kept_have_no_latency_view(tmp_path: Path) -> None:
-    """The default costs nothing: there is nothing to look latencies up for."""
-    assert {a.latency for a in batch.run(load(tmp_path, BASE % ""))} == {None}
 
 
 SPENDING = """\
@@ -241,7 +153,7 @@ def test_what_an_arm_cannot_spend_changes_nothing(tmp_path: Path, reader: str) -
     Positive control: each of the others changes some arm, but two that need rare events.
     """
     arms = "".join(f"  - design: {name}\n" for name in DESIGNS)
-    scenario = load(tmp_path, SPENDING % reader + arms)
+    scenario = loaded(tmp_path, SPENDING % reader + arms)
     acted, idle = set(), set()
     for arm in scenario.arms:
         before = ledgers(arm)

@@ -148,7 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at / "run"
 
 
-def _call(*args: object) -> None:
+def _call(*args: str | Path) -> None:
     done = call(*args)
     assert done.exit_code == 0, done.output
 

@@ -1,0 +1,75 @@
+"""MMU notifiers: which pinned pages the host can take, by design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.host.pressure import Touch
+from sim.linux.aux import Geometry
+from sim.machine.spec import UnmapSpec
+from tests.rigs.small_machine import PAGE, WORK, faults_of, often, ran
+from tests.sim.policies.played import (
+    bundle,
+)
+
+
+@pytest.mark.parametrize("touch", [Touch.MOVE, Touch.SWAP_OUT])
+def test_what_is_pinned_does_not_move(touch: Touch) -> None:
+    """KSM, THP collapse, compaction and reclaim pass over a pinned window, whatever the notifiers;
+    NUMA balancing's PROT_NONE does not."""
+    assert faults_of(ran("v6", {"notifiers": "honour_all"}, **often(touch))) == 0
+    assert faults_of(ran("unpinned", **often(touch))) > 0
+    assert faults_of(ran("v6", {"notifiers": "honour_all"}, **often(Touch.ZAP))) > 0
+
+
+def test_guest_memfd_yields_to_nobody() -> None:
+    """v7's memory is not mapped from anywhere that could be unmapped."""
+    for touch in (Touch.ZAP, Touch.MOVE, Touch.SWAP_OUT):
+        run = ran("v7-guest-memfd", memory=64 * PAGE, **often(touch))
+        assert (faults_of(run), run.zaps) == (0, 0)
+
+
+def test_a_page_that_another_vcpu_has_pinned_does_not_move() -> None:
+    """A kept pin counts wherever the task is."""
+    kept = {"unpin": "never", "notifiers": "honour_all"}
+    fixed: dict[str, Any] = {"switch_ticks": WORK // 40, "visits": 2, **often(Touch.MOVE)}
+    fixed |= {"aux": Geometry(2 * PAGE, PAGE, PAGE), "memlock": 1 << 40}
+    assert ran("v6", kept, **fixed).zaps < ran("v6", {"notifiers": "honour_all"}, **fixed).zaps
+
+
+@pytest.mark.parametrize("kind", ["published", "poisson"])
+def test_pinned_pages_stay_under_unmap_only_and_go_under_honour_all(kind: str) -> None:
+    """6.7: with v6's filter pressure never faults a record; the naive notifier does."""
+    unmap = UnmapSpec(kind, (WORK // 64 // (32 if kind == "poisson" else 1),))
+    pinned = ran("v6", unmap=unmap)
+    naive = ran("v6", {"notifiers": "honour_all"}, unmap=unmap)
+    assert pinned.vcpus[0].ledgers.selections.lost_at_fault == 0
+    assert naive.vcpus[0].ledgers.selections.lost_at_fault > 0
+    assert pinned.zaps > 0  # pages outside the window are not pinned
+    assert naive.zaps > 0
+
+
+def test_per_record_does_not_touch_pinned_pages() -> None:
+    """The upper bound passes through the notifier policy too."""
+    run = ran("v6", unmap=UnmapSpec("per_record"))
+    assert run.vcpus[0].ledgers.selections.lost_at_fault == 0
+    naive = ran("v6", {"notifiers": "honour_all"}, unmap=UnmapSpec("per_record"))
+    assert naive.vcpus[0].ledgers.selections.lost_at_fault > 100
+
+
+@pytest.mark.parametrize(
+    ("notifiers", "pinned", "honoured"),
+    [
+        ("honour_all", True, True),
+        ("honour_all", False, True),
+        ("unmap_only", True, False),
+        ("unmap_only", False, True),
+    ],
+)
+def test_only_unmap_only_protects_and_only_pinned_pages(
+    notifiers: str, pinned: bool, honoured: bool
+) -> None:
+    """6.7: an event that is no real unmap is ignored for pinned pages, if the design filters."""
+    assert bundle("unpinned", notifiers=notifiers).on_invalidate(pinned=pinned) is honoured

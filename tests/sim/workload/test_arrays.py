@@ -1,0 +1,92 @@
+"""Streams as arrays: positions on every axis, exact truth on any interval, the overlay."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from sim.scenario.models.workloads import KernelOverlay
+from sim.workload.arrays import OP, POP, SLOT, TICK
+from sim.workload.spestream import read_spestream
+from tests.sim.workload.recorded import OVERLAY, THREAD, recorded
+
+
+@pytest.mark.parametrize("overlay", [None, OVERLAY], ids=["user", "with kernel"])
+@pytest.mark.parametrize("micro_ops", [False, True])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_positions_agree_on_all_axes(
+    overlay: KernelOverlay | None, micro_ops: bool, exclude: bool
+) -> None:
+    """op ↔ tick ↔ population rank, at random ops of every kind of recorded stream."""
+    stream = recorded(overlay, micro_ops=micro_ops, exclude=exclude)
+    r = random.Random(1)
+    for _ in range(400):
+        op = r.randrange(stream.ops)
+        place = stream.seek(OP, op)
+        assert stream.seek(TICK, place.tick).op == op
+        assert stream.op_at(place.tick) == op
+        assert stream.op_at(place.tick + 1) == op + 1
+        if stream.pop(op + 1) > place.pop:
+            assert stream.op_of_pop(place.pop) == op
+    assert int(stream.pass_counts.sum()) * stream.repeat == stream.size(POP)
+
+
+def test_truth_is_exact_on_any_interval() -> None:
+    """Counts over [a, b) equal a walk over its ops, across the border of two passes."""
+    stream = recorded(OVERLAY)
+    size = stream.ops // 2
+    begin, end = size - 1500, size + 1500
+    counts = np.zeros(stream.statics * 8, np.int64)
+    stream.count(begin, end, counts)
+    walked = np.zeros_like(counts)
+    for op in range(begin, end):
+        if stream.pop(op + 1) > stream.pop(op):
+            place = stream.seek(OP, op)
+            walked[place.static * 8 + place.level] += 1
+    assert (counts == walked).all()
+
+
+def test_long_intervals_equal_the_sum_of_short_ones() -> None:
+    """Checkpoints: counts over a million ops equal those of 1,000-op pieces."""
+    stream = recorded(OVERLAY)
+    begin, end = 123_457, 1_423_499
+    at_once = np.zeros(stream.statics * 8, np.int64)
+    stream.count(begin, end, at_once)
+    pieces = np.zeros_like(at_once)
+    cuts = [*range(begin, end, 1000), end]
+    stream.count_intervals(np.column_stack([cuts[:-1], cuts[1:]]), pieces)
+    assert (at_once == pieces).all()
+
+
+def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:
+    """EL1 entries at ticks: executed, not in a /u population, masked at their beginning."""
+    plain, overlaid = recorded(), recorded(OVERLAY)
+    added = overlaid.ops - plain.ops
+    assert added > 0
+    assert overlaid.size(POP) == plain.size(POP)
+    assert overlaid.members(0, overlaid.ops) == plain.ops
+    assert {"[kernel] tick", "[kernel] svc", "[kernel] page fault"} <= set(overlaid.symbols)
+    first = next(op for op in range(overlaid.ops) if overlaid.unmasked_from(op) != op)
+    assert overlaid.unmasked_from(first) == first + OVERLAY.masked_prefix
+    both = recorded(OVERLAY, exclude=False)
+    assert both.size(POP) == overlaid.ops
+
+
+def test_first_access_to_a_page_faults() -> None:
+    """One entry per data page and pass, right before the op that touches the page first."""
+    overlay = KernelOverlay.model_validate({"tick_every": "100s", "fault_ops": "70ops"})
+    plain, stream = recorded(), recorded(overlay)
+    recording = read_spestream(THREAD)
+    pages = recording.addresses >> np.uint64(12)
+    _, first = np.unique(pages, return_index=True)
+    svc = stream.ops - plain.ops - 2 * 70 * first.size
+    assert svc >= 0
+    assert svc % overlay.svc_ops == 0
+    faulting = stream.symbols.index("[kernel] page fault")
+    for slot in first.tolist():
+        access = stream.seek(SLOT, slot)
+        before = stream.seek(OP, access.op - 1)
+        assert stream.static_symbol[before.static] == faulting
+        assert stream.static_class[access.static] in (1, 2, 3)

@@ -188,14 +188,15 @@ def test_what_begins_a_process_ends_it() -> None:
 ASSEMBLER = "tests/sim/workload/test_a64.py::test_branch_targets_are_the_assemblers"
 CONSOLES = "tests/reports/docs/test_docs.py::test_consoles_run_and_print_what_they_show"
 USES: dict[str, tuple[str, ...] | str] = {
-    "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_container.py::"
+    "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_symbols.py::"
     "test_elf_symbols_where_the_very_file_is_at_hand",
     "aarch64-linux-gnu-as": ASSEMBLER,
     "aarch64-linux-gnu-objcopy": ASSEMBLER,
     "bash": "tests/reports/docs/test_docs.py::test_a_command_that_fails_is_noticed",
     "chromium": "tests/reports/pages/test_browser.py::test_page_is_silent_and_whole",
     "gcc": "tests/sim/workload/test_a64.py::test_recorder_has_the_same_slot_rule",
-    "git": "tests/reports/checks/test_checking.py::test_git_bisect_finds_the_commit_that_broke_it",
+    "git": "tests/reports/cli/commands/test_check.py::"
+    "test_git_bisect_finds_the_commit_that_broke_it",
     "jq": (CONSOLES, "-k", "memlock.md-1"),
     "mount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
     "openssl": "tests/tools/test_dask.py::test_tls",

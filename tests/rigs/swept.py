@@ -29,3 +29,17 @@ def results(folder: str = "out") -> dict[str, bytes]:
 def units(folder: str = "out") -> dict[str, int]:
     """Finished units, and when each was written."""
     return {p.name: p.stat().st_mtime_ns for p in Path(folder, "units").glob("*.unit")}
+
+
+SAMPLES = """\
+samples:
+  method: %s
+  points: 4
+  over:
+    parameters.t_map_present: {low: 10ns, high: 100ns, scale: log}
+    parameters.t_copy: {low: 20ns, high: 500ns, scale: log}
+"""
+TIME = "time_added"
+
+
+MAP, COPY = "parameters.t_map_present", "parameters.t_copy"

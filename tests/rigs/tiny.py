@@ -60,3 +60,13 @@ def call(*args: str | Path) -> Result:
 def command(*words: str) -> Callable[..., Result]:
     """The calls that begin with these words: `command("memlock")("--help")`."""
     return lambda *args: call(*words, *args)
+
+
+DIFFER = {"manifest.json", "log.jsonl"}
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """Every file of a run directory that must not differ."""
+    root = Path(folder)
+    found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    return {name: data for name, data in found.items() if name not in DIFFER}

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
-import pandas as pd
 import pytest
 
 import speskew
-from analysis.columns import COLUMNS, DATA_TABLES, TABLES
 from reports.figures.style import styled, to_file_svg
-from reports.results import result
-from reports.store.csvdata import SHAPES
-from tests.rigs.tiny import TINY, call, scenario
+from tests.rigs.tiny import TINY, call
 
 DIFFER = {"manifest.json", "log.jsonl"}
-CHECKS = ("same", "gaps", "exits")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The current folder of this module's tests: a scenario and what `speskew run` makes of it."""
-    made = tmp_path_factory.mktemp("api")
-    before = Path.cwd()
-    os.chdir(made)
-    scenario(*CHECKS)
-    done = call("run", "tiny.yaml", "-o", "cli", "--keep-records", "--figures", "-q")
-    assert done.exit_code == 0, done.output
-    yield made
-    os.chdir(before)
-
-
-@pytest.fixture(scope="module")
-def made(folder: Path) -> speskew.Run:
-    """The same run, in memory."""
-    return speskew.run("tiny.yaml", keep_records=True)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -89,63 +63,6 @@ def test_a_run_that_is_there_is_not_replaced(folder: Path, made: speskew.Run) ->
     assert files(folder / "mine").keys() - files(folder / "cli").keys() == set()
 
 
-def test_tables_have_the_dictionarys_columns_and_types(folder: Path, made: speskew.Run) -> None:
-    """Of every table there is; what is loaded is what was in memory."""
-    loaded = speskew.load(folder / "cli")
-    assert made.tables == loaded.tables == (*SHAPES, *TABLES)
-    columns = {
-        name.removeprefix("data/").removesuffix(".csv"): c for name, c in DATA_TABLES.items()
-    }
-    for name in made.tables:
-        frame = made.table(name)
-        assert tuple(frame.columns) == (columns | TABLES)[name]
-        for column, dtype in frame.dtypes.items():
-            asked = COLUMNS[str(column)].dtype
-            assert str(dtype).lower() == {"string": "str", "double": "float64"}.get(asked, asked)
-        pd.testing.assert_frame_equal(frame, loaded.table(name), obj=name)
-    assert len(made.records) == sum(arm.records for arm in made.arms.values())
-
-
-def test_tables_are_attributes(made: speskew.Run) -> None:
-    """Each table of data/ by its name; missing limits are missing, not a number."""
-    for name in SHAPES:
-        pd.testing.assert_frame_equal(getattr(made, name), made.table(name))
-    pd.testing.assert_frame_equal(made.losses, made.table("loss.parquet"))
-    pd.testing.assert_frame_equal(made.profiles, made.table("profile.parquet"))
-    assert made.timeline["bytes"].isna().any()
-    with pytest.raises(ValueError, match="no table 'loss'; tables: ledgers, symbols, "):
-        made.table("loss")
-
-
-def test_arms_have_their_metrics(made: speskew.Run) -> None:
-    """By property, by dotted name; a wrong name names the nearest."""
-    arms, written = made.arms, made.result.arms
-    assert list(arms) == ["baremetal", "v6", "cold"]
-    for name, arm in arms.items():
-        total = json.loads(result.dumps(made.result))["arms"][name]["loss"]["total"]
-        assert (arm.loss.mean, arm.loss.n, arm.loss.unit) == (total["mean"], 3, "fraction")
-        assert arm.loss.ci95 == tuple(total["ci95"])
-        assert arm.loss is written[name].loss.total
-        assert arm.locked == written[name].rlimit.locked_bytes_peak
-        assert arm["ledger.ops.profiled"] == written[name].ledger.ops["profiled"]
-    assert arms["v6"].time_added.ci95 == arms["v6"].wall.ci95 == "exact"
-    assert arms["v6"].skew.mean == arms["v6"]["profile.symbol.tvd_excess"].mean == 0
-    assert (arms["cold"].design, arms["cold"].exits) == ("unpinned", 0)
-    with pytest.raises(speskew.UnknownMetricError, match=r"did you mean arms\.v6\.loss\.total"):
-        _ = arms["v6"]["loss.totl"]
-    with pytest.raises(KeyError, match="no arm 'v7'; arms: baremetal, v6, cold"):
-        _ = arms["v7"]
-
-
-def test_one_replication_has_no_interval() -> None:
-    """None, as the field says."""
-    run = speskew.run(TINY, replications=1, band=False)
-    assert (run.arms["cold"].loss.ci95, run.arms["cold"].loss.n) == (None, 1)
-    assert [t for t in run.tables if t.startswith(("rec", "aux"))] == []
-    with pytest.raises(ValueError, match="run with keep_records=True"):
-        _ = run.records
-
-
 def test_a_run_says_what_the_command_says(folder: Path, made: speskew.Run) -> None:
     """As text; as HTML the glance table, escaped."""
     summary = (folder / "cli" / "summary.txt").read_text()
@@ -156,49 +73,6 @@ def test_a_run_says_what_the_command_says(folder: Path, made: speskew.Run) -> No
         assert f">{cell}<" in html
     evil = TINY.replace("name: tiny", "name: <script>")
     assert "<script>" not in speskew.run(evil, replications=1, band=False)._repr_html_()
-
-
-def test_settings_reach_the_scenario(made: speskew.Run) -> None:
-    """Text, numbers, lists and truth values; seed and replications."""
-    run = speskew.run(
-        TINY,
-        set={"spe.interval": "2048ops", "vm.vcpus": 2, "host.cap_ipc_lock": True, "arms": ["v6"]},
-        replications=2,
-        seed=9,
-        band=False,
-    )
-    setup = run.result.arms["v6"].setup
-    assert (setup.interval_ops, setup.vcpus, setup.limit_bytes) == (2048, 2, None)
-    assert (run.result.seed, run.result.replications, list(run.arms)) == (9, 2, ["v6"])
-    assert "interval: 2048ops" in run.scenario
-    assert made.result.arms["v6"].setup.interval_ops == 1024
-
-
-@pytest.mark.parametrize(
-    "more", [{"spe.intervall": "1024ops"}, {"host.memlock": "64kB", "seed": -1}]
-)
-def test_errors_have_the_command_lines_text(folder: Path, more: dict[str, object]) -> None:
-    """Every problem of a scenario; and a file that is not there."""
-    with pytest.raises(speskew.ScenarioError) as caught:
-        speskew.run("tiny.yaml", set=more)
-    options = [word for key, value in more.items() for word in ("--set", f"{key}={value}")]
-    assert call("run", "tiny.yaml", *options).stderr == f"{caught.value}\n"
-    with pytest.raises(speskew.ScenarioError) as absent:
-        speskew.run(folder / "absent.yaml")
-    assert call("run", str(folder / "absent.yaml")).stderr == f"{absent.value}\n"
-    with pytest.raises(speskew.RunDirError) as missing:
-        speskew.load(folder / "absent")
-    assert call("report", "run", ".").stderr == (
-        f"speskew: {missing.value}\n".replace(str(folder / "absent"), ".")
-    )
-
-
-def test_values_that_click_refuses_are_refused() -> None:
-    """Before anything is read."""
-    with pytest.raises(ValueError, match="jobs must be 1 or more, not 0"):
-        speskew.run("absent", jobs=0)
-    with pytest.raises(ValueError, match="engine must be one of fast, reference, not 'quick'"):
-        speskew.run("absent", engine="quick")  # type: ignore[arg-type]
 
 
 def words(svg: bytes) -> list[str]:
@@ -245,104 +119,6 @@ def test_progress_goes_where_it_is_asked_to(capfd: pytest.CaptureFixture[str]) -
     ]
     assert told[6:] == [(k, 3, "timelines") for k in (1, 2, 3)]
     assert capfd.readouterr() == ("", "")
-
-
-def test_checks_are_the_command_lines(folder: Path, made: speskew.Run) -> None:
-    """Of a run in memory, its directory and its scenario: the same findings."""
-    said = call("check", str(folder / "cli"))
-    for target in (speskew.load(folder / "cli"), folder / "cli", made, "tiny.yaml"):
-        found = speskew.check(target)
-        assert str(found) == said.stdout
-        assert found.passed is (said.exit_code == 0) is True
-        assert list(found.frame["check"]) == list(CHECKS)
-        assert list(found.frame["verdict"]) == [f.verdict.status.value for f in found.findings]
-    assert ">UNDECIDED<" in found._repr_html_() or ">PASS<" in found._repr_html_()
-    with pytest.raises(TypeError, match="are for a scenario"):
-        speskew.check(made, replications=2)
-
-
-def test_checks_that_fail_or_cannot_be_asked(folder: Path) -> None:
-    """Not passed; an error with the text of the command."""
-    text = TINY + "checks: [{test: bound, metric: arms.cold.loss.total, at_most: 1%}]\n"
-    found = speskew.check(text)
-    assert not found.passed
-    assert [f.verdict.status.value for f in found.findings] == ["FAIL"]
-    Path("odd.yaml").write_text(text.replace("loss.total", "loss.totl"))
-    with pytest.raises(speskew.CheckError) as caught:
-        speskew.check("odd.yaml", replications=1)
-    refused = call("check", "odd.yaml", "-q", "--replications", "1")
-    assert refused.stderr == f"speskew: {caught.value}\n"
-    matrix = TINY + "matrix: {vm.vcpus: [1, 2]}\n"
-    with pytest.warns(UserWarning, match="the scenario without its cells"):
-        speskew.check(matrix, replications=1)
-
-
-def test_comparisons_are_the_command_lines(folder: Path, made: speskew.Run) -> None:
-    """Of directories, runs and arms, as text, HTML and frame."""
-    loaded = speskew.load("cli")
-    said = call("compare", "cli:baremetal", "cli:cold").stdout
-    for a, b in (
-        ("cli:baremetal", "cli:cold"),
-        (loaded.arms["baremetal"], loaded.arms["cold"]),
-    ):
-        assert str(speskew.compare(a, b)) == said
-    both = speskew.compare(loaded, Path("cli"), everything=True)
-    assert str(both) == call("compare", "cli", "cli", "-v").stdout
-    found = speskew.compare(made.arms["baremetal"], made.arms["cold"])
-    assert str(found) == said.replace("cli:", f"{made.called}:")
-    frame = found.frame.set_index("quantity")
-    lost = frame.loc["ops lost"]
-    arms = made.arms
-    assert lost["difference"] == pytest.approx(
-        100 * ((arms["cold"].loss.mean or 0) - (arms["baremetal"].loss.mean or 0))
-    )
-    assert lost["low"] < lost["difference"] < lost["high"]
-    assert frame.loc["RLIMIT exits", "exact"]
-    html = found._repr_html_()
-    assert f"A = {made.called}:baremetal, B = {made.called}:cold" in html
-    assert "UPPER BOUND" in html
-    assert f"{made.called}:cold is an UPPER BOUND, not an expectation" in found.notes
-    with pytest.raises(speskew.RunDirError, match="absent: no such run directory"):
-        speskew.compare(made, "absent")
-
-
-def test_a_sweep_is_the_command_lines(folder: Path) -> None:
-    """The same results; a frame with a row per cell, arm and metric; continued, and refused."""
-    Path("s.yaml").write_text(TINY + "matrix: {vm.vcpus: [1, 2]}\n")
-    found = speskew.sweep("s.yaml", out="swept", replications=2)
-    done = call("sweep", "s.yaml", "-o", "swept-cli", "--replications", "2", "-q")
-    assert (str(found), done.exit_code) == (done.stdout, 0)
-    for name in ("result.json", "cells.csv", "report.html"):
-        assert Path("swept", name).read_bytes() == Path("swept-cli", name).read_bytes()
-    frame = found.frame
-    assert list(frame.columns) == list(pd.read_csv("swept/cells.csv").columns)
-    assert len(frame) == len(pd.read_csv("swept/cells.csv"))
-    assert set(frame["vm.vcpus"]) == {1, 2}
-    mine = frame[(frame["metric"] == "loss.total") & (frame["arm"] == "cold")]
-    assert mine["mean"].between(mine["low"], mine["high"]).all()
-    assert (len(found.cells), found.failed) == (2, {})
-    with pytest.raises(speskew.RunDirError) as caught:
-        speskew.sweep("s.yaml", out="swept", replications=2)
-    refused = call("sweep", "s.yaml", "-o", "swept", "--replications", "2")
-    assert refused.stderr == f"speskew: {caught.value}\n"
-    assert "resume=True" in caught.value.__notes__[0]
-    again = speskew.sweep("s.yaml", out="swept", replications=2, resume=True)
-    assert again.result == speskew.load_sweep("swept").result == found.result
-    assert speskew.check("swept").findings == ()
-    with pytest.raises(TypeError, match="a stock name or a path"):
-        speskew.sweep(TINY)
-
-
-def test_words_and_lists() -> None:
-    """What the commands print; a wrong name is told the nearest."""
-    assert repr(speskew.explain("irq_masked")) + "\n" == call("explain", "irq_masked").stdout
-    with pytest.raises(ValueError, match="did you mean 'irq_masked'") as caught:
-        speskew.explain("irq_maskd")
-    assert call("explain", "irq_maskd").stderr == f"speskew: {caught.value}\n"
-    for what in ("scenarios", "designs", "presets", "streams"):
-        rows = json.loads(call("list", what, "--format", "json").stdout)
-        frame = getattr(speskew, f"list_{what}")()
-        assert list(frame["name"]) == [row["name"] for row in rows]
 
 
 SCRIPT = """\

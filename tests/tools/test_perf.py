@@ -50,12 +50,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two loops, one with latencies that make collisions."""
-    return captures.run(tmp_path_factory.mktemp("synthetic"), captures.SYNTHETIC)
-
-
-@pytest.fixture(scope="module")
 def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a small ring: snapshot and discard mode, a slow reader, a destroyed VM."""
     return captures.run(tmp_path_factory.mktemp("modes"), captures.MODES)

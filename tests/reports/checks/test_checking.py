@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
-import reports
 from reports.exitcodes import ExitCode
-from reports.runs import replicating
-from sim.ledger import LawBrokenError
-from sim.results import RunResult
-from sim.runs import batch
-from sim.scenario.files import loader
-from sim.scenario.models.checks import Until
-from tests.needs import run
-from tests.rigs.samples import changed, described
 from tests.rigs.tiny import CHECKS, call, scenario
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -234,36 +221,6 @@ def test_a_scenario_without_checks_decides_nothing() -> None:
     assert "the scenario has none" in done.stderr
 
 
-def test_formats_say_the_same() -> None:
-    """Each format has every check with its verdict; failures are never inverted."""
-    fail = "{name: bad, test: bound, metric: arms.cold.loss.total, at_most: 1%}"
-    skip = "{name: none, test: equivalence, metric: arms.v6.profile.symbol.tvd_excess, within: 1%}"
-    file = scenario("little", fail, skip)
-    table = call("check", file, "-q")
-    assert table.exit_code == ExitCode.FAILED
-    assert re.findall(r"^(PASS|FAIL|SKIP) +(\w+)$", table.stdout, re.M) == [
-        ("PASS", "little"),
-        ("FAIL", "bad"),
-        ("SKIP", "none"),
-    ]
-    ktap = call("check", file, "-q", "--format", "ktap").stdout.splitlines()
-    assert ktap[:2] == ["TAP version 13", "1..3"]
-    results = [line for line in ktap if not line.startswith("#")][2:]
-    assert results == ["ok 1 little", "not ok 2 bad", "ok 3 none # SKIP"]
-    suite = ElementTree.fromstring(call("check", file, "-q", "--format", "junit").stdout)
-    assert suite.attrib["tests"] == "3"
-    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("1", "1")
-    assert [c.attrib["name"] for c in suite if c.find("failure") is not None] == ["bad"]
-    assert [c.attrib["name"] for c in suite if c.find("skipped") is not None] == ["none"]
-    rows = call("check", file, "-q", "--format", "md").stdout.splitlines()
-    assert [row.split("|")[1].strip() for row in rows if row.startswith("| ")] == [
-        "verdict",
-        "PASS",
-        "FAIL",
-        "SKIP",
-    ]
-
-
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_results_do_not_depend_on_jobs(jobs: str) -> None:
     """Equal bytes for any -j, a distribution and a stopping rule included."""
@@ -272,87 +229,6 @@ def test_results_do_not_depend_on_jobs(jobs: str) -> None:
     first = call("check", file, "-q", "--format", "json").stdout
     assert call("check", file, "-q", "--format", "json", "-j", jobs).stdout == first
     assert 3 < json.loads(first)["replications"] <= 9
-
-
-def test_until_looks_after_batches_only() -> None:
-    """It stops at the first look at which the interval is narrow enough, else at max."""
-    rule = "until: {{metric: arms.cold.loss.total, half_width: {}, batch: 2, max: 8}}\n"
-    halves = []
-    for n in (3, 5, 7, 8):
-        text = call(
-            "run",
-            scenario(),
-            "--replications",
-            str(n),
-            "--format",
-            "json",
-            "-o",
-            f"r{n}",
-            "--no-report",
-            "--no-band",
-        ).stdout
-        low, high = json.loads(text)["arms"]["cold"]["loss"]["total"]["ci95"]
-        halves.append((high - low) / 2)
-    target = (halves[0] + halves[1]) / 2
-    first = next(n for n, half in zip((3, 5, 7, 8), halves, strict=True) if half <= target)
-    for width, expected in ((f"{100 * target}%", first), ("0.0001%", 8), ("50%", 3)):
-        file = scenario("little", more=rule.format(width))
-        text = call("check", file, "-q", "--format", "json").stdout
-        assert json.loads(text)["replications"] == expected
-
-
-def test_an_interval_cut_at_a_bound_is_not_narrow() -> None:
-    """The half-width is that of the whole interval, not of what lies above 0."""
-    until = Until(metric="arms.v6.loss.total", half_width="0.3%")
-    for high, enough in ((0.003, True), (0.005, False)):
-        cut = {"mean": 0.001, "ci95": [0.0, high], "n": 4, "unit": "fraction"}
-        assert replicating.reached(until, changed(described(), v6={"loss.total": cut})) is enough
-
-
-@pytest.mark.parametrize("command", ["run", "check"])
-@pytest.mark.parametrize(
-    ("rule", "said"),
-    [
-        ("{metric: arms.cold.loss.totl, half_width: 1%}", "did you mean arms.cold.loss.total"),
-        ("{metric: arms.cold.wall, half_width: 1ops}", "does not fit"),
-        ("{metric: arms.cold.rlimit.exits, half_width: 1}", "no metric with an interval"),
-    ],
-)
-def test_a_rule_that_cannot_be_followed_is_a_usage_error(
-    command: str, rule: str, said: str
-) -> None:
-    """Exit 2 and what is wrong with until; nothing is written."""
-    done = call(command, scenario("little", more=f"until: {rule}\n"))
-    assert done.exit_code == ExitCode.USAGE
-    assert said in done.stderr
-    assert not Path("runs").exists()
-
-
-def test_run_follows_the_same_stopping_rule() -> None:
-    """`run` with until is `run` with as many replications as it came to, byte for byte."""
-    rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 6}\n"
-    call("run", scenario(more=rule), "-o", "a", "--no-report")
-    call("run", scenario(), "--replications", "6", "-o", "b", "--no-report")
-    assert Path("a/result.json").read_bytes() == Path("b/result.json").read_bytes()
-
-
-def test_further_batches_simulate_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look costs its own replications: no unit runs twice."""
-    ran: list[str] = []
-    real = batch.run_unit
-
-    def counted(unit: batch.Unit) -> RunResult:
-        ran.append(unit.key)
-        return real(unit)
-
-    monkeypatch.setattr(batch, "run_unit", counted)
-    rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 1, max: 5}\n"
-    made = loader.load(scenario(more=rule))
-    done = replicating.simulate(
-        made, engine="fast", jobs=1, band=False, watched=frozenset(), progress=lambda *_: None
-    )
-    assert done.scenario.replications == 5
-    assert len(ran) == len(set(ran)) == 15
 
 
 def test_a_run_directory_is_checked_as_the_scenario_is() -> None:
@@ -367,81 +243,3 @@ def test_a_run_directory_is_checked_as_the_scenario_is() -> None:
     assert code == 0
     assert found["gaps"]["status"] == "SKIP"
     assert "--keep-records" in found["gaps"]["sentence"]
-
-
-def test_settings_are_for_scenarios() -> None:
-    """--set on a run directory cannot do anything, so it is refused."""
-    call("run", scenario("little"), "-o", "out", "--no-report")
-    assert call("check", "out", "--set", "seed=1").exit_code == ExitCode.USAGE
-    assert call("check", "out", "-q").exit_code == 0
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "many", "1.5"])
-def test_replications_are_a_count_or_the_baselines(count: str) -> None:
-    """Anything else is refused; the word takes what the baseline has."""
-    file = scenario("counters")
-    assert call("check", file, "--replications", count).exit_code == ExitCode.USAGE
-    call("baseline", "update", file, "-q", "--replications", "2")
-    text = call("check", file, "-q", "--format", "json", "--replications", "baseline").stdout
-    assert json.loads(text)["replications"] == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "plain", "bisect"),
-    [(LawBrokenError("ops"), 3, 125), (RuntimeError("a defect"), 70, 125), (None, 5, 125)],
-)
-def test_bisect_skips_what_cannot_be_tested(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, plain: int, bisect: int
-) -> None:
-    """Nothing but a failed check leaves with 1: a broken law 3, a defect 70; bisecting 125."""
-    file = scenario("little") if error else scenario("counters")
-
-    def broken(*_: object, **__: object) -> None:
-        assert error is not None
-        raise error
-
-    monkeypatch.setattr(batch, "run", broken)
-    assert call("check", file, "-q").exit_code == plain
-    assert call("check", file, "-q", "--bisect").exit_code == bisect
-    assert call("check", "nowhere.yaml", "--bisect").exit_code == 125
-    assert call("check", "nowhere.yaml").exit_code == 2
-
-
-def test_bisect_keeps_pass_and_fail() -> None:
-    """0 stays good, 1 stays bad, and the help says all of it."""
-    assert call("check", scenario("little"), "-q", "--bisect").exit_code == 0
-    bad = "{test: bound, metric: arms.cold.loss.total, at_most: 1%}"
-    assert call("check", scenario(bad), "-q", "--bisect").exit_code == 1
-    assert "125: this commit cannot be tested" in call("check", "--help").output
-
-
-def git(*args: str) -> str:
-    """git in the present folder, whoever runs it."""
-    env = os.environ | {
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_SYSTEM": os.devnull,
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@localhost",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@localhost",
-        "PYTHONPATH": str(Path(next(iter(reports.__path__))).parent),
-    }
-    done = run("git", *args, check=False, env=env, capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_git_bisect_finds_the_commit_that_broke_it() -> None:
-    """`git bisect run speskew check` on a throw-away repository, an untestable commit included."""
-    git("init", "-q")
-    commits = {}
-    for number, latency in enumerate(["500ns", "501ns", "oops", "502ns", "4us", "4001ns"]):
-        more = f"parameters: {{t_irq_latency: {latency}}}\n"
-        scenario("little", more=more)
-        git("add", "tiny.yaml")
-        git("commit", "-q", "-m", f"commit {number}: {latency}")
-        commits[number] = git("rev-parse", "HEAD").strip()
-    git("bisect", "start", commits[5], commits[0])
-    speskew = [sys.executable, "-c", "from reports.cli.main import main; main()"]
-    out = git("bisect", "run", *speskew, "check", "tiny.yaml", "--bisect", "-q")
-    assert f"{commits[4]} is the first bad commit" in out

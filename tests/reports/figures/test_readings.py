@@ -75,3 +75,23 @@ def test_a_limit_far_above_leaves_room_for_what_is_locked() -> None:
     assert said == " (RLIMIT_MEMLOCK is far above: 8 GiB)"
     assert style.memory_top([0], [8 << 30]) == (8 << 30, "")
     assert style.memory_top([], []) == (0, "")
+
+
+def test_readings_are_computed() -> None:
+    """Each sentence names the arm that matters and its number."""
+    result = described()
+    assert readings.ledgers(result).startswith("unpinned-cold loses most, 5 % of ops")
+    assert "v6 and silent lose no more" in readings.ledgers(result)
+    assert "unpinned-cold differs from baremetal" in readings.symbols(result)
+    assert "unpinned-cold for the cause irq_delivery_full" in readings.blackouts(result)
+    assert "2 MiB" in readings.locked(result)
+    assert "20 times" in readings.locked(result)
+
+
+def test_readings_of_nothing() -> None:
+    """A run with one quiet arm says so."""
+    result = described((Plan(),))
+    assert readings.ledgers(result) == "No arm loses an op."
+    assert readings.blackouts(result) == "There was no blackout."
+    assert readings.locked(result) == "No arm locks memory for SPE."
+    assert "No arm can be judged" in readings.symbols(result)

@@ -10,11 +10,10 @@ from html.parser import HTMLParser
 import pytest
 
 from reports.pages import page
-from reports.perf.command import perf_command
 from reports.results import shapes
 from reports.store.csvdata import dumps
 from tests.rigs.fakes import Plan
-from tests.rigs.samples import EVIL, arms, described, scenario, source
+from tests.rigs.samples import EVIL, described, source
 
 VOID = {"meta", "br", "link", "img", "path", "use", "rect"}
 
@@ -155,21 +154,6 @@ def test_verdict_comes_first(html: str) -> None:
     assert len(said) == 5
     assert "loses" in said[0]
     assert "upper bound" in said[2]
-
-
-def test_perf_command_is_that_of_the_settings() -> None:
-    """What a reader would type on a machine with SPE."""
-    settings = scenario(arms()).arms[0].settings
-    assert perf_command(settings) == ("perf record -e arm_spe_0/period=1024/u -m ,1024 -- PROGRAM")
-    spe = settings.spe.model_copy(update={"jitter": "on", "exclude_kernel": False})
-    changed = settings.model_copy(update={"spe": spe})
-    assert "arm_spe_0/period=1024,jitter=1/ " in perf_command(changed)
-
-
-def test_overridden_parameters_are_shown() -> None:
-    """An arm that changes a time is named beside the default."""
-    text = page.render(source((Plan(settings={"parameters": {"t_pin": "150ns"}}),)))
-    assert "baremetal: 150ns" in text
 
 
 def test_kernel_overlay_is_badged() -> None:

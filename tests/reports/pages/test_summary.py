@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from reports.figures import readings
 from reports.pages import summary
 from reports.results.arms import skew
-from reports.results.metric import Metric
-from reports.text import fixed, interval, number, percent, printable, size, with_interval
+from reports.text import printable
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import EVIL, PLANS, changed, described
 
@@ -122,55 +118,6 @@ def test_interruption_is_told() -> None:
     assert "INTERRUPTED" in summary.render(described(PLANS[:1], interrupted=True))
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (0.012345, "0.0123"), (3e-6, "3.0e-06"), (123.4, "123"), (12345.6, "12,346")],
-)
-def test_numbers(value: float, text: str) -> None:
-    """Three digits, separators, no surprises."""
-    assert number(value) == text
-
-
-def test_units() -> None:
-    """Percent and binary sizes."""
-    assert percent(0.0316) == "3.16 %"
-    assert (size(100), size(2 << 20), size(2_125_824)) == ("100 B", "2 MiB", "2.03 MiB")
-    assert size(1_048_000) == "1,023 KiB"
-
-
-def test_intervals_show_two_digits_of_their_width() -> None:
-    """The mean has as many decimals as its interval deserves."""
-    wide = Metric(0.15361, (0.14312, 0.1641), 8, "fraction")
-    assert with_interval(wide, 100, "%") == "15.4 % [14.3, 16.4]"
-    assert interval(replace(wide, ci95="exact")) == "(exact)"
-    assert interval(replace(wide, ci95=None, n=1)) == "(one replication)"
-    assert with_interval(Metric(None, None, 0, "fraction")) == "–"
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "text"),
-    [
-        (0.152514, 1.7e-5, "15.25 ±0.002 %"),
-        (6.25e-5, 4e-7, "0.00625 ±0.00004 %"),
-        (0.9999205, 5e-6, "99.99 ±0.0005 %"),
-        (5672.98, 12.4, "567,298 ±1,240 %"),
-    ],
-)
-def test_tight_intervals_are_one_number(mean: float, half: float, text: str) -> None:
-    """Four digits at most, and how wide: two ends that look alike say less."""
-    found = Metric(mean, (mean - half, mean + half), 8, "fraction")
-    assert with_interval(found, 100, "%") == text
-    cut = replace(found, ci95=(mean - half, mean))
-    assert with_interval(cut, 100, "%") == text
-
-
-def test_tiny_numbers_have_exponents() -> None:
-    """Instead of a row of zeros."""
-    found = Metric(1.56e-6, (8.9e-7, 2.24e-6), 8, "nats")
-    assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
-    assert fixed(0.0940123, 7) == "0.0940123"
-
-
 def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     """With half of the samples gone all distances by symbol are 0: not said to be baremetal's own,
     unless instruction by instruction they are."""
@@ -181,23 +128,3 @@ def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     assert arms["half"].profile.symbol.tvd_excess.mean == 0
     assert skew(arms["half"]) == "one symbol"
     assert skew(arms["same"]) == "identical"
-
-
-def test_readings_are_computed() -> None:
-    """Each sentence names the arm that matters and its number."""
-    result = described()
-    assert readings.ledgers(result).startswith("unpinned-cold loses most, 5 % of ops")
-    assert "v6 and silent lose no more" in readings.ledgers(result)
-    assert "unpinned-cold differs from baremetal" in readings.symbols(result)
-    assert "unpinned-cold for the cause irq_delivery_full" in readings.blackouts(result)
-    assert "2 MiB" in readings.locked(result)
-    assert "20 times" in readings.locked(result)
-
-
-def test_readings_of_nothing() -> None:
-    """A run with one quiet arm says so."""
-    result = described((Plan(),))
-    assert readings.ledgers(result) == "No arm loses an op."
-    assert readings.blackouts(result) == "There was no blackout."
-    assert readings.locked(result) == "No arm locks memory for SPE."
-    assert "No arm can be judged" in readings.symbols(result)

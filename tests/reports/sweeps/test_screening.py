@@ -11,30 +11,16 @@ from typing import Any
 
 import pytest
 
-from analysis.sweeps import sampling
 from analysis.sweeps.responses import RESPONSES
 from reports.exitcodes import ExitCode
-from reports.results.metric import Metric
-from reports.results.sweep_result import NUMBERS, CellResult, Indices, Influence
-from reports.store.sweep_columns import SWEEP_TABLES
+from reports.results.sweep_result import Indices, Influence
 from reports.sweeps import page, screening
 from sim.runs import backends
 from sim.scenario.files import loader
 from tests.reports.pages.test_browser import SCREENS, TEXTS
 from tests.rigs.browser import Browser, overlaps
-from tests.rigs.swept import results, units
+from tests.rigs.swept import COPY, MAP, SAMPLES, TIME, results, units
 from tests.rigs.tiny import TINY, call
-
-SAMPLES = """\
-samples:
-  method: %s
-  points: 4
-  over:
-    parameters.t_map_present: {low: 10ns, high: 100ns, scale: log}
-    parameters.t_copy: {low: 20ns, high: 500ns, scale: log}
-"""
-TIME = "time_added"
-MAP, COPY = "parameters.t_map_present", "parameters.t_copy"
 
 
 @pytest.fixture(autouse=True)
@@ -92,22 +78,6 @@ def test_what_it_leaves() -> None:
         "false",
     )
     assert any(r["why"] for r in rows if r["arm"] == "cold")
-
-
-@pytest.mark.parametrize("method", ["morris", "sobol"])
-def test_tables_are_in_the_dictionary(method: str) -> None:
-    """Every column of a sweep's tables, and no other; each is explained."""
-    Path("s.yaml").write_text(TINY + SAMPLES % method)
-    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--replications", "1")
-    heads = {}
-    for name, known in SWEEP_TABLES.items():
-        with Path("out", name).open() as file:
-            heads[name] = next(csv.reader(file))
-        others = {*NUMBERS["morris"], *NUMBERS["sobol"]}
-        mine = [c for c in known if c not in others or c in NUMBERS[method]]
-        assert [c for c in heads[name] if c not in (MAP, COPY)] == mine
-    for column in {*heads["cells.csv"], *heads["sensitivity.csv"]} - {MAP, COPY}:
-        assert call("explain", column).exit_code == 0, column
 
 
 def test_neither_jobs_nor_order_nor_attempts_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,27 +154,6 @@ def test_nothing_open_is_said_with_its_place() -> None:
     done = call("sweep", "s.yaml")
     assert done.exit_code == ExitCode.USAGE
     assert re.search(r"s\.yaml:\d+:\d+: samples\.over: no arm spends", done.stderr)
-
-
-def test_a_response_that_moves_beside_the_base_points_only() -> None:
-    """One point in between differs: there is no variance to share out, and no NaN in the result."""
-    Path("s.yaml").write_text(TINY + SAMPLES % "sobol")
-    drawn = sampling.draw(loader.load("s.yaml"))
-    metric = Metric(0.0, "exact", 2, "fraction")
-    rows = [
-        CellResult(
-            cell.id,
-            dict(cell.settings),
-            "",
-            "finished",
-            replications=2,
-            arms={"v6": {TIME: metric}},
-            each={"v6": {TIME: (float(cell == drawn.cells[1]),) * 2}},
-        )
-        for cell in drawn.cells
-    ]
-    found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
-    assert found.why == "it is the same at all base points, so that more of them are needed"
 
 
 # --- words

@@ -1,0 +1,36 @@
+"""Timelines show what matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports import figures
+from reports.store.csvdata import SHAPES, loads
+from tests.rigs.fakes import Plan
+from tests.rigs.samples import described, tables
+from tests.rigs.tiny import TINY, call
+
+
+@pytest.fixture(autouse=True)
+def inside(own_folder: Path) -> None:
+    """Each test in a folder of its own, with the tiny scenario in it."""
+    Path("tiny.yaml").write_text(TINY)
+
+
+def test_timelines_show_what_matters() -> None:
+    """Every arm has one: the cold one shows a fault, v6 a pin, baremetal a delivery."""
+    call("run", "tiny.yaml", "-o", "out", "--no-report")
+    table = loads("timeline", SHAPES["timeline"], Path("out/data/timeline.csv").read_text())
+    shown = {(r["arm"], r["state"]) for r in table.records() if r["lane"] == "close-up"}
+    assert {("cold", "stage 2 fault"), ("v6", "pin"), ("baremetal", "delivery")} <= shown
+
+
+def test_many_timelines_are_narrowed() -> None:
+    """Ten virtual arms: eight timelines are drawn, all ten are in the table."""
+    plans = [Plan(name=f"arm{k}", design="v6", seed=k) for k in range(10)]
+    of = tables(plans)
+    keys = [d.key for d in figures.drawings(described(plans), of)]
+    assert sum(k.startswith("timeline") for k in keys) == figures.MAX_TIMELINES
+    assert len({r["arm"] for r in of["timeline"].records()}) == 10

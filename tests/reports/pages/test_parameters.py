@@ -1,0 +1,13 @@
+"""Parameters on the page: what was overridden is shown."""
+
+from __future__ import annotations
+
+from reports.pages import page
+from tests.rigs.fakes import Plan
+from tests.rigs.samples import source
+
+
+def test_overridden_parameters_are_shown() -> None:
+    """An arm that changes a time is named beside the default."""
+    text = page.render(source((Plan(settings={"parameters": {"t_pin": "150ns"}}),)))
+    assert "baremetal: 150ns" in text

@@ -13,7 +13,7 @@ import pytest
 
 from analysis import frames, metrics, paired
 from analysis.agreement import curves
-from analysis.columns import AXES, COLUMNS, TABLES
+from analysis.columns import COLUMNS, TABLES
 from analysis.cost import perturbation, rlimit
 from analysis.fidelity import errors, losses
 from analysis.metrics import METRICS
@@ -130,19 +130,3 @@ def test_every_frame_has_known_columns(df: Callable[..., pd.DataFrame]) -> None:
     assert set(full.columns) <= set(COLUMNS)
     for name in full.columns:
         assert not COLUMNS[name].values or set(full[name]) <= set(COLUMNS[name].values)
-
-
-def test_curves_have_known_columns() -> None:
-    """The theory curves' columns too, one curve under each form that has points."""
-    points = curves.df_theory([arm(Plan()), arm(Plan(name="v6", design="v6", lost=9, seed=3))])
-    frame = curves.df_theory_curves(points)
-    assert list(frame.columns) == list(curves.CURVE_COLUMNS)
-    assert set(frame.columns) <= set(COLUMNS)
-    known = {c.name for c in AXES}
-    assert set(points["abscissa"]) | set(points["quantity"]) <= known
-    having = points[points["condition"] == ""]
-    assert len(having)
-    for row, quantity in set(zip(frame["row"], frame["quantity"], strict=True)):
-        mine = frame[(frame["row"] == row) & (frame["quantity"] == quantity)]["x"]
-        x = having[(having["row"] == row) & (having["quantity"] == quantity)]["x"]
-        assert mine.min() < x.min() <= x.max() < mine.max()

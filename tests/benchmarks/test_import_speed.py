@@ -14,7 +14,7 @@ from sim.workload.importers import drmemtrace, execlog, tarmac
 from tests.benchmarks.recording import line
 from tests.rigs import trace_writers as write
 from tests.rigs.trace_writers import Executed, executed, imported
-from tests.sim.workload.importers.test_drmemtrace import shipped
+from tests.sim.workload.importers.traces import shipped
 
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 

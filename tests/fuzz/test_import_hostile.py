@@ -22,8 +22,8 @@ from sim.workload.importers.blocks import Program, TraceError
 from sim.workload.importers.threads import import_trace
 from sim.workload.spestream import read_spestream
 from tests.rigs.trace_writers import DR, drmemtrace_chunks, zipped
-from tests.sim.workload.importers.test_drmemtrace import LOOP
-from tests.sim.workload.importers.test_text import ES, EXECLOG, FASTMODEL, GEM5
+from tests.sim.workload.importers.texts import ES, EXECLOG, FASTMODEL, GEM5
+from tests.sim.workload.importers.traces import LOOP
 
 READERS: dict[str, Callable[..., None]] = {
     "drmemtrace": drmemtrace.read,

@@ -44,3 +44,8 @@ def left(leader: int, patience: float = 20) -> set[int]:
     for process in found:
         os.kill(process, signal.SIGKILL)
     return found
+
+
+def presses(*args: object, **kwargs: object) -> None:
+    """Ctrl-C, as the terminal sends it."""
+    signal.raise_signal(signal.SIGINT)

@@ -148,3 +148,13 @@ def source(plans: Sequence[Plan] = PLANS) -> Source:
     """What the page of the made-up run is made from."""
     resolved = loader.dump(scenario(arms(plans)))
     return Source(described(plans), tables(plans), resolved, {"python": "3.11.7", "numpy": "2.0"})
+
+
+def broken_at(path: tuple[str | int, ...], value: object) -> Any:
+    """`result.json` of the made-up run with another value in one place."""
+    broken = plain()
+    inner: Any = broken
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return broken

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+from tests.rigs.processes import begun
 from tests.rigs.tiny import TINY
 
 MATRIX = """\
@@ -43,3 +49,24 @@ TIME = "time_added"
 
 
 MAP, COPY = "parameters.t_map_present", "parameters.t_copy"
+
+
+def cells(folder: str = "out") -> list[dict[str, Any]]:
+    """Rows of the sweep's result."""
+    rows: list[dict[str, Any]] = json.loads(Path(folder, "result.json").read_text())["cells"]
+    return rows
+
+
+def started(*args: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A sweep in a process of its own."""
+    command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", *args]
+    return begun(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def wait_for_units(process: subprocess.Popen[str], count: int) -> None:
+    """Until so many units are finished; fails if the sweep ends before."""
+    deadline = time.monotonic() + 60
+    while len(units() if Path("out/units").is_dir() else {}) < count:
+        assert process.poll() is None, "the sweep was over before it could be disturbed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -68,16 +68,6 @@ def test_a_comparison_is_a_table(outputs: list[list[Any]]) -> None:
     assert printed["text"] == "2\n"
 
 
-def test_a_line_of_progress_is_escaped() -> None:
-    """Names of arms come from scenarios."""
-    line = notebook.Line(1, 0, "<b>", 2.0)
-    assert repr(line) == "1/0 <b>, 2 s"
-    assert line._repr_html_() == (
-        '<div><progress value="1" max="1"></progress> 1/0 &lt;b&gt;, 2 s</div>'
-    )
-    assert not notebook.in_kernel()
-
-
 def test_the_checkout_is_found() -> None:
     """Control: the kernel is this environment's, so that the cells above test this code."""
     assert Path(notebook.__file__).is_relative_to(ROOT) or "site-packages" in notebook.__file__

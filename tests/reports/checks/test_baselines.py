@@ -17,7 +17,7 @@ from reports.checks.baselines import Baseline, BaselineError, changes, differenc
 from reports.exitcodes import ExitCode
 from reports.results import lookup
 from sim.scenario.files import loader
-from tests.rigs.baseline import RESULT, made
+from tests.reports.checks.made import RESULT, made
 from tests.rigs.tiny import call, scenario
 
 pytestmark = pytest.mark.usefixtures("own_folder")

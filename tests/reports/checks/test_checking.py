@@ -110,25 +110,6 @@ def test_what_cannot_be_asked_is_a_usage_error(check: str, said: str) -> None:
     assert said in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("check", "said"),
-    [
-        ("{test: bound, metric: arms.v7.loss.total, at_most: 1%}", "tiny.yaml:18:27"),
-        ("{test: bond, metric: arms.v6.loss.total}", "did you mean 'bound'"),
-        ("{test: bound, metric: arms.v6.loss.total}", "at_most or at_least"),
-        ("{test: bound, metrik: arms.v6.loss.total, at_most: 1%}", "did you mean 'metric'"),
-        ("{test: distribution, arm: no, of: gaps, within: 1%}", "no arm 'no'"),
-        ("{test: bound, metric: arms.v6.loss.total, at_most: many}", "cannot read 'many'"),
-    ],
-)
-def test_wrong_checks_are_found_at_their_place(check: str, said: str) -> None:
-    """Before anything runs: file:line:col, what and how to fix it."""
-    done = call("validate", scenario(check))
-    assert done.exit_code == ExitCode.USAGE
-    assert "tiny.yaml:18:" in done.stderr
-    assert said in done.stderr
-
-
 def test_baseline_is_missing() -> None:
     """Exit 5, and the command that makes it; no simulation before that."""
     done = call("check", scenario("counters"))

@@ -23,7 +23,7 @@ from tests.rigs.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, s
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
 from tests.rigs.trace_writers import elf_file, executed
-from tests.sim.workload.importers.test_drmemtrace import shipped
+from tests.sim.workload.importers.traces import shipped
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 ELSEWHERE = {"how-to/open-in-perf.md": ROOT / "tests" / "tools" / "test_how_to_perf.py"}

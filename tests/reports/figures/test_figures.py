@@ -6,7 +6,6 @@ import re
 from xml.etree import ElementTree
 
 from reports import figures
-from reports.figures import symbols
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import PLANS, described, tables
 
@@ -59,18 +58,6 @@ def test_nothing_to_show_is_no_figure() -> None:
         assert found[key].svg == ""
         assert found[key].reading.endswith(".")
     assert found["ledgers"].svg
-
-
-def test_many_arms_are_narrowed_to_those_that_differ() -> None:
-    """Ten arms: the first and the most biased are drawn."""
-    bias = (0.30, 0.50, 0.15, 0.05)
-    plans = [Plan(name=f"arm{k}", seed=k, samples=100_000) for k in range(9)]
-    plans.append(Plan(name="biased", shares=bias, samples=100_000))
-    found = {d.key: d for d in figures.draw(described(plans), tables(plans))}
-    svg = found["symbols"].svg
-    assert "biased" in svg
-    assert "arm0" in svg
-    assert len(re.findall(r">arm\d<", svg)) == symbols.MAX_ARMS - 1
 
 
 def test_made_up_run_covers_every_kind_of_arm() -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
-import subprocess
-import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +11,10 @@ import pytest
 
 import reports
 from reports.exitcodes import ExitCode
-from reports.sweeps import sweeping, words
-from reports.sweeps.sweeping import Standing
+from reports.sweeps import sweeping
 from sim.runs import backends
 from sim.scenario.files import loader
-from tests.rigs.processes import begun
-from tests.rigs.swept import LONG, MATRIX, SPESKEW, results, units
+from tests.rigs.swept import LONG, MATRIX, cells, results, started, units, wait_for_units
 from tests.rigs.tiny import TINY, call
 
 
@@ -30,12 +24,6 @@ def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("s.yaml").write_text(TINY + MATRIX)
     home = str(Path(next(iter(reports.__path__))).parent)
     monkeypatch.setenv("PYTHONPATH", home)
-
-
-def cells(folder: str = "out") -> list[dict[str, Any]]:
-    """Rows of the sweep's result."""
-    rows: list[dict[str, Any]] = json.loads(Path(folder, "result.json").read_text())["cells"]
-    return rows
 
 
 def test_a_cell_is_what_run_writes() -> None:
@@ -65,27 +53,6 @@ def test_neither_order_nor_jobs_nor_format_matter(monkeypatch: pytest.MonkeyPatc
     assert results("back") == results()
 
 
-def test_what_it_says() -> None:
-    """A line per cell and arm; JSON and CSV are the files; progress and the path on stderr."""
-    done = call("sweep", "s.yaml", "-o", "out")
-    lines = done.stdout.splitlines()
-    assert lines[0].split("  ")[0] == "driver.aux"
-    assert len(lines) == 1 + 4 * 3
-    said = done.stderr.splitlines()
-    assert said[-1] == "out/report.html"
-    assert said[1].startswith("1/4 cells, ")
-    assert any("left: " in line for line in said)
-    assert sum("/4 cells" in line for line in said) == 5
-    text = call("sweep", "s.yaml", "-o", "out", "--resume", "-q", "--format", "json").stdout
-    assert text == Path("out/result.json").read_text()
-    text = call("sweep", "s.yaml", "-o", "out", "--resume", "-q", "--format", "csv").stdout
-    rows = list(csv.DictReader(text.splitlines()))
-    loss = [r for r in rows if (r["arm"], r["metric"]) == ("cold", "loss.total")]
-    assert len(loss) == 4
-    assert {r["spe.interval"] for r in loss} == {"1024ops", "2048ops"}
-    assert all(float(r["low"]) < float(r["mean"]) < float(r["high"]) for r in loss)
-
-
 def test_result_has_axes_and_numbers() -> None:
     """Settings of each cell, the axes in the order of the file, and every number by its name."""
     call("sweep", "s.yaml", "-o", "out", "-q", "--replications", "2")
@@ -100,32 +67,6 @@ def test_result_has_axes_and_numbers() -> None:
         arm = row["arms"]["cold"]
         assert arm["loss.total"] == stored["arms"]["cold"]["loss"]["total"]
         assert arm["rlimit.exits"] == stored["arms"]["cold"]["rlimit"]["exits"]
-
-
-def test_dry_run_lists_cells_and_cost() -> None:
-    """Nothing is run or written."""
-    done = call("sweep", "s.yaml", "-n")
-    assert done.exit_code == 0
-    assert len(done.stdout.splitlines()) == 5
-    assert "4 cells, about" in done.stdout
-    rows = json.loads(call("sweep", "s.yaml", "-n", "--format", "json").stdout)
-    assert [row["units"] for row in rows] == [9] * 4
-    assert sorted(p.name for p in Path().iterdir()) == ["s.yaml"]
-
-
-def started(*args: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A sweep in a process of its own."""
-    command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", *args]
-    return begun(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def wait_for_units(process: subprocess.Popen[str], count: int) -> None:
-    """Until so many units are finished; fails if the sweep ends before."""
-    deadline = time.monotonic() + 60
-    while len(units() if Path("out/units").is_dir() else {}) < count:
-        assert process.poll() is None, "the sweep was over before it could be disturbed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(("jobs", "after"), [("1", 1), ("2", 20)])
@@ -178,17 +119,6 @@ def test_resuming_what_is_finished_runs_nothing(monkeypatch: pytest.MonkeyPatch)
         "out/report.html",
     ]
     assert results() == first
-
-
-def test_killed_before_the_manifest() -> None:
-    """What a sweep writes first is no obstacle to the next attempt, with or without --resume."""
-    for options in ((), ("--resume",)):
-        folder = Path("early" + "".join(options))
-        folder.mkdir()
-        (folder / ".lock").touch()
-        (folder / ".sweep.json.x1y2").write_text("{")
-        assert call("sweep", "s.yaml", "-o", str(folder), "-q", *options).exit_code == 0
-        assert (folder / "result.json").is_file()
 
 
 def test_an_earlier_result_does_not_stand_for_a_later_sweep(
@@ -250,18 +180,6 @@ def test_interrupted_after_the_last_unit(part: str, monkeypatch: pytest.MonkeyPa
     assert results() == results("whole")
 
 
-def test_two_sweeps_into_one_folder() -> None:
-    """The second is refused while the first runs, and does no harm."""
-    Path("s.yaml").write_text(LONG)
-    with started() as process:
-        wait_for_units(process, 1)
-        second = call("sweep", "s.yaml", "-o", "out", "--resume")
-        assert second.exit_code == ExitCode.USAGE
-        assert "another sweep" in second.stderr
-        process.kill()
-        process.communicate()
-
-
 def test_a_failing_cell_stops_nobody() -> None:
     """Damaged stream, impossible settings: reported with the command; the others finish."""
     stream = loader.stock_folder() / "streams" / "threads.0.spestream"
@@ -293,27 +211,6 @@ def test_a_failing_cell_stops_nobody() -> None:
     )
 
 
-def test_cells_that_cannot_start_are_a_usage_error() -> None:
-    """Only wrong settings, nothing went wrong while running: exit 2, the others are there."""
-    Path("s.yaml").write_text(TINY + "matrix: {driver.aux: [8KiB, 9KiB]}\n")
-    done = call("sweep", "s.yaml", "-o", "out", "-q")
-    assert done.exit_code == ExitCode.USAGE
-    assert [row["status"] for row in cells()] == ["finished", "failed"]
-
-
-def test_failed_units_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure is not a result: --resume runs it again."""
-    real = backends.run_task
-    monkeypatch.setattr(backends, "run_task", lambda task: backends.Failure("out of luck"))
-    done = call("sweep", "s.yaml", "-o", "out", "-q")
-    assert done.exit_code == ExitCode.MODEL
-    assert [row["why"] for row in cells()] == ["out of luck"] * 4
-    monkeypatch.setattr(backends, "run_task", real)
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
-    call("sweep", "s.yaml", "-o", "whole", "-q")
-    assert results() == results("whole")
-
-
 def test_cells_follow_the_stopping_rule() -> None:
     """`until` replicates each cell as `run` would; its units are kept too."""
     rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 5}\n"
@@ -339,47 +236,6 @@ def test_twins_and_prefixes_are_run_and_kept() -> None:
     before = units()
     assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
     assert units() == before
-
-
-@pytest.mark.parametrize(
-    ("file", "said"),
-    [("out", "no directory"), ("out/x", "holds no sweep"), ("out/sweep.json", "cannot be read")],
-)
-def test_folders_that_are_no_sweeps_are_left_alone(file: str, said: str) -> None:
-    """Exit 2, and nothing in them is touched."""
-    Path(file).parent.mkdir(exist_ok=True)
-    Path(file).write_text("{")
-    done = call("sweep", "s.yaml", "-o", "out", "--resume")
-    assert done.exit_code == ExitCode.USAGE
-    assert said in done.stderr
-    assert {p for p in Path().rglob("*") if p.is_file()} == {Path("s.yaml"), Path(file)}
-
-
-def test_a_folder_of_another_scenario_is_refused() -> None:
-    """--resume with the wrong folder."""
-    call("sweep", "s.yaml", "-o", "out", "-q")
-    Path("s.yaml").write_text((TINY + MATRIX).replace("name: tiny", "name: other"))
-    done = call("sweep", "s.yaml", "-o", "out", "--resume")
-    assert done.exit_code == ExitCode.USAGE
-    assert "a sweep of 'tiny', not of 'other'" in done.stderr
-
-
-def test_a_scenario_without_cells() -> None:
-    """That is what `run` is for."""
-    Path("s.yaml").write_text(TINY)
-    done = call("sweep", "s.yaml")
-    assert done.exit_code == ExitCode.USAGE
-    assert "use `speskew run`" in done.stderr
-
-
-def test_time_left_goes_by_cost() -> None:
-    """A quarter of the cost done in 10 s: 30 s left, however many units that were."""
-    standing = Standing(4, 100, cost=400, cost_done=100, units_done=90, last="x")
-    standing.started = time.monotonic() - 10
-    assert standing.left == pytest.approx(30, abs=0.5)
-    assert "about 30 s left: x" in words.line(standing)
-    assert Standing(1, 1, cost=5).left is None
-    assert [words.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
 
 
 def test_the_plan_is_pure() -> None:

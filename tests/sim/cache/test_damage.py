@@ -5,73 +5,21 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pytest
 
 from sim.cache import entries, home
 from sim.workload import index
 from sim.workload.index import Index, load_index
-from sim.workload.presets import get_preset
 from sim.workload.recording.recorder import compile_plugin
 from tests.needs import need
-from tests.rigs.damage import DAMAGES, NOBODY
+from tests.rigs.damage import DAMAGES
+from tests.sim.cache.kept import PRESET, THREAD, assert_same, entry_of, load_twice
 
-THREAD = Path(str(files("scenarios") / "streams" / "threads.2.spestream"))
-PRESET = get_preset("neoverse-n1")
 ARRAYS = (*index._BIG, *index._SMALL)
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Index]:
-    """A cache with an unharmed entry, and the index."""
-    root = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPESKEW_CACHE", str(root))
-        return root, load_index(THREAD, PRESET, False)
-
-
-@pytest.fixture
-def cache(whole: tuple[Path, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in a process that has read and said nothing yet."""
-    shutil.copytree(whole[0], tmp_path / "cache")
-    monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(home, "STATE", home.State())
-    return tmp_path / "cache"
-
-
-def entry_of(cache: Path) -> Path:
-    """The folder of its one index."""
-    (entry,) = (p for p in (cache / "index").iterdir() if not p.name.startswith("."))
-    return entry
-
-
-def assert_same(found: Index, expected: Index) -> None:
-    """Every array, bit by bit, with its type; names too."""
-    assert found.symbols == expected.symbols
-    assert found.name == expected.name
-    assert found.arrays.keys() == expected.arrays.keys()
-    for name, array in expected.arrays.items():
-        assert found.arrays[name].dtype == array.dtype, name
-        assert np.array_equal(found.arrays[name], array), name
-
-
-def load_twice(expected: Index, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the first load said; a new process then finds a whole entry and says nothing."""
-    assert_same(load_index(THREAD, PRESET, False), expected)
-    said = capsys.readouterr().err
-    assert said.count("\n") == (said != "")
-    home.STATE.said.clear()
-    home.STATE.trusted.clear()
-    assert_same(load_index(THREAD, PRESET, False), expected)
-    assert capsys.readouterr().err == ""
-    return said
 
 
 # --- index -----------------------------------------------------------------------------------
@@ -137,38 +85,6 @@ def test_an_entry_of_another_version_is_built_again(
     assert "built again" in load_twice(whole[1], capsys)
 
 
-@pytest.mark.parametrize("what", ["a file", "a link", "an empty folder", "a file for the parent"])
-def test_something_else_in_the_entrys_place(
-    what: str, cache: Path, whole: tuple[Path, Index], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What has the entry's name, or its folder's, makes way."""
-    entry = entry_of(cache)
-    if what == "a link":
-        entry.rename(cache / "elsewhere")
-        entry.symlink_to(cache / "elsewhere")
-    else:
-        shutil.rmtree(entry.parent if what == "a file for the parent" else entry)
-    if what == "a file":
-        entry.write_text("no folder")
-    elif what == "a file for the parent":
-        entry.parent.write_text("no folder")
-    elif what == "an empty folder":
-        entry.mkdir()
-    load_twice(whole[1], capsys)
-    assert entry.is_dir()
-    assert not entry.is_symlink()
-
-
-@as_root
-def test_an_entry_that_another_user_filled(
-    cache: Path, whole: tuple[Path, Index], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """All of it belongs to someone else: not used, not an error."""
-    for path in [entry_of(cache), *entry_of(cache).iterdir()]:
-        os.chown(path, NOBODY, NOBODY)
-    assert "belongs to another user" in load_twice(whole[1], capsys)
-
-
 def test_a_touched_file_is_read_again(cache: Path, whole: tuple[Path, Index]) -> None:
     """Trust ends with the next write to a file, in the same process too."""
     load_index(THREAD, PRESET, False)
@@ -228,19 +144,6 @@ def test_without_a_cache_an_index_is_built(
     """No place to write: the same arrays, in memory."""
     monkeypatch.setattr(home, "root", lambda: None)
     assert_same(load_index(THREAD, PRESET, False), whole[1])
-
-
-def test_two_builders_leave_one_entry(
-    cache: Path, whole: tuple[Path, Index], tmp_path: Path
-) -> None:
-    """The one that comes second finds the other's entry whole and leaves it."""
-    entry, (_, built) = entry_of(cache), whole
-    inode = entry.stat().st_ino
-    key = index.index_key(THREAD, PRESET, False)
-    facts = {"symbols": built.symbols, "name": built.name, "build_seconds": 1.0}
-    entries.keep(entry, key, built.arrays, facts)
-    assert entry.stat().st_ino == inode
-    assert [p.name for p in entry.parent.iterdir()] == [entry.name]
 
 
 # --- plugin ----------------------------------------------------------------------------------

@@ -9,52 +9,15 @@ import pytest
 from sim.cpu.core import MAX_IDLE_SLICES
 from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import Geometry
-from sim.machine import resolve
 from sim.machine.machine import ENGINES
-from sim.machine.spec import MachineSpec
-from sim.results import VcpuResult
-from sim.scenario.models.designs import DESIGNS
-from sim.scenario.models.scenario import Arm, Settings
-from sim.workload.arrays import Stream
 from tests.rigs.machines import simulated, vary
-
-PAGE = 4096
-TICKS_PER_US = 3000 * 64
-LOOP = {"name": "loop", "length": 100, "iterations": 10_000, "cpi_millis": 1000}
-
-
-def _settings(**keys: Any) -> Settings:
-    workload = {"kind": "synthetic", "phases": [LOOP]}
-    return Settings.model_validate({"workload": workload} | keys)
-
-
-def _arm(design: str, settings: Settings, **policies: Any) -> Arm:
-    chosen = DESIGNS[design][0].model_copy(update=policies)
-    return Arm(name="arm", design=design, policies=chosen, settings=settings)
-
-
-def _built(
-    design: str, policies: dict[str, Any] | None = None, **keys: Any
-) -> tuple[MachineSpec, Stream]:
-    settings = _settings(**keys)
-    stream = resolve.stream_of(settings)
-    return resolve.machine_spec(_arm(design, settings, **(policies or {})), stream), stream
-
-
-def _switches(vcpu: VcpuResult) -> list[tuple[int, int]]:
-    """(time, op) of each context switch."""
-    return [(t, op) for t, what, op in vcpu.log if what == "SWITCH"]
-
-
-# --- slices ----------------------------------------------------------------------------------
-
-SLICES = {"every": "50us", "away": "10us"}
+from tests.sim.cpu.built import LOOP, PAGE, SLICES, built, switches
 
 
 def test_the_work_clock_switches_at_the_same_ops_in_every_arm() -> None:
     """switch.clock: work."""
     ops = [
-        [op for _, op in _switches(simulated(*_built(design, switch=SLICES)).vcpus[0])]
+        [op for _, op in switches(simulated(*built(design, switch=SLICES)).vcpus[0])]
         for design in ("baremetal", "v6", "unpinned")
     ]
     assert ops[0] == ops[1] == ops[2]
@@ -71,9 +34,9 @@ WALL: dict[str, Any] = {
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
     """guest_wall: a switch comes a slice after the task was chosen, start() included."""
-    spec, stream = _built("v6", **WALL)
+    spec, stream = built("v6", **WALL)
     vcpu = simulated(spec, stream, engine=engine).vcpus[0]
-    times = [t for t, _ in _switches(vcpu)]
+    times = [t for t, _ in switches(vcpu)]
     begun = [t for t, what, _ in vcpu.log if what == TimeCause.TASK_OFF_CPU.value]
     assert len(times) > 6
     for begin, end in zip(begun, times[1:], strict=False):
@@ -82,8 +45,8 @@ def test_wall_slices_begin_at_the_switch_in(engine: str) -> None:
 
 def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
     """The pin path eats the slice: v6 needs more switches than baremetal for the same stream."""
-    runs = {design: simulated(*_built(design, **WALL)) for design in ("baremetal", "v6")}
-    counts = {design: len(_switches(run.vcpus[0])) for design, run in runs.items()}
+    runs = {design: simulated(*built(design, **WALL)) for design in ("baremetal", "v6")}
+    counts = {design: len(switches(run.vcpus[0])) for design, run in runs.items()}
     assert counts["v6"] > counts["baremetal"]
     assert {run.verdict for run in runs.values()} == {""}
     assert len({run.vcpus[0].ended_at_op for run in runs.values()}) == 1
@@ -93,79 +56,26 @@ def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
 def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
     """The no-progress guard: a verdict, ended_at_op, and ledgers that still close."""
     slow = {"clock": "guest_wall", "every": "20us", "away": "10us"}
-    spec, stream = _built("v6", vm={"exits": "none"}, switch=slow)
+    spec, stream = built("v6", vm={"exits": "none"}, switch=slow)
     result = simulated(spec, stream, engine=engine)
     vcpu = result.vcpus[0]
     assert "no progress" in result.verdict
     assert vcpu.ended_at_op == vcpu.ledgers.ops.executed < stream.ops // 100
-    assert len(_switches(vcpu)) == MAX_IDLE_SLICES
+    assert len(switches(vcpu)) == MAX_IDLE_SLICES
     assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.task.switch_ticks
-    baremetal = simulated(*_built("baremetal", switch=slow), engine=engine)
+    baremetal = simulated(*built("baremetal", switch=slow), engine=engine)
     assert baremetal.verdict == ""
     assert baremetal.vcpus[0].ended_at_op == stream.ops
 
 
 def test_slices_with_progress_never_end_an_arm() -> None:
     """Just over 1 % of each slice is left to the task: slow, but it ends with the stream."""
-    spec, stream = _built("v6", **WALL)
+    spec, stream = built("v6", **WALL)
     begun = simulated(spec, stream).vcpus[0].log
     start = next(t for t, what, _ in begun if what == "START")
     cost = next(t for t, what, _ in begun if what == "RUN" and t > start) - start
     assert simulated(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
     assert "no progress" in simulated(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
-
-
-# --- halted vCPUs ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("engine", sorted(ENGINES))
-@pytest.mark.parametrize(("away", "wake_us"), [("100us", 5), ("500us", 5), ("501us", 15)])
-def test_a_halted_vcpu_exits_idles_and_is_woken(away: str, wake_us: int, engine: str) -> None:
-    """WFI: an exit, idle time, and a wake-up that depends on KVM's polling."""
-    switch = {"every": "50us", "away": away, "meanwhile": "halted"}
-    spec, stream = _built("v6", vm={"exits": "none"}, switch=switch)
-    vcpu = simulated(spec, stream, engine=engine).vcpus[0]
-    halts = len(_switches(vcpu))
-    assert halts == vcpu.ordinary_exits == 6
-    stopped = vcpu.ledgers.time.stopped
-    assert stopped[TimeCause.IDLE] == halts * (spec.task.away_ticks + wake_us * TICKS_PER_US)
-    assert stopped[TimeCause.ORDINARY_EXIT] == halts * spec.vm.kvm.ordinary_exit
-    assert stopped[TimeCause.TASK_OFF_CPU] == 0
-
-
-def test_an_idle_cpu_of_bare_metal_is_only_idle() -> None:
-    """No exit, no wake-up of a vCPU thread; the records are those of the other task's case."""
-    halted = simulated(*_built("baremetal", switch=SLICES | {"meanwhile": "halted"})).vcpus[0]
-    busy = simulated(*_built("baremetal", switch=SLICES)).vcpus[0]
-    stopped = halted.ledgers.time.stopped
-    assert stopped[TimeCause.IDLE] == busy.ledgers.time.stopped[TimeCause.TASK_OFF_CPU] > 0
-    assert halted.ordinary_exits == stopped[TimeCause.TASK_OFF_CPU] == 0
-    assert halted.written[:, 0].tolist() == busy.written[:, 0].tolist()
-
-
-# --- ordinary exits --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "per_second"),
-    [("none", 0), ("quiet", 100), ("light", 1000), ("heavy", 15_000), ("busiest", 20_000)],
-)
-def test_published_exit_rates_have_names(name: str, per_second: int) -> None:
-    """vm.exits: the table of published rates, and the rates as measured on a run."""
-    assert _settings(vm={"exits": name}) == _settings(vm={"exits": f"{per_second}/s"})
-    loop = LOOP | {"iterations": 3_000_000}
-    spec, stream = _built(
-        "unpinned", vm={"exits": name}, workload={"kind": "synthetic", "phases": [loop]}
-    )
-    vcpu = simulated(vary(spec, aux=Geometry(1 << 20, PAGE, 1 << 19)), stream).vcpus[0]
-    expected = per_second * vcpu.ledgers.time.running / (TICKS_PER_US * 10**6)
-    assert abs(vcpu.ordinary_exits - expected) <= 5 * expected**0.5
-    assert (vcpu.ledgers.time.stopped[TimeCause.ORDINARY_EXIT] > 0) is (per_second > 0)
-
-
-def test_baremetal_makes_no_exits() -> None:
-    """vm.exits is of VMs."""
-    assert simulated(*_built("baremetal", vm={"exits": "busiest"})).vcpus[0].ordinary_exits == 0
 
 
 # --- next_exit -------------------------------------------------------------------------------
@@ -180,8 +90,8 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
         "workload": {"kind": "synthetic", "phases": [loop]},
     }
     small = Geometry(2 * PAGE, PAGE, PAGE)
-    waiting, stream = _built("v6", {"interrupt": "next_exit"}, **keys)
-    forced, _ = _built("v6", **keys)
+    waiting, stream = built("v6", {"interrupt": "next_exit"}, **keys)
+    forced, _ = built("v6", **keys)
     vcpu = simulated(vary(waiting, aux=small), stream, engine=engine).vcpus[0]
     other = simulated(vary(forced, aux=small), stream, engine=engine).vcpus[0]
     lost = vcpu.ledgers.ops.by_label[OpLabel.IRQ_WAIT_FOR_EXIT]
@@ -195,7 +105,7 @@ def test_next_exit_waits_for_an_ordinary_exit(engine: str) -> None:
 
 def test_next_exit_without_exits_loses_everything_after_the_first_full() -> None:
     """Nothing else ends the blackout, until the end of the run."""
-    spec, stream = _built("unpinned", {"interrupt": "next_exit"}, vm={"exits": "none"})
+    spec, stream = built("unpinned", {"interrupt": "next_exit"}, vm={"exits": "none"})
     vcpu = simulated(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream).vcpus[0]
     assert vcpu.stops == 1
     assert len(vcpu.written) == PAGE // 64
@@ -220,7 +130,7 @@ def test_exclude_kernel_takes_kernel_ops_out_of_the_population(design: str, engi
     """On: EL1 ops use up no interval and are never recorded; off: they are ops like the others."""
     counts = {}
     for exclude in (True, False):
-        spec, stream = _built(
+        spec, stream = built(
             design, workload=MIXED, spe={"exclude_kernel": exclude}, vm={"exits": "none"}
         )
         vcpu = simulated(
@@ -238,7 +148,7 @@ def test_kernel_ops_lost_with_interrupts_masked_count_only_if_profiled() -> None
     """A full buffer in masked kernel code is loss only where EL1 is in the population."""
     lost = {}
     for exclude in (True, False):
-        spec, stream = _built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})
+        spec, stream = built("baremetal", workload=MIXED, spe={"exclude_kernel": exclude})
         vcpu = simulated(vary(spec, aux=Geometry(2 * PAGE, PAGE, PAGE)), stream).vcpus[0]
         lost[exclude] = vcpu.ledgers.ops.by_label[OpLabel.IRQ_MASKED]
     assert lost[True] == 0 < lost[False]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sim.machine.resolve import machine_spec, stream_of
-from sim.runs import batch, counterparts
+from sim.runs import batch
 from sim.runs.batch import ArmResult
-from sim.scenario.models.designs import DESIGNS
 from sim.scenario.models.quantities import ConstantTime
 from sim.scenario.parameters import PARAMETERS, span
 from tests.sim.runs.scenarios import BASE, loaded
@@ -81,20 +79,6 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
         assert (a.written[:-1] == b.written[: len(a.written) - 1][: len(a.written)]).all()
 
 
-def test_prefix_and_band_do_not_depend_on_workers(tmp_path: Path) -> None:
-    """Two processes give what one gives."""
-    scenario = loaded(tmp_path, BASE % "")
-    one = batch.run(scenario, band=True)
-    two = batch.run(scenario, band=True, jobs=2)
-    for a, b in zip(one, two, strict=True):
-        assert a.band is not None
-        assert b.band is not None
-        assert a.band.high.wall == b.band.high.wall
-        assert (a.prefix is None) == (b.prefix is None)
-        if a.prefix is not None and b.prefix is not None:
-            assert (a.prefix.truth == b.prefix.truth).all()
-
-
 def test_the_band_moves_what_is_unverified(arms: dict[str, ArmResult]) -> None:
     """Low < here < high wall time for v6; nothing for the rest of the machine."""
     for name in ("baremetal", "v6"):
@@ -113,16 +97,6 @@ def test_the_band_moves_what_is_unverified(arms: dict[str, ArmResult]) -> None:
     assert arms["baremetal"].band.unmapping is None
 
 
-def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:
-    """A user's own t_map_cold is taken as known."""
-    text = BASE % "" + "parameters: {t_map_cold: 77ns}\n"
-    arm = loaded(tmp_path, text).arms[1]
-    assert "t_map_cold" not in counterparts.moved(arm)
-    high = counterparts.ends(arm)["high"].settings.parameters
-    assert high["t_map_cold"] == ConstantTime.model_validate({"value": "77ns"})
-    assert high["t_map_present"] == ConstantTime.model_validate({"value": "100ns"})
-
-
 def test_every_unverified_time_has_two_ends() -> None:
     """The range of each begins LOW to HIGH, with the default between them."""
     for name, parameter in PARAMETERS.items():
@@ -131,51 +105,3 @@ def test_every_unverified_time_has_two_ends() -> None:
             assert isinstance(low, ConstantTime)
             assert isinstance(high, ConstantTime)
             assert low.value < high.value, name
-
-
-SPENDING = """\
-replications: 1
-workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 10000}]}
-spe: {jitter: on}
-driver: {aux: 8KiB%s}
-buffer: {initial_s2: cold}
-vm: {memory: 256MiB}
-switch: {every: 100us, away: 10us}
-host: {unmap: {poisson: 20000/s}, pressure: [{kind: compaction}]}
-arms:
-"""
-
-
-@pytest.mark.parametrize("reader", ["", ", reader: {kind: process}"])
-def test_what_an_arm_cannot_spend_changes_nothing(tmp_path: Path, reader: str) -> None:
-    """Every design: moving a time that it is said not to spend leaves its ledgers as they are.
-
-    Positive control: each of the others changes some arm, but two that need rare events.
-    """
-    arms = "".join(f"  - design: {name}\n" for name in DESIGNS)
-    scenario = loaded(tmp_path, SPENDING % reader + arms)
-    acted, idle = set(), set()
-    for arm in scenario.arms:
-        before = ledgers(arm)
-        for name in counterparts.moved(arm):
-            settings = arm.settings.model_copy(update={"parameters": {name: span_end(name)}})
-            same = ledgers(arm.model_copy(update={"settings": settings})) == before
-            if not counterparts.spends(arm, name):
-                assert same, (arm.name, name)
-                idle.add(name)
-            elif not same:
-                acted.add(name)
-    found = set(counterparts.open_times(scenario.arms))
-    assert acted <= found
-    assert found - acted <= {"t_irq_retract", "t_compaction"}
-    assert {"t_copy", "t_map_cold", "t_exit"} <= idle
-
-
-def span_end(name: str) -> Any:
-    """The high end of a time's plausible range."""
-    return span(name)[1]
-
-
-def ledgers(arm: Any) -> Any:
-    """Of one replication, per vCPU."""
-    return [v.ledgers for v in batch.run_unit(batch.Unit(arm, 1, 0, "fast", False)).vcpus]

@@ -9,7 +9,7 @@ import pytest
 
 from reports.checks import baselines
 from reports.exitcodes import ExitCode
-from tests.rigs.baseline import made
+from tests.reports.checks.made import made
 from tests.rigs.tiny import call, scenario
 
 pytestmark = pytest.mark.usefixtures("own_folder")

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet
 import pytest
 
 from analysis.columns import TABLES
 from reports.exitcodes import ExitCode
-from reports.runs import rebuilding
-from reports.store import parquet
 from reports.store.csvdata import SHAPES
-from reports.traces import timeline
-from sim.runs import batch
-from sim.scenario.files import loader
 from tests.rigs.tiny import DIFFER, TINY, call, files
 
 
@@ -122,70 +114,6 @@ def test_existing_runs_are_safe_without_force() -> None:
     assert files("out") == before
     assert call("run", "tiny.yaml", "-o", "out", "--seed", "1", "--force", *few).exit_code == 0
     assert files("out") != before
-
-
-def test_interruption_keeps_finished_arms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C after the first arm: 130, its result is there and everything is marked."""
-    real = batch.run_arms
-
-    def stops(*args: Any, **kwargs: Any) -> Iterator[batch.ArmResult]:
-        yield next(iter(real(*args, **kwargs)))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(batch, "run_arms", stops)
-    done = call("run", "tiny.yaml", "-o", "out")
-    assert done.exit_code == ExitCode.INTERRUPTED
-    found = json.loads(Path("out/result.json").read_text())
-    assert found["interrupted"] is True
-    assert list(found["arms"]) == ["baremetal"]
-    assert json.loads(Path("out/manifest.json").read_text())["options"]["interrupted"] is True
-    assert "INTERRUPTED" in done.stdout
-    assert "INTERRUPTED" in Path("out/report.html").read_text()
-
-
-def _presses(*args: object, **kwargs: object) -> None:
-    """Ctrl-C, as the terminal sends it."""
-    signal.raise_signal(signal.SIGINT)
-
-
-def test_ctrl_c_during_the_timelines_keeps_the_arms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All arms had finished: they are there, marked, without the timelines."""
-    monkeypatch.setattr(timeline, "of_unit", _presses)
-    done = call("run", "tiny.yaml", "-o", "out")
-    assert done.exit_code == ExitCode.INTERRUPTED
-    found = json.loads(Path("out/result.json").read_text())
-    assert found["interrupted"] is True
-    assert len(found["arms"]) == len(loader.load("tiny.yaml").arms)
-    assert Path("out/report.html").is_file()
-
-
-def test_ctrl_c_while_tables_are_written_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was simulated is written whole; the report can be drawn later, and is the same."""
-    call("run", "tiny.yaml", "-o", "calm")
-    real = parquet.write
-
-    def pressed(*args: Any, **kwargs: Any) -> Any:
-        _presses()
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(parquet, "write", pressed)
-    done = call("run", "tiny.yaml", "-o", "out")
-    assert done.exit_code == ExitCode.INTERRUPTED
-    assert "speskew report run out" in done.stderr
-    assert not Path("out/report.html").exists()
-    assert call("report", "run", "out").exit_code == 0
-    for name in ("result.json", "summary.txt", "report.html", "report.md"):
-        assert Path("out", name).read_bytes() == Path("calm", name).read_bytes(), name
-
-
-def test_ctrl_c_during_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The result is kept whole, not marked, and the message says how to get the report."""
-    monkeypatch.setattr(rebuilding, "rebuild", _presses)
-    done = call("run", "tiny.yaml", "-o", "out")
-    assert done.exit_code == ExitCode.INTERRUPTED
-    assert "the result is whole, for the report: speskew report run out" in done.stderr
-    assert json.loads(Path("out/result.json").read_text())["interrupted"] is False
-    assert json.loads(Path("out/log.jsonl").read_text().splitlines()[-1])["what"] == "report"
 
 
 def test_quiet_says_nothing_of_progress() -> None:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from sim.scenario.files.dump import written
 from sim.scenario.files.loader import dump, load, stock_folder
-from sim.scenario.models.quantities import RATE, Unit
+from sim.scenario.models.quantities import RATE
 from sim.scenario.models.scenario import DESIGNS, Policies
 from sim.scenario.parameters import PARAMETERS
-from sim.units import parse_rate, parse_time
 
 STOCK = sorted(path.stem for path in stock_folder().glob("*.yaml"))
 Values = st.SearchStrategy[Any]
@@ -163,28 +162,6 @@ def test_equal_scenarios_have_equal_text(tmp_path: Path) -> None:
     two = "parameters: {t_unpin: 1us, t_pin: 1000ns}\narms: [{design: v6}]\nhost: {memlock: 8MiB}\n"
     texts = [dump(load(_write(tmp_path, head + rest))) for rest in (one, two)]
     assert texts[0] == texts[1]
-
-
-def test_every_quantity_has_its_unit() -> None:
-    """A reader of the resolved file needs no manual; the largest whole unit is used."""
-    text = dump(load("quickstart"))
-    for line in ("interval: 1024ops", "aux: 4MiB", "every: 4ms", "clock: 3GHz", "exits: 1000/s"):
-        assert f"  {line}\n" in text
-
-
-@given(st.integers(0, 10**18))
-def test_times_are_written_exactly(picos: int) -> None:
-    """The largest unit that divides; never a fraction."""
-    unit = Unit((("s", 10**12), ("ms", 10**9), ("us", 10**6), ("ns", 10**3), ("ps", 1)))
-    assert parse_time(str(written(picos, unit))) == picos
-
-
-@given(st.integers(10**5, 10**15))
-def test_rates_are_written_exactly(gap: int) -> None:
-    """The shortest decimal that reads back as the same mean gap."""
-    text = str(written(gap, RATE))
-    assert parse_rate(text) == gap
-    assert len(text) <= 24
 
 
 def test_policies_that_are_the_designs_are_not_repeated(tmp_path: Path) -> None:

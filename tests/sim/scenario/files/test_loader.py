@@ -7,33 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.scenario.files.document import MAX_BYTES, MAX_DEPTH, MAX_ITEMS
 from sim.scenario.files.loader import ScenarioError, find, load, origins, stock_folder
 from sim.scenario.models.hosts import PoissonUnmap
 from sim.scenario.models.quantities import UNLIMITED, ConstantTime
-
-GOOD = """\
-workload:
-  kind: synthetic
-  phases: [{name: loop, length: 10, iterations: 100}]
-arms: [baremetal]
-"""
-ARMS = "arms: [baremetal]\n"
-PHASE = "{name: loop, length: 10, iterations: 100}"
-
-
-def _write(folder: Path, text: str, name: str = "s.yaml") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def _problems(path: Path, *sets: str) -> list[str]:
-    with pytest.raises(ScenarioError) as caught:
-        load(path, sets)
-    assert str(caught.value) == "\n".join(map(str, caught.value.problems))
-    return [str(p).replace(f"{path}:", "") for p in caught.value.problems]
-
+from tests.sim.scenario.files.written import ARMS, GOOD, problems, written
 
 # --- one line is wrong -----------------------------------------------------------------------
 
@@ -242,71 +219,8 @@ def _problems(path: Path, *sets: str) -> list[str]:
 )
 def test_one_wrong_line(tmp_path: Path, line: str, found: str) -> None:
     """Where it is, what is wrong, and what would be right; nothing else is blamed."""
-    path = _write(tmp_path, GOOD + line + "\n")
-    assert _problems(path) == [found]
-
-
-@pytest.mark.parametrize(
-    ("workload", "found"),
-    [
-        ("", "1:1: workload: is missing"),
-        ("workload: 5\n", "1:11: workload: must be a mapping, e.g. {key: value}; got 5"),
-        (
-            f"workload: {{phases: [{PHASE}]}}\n",
-            "1:1: workload.kind: is missing; it says what workload is",
-        ),
-        (
-            f"workload: {{kind: synthetc, phases: [{PHASE}]}}\n",
-            "1:18: workload.kind: unknown value 'synthetc'; did you mean 'synthetic'?",
-        ),
-        (
-            "workload: {kind: synthetic, phases: []}\n",
-            "1:29: workload.phases: must have at least 1 entry; got a list",
-        ),
-        (
-            "workload: {kind: synthetic, phases: {}}\n",
-            "1:29: workload.phases: must be a list, e.g. [a, b]; got a mapping",
-        ),
-        (
-            "workload: {kind: synthetic, phases: [{name: x, length: 0, iterations: 1}]}\n",
-            "1:56: workload.phases.0.length: must be greater than or equal to 1; got 0",
-        ),
-        (
-            "workload: {kind: synthetic, phases: [{name: x, length: 9, iterations: 1, leng: 1}]}\n",
-            "1:74: workload.phases.0.leng: unknown key; did you mean 'length'?",
-        ),
-        (
-            "workload: {kind: synthetic, phases: [{name: x, length: 9, iterations: 1, "
-            "mix: {other: 0, load: 0, store: 0, branch: 0}}]}\n",
-            "1:74: workload.phases.0.mix: all frequencies are 0; "
-            "give at least one class, e.g. other: 1",
-        ),
-        (
-            "workload: {kind: synthetic, phases: [{name: x, length: 9, iterations: 1, "
-            "levels: {l1: 0, l2: 0, slc: 0, dram: 0}}]}\n",
-            "1:74: workload.phases.0.levels: all frequencies are 0; "
-            "give at least one level, e.g. l1: 1",
-        ),
-        (
-            "workload: {kind: synthetic, phases: [{name: x, length: 1000000, "
-            "iterations: 100000000}]}\n",
-            "1:1: workload: 100,000,000,000,000 ops in all; at most 10,000,000,000,000: "
-            "lower repeat or iterations",
-        ),
-        (
-            "workload: {kind: recorded, path: streams/mx.spestream}\n",
-            "1:34: workload.path: no file 'streams/mx.spestream' beside the scenario or in the "
-            "stock; did you mean 'streams/mix.spestream'? (`speskew record` makes one)",
-        ),
-        (
-            "workload: {kind: recorded, path: 5}\n",
-            "1:34: workload.path: must be text; put it in quotes; got 5",
-        ),
-    ],
-)
-def test_wrong_workloads(tmp_path: Path, workload: str, found: str) -> None:
-    """The workload's errors stand inside it, lists and unions included."""
-    assert _problems(_write(tmp_path, workload + ARMS)) == [found]
+    path = written(tmp_path, GOOD + line + "\n")
+    assert problems(path) == [found]
 
 
 @pytest.mark.parametrize(
@@ -370,21 +284,21 @@ def test_wrong_workloads(tmp_path: Path, workload: str, found: str) -> None:
 )
 def test_wrong_arms(tmp_path: Path, arms: str, found: str) -> None:
     """Designs, policies and overrides are checked like settings, inside their arm."""
-    problems = _problems(_write(tmp_path, GOOD.replace("[baremetal]", arms)))
-    assert len(problems) == 1
-    assert problems[0].startswith(found)
+    found_all = problems(written(tmp_path, GOOD.replace("[baremetal]", arms)))
+    assert len(found_all) == 1
+    assert found_all[0].startswith(found)
 
 
 def test_missing_arms_are_missed(tmp_path: Path) -> None:
     """No `arms` at all."""
-    path = _write(tmp_path, GOOD.replace(ARMS, ""))
-    assert _problems(path) == ["1:1: arms: is missing; list at least one, e.g. - design: v6"]
+    path = written(tmp_path, GOOD.replace(ARMS, ""))
+    assert problems(path) == ["1:1: arms: is missing; list at least one, e.g. - design: v6"]
 
 
 def test_settings_are_checked_without_arms(tmp_path: Path) -> None:
     """What is missing does not hide what is wrong."""
-    path = _write(tmp_path, GOOD.replace(ARMS, "spe: {jiter: on}\n"))
-    assert [p.split(": ")[1] for p in _problems(path)] == ["arms", "spe.jiter"]
+    path = written(tmp_path, GOOD.replace(ARMS, "spe: {jiter: on}\n"))
+    assert [p.split(": ")[1] for p in problems(path)] == ["arms", "spe.jiter"]
 
 
 def test_all_errors_at_once(tmp_path: Path) -> None:
@@ -397,8 +311,8 @@ host: {memlock: 1MB, memlock: 2MiB}
 extends: none.yaml
 seed: -1
 """
-    path = _write(tmp_path, text)
-    places = [p.split(":")[:2] for p in _problems(path, "vm.vcpu=3", "nothing")]
+    path = written(tmp_path, text)
+    places = [p.split(":")[:2] for p in problems(path, "vm.vcpu=3", "nothing")]
     assert places == [
         ["--set nothing", " write KEY=VALUE, e.g. host.memlock=64KiB"],
         ["--set vm.vcpu=3", " vm.vcpu"],
@@ -414,80 +328,10 @@ seed: -1
     ]
 
 
-# --- files that are no scenarios -------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("raw", "found"),
-    [
-        (b"", "1:1: is empty; a scenario needs workload and arms"),
-        (b"# nothing\n", "1:1: is empty; a scenario needs workload and arms"),
-        (b"\n\n- a\n", "3:1: must be a mapping: keys such as workload, arms"),
-        (b"just text\n", "1:1: must be a mapping: keys such as workload, arms"),
-        (b"a: [\n", "2:1: is not valid YAML: while parsing a flow node expected the node content"),
-        (b"a:\n\t- b\n", "2:1: is not valid YAML: while scanning for the next token found"),
-        (b"a: *b\n", "1:4: is not valid YAML: found undefined alias 'b'"),
-        (b"a: 1\n---\na: 1\n", "2:1: is not valid YAML: expected a single document"),
-        (b"a: 1\nb: caf\xe9\n", "2:7: is not UTF-8; save it as UTF-8"),
-        (b"a: 1\nb: x\x01\n", "2:5: is not valid YAML: character U+0001 is not allowed"),
-        (b"%YAML 1.1\n---\na: 1\n", "1:7: is YAML 1.1; scenarios are YAML 1.2"),
-        (b"a: " + b"[" * 3000, f"1:{3 + MAX_DEPTH}: is nested too deeply (more than 40 levels)"),
-        (b"a: &a [*a]\n", "1:4: is nested too deeply"),
-        (b"a:\n" + b" - x\n" * MAX_ITEMS, f"{MAX_ITEMS}:4: has more than 20,000 values"),
-        (
-            b"x: 1\n" * (MAX_BYTES // 4),
-            f"is larger than {MAX_BYTES:,} bytes, the most a scenario may have",
-        ),
-    ],
-)
-def test_no_scenario_at_all(tmp_path: Path, raw: bytes, found: str) -> None:
-    """One clear error at the first place that does not work."""
-    path = tmp_path / "s.yaml"
-    path.write_bytes(raw)
-    (problem,) = _problems(path)
-    assert problem.strip().startswith(found)
-
-
-def test_a_bomb_of_aliases_is_bounded(tmp_path: Path) -> None:
-    """8^8 values in 200 bytes."""
-    lines = ["a0: &a0 [x,x,x,x,x,x,x,x]"]
-    lines += [f"a{k}: &a{k} [{','.join(8 * [f'*a{k - 1}'])}]" for k in range(1, 8)]
-    (problem,) = _problems(_write(tmp_path, "\n".join(lines)))
-    assert "repeats itself too often" in problem
-
-
-@pytest.mark.parametrize("name", ["none.yaml", "folder/none", "a\0b.yaml", "x" * 300 + ".yaml", ""])
-def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    """Missing, a folder, a name that no file can have."""
-    with pytest.raises(ScenarioError, match="cannot be read"):
-        load(tmp_path / name if name else tmp_path)
-
-
-# --- what YAML 1.2 means ---------------------------------------------------------------------
-
-
-def test_yaml_1_2(tmp_path: Path) -> None:
-    """`off` is a word, `017` is seventeen, anchors work and may be reused, a BOM is no harm."""
-    text = (
-        "\ufeff" + GOOD + "spe: &x {jitter: off, restart: &x hold}\nseed: 017\nvm: {vcpus: 0x2}\n"
-    )
-    made = load(_write(tmp_path, text))
-    settings = made.arms[0].settings
-    assert (settings.spe.jitter, made.seed, settings.vm.vcpus) == ("off", 17, 2)
-
-
-def test_a_bare_zero_needs_no_unit(tmp_path: Path) -> None:
-    """Nothing is nothing in every unit."""
-    made = load(_write(tmp_path, GOOD + "vm: {exits: 0}\nswitch: {every: 1us, away: 0}\n"))
-    settings = made.arms[0].settings
-    assert settings.switch is not None
-    assert (settings.vm.exits, settings.switch.away) == (0, 0)
-
-
 def test_the_name_is_the_files(tmp_path: Path) -> None:
     """Unless it is given."""
-    assert load(_write(tmp_path, GOOD, "my study.yaml")).name == "my study"
-    assert load(_write(tmp_path, GOOD + "name: x\n")).name == "x"
+    assert load(written(tmp_path, GOOD, "my study.yaml")).name == "my study"
+    assert load(written(tmp_path, GOOD + "name: x\n")).name == "x"
 
 
 # --- arms ------------------------------------------------------------------------------------
@@ -501,7 +345,7 @@ def test_arms_override_settings_and_policies(tmp_path: Path) -> None:
   - {name: b, design: v6, policies: {unpin: never}, overrides: {policies.charge: incremental}}
   - {name: c, design: v6, overrides: {policies: {retry: pending_on_entry}, parameters.t_pin: 1us}}
 """
-    made = load(_write(tmp_path, GOOD.replace(" [baremetal]", arms)))
+    made = load(written(tmp_path, GOOD.replace(" [baremetal]", arms)))
     plain, a, b, c = made.arms
     assert plain.name == plain.design == "v6"
     assert a.settings.host.unmap == PoissonUnmap.model_validate({"poisson": "5/s"})
@@ -516,14 +360,14 @@ def test_arms_override_settings_and_policies(tmp_path: Path) -> None:
 def test_an_override_of_another_kind_replaces_the_whole(tmp_path: Path) -> None:
     """A recorded workload does not inherit phases."""
     arms = "[{design: v6, overrides: {workload: {kind: recorded, path: streams/mix.spestream}}}]"
-    made = load(_write(tmp_path, GOOD.replace("[baremetal]", arms)))
+    made = load(written(tmp_path, GOOD.replace("[baremetal]", arms)))
     assert made.arms[0].settings.workload.kind == "recorded"
 
 
 def test_lists_are_replaced(tmp_path: Path) -> None:
     """An arm's phases are its own."""
     arms = "[{design: v6, overrides: {workload.phases: [{name: y, length: 3, iterations: 2}]}}]"
-    workload = load(_write(tmp_path, GOOD.replace("[baremetal]", arms))).arms[0].settings.workload
+    workload = load(written(tmp_path, GOOD.replace("[baremetal]", arms))).arms[0].settings.workload
     assert workload.kind == "synthetic"
     assert [phase.name for phase in workload.phases] == ["y"]
 
@@ -534,41 +378,41 @@ def test_lists_are_replaced(tmp_path: Path) -> None:
 def test_extends_merges_deeply(tmp_path: Path) -> None:
     """Through two levels, from another folder; the nearest file wins."""
     (tmp_path / "base").mkdir()
-    _write(tmp_path, GOOD + "spe: {interval: 4096ops, jitter: on}\nseed: 1\n", "base/a.yaml")
-    _write(tmp_path, "extends: a.yaml\nspe: {jitter: ernd}\nseed: 2\n", "base/b.yaml")
-    made = load(_write(tmp_path, "extends: base/b.yaml\nseed: 3\n"))
+    written(tmp_path, GOOD + "spe: {interval: 4096ops, jitter: on}\nseed: 1\n", "base/a.yaml")
+    written(tmp_path, "extends: a.yaml\nspe: {jitter: ernd}\nseed: 2\n", "base/b.yaml")
+    made = load(written(tmp_path, "extends: base/b.yaml\nseed: 3\n"))
     spe = made.arms[0].settings.spe
     assert (spe.interval, spe.jitter, made.seed, made.name) == (4096, "ernd", 3, "s")
 
 
 def test_extends_finds_the_stock(tmp_path: Path) -> None:
     """A stock scenario may be extended from anywhere, its stream found where it is."""
-    made = load(_write(tmp_path, "extends: quickstart.yaml\nvm: {vcpus: 2}\n"))
+    made = load(written(tmp_path, "extends: quickstart.yaml\nvm: {vcpus: 2}\n"))
     assert len(made.arms) == 5
     assert {arm.settings.vm.vcpus for arm in made.arms} == {2}
 
 
 def test_extends_in_a_circle(tmp_path: Path) -> None:
     """The link that closes it is named."""
-    _write(tmp_path, GOOD + "extends: s.yaml\n", "b.yaml")
+    written(tmp_path, GOOD + "extends: s.yaml\n", "b.yaml")
     with pytest.raises(ScenarioError, match=r"b\.yaml:5:10: extends: 's.yaml' extends itself"):
-        load(_write(tmp_path, "extends: b.yaml\n"))
+        load(written(tmp_path, "extends: b.yaml\n"))
 
 
 def test_extends_too_far(tmp_path: Path) -> None:
     """A chain has an end."""
     for number in range(20):
-        _write(tmp_path, f"extends: {number + 1}.yaml\n", f"{number}.yaml")
-    _write(tmp_path, GOOD, "20.yaml")
+        written(tmp_path, f"extends: {number + 1}.yaml\n", f"{number}.yaml")
+    written(tmp_path, GOOD, "20.yaml")
     with pytest.raises(ScenarioError, match="more than 10 files"):
         load(tmp_path / "0.yaml")
 
 
 def test_errors_stand_in_the_file_that_has_them(tmp_path: Path) -> None:
     """A bad value of the base is the base's."""
-    base = _write(tmp_path, GOOD + "spe: {jitter: onn}\n", "base.yaml")
+    base = written(tmp_path, GOOD + "spe: {jitter: onn}\n", "base.yaml")
     with pytest.raises(ScenarioError) as caught:
-        load(_write(tmp_path, "extends: base.yaml\nvm: {vcpus: 0}\n"))
+        load(written(tmp_path, "extends: base.yaml\nvm: {vcpus: 0}\n"))
     assert [(p.file, p.line) for p in caught.value.problems] == [
         (str(base), 5),
         (str(tmp_path / "s.yaml"), 2),
@@ -579,8 +423,10 @@ def test_streams_stand_beside_the_file_that_names_them(tmp_path: Path) -> None:
     """`workload.path` is relative to its own file, first; then to the stock."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "own.spestream").write_bytes(b"")
-    _write(tmp_path, "workload: {kind: recorded, path: own.spestream}\narms: [v6]\n", "base/a.yaml")
-    workload = load(_write(tmp_path, "extends: base/a.yaml\n")).arms[0].settings.workload
+    written(
+        tmp_path, "workload: {kind: recorded, path: own.spestream}\narms: [v6]\n", "base/a.yaml"
+    )
+    workload = load(written(tmp_path, "extends: base/a.yaml\n")).arms[0].settings.workload
     assert workload.kind == "recorded"
     assert Path(workload.path) == (tmp_path / "base" / "own.spestream").resolve()
 
@@ -591,7 +437,7 @@ def test_streams_stand_beside_the_file_that_names_them(tmp_path: Path) -> None:
 def test_set_beats_the_file_and_loses_to_arms(tmp_path: Path) -> None:
     """Dotted keys, YAML values, the last one wins; an arm's override is what the arm is."""
     arms = "[v6, {name: own, design: v6, overrides: {host.memlock: 1MiB}}]"
-    path = _write(tmp_path, GOOD.replace("[baremetal]", arms) + "host: {memlock: 2MiB}\n")
+    path = written(tmp_path, GOOD.replace("[baremetal]", arms) + "host: {memlock: 2MiB}\n")
     sets = [
         "host.memlock=4MiB",
         "host.memlock=64KiB",
@@ -611,7 +457,7 @@ def test_set_beats_the_file_and_loses_to_arms(tmp_path: Path) -> None:
 
 def test_set_unsets(tmp_path: Path) -> None:
     """`null` where nothing is a value."""
-    path = _write(tmp_path, GOOD + "switch: {every: 4ms, away: 1ms}\n")
+    path = written(tmp_path, GOOD + "switch: {every: 4ms, away: 1ms}\n")
     assert load(path, ["switch=null"]).arms[0].settings.switch is None
 
 
@@ -636,7 +482,7 @@ def test_set_unsets(tmp_path: Path) -> None:
 )
 def test_wrong_sets(tmp_path: Path, text: str, found: str) -> None:
     """A problem of an option points at the option."""
-    (problem,) = _problems(_write(tmp_path, GOOD), text)
+    (problem,) = problems(written(tmp_path, GOOD), text)
     assert found in problem
     assert problem.startswith("--set ")
 
@@ -644,7 +490,7 @@ def test_wrong_sets(tmp_path: Path, text: str, found: str) -> None:
 def test_options_point_at_themselves(tmp_path: Path) -> None:
     """--replications and --seed too."""
     with pytest.raises(ScenarioError, match=r"^--seed: seed: must be greater"):
-        load(_write(tmp_path, GOOD), seed=-1)
+        load(written(tmp_path, GOOD), seed=-1)
 
 
 # --- finding and telling ---------------------------------------------------------------------
@@ -679,16 +525,16 @@ def test_a_pipe_is_no_stream(tmp_path: Path, kind: str) -> None:
     """It is there, so that it is not said to be missing."""
     os.mkfifo(tmp_path / "pipe")
     text = f"workload: {{kind: {kind}, path: pipe}}\narms: [v6]\n"
-    (problem,) = _problems(_write(tmp_path, text))
+    (problem,) = problems(written(tmp_path, text))
     assert "workload.path: 'pipe' is no regular file (a pipe or a device)" in problem
     assert "copy it into a file first" in problem
 
 
 def test_origins(tmp_path: Path) -> None:
     """Each value that is not a default, and where it comes from."""
-    base = _write(tmp_path, GOOD + "spe: {jitter: on, interval: 2048ops}\n", "base.yaml")
+    base = written(tmp_path, GOOD + "spe: {jitter: on, interval: 2048ops}\n", "base.yaml")
     arms = "arms: [v6, {name: a, design: v6, overrides: {host.unmap: never}}]\n"
-    path = _write(tmp_path, f"extends: base.yaml\nspe: {{jitter: off}}\n{arms}")
+    path = written(tmp_path, f"extends: base.yaml\nspe: {{jitter: off}}\n{arms}")
     found = origins(path, ["vm.vcpus=2"])
     assert found["spe.jitter"] == f"{path}:2:15"
     assert found["spe.interval"] == f"{base}:5:29"

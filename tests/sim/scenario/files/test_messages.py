@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from sim.scenario.files.document import MAX_BYTES
 from sim.scenario.files.loader import ScenarioError, load, stock_folder
 from sim.scenario.models.quantities import UNLIMITED
 
@@ -88,45 +85,6 @@ def test_all_errors_at_once(tmp_path: Path) -> None:
     )
     found = _problems(_write(tmp_path, text))
     assert [problem.split(":")[0] for problem in found] == ["4", "5", "5", "6"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "says"),
-    [
-        (b"", "is empty"),
-        (b"- a\n", "must be a mapping"),
-        (b"a: [\n", "not valid YAML"),
-        (b"a:\n\t- b\n", "not valid YAML"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b"a: " + b"[" * 3000, "s.yaml"),
-        (b"x: 1\n" * (MAX_BYTES // 4), "the most a scenario may have"),
-        (
-            b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
-            b"c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
-            b"e: [*d,*d,*d,*d,*d,*d,*d,*d]\n",
-            "too often",
-        ),
-    ],
-)
-def test_hostile_files(tmp_path: Path, raw: bytes, says: str) -> None:
-    """Clear errors, bounded work."""
-    path = tmp_path / "s.yaml"
-    path.write_bytes(raw)
-    with pytest.raises(ScenarioError) as caught:
-        load(path)
-    assert says in str(caught.value)
-
-
-@settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-def test_nothing_but_a_scenario_error(tmp_path: Path, raw: bytes) -> None:
-    """Any bytes at all."""
-    path = tmp_path / "s.yaml"
-    path.write_bytes(raw)
-    with pytest.raises(ScenarioError):
-        load(path)
 
 
 def test_overrides_and_extends(tmp_path: Path) -> None:

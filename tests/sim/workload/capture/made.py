@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.workload.arrays import Stream
-from sim.workload.capture.container import RawCapture
+from sim.workload.capture.container import PerfCapture, RawCapture, open_capture
 from sim.workload.capture.profile import Latencies, Phase, Profile, Static
 from sim.workload.capture.profiling import Sampling
 from sim.workload.capture.records import CAPTURE_DT
@@ -94,3 +94,12 @@ def joined(batches: list[Batch]) -> np.ndarray:
 
 
 HEAD = [pf.time_conv(), pf.INFO_V1]
+
+
+def opened(tmp_path: Path, data: bytes) -> PerfCapture:
+    """The bytes as an open capture."""
+    path = tmp_path / "perf.data"
+    path.write_bytes(data)
+    capture = open_capture(path)
+    assert isinstance(capture, PerfCapture)
+    return capture

@@ -53,21 +53,6 @@ def test_what_is_there_twice_is_read_once(tmp_path: Path) -> None:
     assert reading.gaps == 0
 
 
-def test_missing_bytes_between_pieces(tmp_path: Path) -> None:
-    """A jump of the offsets is a gap of so many bytes; no record is made of both sides."""
-    slot = fixed(load(0x400100, 1))
-    data = pf.perf_data(
-        [
-            pf.INFO_V1,
-            pf.auxtrace(slot + slot[:40], 0),
-            pf.auxtrace(slot, 64 * 10),
-        ]
-    )
-    batches, reading = taken(open_capture(written(tmp_path, data)))
-    assert joined(batches)["damage"].tolist() == [0, 1, 0]
-    assert (reading.gaps, reading.missing_bytes) == (1, 64 * 10 - 104)
-
-
 def test_threads_by_context_then_switches_then_area(tmp_path: Path) -> None:
     """A CONTEXT packet wins; else who ran on the CPU at that time; else the AUX area's thread."""
     bare = []

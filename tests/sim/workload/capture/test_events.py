@@ -6,28 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sim.workload.capture.container import PerfCapture, open_capture
-from sim.workload.capture.source import CaptureError, Reading, total
 from tests.rigs import perf_file as pf
-from tests.rigs.spe_bytes import fixed, load, variable
+from tests.sim.workload.capture.made import HEAD, ONE, opened
 
-ONE = variable(load(0x400100, 100))
 OTHER_PMU, THIRD_ID = 12, pf.DUMMY_ID + 1
-HEAD = [pf.time_conv(), pf.INFO_V1]
 V2_TWO_PMUS = pf.info(
     *(2, 4, pf.PMU, 2),
     *(0x1010101010101010, 0, 4, 0x410FD0C0, pf.PMU, 1024, 0xAA),
     *(0x1010101010101010, 1, 4, 0x410FD490, OTHER_PMU, 2048, 0xAA),
 )
-
-
-def opened(tmp_path: Path, data: bytes) -> PerfCapture:
-    """The bytes as an open capture."""
-    path = tmp_path / "perf.data"
-    path.write_bytes(data)
-    capture = open_capture(path)
-    assert isinstance(capture, PerfCapture)
-    return capture
 
 
 @pytest.mark.parametrize(
@@ -80,40 +67,3 @@ def test_two_events_of_one_kind_keep_their_period(tmp_path: Path) -> None:
     records = [pf.time_conv(), V2_TWO_PMUS, pf.auxtrace(ONE, 0)]
     facts = opened(tmp_path, pf.perf_data(records, more=more)).facts
     assert (facts.interval, facts.jitter) == (1024, None)
-
-
-@pytest.mark.parametrize("missing", [0, 8, 63, 64, 100, 6400 - 64])
-def test_a_killed_writers_file_is_read_to_its_last_whole_record(
-    tmp_path: Path, missing: int
-) -> None:
-    """Data size 0: what is there is read, and how many bytes were not is said."""
-    stream = b"".join(fixed(load(0x400100 + 4 * k, 10 * k)) for k in range(100))
-    data = pf.perf_data([*HEAD, pf.aux(0, len(stream), 1), pf.auxtrace(stream, 0)])
-    capture = opened(tmp_path, pf.killed(data, missing))
-    reading = Reading()
-    whole = sum(int((b.records["damage"] == 0).sum()) for b in capture.batches(reading))
-    assert whole == (6400 - missing) // 64
-    assert total(reading).bytes == 6400 - missing
-    facts = capture.facts
-    assert (facts.unfinished, facts.unread, facts.interval) == (True, 0, 1024)
-    assert facts.aux is not None
-    assert facts.aux.truncated == 1
-
-
-@pytest.mark.parametrize(
-    "tail",
-    [b"\1\0\0", bytes(4096), pf.event(10, 0, bytes(8)), pf.aux(0, 1, 0)[:-8]],
-    ids=["header", "zeros", "fields", "body"],
-)
-def test_what_a_killed_writer_left_half_is_counted(tmp_path: Path, tail: bytes) -> None:
-    """A record cut short, zeros or nonsense after the last whole record end the reading there."""
-    data = pf.killed(pf.perf_data([*HEAD, pf.auxtrace(ONE * 3, 0)])) + tail
-    capture = opened(tmp_path, data)
-    assert sum(b.records.size for b in capture.batches(Reading())) == 3
-    assert capture.facts.unread == len(tail)
-
-
-def test_a_whole_file_with_half_a_record_is_still_refused(tmp_path: Path) -> None:
-    """The control: where the header gives a size, a broken record is damage."""
-    with pytest.raises(CaptureError, match="size 0"):
-        opened(tmp_path, pf.perf_data([*HEAD, pf.auxtrace(ONE, 0), bytes(8)]))

@@ -12,10 +12,8 @@ from sim.workload.importers import drmemtrace, execlog, tarmac
 from sim.workload.importers.blocks import TraceError
 from sim.workload.spestream import read_spestream
 from tests.rigs.trace_writers import DR, drmemtrace_chunks, executed, imported, zipped
-from tests.sim.workload.importers.test_drmemtrace import LOOP, NOP, RET, SVC, few, records, same
-from tests.sim.workload.importers.test_text import LDR, STP, load, ops
-
-STEPS = ((0x1000, NOP, 0), (0x1004, LDR, 0x9000), (0x1008, NOP, 0))
+from tests.sim.workload.importers.texts import LDR, STEPS, STP, load, ops
+from tests.sim.workload.importers.traces import LOOP, NOP, RET, SVC, few, records, same
 
 
 def tarmac_lines(*stamps: str) -> str:
@@ -129,34 +127,6 @@ def test_utf_16_is_named(tmp_path: Path) -> None:
     """Text of two bytes a character is refused for what it is."""
     with pytest.raises(TraceError, match=r"text in UTF-16; convert it: iconv"):
         load(tarmac_lines("", "", "", "").encode("utf-16"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    "field", ["sp -> 0x000000550080f3a0", "lr -> 0x1", "spsr_el1 -> 0x0", "loadx -> 0x7"]
-)
-def test_registers_are_no_accesses(field: str, tmp_path: Path) -> None:
-    """A register's name may begin as load and store do, before and after the access."""
-    text = (
-        f'0, 0x1000, 0xd503201f, "nop", {field}\n'
-        f'0, 0x1004, 0xf9400001, "ldr x1, [x0]", {field}, load, 0x9000, {field}\n'
-        '0, 0x1008, 0xd503201f, ""\r\n'
-    )
-    same(ops(load(text, tmp_path, execlog.read)), few(*STEPS))
-
-
-GLUED = {
-    "two threads": '0, 0x1000, 0xd503201f, "nop"1, 0x5000, 0xd503201f, "nop"\n',
-    "after an access": '0, 0x1000, 0xf9400001, "ldr", load, 0x90001, 0x5000, 0xd503201f, "nop"\n',
-    "own output": 'hello, world0, 0x1000, 0xd503201f, "nop"\n',
-}
-
-
-@pytest.mark.parametrize("case", GLUED)
-def test_an_instruction_in_another_line(case: str, tmp_path: Path) -> None:
-    """Lines that ran into each other are an error that shows the line; no op is lost in silence."""
-    text = '0, 0x0ffc, 0xd503201f, "nop"\n' + GLUED[case]
-    with pytest.raises(TraceError, match=r"t.log:2: an instruction within a line .*0xd503201f"):
-        load(text, tmp_path, execlog.read)
 
 
 @pytest.mark.parametrize(

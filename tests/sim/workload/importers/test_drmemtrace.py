@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import struct
-import zipfile
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,81 +14,34 @@ from hypothesis import strategies as st
 
 from sim.workload.importers import drmemtrace
 from sim.workload.importers.blocks import TraceError, TruncatedError, Wanted
-from sim.workload.importers.threads import Imported, import_trace, program_of
+from sim.workload.importers.threads import import_trace, program_of
 from sim.workload.index import build_index
 from sim.workload.presets import get_preset
 from sim.workload.recording.elfsymbols import touched
-from sim.workload.spestream import Recording, block_taken, read_spestream
+from sim.workload.spestream import block_taken, read_spestream
 from tests.rigs.trace_writers import (
-    AARCH64_WITH_ENCODINGS,
     DR,
     Executed,
     drmemtrace_chunks,
     elf_file,
     executed,
-    imported,
     ops_of,
     zipped,
 )
-
-STREAMS = ["mix", "phases", "threads.0", "threads.1", "threads.2", "threads.3"]
-LDR, LDP, B_NE, RET, NOP, SVC = (
-    0xF9400001,
-    0xA9400C02,
-    0x54FFFFC1,
-    0xD65F03C0,
-    0xD503201F,
-    0xD4000001,
-)
-
-
-def shipped(name: str) -> Recording:
-    """A stream of the project."""
-    return read_spestream(Path(str(files("scenarios") / "streams" / f"{name}.spestream")))
-
-
-def load(
-    data: bytes,
-    tmp_path: Path,
-    wanted: Wanted = Wanted(),  # noqa: B008 - frozen
-    *,
-    anyway: bool = False,
-) -> Imported:
-    """Import one thread's file."""
-    path = tmp_path / "p.trace"
-    path.write_bytes(data)
-    out = tmp_path / "out.spestream"
-    return imported(partial(drmemtrace.read, path), out, wanted=wanted, anyway=anyway)
-
-
-def same(one: Executed, other: Executed) -> None:
-    """Nothing about the ops differs."""
-    for name in Executed.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
-
-
-def few(*rows: tuple[int, int, int], apart: tuple[int, ...] = (), taken: bool = False) -> Executed:
-    """Ops from (pc, word, address)."""
-    pc, word, address = zip(*rows, strict=True)
-    broken = np.zeros(len(rows), np.bool_)
-    broken[list(apart)] = True
-    return ops_of(
-        np.array(pc, np.uint64),
-        np.array(word, np.uint32),
-        np.array(address, np.uint64),
-        broken,
-        taken,
-    )
-
-
-LOOP = few(
-    (0x1000, LDR, 0x9000),
-    (0x1004, LDP, 0x9010),
-    (0x1008, B_NE, 0),
-    (0x1000, LDR, 0x9008),
-    (0x1004, LDP, 0),
-    (0x1008, B_NE, 0),
-    (0x100C, RET, 0),
+from tests.sim.workload.importers.traces import (
+    B_NE,
+    LDP,
+    LDR,
+    LOOP,
+    NOP,
+    RET,
+    STREAMS,
+    SVC,
+    few,
+    load,
+    records,
+    same,
+    shipped,
 )
 
 
@@ -128,49 +78,6 @@ def test_levels_are_those_of_the_recorded_stream(tmp_path: Path) -> None:
     assert ours["exec_ticks"].sum() == theirs["exec_ticks"].sum()
 
 
-def test_a_folder_is_a_stream_per_thread(tmp_path: Path) -> None:
-    """Threads come in numerical order of their files; other files of the folder are ignored."""
-    folder = tmp_path / "drmemtrace.p.9.1.dir" / "trace"
-    folder.mkdir(parents=True)
-    truths = {tid: executed(shipped(f"threads.{tid}")).first(5000 + tid) for tid in range(4)}
-    for tid, number in enumerate((9, 10, 11, 100)):
-        chunks = drmemtrace_chunks(truths[tid], tid=number)
-        (folder / f"drmemtrace.p.{number}.1.trace.gz").write_bytes(gzip.compress(chunks[0], 1))
-    (folder / "cpu_schedule.bin.zip").write_bytes(b"PK")
-    result = imported(partial(drmemtrace.read, folder.parent), tmp_path / "o.spestream")
-    assert [path.name for path in result.files] == [f"o.{n}.spestream" for n in range(4)]
-    for tid, path in enumerate(result.files):
-        stream = read_spestream(path)
-        assert stream.tid == tid
-        same(executed(stream), truths[tid])
-    assert not list(tmp_path.glob(".speskew*"))
-
-
-@pytest.mark.parametrize("packing", ["plain", "gzip", "zstd", "zip", "deflated zip"])
-def test_every_packing(packing: str, tmp_path: Path) -> None:
-    """The same trace in every container, told by its bytes and not by its name."""
-    chunk = drmemtrace_chunks(LOOP)[0]
-    data = {
-        "plain": chunk,
-        "gzip": gzip.compress(chunk[:120]) + gzip.compress(chunk[120:]),
-        "zstd": zstandard.compress(chunk[:120]) + zstandard.compress(chunk[120:]),
-        "zip": zipped([chunk]),
-        "deflated zip": zipped(drmemtrace_chunks(LOOP, chunk_ops=2), zipfile.ZIP_DEFLATED),
-    }[packing]
-    same(executed(read_spestream(load(data, tmp_path).files[0])), LOOP)
-
-
-def test_chunks_are_in_numerical_order(tmp_path: Path) -> None:
-    """chunk.10000 comes after chunk.9999, wherever it stands in the archive."""
-    chunks = drmemtrace_chunks(LOOP, chunk_ops=3)
-    path = tmp_path / "p.trace.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number, chunk in zip((10000, 9999, 998), reversed(chunks), strict=True):
-            archive.writestr(f"chunk.{number}", chunk)
-    result = imported(partial(drmemtrace.read, path), tmp_path / "o.spestream")
-    same(executed(read_spestream(result.files[0])), LOOP)
-
-
 def test_encodings_hold_until_they_change(tmp_path: Path) -> None:
     """Code that is rewritten gets a new block, at the same pc."""
     ops = few(
@@ -205,14 +112,6 @@ def test_the_last_branch_is_known(taken: bool, tmp_path: Path) -> None:
     """The record's type says whether a last conditional branch jumped."""
     ops = few((0x1000, NOP, 0), (0x1004, B_NE, 0), taken=taken)
     assert read_spestream(load(drmemtrace_chunks(ops)[0], tmp_path).files[0]).taken_last is taken
-
-
-def records(
-    *rows: tuple[int, int, int], kind: int = AARCH64_WITH_ENCODINGS, version: int = 5
-) -> bytes:
-    """A thread's file of these records, in header and footer."""
-    head = [(25, 0, version), (28, 12, version), (28, 9, kind), (22, 4, 7)]
-    return np.array([*head, *rows, (26, 0, 0)], DR).tobytes()
 
 
 def test_kernel_code_is_left_out(tmp_path: Path) -> None:
@@ -328,17 +227,6 @@ def test_truncated_at_any_byte(tmp_path: Path) -> None:
     same(executed(stream), LOOP.first(5))
 
 
-def test_folders_that_hold_no_trace(tmp_path: Path) -> None:
-    """An empty folder, and one that was not post-processed, are told apart."""
-    with pytest.raises(TraceError, match=r"no \*\.trace"):
-        imported(partial(drmemtrace.read, tmp_path), tmp_path / "o")
-    (tmp_path / "raw").mkdir()
-    with pytest.raises(TraceError, match="post-process"):
-        imported(partial(drmemtrace.read, tmp_path), tmp_path / "o")
-    with pytest.raises(TraceError, match="cannot be read: No such file"):
-        imported(partial(drmemtrace.read, tmp_path / "none"), tmp_path / "o")
-
-
 @st.composite
 def programs(draw: st.DrawFn) -> Executed:
     """Ops that jump anywhere, with breaks anywhere."""
@@ -370,52 +258,3 @@ def test_any_program(ops: Executed, chunk: int, tmp_path: Path) -> None:
     for name in ("pc", "word", "address"):
         np.testing.assert_array_equal(getattr(again, name), getattr(ops, name))
     assert np.all(again.apart[ops.apart])
-
-
-def test_symbols_of_a_library_at_its_base(tmp_path: Path) -> None:
-    """FILE@BASE moves a shared object's symbols; without a base they miss."""
-    stream = shipped("threads.1")
-    low = min(symbol.start for symbol in stream.symbols) & ~0xFFF
-    moved = tuple(
-        type(symbol)(symbol.name, symbol.start - low, symbol.size) for symbol in stream.symbols
-    )
-    elf = tmp_path / "lib.so"
-    elf.write_bytes(elf_file(moved, stream.build_id, shared=True, memory=1 << 32))
-    trace = tmp_path / "p.trace"
-    trace.write_bytes(drmemtrace_chunks(executed(stream))[0])
-
-    def symbols(text: str) -> object:
-        done = import_trace(
-            partial(drmemtrace.read, trace), tmp_path / "o.spestream", program_of((text,), "p")
-        )
-        return read_spestream(done.files[0]).symbols
-
-    assert symbols(f"{elf}@{low:#x}") == stream.symbols
-    assert symbols(str(elf)) == ()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"#!/bin/sh\n", "not a whole ELF file"),
-        (elf_file((), "ab" * 20)[:200], "not a whole ELF file"),
-        (
-            b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 62) + bytes(44),
-            "built for EM_X86_64",
-        ),
-    ],
-)
-def test_elf_files_that_do_not_fit(data: bytes, message: str, tmp_path: Path) -> None:
-    """A wrong --elf is an error, not a stream without symbols."""
-    path = tmp_path / "elf"
-    path.write_bytes(data)
-    with pytest.raises(TraceError, match=message):
-        program_of((str(path),), "p")
-
-
-def test_elf_arguments() -> None:
-    """A file that is missing and a base that is no address are named."""
-    with pytest.raises(TraceError, match="cannot be read"):
-        program_of(("/nowhere",), "p")
-    with pytest.raises(TraceError, match="'zz' is no address; write FILE@0xBASE"):
-        program_of(("/nowhere@zz",), "p")

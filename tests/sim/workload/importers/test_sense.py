@@ -21,7 +21,7 @@ from sim.workload.importers.threads import Imported, Threads, import_trace
 from sim.workload.spestream import read_header, read_spestream, write_spestream
 from tests.rigs import trace_writers as write
 from tests.rigs.trace_writers import Executed, executed, imported
-from tests.sim.workload.importers.test_drmemtrace import LDR, NOP, RET, SVC, few, shipped
+from tests.sim.workload.importers.traces import LDR, NOP, RET, SVC, few, shipped
 
 quick = settings(max_examples=100, deadline=None)  # the first example compiles
 WORDS = st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=300)

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.recording import recorder
 from sim.workload.recording.recorder import RecorderError, compile_plugin, plugin_api, record
-from sim.workload.spestream import CHUNK_BLOCKS, Recording, block_taken, read_spestream
-from tests.needs import CROSS, RECORDING, need, run
+from sim.workload.spestream import Recording, block_taken, read_spestream
+from tests.needs import RECORDING, need, run
 from tests.rigs.pages import ROOT
-
-EXIT = "mov x8, #93\n mov x0, #0\n svc #0\n"
-START = ".globl _start\n.type _start, %function\n_start:\n"
-END = "\n.size _start, . - _start\n.bss\n.balign 64\ndata: .space 4096\n"
+from tests.sim.workload.recording.programs import (
+    COUNT_DOWN,
+    END,
+    EXIT,
+    START,
+    build,
+    executed_ops,
+    one,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,37 +49,9 @@ def use_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPESKEW_CACHE", str(cache))
 
 
-def build(tmp_path: Path, source: str, *, suffix: str = ".s", options: str = "") -> str:
-    """Compile a freestanding program (assembler), or C with `options`."""
-    path = tmp_path / f"program{suffix}"
-    path.write_text(source)
-    flags = options.split() if options else ["-static", "-nostdlib", "-march=armv8.1-a"]
-    out = tmp_path / "program"
-    run(CROSS, *flags, "-o", out, path)
-    return str(out)
-
-
-def one(files: list[Path]) -> Recording:
-    """The stream of a program of one thread."""
-    assert len(files) == 1
-    return read_spestream(files[0])
-
-
-def executed_ops(stream: Recording) -> NDArray[np.int64]:
-    """The static op of every op, in order of execution."""
-    blocks = [
-        np.arange(first, first + length)
-        for first, length in zip(stream.block_first, stream.block_len, strict=True)
-    ]
-    return np.concatenate([blocks[number] for number in stream.ids.tolist()])
-
-
 def executed_words(stream: Recording) -> list[int]:
     """The instruction words in order of execution."""
     return [int(word) for word in stream.word[executed_ops(stream)]]
-
-
-COUNT_DOWN = START + " mov x0, #{n}\n1: subs x0, x0, #1\n b.ne 1b\n" + EXIT + END
 
 
 def test_every_op_and_branch_of_a_loop(tmp_path: Path) -> None:
@@ -183,109 +159,12 @@ def test_skip_and_limit(tmp_path: Path) -> None:
     assert odd.ops == 5  # mov, subs, b.ne; then a block of two
 
 
-def test_chunk_borders(tmp_path: Path) -> None:
-    """A recording of several chunks is whole and its branches are right at the borders."""
-    blocks = 2 * CHUNK_BLOCKS + 10
-    stream = one(
-        record(
-            [
-                build(
-                    tmp_path,
-                    COUNT_DOWN.format(n="0").replace("mov x0, #0", f"ldr x0, ={blocks}", 1),
-                )
-            ],
-            tmp_path / "a",
-        )
-    )
-    assert stream.ops == 1 + 2 * blocks + 3
-    assert stream.ids.size == blocks + 1
-    taken = block_taken(stream)
-    assert taken[:-2].all()
-    assert not taken[-2:].any()
-    assert stream.discontinuities.size == 0
-
-
 def test_skip_beyond_the_end(tmp_path: Path) -> None:
     """Skipping more than the program executes is an error that says how much it executed."""
     program = build(tmp_path, COUNT_DOWN.format(n=10))
     with pytest.raises(RecorderError, match="ran 24 ops, none after skip=100; lower skip"):
         record([program], tmp_path / "a", skip=100)
     assert not (tmp_path / "a").exists()
-
-
-SIGNALS = r"""
-#include <signal.h>
-#include <sys/time.h>
-volatile int ticks;
-volatile long work;
-static void handler(int number) { ticks += number != 0; }
-int main(void) {
-    struct itimerval every = {{0, 3000}, {0, 3000}};
-    signal(SIGALRM, handler);
-    setitimer(ITIMER_REAL, &every, 0);
-    while (ticks < 5) work++;
-    return 0;
-}
-"""
-
-
-def test_signals_are_discontinuities(tmp_path: Path) -> None:
-    """Each handler begins and ends with one, and no branch is inferred across them."""
-    stream = one(
-        record([build(tmp_path, SIGNALS, suffix=".c", options="-O1 -static")], tmp_path / "a")
-    )
-    handler = next(symbol for symbol in stream.symbols if symbol.name == "handler")
-    start = stream.pc[stream.block_first][stream.ids]
-    calls = int((start == handler.start).sum())
-    flagged = int((start[stream.discontinuities] == handler.start).sum())
-    assert 5 <= calls <= 50
-    assert calls - 2 <= flagged <= calls  # one that comes after an indirect branch is not seen
-    assert stream.discontinuities.size - flagged in (calls - 1, calls)  # the last may not return
-    before = stream.last_op[stream.ids[stream.discontinuities - 1]]
-    conditional = (stream.flags[before] & Flag.CONDITIONAL.value) != 0
-    assert not block_taken(stream)[stream.discontinuities - 1][conditional].any()
-    assert {"main", "handler"} <= {symbol.name for symbol in stream.symbols}
-
-
-def test_position_independent_program(tmp_path: Path) -> None:
-    """Symbols of a program that is loaded elsewhere are at the addresses that executed."""
-    source = """
-    __attribute__((noinline)) long work(long n) { while (n--) __asm__ volatile("nop"); return n; }
-    int main(void) { return (int)work(5000) + 1; }
-    """
-    program = build(tmp_path, source, suffix=".c", options="-O1 -static-pie")
-    stream = one(record([program], tmp_path / "a"))
-    work = next(symbol for symbol in stream.symbols if symbol.name == "work")
-    assert work.start > 1 << 32
-    inside = (stream.pc >= work.start) & (stream.pc < work.start + work.size)
-    assert int(stream.pc[inside].min()) == work.start
-    assert np.count_nonzero(stream.word[inside] == 0xD503201F) >= 1
-
-
-def test_code_that_changes_gets_new_blocks(tmp_path: Path) -> None:
-    """One address executes two instructions in turn; both are in the stream, in order."""
-    source = r"""
-    #include <sys/mman.h>
-    int main(void) {
-        unsigned *code = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        int sum = 0;
-        for (int i = 1; i <= 4; i++) {
-            code[0] = 0x52800000u | (unsigned)(i & 1 ? 1 : 2) << 5; /* mov w0, #i */
-            code[1] = 0xd65f03c0u;                                 /* ret */
-            __builtin___clear_cache((char *)code, (char *)(code + 2));
-            sum += ((int (*)(void))code)();
-        }
-        return sum;
-    }
-    """
-    result = record([build(tmp_path, source, suffix=".c", options="-O1 -static")], tmp_path / "a")
-    assert result.exit_status == 6
-    stream = one(result)
-    ones, twos = (stream.pc[stream.word == word] for word in (0x52800020, 0x52800040))
-    (place,) = set(ones.tolist()) & set(twos.tolist())
-    ops = executed_ops(stream)
-    moves = stream.word[ops[stream.pc[ops] == place]]
-    assert moves.tolist() == [0x52800020, 0x52800040] * 2
 
 
 THREADS = r"""

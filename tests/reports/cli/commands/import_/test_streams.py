@@ -17,8 +17,8 @@ from sim.workload.importers import threads
 from sim.workload.spestream import read_header, read_spestream
 from tests.rigs.tiny import command
 from tests.rigs.trace_writers import drmemtrace_chunks, elf_file
-from tests.sim.workload.importers.test_drmemtrace import LOOP
-from tests.sim.workload.importers.test_text import EXECLOG, FASTMODEL, GEM5
+from tests.sim.workload.importers.texts import EXECLOG, FASTMODEL, GEM5
+from tests.sim.workload.importers.traces import LOOP
 
 call = command("import")
 

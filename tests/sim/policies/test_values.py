@@ -1,6 +1,4 @@
-"""The hooks' stages are the event sequences of the design record, with itemised costs; and policies
-are the only ones who know their values.
-"""
+"""Values of policies are compared nowhere but with themselves: they are asked."""
 
 from __future__ import annotations
 

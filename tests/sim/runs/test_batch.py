@@ -1,0 +1,86 @@
+"""The arms of a scenario and all beside them, on any number of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.runs import batch, counterparts
+from sim.scenario.models.designs import DESIGNS
+from sim.scenario.models.quantities import ConstantTime
+from sim.scenario.parameters import span
+from tests.sim.runs.scenarios import BASE, loaded
+
+
+def test_prefix_and_band_do_not_depend_on_workers(tmp_path: Path) -> None:
+    """Two processes give what one gives."""
+    scenario = loaded(tmp_path, BASE % "")
+    one = batch.run(scenario, band=True)
+    two = batch.run(scenario, band=True, jobs=2)
+    for a, b in zip(one, two, strict=True):
+        assert a.band is not None
+        assert b.band is not None
+        assert a.band.high.wall == b.band.high.wall
+        assert (a.prefix is None) == (b.prefix is None)
+        if a.prefix is not None and b.prefix is not None:
+            assert (a.prefix.truth == b.prefix.truth).all()
+
+
+def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:
+    """A user's own t_map_cold is taken as known."""
+    text = BASE % "" + "parameters: {t_map_cold: 77ns}\n"
+    arm = loaded(tmp_path, text).arms[1]
+    assert "t_map_cold" not in counterparts.moved(arm)
+    high = counterparts.ends(arm)["high"].settings.parameters
+    assert high["t_map_cold"] == ConstantTime.model_validate({"value": "77ns"})
+    assert high["t_map_present"] == ConstantTime.model_validate({"value": "100ns"})
+
+
+SPENDING = """\
+replications: 1
+workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 10000}]}
+spe: {jitter: on}
+driver: {aux: 8KiB%s}
+buffer: {initial_s2: cold}
+vm: {memory: 256MiB}
+switch: {every: 100us, away: 10us}
+host: {unmap: {poisson: 20000/s}, pressure: [{kind: compaction}]}
+arms:
+"""
+
+
+@pytest.mark.parametrize("reader", ["", ", reader: {kind: process}"])
+def test_what_an_arm_cannot_spend_changes_nothing(tmp_path: Path, reader: str) -> None:
+    """Every design: moving a time that it is said not to spend leaves its ledgers as they are.
+
+    Positive control: each of the others changes some arm, but two that need rare events.
+    """
+    arms = "".join(f"  - design: {name}\n" for name in DESIGNS)
+    scenario = loaded(tmp_path, SPENDING % reader + arms)
+    acted, idle = set(), set()
+    for arm in scenario.arms:
+        before = ledgers(arm)
+        for name in counterparts.moved(arm):
+            settings = arm.settings.model_copy(update={"parameters": {name: span_end(name)}})
+            same = ledgers(arm.model_copy(update={"settings": settings})) == before
+            if not counterparts.spends(arm, name):
+                assert same, (arm.name, name)
+                idle.add(name)
+            elif not same:
+                acted.add(name)
+    found = set(counterparts.open_times(scenario.arms))
+    assert acted <= found
+    assert found - acted <= {"t_irq_retract", "t_compaction"}
+    assert {"t_copy", "t_map_cold", "t_exit"} <= idle
+
+
+def span_end(name: str) -> Any:
+    """The high end of a time's plausible range."""
+    return span(name)[1]
+
+
+def ledgers(arm: Any) -> Any:
+    """Of one replication, per vCPU."""
+    return [v.ledgers for v in batch.run_unit(batch.Unit(arm, 1, 0, "fast", False)).vcpus]

@@ -50,6 +50,7 @@ _SETUP = (
     Column("setup.adjusted[].requested", "string", "", "as it was asked for"),
     Column("setup.adjusted[].effective", "string", "", "as it is run: clamped, rounded, ignored"),
     Column("setup.adjusted[].why", "string", "", "whose rule that is"),
+    Column("setup.remarks[]", "string", "", "what the import of the stream found in doubt"),
     Column("setup.upper_bound", "bool", "", "unmaps as no host has been seen to: an upper bound"),
 )
 _LOSS = (

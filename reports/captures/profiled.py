@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reports.captures import opening
 from reports.text import printable
@@ -11,28 +12,23 @@ from sim.workload.capture.profile import LIMITS, Profile
 from sim.workload.capture.survey import Survey
 
 
-def ending(made: Profile, seen: Survey, without_symbols: list[str]) -> list[str]:
+def with_remarks(made: Profile, seen: Survey) -> Profile:
+    """The profile with what is in doubt of it, so that whoever runs it is told too."""
+    return replace(made, remarks=tuple(_doubts(made, seen)))
+
+
+def ending(made: Profile, without_symbols: list[str]) -> list[str]:
     """What was made, what is in doubt, what it cannot carry."""
     lines = [
         f"{made.records:,} records, {len(made.statics):,} addresses, {len(made.symbols):,} "
         f"symbols, {_count(len(made.phases), 'phase')}; they stand for {made.ops:,} ops"
     ]
-    left_out = seen.records - made.records
-    if left_out:
-        lines.append(
-            f"{left_out:,} records are damaged or have no PC: left out, see `speskew report spe`"
-        )
-    if any(phase.fs_per_op is None for phase in made.phases):
-        lines.append(
-            "no time per op (no timestamps, or --timer is missing): the core preset's "
-            "throughput will be used"
-        )
+    lines += made.remarks
     if any(static.el for static in made.statics):
         lines.append(
             "kernel code was sampled: `spe: {exclude_kernel: false}` in the scenario has "
             "it sampled there too"
         )
-    lines += _doubts(seen)
     if without_symbols:
         shown = ", ".join(printable(path, 60) for path in without_symbols[:5])
         lines.append(
@@ -43,9 +39,17 @@ def ending(made: Profile, seen: Survey, without_symbols: list[str]) -> list[str]
     return lines + [f"  * {limit}" for limit in LIMITS]
 
 
-def _doubts(seen: Survey) -> Iterator[str]:
-    """What the file and its timestamps make uncertain."""
+def _doubts(made: Profile, seen: Survey) -> Iterator[str]:
+    """What the file, its records and its timestamps make uncertain."""
     facts, sanity = seen.facts, seen.sanity
+    left_out = seen.records - made.records
+    if left_out:
+        yield f"{left_out:,} records are damaged or have no PC: left out, see `speskew report spe`"
+    if any(phase.fs_per_op is None for phase in made.phases):
+        yield (
+            "no time per op (no timestamps, or --timer is missing): the core preset's throughput "
+            "is used"
+        )
     if facts.unfinished:
         yield opening.unfinished(facts.unread)
     if len(facts.events) > 1:

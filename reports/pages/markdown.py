@@ -46,6 +46,8 @@ def render(result: Result, tables: Mapping[str, Table]) -> str:
     ]
     if result.interrupted:
         lines += ["", f"**{summary.INTERRUPTED}**"]
+    for doubt in summary.doubts(result):
+        lines += ["", f"{escaped(doubt)}."]
     for name in result.arm_order:
         said = " ".join(sentences.of_arm(name, result, tables))
         lines += ["", f"* **{escaped(name)}** — {escaped(said)}"]

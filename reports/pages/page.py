@@ -66,6 +66,7 @@ def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> st
         css=Markup(_resource("report.css")),
         result=result,
         interrupted=summary.INTERRUPTED,
+        doubts=summary.doubts(result),
         glance_head=summary.GLANCE,
         glance=summary.glance(result),
         loss_note=summary.LOSS_NOTE,

@@ -41,9 +41,21 @@ def render(result: Result) -> str:
     blocks += _wrapped("Simulated, not measured. Intervals are 95 % over replications.", "  ")
     if result.interrupted:
         blocks += _wrapped(INTERRUPTED, "  ")
+    for doubt in doubts(result):
+        blocks += _wrapped(doubt, "    ", "  ")
     for name in result.arm_order:
         blocks += ["", *_block(name, result)]
     return "\n".join([*blocks, "", *_glance_lines(result)]) + "\n"
+
+
+def doubts(result: Result) -> list[str]:
+    """What the import of each workload found in doubt, once however many arms run it."""
+    setups = [arm.setup for arm in result.arms.values()]
+    found = [(setup.stream, remark) for setup in setups for remark in setup.remarks]
+    return [
+        f"In doubt in the workload {printable(stream, 60)}: {printable(remark)}"
+        for stream, remark in dict.fromkeys(found)
+    ]
 
 
 def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:

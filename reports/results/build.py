@@ -159,6 +159,7 @@ def setup(arm: ArmResult) -> Setup:
         pressure=", ".join(p.kind for p in s.host.pressure),
         upper_bound=unmap in UPPER_BOUND_UNMAPS and any(run.zaps for run in arm.runs),
         adjusted=adjusted(arm.arm),
+        remarks=arm.stream.remarks,
     )
 
 

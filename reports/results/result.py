@@ -48,6 +48,7 @@ class Setup:
     pressure: str
     upper_bound: bool
     adjusted: Annotated[tuple[Adjusted, ...], "settings that are not run as asked for"] = ()
+    remarks: Annotated[tuple[str, ...], "what the import of the stream found in doubt"] = ()
 
 
 @dataclass(frozen=True, slots=True)

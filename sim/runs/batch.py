@@ -47,6 +47,8 @@ class StreamTables:
     symbols: tuple[str, ...]
     build_seconds: float
     """Of the host that built it: a measurement, no simulated time."""
+    remarks: tuple[str, ...] = ()
+    """Of the import, about what in the recording is in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,7 @@ def _tables(stream: Stream, settings: Settings) -> StreamTables:
         static_symbol=stream.static_symbol,
         symbols=stream.symbols,
         build_seconds=stream.build_seconds,
+        remarks=stream.remarks,
     )
 
 

@@ -439,6 +439,7 @@ class Stream:
     pass_counts: I64  # population members of one pass by static × LEVEL_STRIDE + level
     name: str
     build_seconds: float = 0.0  # of the host that built it: a measurement, no simulated time
+    remarks: tuple[str, ...] = ()  # of the import, about what in the recording is in doubt
     repeat: int = field(init=False)
     ops: int = field(init=False)
     all_counted: bool = field(init=False)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ from sim.workload.build import (
     index_rows,
 )
 from sim.workload.presets import get_preset
-from sim.workload.spestream import Recording, content_hash, read_spestream
+from sim.workload.remarks import bounded
+from sim.workload.spestream import Recording, content_hash, read_header, read_spestream
 from sim.workload.timing import (
     CACHE_MODEL_VERSION,
     CorePreset,
@@ -110,10 +111,10 @@ def recorded_stream(
     """A recorded stream, repeated; builds its index on first use."""
     preset = get_preset(core)
     index = load_index(path, preset, micro_ops)
-    plain = _stream(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
-    if overlay is None:
-        return plain
-    return _with_kernel(index, plain, preset, overlay, clock_hz, repeat, exclude_kernel)
+    stream = _stream(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
+    if overlay is not None:
+        stream = _with_kernel(index, stream, preset, overlay, clock_hz, repeat, exclude_kernel)
+    return replace(stream, remarks=bounded(read_header(path).remarks))
 
 
 # --- cache -----------------------------------------------------------------------------------

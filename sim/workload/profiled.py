@@ -28,6 +28,7 @@ from sim.workload.capture import profile as profiles
 from sim.workload.capture.profile import Phase, Profile
 from sim.workload.capture.records import CAPTURE_DT, timing_class
 from sim.workload.presets import get_preset
+from sim.workload.remarks import bounded
 from sim.workload.synthetic import MICRO_OPS_PER_ATOMIC
 from sim.workload.timing import QUANTILES, CorePreset, TimingClass
 
@@ -120,6 +121,7 @@ def stream_of_profile(
         addresses=np.zeros(0, np.uint64),
         pass_counts=count_pass(arrays),
         name=name,
+        remarks=bounded(profile.remarks),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
 def test_every_number_is_in_the_dictionary(ran: tuple[Any, Any]) -> None:
     """Each leaf of result.json is one metric, each metric is a leaf of some result."""
     scenario, arms = ran
+    doubted = replace(arms[0].stream, remarks=("1 timestamps are 0",))
+    arms = (replace(arms[0], stream=doubted), *arms[1:])
     whole = [plain(), shapes.dump(build(scenario, arms, interrupted=False))]
     found = [
         (path, value)

@@ -95,6 +95,9 @@ SECRET = {
     "text": "root:hunter2:0:0\nhunter2 *hunter2\n",
     "anchors": "name: *hunter2\n",
     "list": "- hunter2\n",
+    "alike": "name: web\nseed: hunter2\nhost: {memlock: hunter2, x: 1}\nvm: password hunter2\n",
+    "keyed": "name: web\nseed: 1\nworkload: {kind: recorded, path: /srv/hunter2/password}\n",
+    "twice": "name: web\nseed: 1\npassword: 1\npassword: 2\n",
 }
 
 
@@ -108,7 +111,8 @@ def test_a_file_that_is_no_scenario_is_not_shown(
     Path("s.yaml").write_text("extends: secret\narms: [baremetal]\n")
     result = call("validate", "s.yaml")
     assert result.exit_code == 2
-    assert "is no scenario" in result.stderr
+    assert "is no scenario" in result.stderr or "is wrong here" in result.stderr
+    assert "secret" in result.stderr
     for word in ("hunter2", "password"):
         assert word not in result.output
 
@@ -116,11 +120,13 @@ def test_a_file_that_is_no_scenario_is_not_shown(
 def test_a_misspelt_key_of_an_extended_scenario_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: a scenario that is extended has its errors told as ever."""
+    """The control: an extended scenario has its errors told by place, and in full by itself."""
     monkeypatch.chdir(tmp_path)
     Path("base.yaml").write_text(TINY + "sede: 3\n")
     Path("s.yaml").write_text("extends: base.yaml\n")
     result = call("validate", "s.yaml")
     assert result.exit_code == 2
-    assert "base.yaml:" in result.stderr
-    assert "sede" in result.stderr
+    last = len((TINY + "sede: 3\n").splitlines())
+    assert f"base.yaml:{last}:1: is wrong here" in result.stderr
+    assert "did you mean 'seed'" in call("validate", "base.yaml").stderr
+    assert "sede" not in result.stderr

@@ -53,20 +53,24 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, why, and how to fix it."""
+    """One thing that is wrong: where, what, why, and how to fix it.
+
+    `harmless` says that the message quotes nothing that a file which is no scenario could hold.
+    """
 
     file: str
     line: int
     col: int
     message: str
+    harmless: bool = False
 
     def __str__(self) -> str:
         return f"{Mark(self.file, self.line, self.col)}: {self.message}"
 
 
-def problem(mark: Mark, message: str) -> Problem:
+def problem(mark: Mark, message: str, *, harmless: bool = False) -> Problem:
     """A problem at a mark."""
-    return Problem(mark.file, mark.line, mark.col, message)
+    return Problem(mark.file, mark.line, mark.col, message, harmless)
 
 
 class ScenarioError(SpeskewError):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -134,14 +136,15 @@ def load(
     problems: Problems = []
     file = source if isinstance(source, Given) else find(source)
     asked = overriding.read(overrides, problems)
-    document = _document(file, asked, problems)
-    for key, value in (("replications", replications), ("seed", seed)):
-        if value is not None:
-            document = merge(document, nested([key], scalar(value, Mark(f"--{key}"))))
     stem = file.name if isinstance(file, Given) else file.stem
     stem = stem.encode("utf-8", "replace").decode()
-    resolver = _Resolver(document, stem, problems)
-    scenario = resolver.scenario(asked)
+    with _quoting_only(file):
+        document = _document(file, asked, problems)
+        for key, value in (("replications", replications), ("seed", seed)):
+            if value is not None:
+                document = merge(document, nested([key], scalar(value, Mark(f"--{key}"))))
+        resolver = _Resolver(document, stem, problems)
+        scenario = resolver.scenario(asked)
     if remarks is not None:
         remarks.extend(resolver.remarks)
     return scenario
@@ -153,9 +156,32 @@ def origins(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:
     An arm's keys begin with `arms.<name>`. Raises ScenarioError if there is no document to tell of.
     """
     problems: Problems = []
-    document = _document(find(path), overriding.read(overrides, problems), problems)
-    refuse_if_any(problems)
+    file = find(path)
+    with _quoting_only(file):
+        document = _document(file, overriding.read(overrides, problems), problems)
+        refuse_if_any(problems)
     return {key: str(mark) for key, mark in leaves(document)}
+
+
+@contextmanager
+def _quoting_only(file: Path | Given) -> Iterator[None]:
+    """Problems of files that `file` extends are told by their place, not by what stands there.
+
+    A scenario may come from someone else, and extend any file of the machine that it is read on.
+    """
+    name = file.name if isinstance(file, Given) else str(file)
+    try:
+        yield
+    except ScenarioError as error:
+        shown_ones = (p if p.file == name else _placed(p) for p in error.problems)
+        raise ScenarioError(*dict.fromkeys(shown_ones)) from None
+
+
+def _placed(found: Problem) -> Problem:
+    if found.harmless or not found.line:  # of an option, if it has no line
+        return found
+    why = f"is wrong here; it is extended, so `speskew validate {found.file}` says what"
+    return replace(found, message=why)
 
 
 # --- documents -------------------------------------------------------------------------------
@@ -184,30 +210,29 @@ def _extended(file: Path | Given, chain: tuple[Path, ...], problems: Problems) -
         return document
     chain = (*chain, path.resolve())
     if target in chain:
-        problems.append(problem(base.mark, f"extends: {shown(base.value)} extends itself"))
+        why = f"extends: {shown(base.value)} extends itself"
+        problems.append(problem(base.mark, why, harmless=True))
     elif len(chain) > MAX_EXTENDS:
-        problems.append(problem(base.mark, f"extends: more than {MAX_EXTENDS} files; flatten them"))
+        why = f"extends: more than {MAX_EXTENDS} files; flatten them"
+        problems.append(problem(base.mark, why, harmless=True))
     else:
         return merge(_extended(target, chain, problems), document)
     return document
 
 
 def _foreign(path: Path, problems: Problems) -> Item:
-    """A file that another one extends; what it holds is not shown unless it is a scenario.
-
-    A scenario may come from someone else, and name any file of the machine it is read on.
-    """
+    """A file that another one extends, which may be any file of the machine."""
     found: Problems = []
     no = "is extended, but is no scenario: remove `extends`, or name a scenario"
     try:
         document = read_document(path, found)
     except ScenarioError as error:
         first = error.problems[0]
-        raise ScenarioError(Problem(str(path), first.line, first.col, no)) from error
+        raise ScenarioError(Problem(str(path), first.line, first.col, no, harmless=True)) from None
     keys = document.value if isinstance(document.value, dict) else {}
     known = sum(key in _SCENARIO_KEYS or key in Settings.model_fields for key in keys)
     if 2 * known <= len(keys):
-        raise ScenarioError(problem(Mark(str(path)), no))
+        raise ScenarioError(problem(Mark(str(path)), no, harmless=True))
     problems.extend(found)
     return document
 

@@ -51,7 +51,8 @@ def unknown(mark: Mark, dotted: str, known: Sequence[str]) -> Problem:
 def _incoherent(entry: Any, item: Item) -> Iterator[Problem]:
     for keys, why in entry["ctx"]["found"]:
         marks = [mark for key in keys if (mark := _mark_of(item, key.split(".")))]
-        yield problem(marks[0] if marks else item.mark, f"{keys[0]}: {why}")
+        at = marks[0] if marks else item.mark
+        yield problem(at, f"{keys[0]}: {why}", harmless=True)  # every value is one of a scenario
 
 
 def _mark_of(item: Item, path: list[str]) -> Mark | None:

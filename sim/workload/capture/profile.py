@@ -27,6 +27,7 @@ MAX_BYTES = 1 << 26
 MAX_FS_PER_OP = 10**12
 MAX_LATENCY = 0xFFFF
 MAX_NAME = 4096
+MAX_REMARKS = 256
 _LEVELS, _CLASSES = 5, 6
 
 LIMITS = (
@@ -85,7 +86,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A program as SPE saw it. One record stands for `ops_per_record` operations."""
+    """A program as SPE saw it. One record stands for `ops_per_record` operations.
+
+    `remarks` are the import's sentences about what in the capture is in doubt.
+    """
 
     source: str
     interval: int
@@ -94,6 +98,7 @@ class Profile:
     statics: tuple[Static, ...]
     latencies: tuple[Latencies, ...]
     phases: tuple[Phase, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def records(self) -> int:
@@ -126,6 +131,7 @@ def dumps(profile: Profile) -> str:
         "interval": profile.interval,
         "ops_per_record": profile.ops_per_record,
         "limits": LIMITS,
+        **({"remarks": profile.remarks} if profile.remarks else {}),
         "symbols": profile.symbols,
         "statics": statics,
         "latencies": [asdict(row) for row in profile.latencies],
@@ -177,9 +183,16 @@ def _profile(body: Mapping[str, Any]) -> Profile:
         statics=statics,
         latencies=tuple(_latency(r) for r in _list(body, "latencies", _LEVELS * _CLASSES, least=0)),
         phases=tuple(_phase(r, len(statics)) for r in _list(body, "phases", MAX_PHASES)),
+        remarks=_remarks(body) if "remarks" in body else (),
     )
     check(profile)
     return profile
+
+
+def _remarks(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files of before have none."""
+    found = _list(body, "remarks", MAX_REMARKS, least=0)
+    return tuple(_text(remark, "remarks", MAX_NAME) for remark in found)
 
 
 def check(profile: Profile) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.scenario.files.loader import stock_folder
+from sim.workload.capture import profile
+from sim.workload.capture.profile import ProfileError
+from sim.workload.spestream import read_spestream, write_spestream
 from tests.rigs import perf_file as pf
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
@@ -87,6 +92,67 @@ def test_equal_and_zero_timestamps_are_told(times: list[int], equal: int, zero: 
     assert ("have a timestamp of 0" in text) is bool(zero)
     assert (f"{equal} timestamps equal the one before" in err) is bool(equal)
     assert (f"{zero} timestamps are 0" in err) is bool(zero)
+
+
+@pytest.mark.parametrize(
+    ("times", "options", "said"),
+    [
+        ([0, *TIMES], {}, "1 timestamps are 0"),
+        ([*TIMES, TIMES[-1]], {}, "1 timestamps equal the one before"),
+        (TIMES, {"later": (0x82, 0x100)}, "no loads from the data sources of 0x100"),
+        (TIMES, {"killed": True}, "the writer was killed"),
+    ],
+)
+def test_a_run_of_the_profile_says_it_too(
+    times: list[int], options: dict[str, Any], said: str
+) -> None:
+    """What the import had to remark is in the profile, and in the summary, reports and JSON."""
+    killed = options.pop("killed", False)
+    path = Path(capture(times, **options))
+    if killed:
+        path.write_bytes(pf.killed(path.read_bytes()))
+    imported = call("import", "spe", str(path), "-o", "p.json", "--interval", "1024ops")
+    assert said in " ".join(imported.stderr.split())
+    ran = run("workload: {kind: profile, path: p.json}")
+    assert " ".join(ran.split()).count(said) == 1  # two arms, told once
+    written = Path("out/result.json").read_text()
+    assert said in " ".join(json.loads(written)["arms"]["v6"]["setup"]["remarks"])
+    for report in ("out/report.html", "out/report.md"):
+        assert said in " ".join(Path(report).read_text().split()), report
+    assert said in " ".join(call("show", "out").stdout.split())
+
+
+def run(workload: str) -> str:
+    """What a run of it prints, with both reports in `out`."""
+    Path("s.yaml").write_text(f"{workload}\nreplications: 1\narms: [baremetal, v6]\n")
+    ran = call("run", "s.yaml", "-o", "out", "-q", "--no-band", "--force")
+    assert ran.exit_code == 0, ran.output
+    return ran.stdout
+
+
+def test_remarks_of_strangers_are_bounded_and_text() -> None:
+    """A profile with 256 long remarks with escapes says a screenful, made harmless."""
+    call("import", "spe", capture(TIMES), "-o", "p.json", "--interval", "1024ops")
+    assert "remarks" not in json.loads(Path("p.json").read_text())  # files of before have none
+    body = json.loads(Path("p.json").read_text())
+    remarks = [f"{k}\x1b]0;x\x07\u202e\n<b>" + "y" * 4000 for k in range(256)]
+    Path("many.json").write_text(json.dumps(body | {"remarks": remarks}))
+    said = run("workload: {kind: profile, path: many.json}")
+    assert "and 224 more remarks" in said
+    assert len(said) < 40_000
+    assert not any(char in said for char in "\x1b\x07\u202e")
+    assert "<b>" not in Path("out/report.html").read_text()
+    Path("more.json").write_text(json.dumps(body | {"remarks": ["x"] * 257}))
+    with pytest.raises(ProfileError, match="remarks: no list of 0 to 256 entries"):
+        profile.load(Path("more.json"))
+
+
+def test_remarks_of_streams_are_said() -> None:
+    """A .spestream carries what its importer found; the run says it."""
+    made = read_spestream(stock_folder() / "streams" / "threads.2.spestream")
+    write_spestream("s.spestream", replace(made, remarks=("7 of 100 addresses make no sense",)))
+    ran = run("workload: {kind: recorded, path: s.spestream}")
+    assert "7 of 100 addresses make no sense" in " ".join(ran.split())
 
 
 def test_a_files_name_cannot_write_to_the_terminal() -> None:

@@ -70,6 +70,7 @@ def spe(
             names.pid_of,
             progress,
         )
+    made = profiled.with_remarks(made, seen)
     replace(out, profiles.dumps(made).encode())
-    say("\n".join(profiled.ending(made, seen, names.files()[1])))
+    say("\n".join(profiled.ending(made, names.files()[1])))
     put_paths([out])

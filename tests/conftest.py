@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.needs import missing_lines
-from tests.tools import captures
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -34,9 +33,3 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder is one of the test's own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of two loops, one with collisions; not to be changed."""
-    return captures.run(tmp_path_factory.mktemp("synthetic"), captures.SYNTHETIC)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 
 from reports.perf.writer import BASE_NS
@@ -160,3 +161,9 @@ def check_warnings(data: Path, flags: Sequence[int], tool: str = "perf") -> None
         times = sum(bool(f & flag) for f in flags)
         said = re.findall(rf"{text} (\d+) times out of (\d+)", err)
         assert said == ([(str(times), str(len(flags)))] if times else []), text
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of two loops, one with collisions; not to be changed."""
+    return run(tmp_path_factory.mktemp("synthetic"), SYNTHETIC)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from reports.captures import parquet_pages
 from sim.workload.capture.packets import MAX_CHUNK, Counts
 from sim.workload.capture.records import BRANCH, CAPTURE_DT, LOAD_STORE, OTHER, Packet, Records
 from sim.workload.capture.source import NO_TID, Batch, CaptureError, Facts, Reading
@@ -115,6 +116,7 @@ def _rows(path: Path) -> int:
             rows = int(metadata.num_rows)
             groups = range(metadata.num_row_groups)
             unpacked = sum(int(metadata.row_group(k).total_byte_size) for k in groups)
+            parquet_pages.check(path, metadata)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CaptureError(f"{path}: cannot be read as Parquet: {error}") from error
     if rows > max(_ALWAYS_ROWS, _ROWS_PER_BYTE * size) or unpacked > max(_ALWAYS, _RATIO * size):
@@ -129,21 +131,28 @@ def _read(kind: str, path: Path) -> tuple[NDArray[np.int64], Records]:
     """CPUs and records [n] of one table."""
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read()
-        return _Table(kind, path, table).records()
+            texts = [c.path for c in _columns(file) if c.physical_type == "BYTE_ARRAY"]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:  # equal texts stay one
+            return _Table(kind, path, file).records()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CaptureError(f"{path}: cannot be read: {error}") from error
 
 
-class _Table:
-    """One table's columns as arrays [n]."""
+def _columns(file: Any) -> list[Any]:
+    """What the schema says of each column."""
+    return [file.schema.column(k) for k in range(len(file.schema.names))]
 
-    def __init__(self, kind: str, path: Path, table: Any) -> None:
-        self._kind, self._path, self._table = kind, path, table
+
+class _Table:
+    """One table's columns as arrays [n]; of the file nothing but the columns asked for is read."""
+
+    def __init__(self, kind: str, path: Path, file: Any) -> None:
+        self._kind, self._path, self._file = kind, path, file
+        self._flat = {c.path for c in _columns(file) if not c.max_repetition_level}
 
     def records(self) -> tuple[NDArray[np.int64], Records]:
         """CPUs and records."""
-        out = np.zeros(self._table.num_rows, CAPTURE_DT)
+        out = np.zeros(self._file.metadata.num_rows, CAPTURE_DT)
         el = self._numbers("el", 3)
         self._common(out, el)
         if self._kind == "ldst":
@@ -205,11 +214,11 @@ class _Table:
         _mark(out, there, packet)
 
     def _column(self, name: str) -> Any:
-        if name not in self._table.column_names:
+        if name not in self._flat:
             raise CaptureError(
                 f"{self._path}: no column {name!r}; this is no {self._kind} table of spe-parser"
             )
-        return self._table.column(name)
+        return self._file.read([name]).column(name)
 
     def _there(self, name: str) -> NDArray[np.bool_]:
         """Where a column has a value: not null, not an empty string."""
@@ -230,17 +239,22 @@ class _Table:
         self, name: str, convert: Callable[[Any], Any], dtype: Any = np.int64
     ) -> NDArray[Any]:
         """A function of each value [n], called once for each distinct one."""
-        encoded = self._column(name).combine_chunks().dictionary_encode(null_encoding="encode")
-        chunk = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+        encoded = self._column(name)
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = encoded.dictionary_encode()
+        chunk = encoded.combine_chunks()
+        distinct = chunk.dictionary.to_pylist()
+        indices = chunk.indices.fill_null(len(distinct))
         try:
-            values = np.array([convert(v) for v in chunk.dictionary.to_pylist()], dtype)
+            there = distinct if chunk.null_count == 0 else [*distinct, None]
+            values = np.array([convert(v) for v in there], dtype)
         except (KeyError, ValueError, TypeError, OverflowError, AttributeError) as error:
             raise CaptureError(
                 f"{self._path}: column {name!r} holds what spe-parser does not write: {error}"
             ) from error
         if values.size == 0:
             return np.zeros(len(chunk), dtype)
-        return np.asarray(values[np.asarray(chunk.indices)])
+        return np.asarray(values[np.asarray(indices)])
 
 
 def _mark(out: Records, where: NDArray[np.bool_], packet: Packet) -> None:

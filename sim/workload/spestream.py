@@ -42,7 +42,10 @@ Every frame is one zstd frame that states its decoded size. The header frame is 
                      ascending
 
 A reader believes no size before it has checked it against the file's own size, the decoded size in
-the zstd frame, the greatest ratio zstd can reach and a limit on memory.
+the zstd frame, the greatest ratio zstd can reach and a limit on memory. Executions and addresses
+are decoded a chunk at a time, and the first chunk that contradicts the header or the static blocks
+ends the reading: a file that decodes to far more than its size is read only if it is the recording
+of a loop that turned so often.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ VERSION: Final = 1
 CHUNK_BLOCKS: Final = 262_144
 """Block executions in every chunk but the last."""
 MAX_BYTES: Final = 8 << 30
-"""Memory that the decoded arrays of one file may take, unless the caller says otherwise."""
+"""Memory that reading one file may take, unless the caller says otherwise; never more than half of
+what the machine has."""
 
 _PRELUDE: Final = struct.Struct("<8sIIQI")
 _PRELUDE_BYTES: Final = _PRELUDE.size + 4
@@ -79,10 +83,6 @@ _MAX_BLOCK_LEN: Final = 1 << 16
 _MAX_RATIO: Final = 32_768  # zstd: a block of 128 KiB takes at least 4 bytes
 _MAX_STATIC: Final = 1 << 22  # as of a scenario's program
 _MAX_DISCONTINUITIES: Final = 1 << 22
-_ALWAYS: Final = 128 << 20
-"""Decoded bytes that a file of any size may hold."""
-_ORDINARY_RATIO: Final = 2_000
-"""Above `_ALWAYS`: recordings of programs that did more than turn in one loop stay below."""
 _LEVEL: Final = 9
 _AGAIN: Final = "copy it again or record it anew"
 _T = TypeVar("_T")
@@ -432,6 +432,7 @@ def _read(file: IO[bytes], max_bytes: int) -> Recording:
     file.seek(_PRELUDE_BYTES)
     frames = (_next_frame(file, number, *frame) for number, frame in enumerate(header.frames))
     static = _unpack_static(next(frames), header)
+    _check_counts(header, static)
     symbols = _parse_symbols(next(frames))
     block_slots = static.block_slots
     ids = np.empty(header.blocks, np.uint32)
@@ -624,17 +625,36 @@ def _check_frames(header: Header, max_bytes: int) -> None:
         )
     if header.discontinuities > _MAX_DISCONTINUITIES:
         raise _Corrupt(f"more than {_MAX_DISCONTINUITIES:,} discontinuities; {_AGAIN}")
-    decoded = sum(frame[1] for frame in header.frames)
-    packed = sum(frame[0] for frame in header.frames)
-    if decoded > max(_ALWAYS, _ORDINARY_RATIO * packed):
+    if symbols[1] > _MAX_JSON:
+        raise _Corrupt(f"symbols of {symbols[1]:,} bytes, at most {_MAX_JSON:,} are read; {_AGAIN}")
+    _check_memory(header, max_bytes)
+
+
+def _check_memory(header: Header, max_bytes: int) -> None:
+    """Refuse what does not fit: all arrays, and the frame that is being decoded twice more."""
+    sizes = [frame[1] for frame in header.frames]
+    needed, limit = sum(sizes) + 2 * max(sizes), min(max_bytes, _half_of_memory())
+    if needed > limit:
         raise _Corrupt(
-            f"decodes to {decoded:,} bytes, {decoded // packed:,} times what it takes: a bomb, or "
-            "one loop for very long; record fewer ops and `repeat` the workload"
+            f"needs {needed:,} bytes of memory to be read, the limit is {limit:,}; record fewer "
+            "ops and `repeat` the workload"
         )
-    if decoded > max_bytes or symbols[1] > _MAX_JSON:
-        raise _Corrupt(
-            f"decodes to {decoded} bytes, the limit is {max_bytes}; record fewer ops or raise it"
-        )
+
+
+def _half_of_memory() -> int:
+    """Of this machine, bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _check_counts(header: Header, static: Recording) -> None:
+    """ValueError if no run of the static blocks has so many ops and addresses."""
+    for name, count, each in (
+        ("ops", header.ops, static.block_len),
+        ("addresses", header.slots, static.block_slots),
+    ):
+        least, most = (int(each.min()), int(each.max())) if each.size else (0, 0)
+        if not header.blocks * least <= count <= header.blocks * most:
+            raise ValueError(f"{count:,} {name} in {header.blocks:,} executions of its blocks")
 
 
 def _unplanes(raw: bytes | memoryview, dtype: str) -> NDArray[Any]:

@@ -203,6 +203,11 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
 
 def run(name: str, data: bytes, folder: Path) -> bool:
     """Feed a target; False if it refused the bytes. Raises what it must not raise."""
+    return refusal(name, data, folder) is None
+
+
+def refusal(name: str, data: bytes, folder: Path) -> str | None:
+    """Why a target refuses the bytes, None if it does not. Raises what it must not raise."""
     target, documented = TARGETS[name]
     file, out = folder / "input.unit", folder / "out"
     out.mkdir(exist_ok=True)
@@ -217,7 +222,7 @@ def run(name: str, data: bytes, folder: Path) -> bool:
         assert refused, "an error without a message"
         assert not any(out.iterdir()), "a refused input left a file"
     shutil.rmtree(out)
-    return refused is None
+    return refused
 
 
 # --- an index entry --------------------------------------------------------------------------

@@ -155,6 +155,15 @@ def test_remarks_of_streams_are_said() -> None:
     assert "7 of 100 addresses make no sense" in " ".join(ran.split())
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_capture_without_records_is_not_called_good(form: str) -> None:
+    """AUX data of no bytes: nothing is right about records that are not there."""
+    result = call("report", "spe", capture([]), "--format", form)
+    assert result.exit_code == 2
+    assert "perf.data: no records: the event gave no data" in result.stderr
+    assert not result.stdout
+
+
 def test_a_files_name_cannot_write_to_the_terminal() -> None:
     """Control characters in a name come out as text."""
     for command in ("report", "import"):

@@ -25,14 +25,21 @@ def spe(
 ) -> None:
     """Collisions, truncations, gaps, effective interval and sanity of a real SPE CAPTURE.
 
-    CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser.
+    CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser. One without
+    records is an error (exit code 2), as there is nothing to report on.
     """
     from reports.captures import opening, survey
+    from sim.workload.capture.source import CaptureError
     from sim.workload.capture.survey import survey as surveyed
 
     with opening.progress(1) as progress:
         given = opening.sampling(interval, jitter, timer)
         seen = surveyed(opening.open_any(capture, raw=raw), progress)
+        if seen.records == 0:
+            raise CaptureError(
+                f"{capture}: no records: the event gave no data; was the program shorter than the "
+                "period, or did no operation pass a filter?"
+            )
         described = survey.describe(seen, given)
     if form == "json":
         put(json.dumps(described, indent=1, sort_keys=True) + "\n")

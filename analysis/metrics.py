@@ -185,6 +185,11 @@ _TIME = (
         )
     ),
     Column("time_band_moved[]", "string", "", "UNVERIFIED times that the band moves"),
+    *(
+        Column(f"{what}_band.{end}", "double", "fraction", f"{words}, {most} over these times")
+        for what, words in (("loss", "population ops lost"), ("skew", "symbol TVD vs truth"))
+        for end, most in (("low", "least"), ("high", "most"))
+    ),
 )
 _PAIRED_WORDS = {
     "loss": "population ops lost",

@@ -5,8 +5,10 @@ bits at load. A value is then a pure function of its ordinal (op index, stop ord
 ordinal, …), so over-generation is free, results do not depend on creation order or on the number
 of workers, and every arm sees the same draw at the same ordinal.
 
-Distributions are integer quantile tables of 4,096 entries, made at load; the simulation itself
-draws an index. Floats appear only while a table is made.
+Distributions of times between the host's and the CPU's events are integer quantile tables, made at
+load: 4,095 slices of equal probability, and of the last one 256 more, so that no tail is cut before
+2^-20. The simulation itself draws an index; floats appear only while a table is made. Times in
+flight have laws of their own (`sim.laws`).
 
 This module also owns how numba compiles: `njit` here is numba's with a cache on disk, and the
 cache's address includes a hash of every source of `sim` that holds compiled code and numba's
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +35,8 @@ M64 = (1 << 64) - 1
 WEYL = 0x9E3779B97F4A7C15
 TABLE_BITS = 12
 TABLE_SIZE = 1 << TABLE_BITS
+TAIL = 256
+"""Parts of a table's last slice."""
 _TABLES = 64
 """Quantile tables that are kept: replications and arms of a scenario share a few."""
 
@@ -118,18 +122,30 @@ def below(stream: int, ordinal: int, n: int) -> int:
 
 @lru_cache(maxsize=_TABLES)
 def exponential_table(mean: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
-    """Quantiles of an exponential of integer `mean`, at the midpoints of `size` equal slices."""
-    return tuple(max(1, round(-mean * math.log1p(-(j + 0.5) / size))) for j in range(size))
+    """Quantiles of an exponential of integer `mean`, at the middles of a table's slices."""
+    unit = size * TAIL
+    exceeded = ((2 * unit - places) / (2 * unit) for places in _middles(size))
+    return tuple(max(1, round(-mean * math.log(share))) for share in exceeded)
 
 
 @lru_cache(maxsize=_TABLES)
 def uniform_table(low: int, high: int, size: int = TABLE_SIZE) -> tuple[int, ...]:
     """Quantiles of a uniform on [low, high], ends included."""
-    return tuple(low + (high - low) * (2 * j + 1) // (2 * size) for j in range(size))
+    unit = size * TAIL
+    return tuple(low + (high - low) * places // (2 * unit) for places in _middles(size))
+
+
+def _middles(size: int) -> Iterator[int]:
+    """Middles of `size` - 1 slices, and of TAIL parts of the last, in halves of such a part."""
+    yield from ((2 * j + 1) * TAIL for j in range(size - 1))
+    yield from (2 * (size - 1) * TAIL + 2 * j + 1 for j in range(TAIL))
 
 
 def pick(table: tuple[int, ...], stream: int, ordinal: int) -> int:
-    """One draw from a quantile table whose size is a power of two (or one)."""
+    """One draw from a quantile table, or from a table of one value."""
     if len(table) == 1:
         return table[0]
-    return table[(splitmix64(stream, ordinal) >> 20) & (len(table) - 1)]
+    value = splitmix64(stream, ordinal) >> 20
+    last = len(table) - TAIL
+    index = value & last
+    return table[index if index < last else last + (value >> 16 & TAIL - 1)]

@@ -17,7 +17,7 @@ import numpy as np
 from analysis import theory
 from analysis.fidelity import losses, profiles
 from analysis.statistics.intervals import F64
-from sim import draws
+from sim import laws
 from sim.ledger import LOSS_LABELS, OpLabel
 from sim.linux.driver import sanitise_period
 from sim.scenario.models.quantities import ConstantLatency, ExponentialLatency
@@ -151,7 +151,7 @@ def no_lifetimes(arm: ArmResult) -> str:
         return "more than one operation may be in flight"
     if not one_loop(arm.arm.settings):
         return "the form needs constant CPI, so that times in flight are numbers of ops"
-    if not _lifetimes(arm).size:
+    if _renewals(arm) is None:
         return "times in flight depend on the op, and some reach the next selection"
     return no_counts(arm)
 
@@ -161,29 +161,30 @@ def one_loop(settings: Settings) -> bool:
     return settings.workload.kind == "synthetic" and len(settings.workload.phases) == 1
 
 
-def _lifetimes(arm: ArmResult) -> F64:
-    """Equally likely times in flight of the only loop, ops; none if they depend on the op.
+def _renewals(arm: ArmResult) -> float | None:
+    """Mean selections in a time in flight of the only loop; None if that depends on the op.
 
-    Those of the core depend on it, but where the longest one is over before the next selection it
-    stands for all.
+    Those of the core depend on it, but where the longest one is over before the next selection
+    there are none in any.
     """
     settings = arm.arm.settings
     assert settings.workload.kind == "synthetic"  # one_loop
     (phase,) = settings.workload.phases
-    per_op = phase.cpi_millis * TICKS_PER_CYCLE / 1000
+    per_op, period, jitter = phase.cpi_millis / 1000, period_of(arm), _accumulates(arm)
     match phase.latency:
         case ConstantLatency(value=cycles):
-            return np.array([cycles * TICKS_PER_CYCLE]) / per_op
+            return theory.renewals(period, [cycles / per_op], jitter=jitter)
         case ExponentialLatency(mean=cycles):
-            return np.array(draws.exponential_table(cycles * TICKS_PER_CYCLE, 256)) / per_op
+            return theory.renewals_exponential(period, cycles / per_op, jitter=jitter)
         case _:
-            longest = get_preset(settings.cpu.core).latency_quantiles().max() / per_op
-            return np.array([longest] if longest < period_of(arm) + 1 else [])
+            law = get_preset(settings.cpu.core).latency_laws()
+            return 0.0 if laws.longest(law) < (period + 1) * per_op * TICKS_PER_CYCLE else None
 
 
 def _collided(arm: ArmResult) -> Points:
     """Collided over selected, by mean selections in a lifetime."""
-    renewals = theory.renewals(period_of(arm), _lifetimes(arm), jitter=_accumulates(arm))
+    renewals = _renewals(arm)
+    assert renewals is not None  # no_lifetimes
     collided = [sum(v.ledgers.selections.collided for v in r.vcpus) for r in arm.runs]
     expected = theory.collision_fraction(renewals)
     found = np.array(collided, np.float64) / _selected(arm)

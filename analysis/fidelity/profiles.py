@@ -128,6 +128,11 @@ def _counts(arm: ArmResult, runs: Sequence[RunResult], latency: Latency | None, 
     return np.stack([group(_total(arm, run, "profile"), arm.stream, by) for run in runs])
 
 
+def profile_of(arm: ArmResult, run: RunResult, by: By) -> I64:
+    """Samples of one run, of the arm or of a counterpart of it [groups]."""
+    return group(_total(arm, run, "profile"), arm.stream, by)
+
+
 def lost(arm: ArmResult, by: By) -> I64:
     """Population ops lost to the profile [replications, groups], all vCPUs together."""
     return np.stack([group(_total(arm, run, "lost"), arm.stream, by) for run in arm.runs])

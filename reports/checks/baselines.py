@@ -112,7 +112,9 @@ def read_document(path: Path) -> dict[str, Any]:
             f"{path}: no such baseline; --baseline names another, `speskew baseline update "
             "SCENARIO` makes it"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BaselineError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path} cannot be read as a baseline: {error}") from error
     if not isinstance(document, dict):
         raise BaselineError(f"{path} is no baseline: not a JSON object")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from reports.results import shapes
 from reports.results.arms import baseline, harmless_loss, skew, time_added, time_by_cause
-from reports.results.result import Arm, Result
+from reports.results.result import Arm, Ends, Result
 from reports.text import number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
@@ -111,13 +111,21 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
     mark = " (upper bound)" if arm.setup.upper_bound else ""
     return (
         printable(name, 30) + mark,
-        "–" if loss is None else percent(loss),
+        "–" if loss is None else _open(percent(loss), arm.loss_band),
         "baseline" if arm is base else _skew_cell(arm),
         "–" if arm is base or added is None else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
         f"{r.exits:,}" if virtual else "–",
         f"{arm.ledger.delivery['delivered']:,}",
     )
+
+
+def _open(value: str, band: Ends | None) -> str:
+    """A number with its band over the UNVERIFIED times, where that is one."""
+    if band is None:
+        return value
+    low, high = percent(band.low), percent(band.high)
+    return value if low == high == value else f"{value} ({low.removesuffix(' %')} to {high})"
 
 
 def _skew_cell(arm: Arm) -> str:
@@ -174,10 +182,17 @@ def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         f"{with_interval(total, 100, '%')} of population ops: {lost:,} of {population:,} ops, "
         "all replications"
     )
+    yield from _band_lines(arm.loss_band, "lost")
     for cause in sorted(causes, key=lambda k: (-ops[k], k)):
         yield f"{cause} {percent(arm.loss.labels[cause].value)} ({ops[cause]:,} ops)"
     if base is not None and arm is not base and harmless_loss(arm, base):
         yield f"The loss is of baremetal's order. {LOSS_NOTE}"
+
+
+def _band_lines(band: Ends | None, what: str) -> Iterator[str]:
+    if band is not None and band.low != band.high:
+        low, high = percent(band.low), percent(band.high)
+        yield f"{low} to {high} {what} over the ranges of the UNVERIFIED times"
 
 
 def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
@@ -195,6 +210,7 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
             f"what was lost moves {with_interval(arm.loss_skew, 100, '%')} of the profile "
             "between symbols, sampling noise aside"
         )
+    yield from _band_lines(arm.skew_band, "symbol TVD vs truth")
     pc = arm.profile.pc
     yield (
         f"TVD vs truth: symbols {number(view.tvd_vs_truth.value)} (random sampling of as "

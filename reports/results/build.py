@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from analysis import frames, paired
 from analysis.cost import perturbation, rlimit
-from analysis.fidelity import errors, losses, profiles
+from analysis.fidelity import errors, losses, openness, profiles
 from analysis.fidelity.claims import same_shares
 from analysis.fidelity.distances import distances
 from analysis.statistics.intervals import metric
@@ -26,6 +26,7 @@ from reports.results.result import (
     ComparedOn,
     Counts,
     Each,
+    Ends,
     Ledger,
     Loss,
     Replication,
@@ -96,7 +97,13 @@ def _arm(arm: ArmResult, baseline: ArmResult | None) -> Arm:
         verdict="; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
         hold=None if arm.hold is None else _arm(arm.hold, paired.twin(baseline, "hold")),
         aux=_aux(arm.runs),
+        loss_band=_ends(openness.loss(arm)),
+        skew_band=_ends(openness.skew(arm)),
     )
+
+
+def _ends(found: openness.Ends | None) -> Ends | None:
+    return None if found is None else Ends(found.low, found.high)
 
 
 def _ended_at_op(arm: ArmResult) -> int:

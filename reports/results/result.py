@@ -178,6 +178,14 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """A fraction at the ends of the UNVERIFIED times: the least and the most that it may be."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Events over replications and vCPUs."""
 
@@ -225,6 +233,8 @@ class Arm:
     verdict: str
     hold: Annotated[Arm | None, "the twin of an arm with restart: resync"]
     aux: Annotated[Aux | None, "absent in results of before it was counted"] = None
+    loss_band: Annotated[Ends | None, "loss over the UNVERIFIED times; null: no band"] = None
+    skew_band: Annotated[Ends | None, "symbol TVD vs truth, the same"] = None
 
     def __post_init__(self) -> None:
         if self.hold is not None and self.hold.hold is not None:

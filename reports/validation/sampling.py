@@ -10,8 +10,6 @@ import numpy as np
 from analysis import theory
 from analysis.statistics.intervals import F64
 from reports.validation.rows import JITTERS, Row, beyond, curve, point, runs, settings, spe
-from sim import draws
-from sim.units import TICKS_PER_CYCLE
 
 PERIODS = (256, 512, 1024, 2048, 4096)
 SELECTIONS = 4000
@@ -96,12 +94,11 @@ LIFETIMES = {
 }
 
 
-def lifetimes(series: str) -> F64:
-    """Equally likely lifetimes of a law, ops; the simulator's own quantile table."""
+def renewals(series: str, period: int) -> float:
+    """Mean selections in a lifetime of a law, in closed form."""
     if series.startswith("constant"):
-        return np.array([900.0])
-    table = draws.exponential_table(400 * TICKS_PER_CYCLE, 256)
-    return np.array(table, np.float64) / TICKS_PER_CYCLE
+        return theory.renewals(period, [900.0], jitter=True)
+    return theory.renewals_exponential(period, 400.0, jitter=True)
 
 
 def collisions() -> Iterator[Row]:
@@ -109,9 +106,7 @@ def collisions() -> Iterator[Row]:
     for series, law in LIFETIMES.items():
 
         def form(period: float, series: str = series) -> float:
-            return theory.collision_fraction(
-                theory.renewals(int(period), lifetimes(series), jitter=True)
-            )
+            return theory.collision_fraction(renewals(series, int(period)))
 
         yield from curve("collisions", series, range(256, 4097, 16), form)
         for period in (256, 512, 768, 1024, 1280, 1536, 2048, 3072, 4096):

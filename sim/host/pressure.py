@@ -3,26 +3,35 @@
 Fidelity note, by kind of pressure (published rates; kernel sources and mails in parameters.toml):
 
 * NUMA balancing (`unmap: published`, `numa_balancing`) makes every page of the guest PROT_NONE once
-  per sweep; the MMU notifier comes before the page is looked at, so pinned pages are zapped too.
-* `ksm`, `khugepaged`, `compaction` remap pages; a pinned page is passed over, and with it all that
-  khugepaged would have collapsed. A page is merged only if it has not changed between two scans,
-  and a buffer in use has: `ksm` is an upper bound.
-* `reclaim` takes cold pages out of memory; the next access waits for `t_swap_in`. A buffer in use
-  is not cold: an upper bound too.
+  per sweep, in scans of 256 MiB (task_numa_work, numa_balancing_scan_size_mb): one MMU notifier for
+  the whole range (change_pud_range), before any page is looked at. So pinned pages are zapped too,
+  and all that lies within one scan goes in one instant: a piece of the buffer that is contiguous
+  in guest memory (`buffer.physical`) in one burst. Where a piece lies does not change.
+* `ksm` write-protects a page that it is about to merge, and notifies before it looks at the
+  reference count (write_protect_page in mm/ksm.c): a pinned page loses its stage 2 entry too, and
+  stays. It merges only what has not changed between two scans, and a buffer in use has: `ksm` is an
+  upper bound.
+* `khugepaged` passes over a pinned page, and over all that it would have collapsed with it.
+* `compaction` moves pages. Of anonymous memory (`vm.memory_kind`) it skips pinned ones; of shared
+  memory (memfd, shmem), which has a mapping, it unmaps first and gives up then (mm/compaction.c).
+* `reclaim` takes cold pages out of memory; the next access waits for `t_swap_in`. Of shared memory
+  it unmaps a folio before it asks whether that may be pinned (mm/vmscan.c). A buffer in use is not
+  cold: an upper bound too.
 * `memslot_change` is a real unmap of the whole buffer: every design honours it, pins go with it.
 * `ballooning`, `free_page_reporting` discard free guest pages, never the buffer's. But KVM maps a
   huge page as one block and unmaps a block whole, whatever part of it goes (stage2_unmap_walker in
   arch/arm64/kvm/hyp/pgtable.c); the host has split the huge page (__split_huge_pmd, whose notifier
   names all of it), so its other pages come back one by one and it is hit once. Without
   `vm.huge_pages` nothing happens. perf allocates the AUX area in chunks as large as its watermark
-  (rb_alloc_aux), and a chunk of a huge page's size has no neighbour; `buffer: scattered` is an
-  upper bound. Balloon pages are taken to lie anywhere in guest memory (UNVERIFIED). The guest
-  reports no less than a page block, which is a huge page but with 64 KiB pages: 2 MiB of 512 MiB
+  (rb_alloc_aux, 6.1), and a chunk of a huge page's size has no neighbour; since May 2025 it takes
+  single pages for SPE: `buffer.physical` says which, `scattered` is an upper bound. Balloon pages
+  are taken to lie anywhere in guest memory (UNVERIFIED). The guest reports no less than a page
+  block, which is a huge page but with 64 KiB pages: 2 MiB of 512 MiB
   (drivers/virtio/virtio_balloon.c). v3's mlock() forbids discarding altogether: not modelled.
 * `poisson`: pages at random. `per_window`: every page of a window when the window is enabled
   ("always cold", an upper bound). `per_record`: a page after every record written to it.
 
-The buffer's pages lie anywhere in guest memory, so they are hit one by one, in hashed order, or by
+The buffer's pieces lie anywhere in guest memory, so they are hit one by one, in hashed order, or by
 exponential gaps. A zap passes through the design's MMU notifier policy. Not modelled: blocks, but
 for ballooning; the time that the host spends; unmapping of stage 1 table pages by other kinds than
 ballooning and a memslot change (they are 0.5 % of the pages); `per_record` where a VMM has answered
@@ -52,6 +61,8 @@ class Touch(Enum):
     """The same, but a pinned page is passed over: it can be neither merged nor moved."""
     SWAP_OUT = "swap_out"
     """As MOVE, and the page has to be read back."""
+    UNMAP_THEN_SWAP = "unmap_then_swap"
+    """Unmapped, pinned or not, before a pin is noticed; what is not pinned is swapped out."""
     BLOCK = "block"
     """A neighbour in the same huge page is discarded, and KVM unmaps a block as a whole."""
     WRITE_PROTECT = "write_protect"
@@ -75,11 +86,29 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Each page once per period: quantile table of the period in ticks, and the draw key."""
+    """Each page once per period: quantile table of the period in ticks, and the draw key.
+
+    `piece` adjacent pages lie together, and go together where a sweep is made of `scans` steps
+    (0: page by page).
+    """
 
     periods: tuple[int, ...]
     key: int
     touch: Touch = Touch.ZAP
+    piece: int = 1
+    scans: int = 0
+
+    def order(self, pages: int, period: int) -> list[tuple[int, int]]:
+        """(ticks into a sweep, first page of a piece), ascending."""
+        pieces = range(0, pages, self.piece)
+        return sorted((self._due(first, period), first) for first in pieces)
+
+    def _due(self, first: int, period: int) -> int:
+        """When the place in guest memory where a piece lies has its turn."""
+        ordinal = (1 << 24) + first
+        if self.scans == 0:
+            return draws.below(self.key, ordinal, period)
+        return draws.below(self.key, ordinal, self.scans) * period // self.scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +171,21 @@ class Host:
                 self.touch(self.targets[vcpu], page, Touch.ZAP)
 
     def sweep(self, vcpu: int, target: Target, pressure: Sweep) -> Process:
-        """PROCESS NUMA balancing, KSM: each page once per sweep, beginning inside a sweep."""
+        """PROCESS NUMA balancing, KSM: each piece once per sweep, beginning inside a sweep."""
         turn = 0
         skip = draws.pick(pressure.periods, pressure.key, 0)
         skip = draws.below(pressure.key, 1 << 40, skip)
         while True:
             period = draws.pick(pressure.periods, pressure.key, turn)
             waited = 0
-            for at, page in _sweep_order(pressure.key, turn, target.pages, period):
+            for at, first in pressure.order(target.pages, period):
                 if turn == 0 and at < skip:
                     continue
                 due = at - (skip if turn == 0 else 0)
                 yield self._engine.at(due - waited, Kind.HOST_UNMAP, vcpu)
                 waited = due
-                self.touch(target, page, pressure.touch)
+                for page in range(first, min(first + pressure.piece, target.pages)):
+                    self.touch(target, page, pressure.touch)
             rest = period - (skip if turn == 0 else 0) - waited
             yield self._engine.at(rest, Kind.HOST_UNMAP, vcpu)
             turn += 1
@@ -206,9 +236,3 @@ def shared_blocks(pages: int, tables: int, chunk: int, block: int) -> tuple[tupl
     if chunk >= block:  # a chunk fills its huge pages: no neighbour in them to discard
         return tuple(alone)
     return (*(tuple(range(k, k + chunk)) for k in range(0, pages, chunk)), *alone)
-
-
-def _sweep_order(key: int, turn: int, pages: int, period: int) -> list[tuple[int, int]]:
-    """(ticks into the sweep, page), ascending: where the guest's pages lie in host memory."""
-    where = ((draws.below(key, (turn + 1 << 24) + page, period), page) for page in range(pages))
-    return sorted(where)

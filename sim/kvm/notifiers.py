@@ -2,7 +2,8 @@
 
 Fidelity note. Modelled: the policies `honour_all`, `unmap_only` and `ignore` (`on_invalidate`);
 pins, which keep a page from being moved, merged or swapped but not its stage 2 entry from being
-zapped; dirty logging, which asks no notifier; a memslot change, which every design honours. Source:
+zapped, where the kernel notifies before it looks at the reference count (`sim.host.pressure`);
+dirty logging, which asks no notifier; a memslot change, which every design honours. Source:
 kvm_unmap_gfn_range and its callers; the notifier patches of RFC v5 and v6. Not modelled: the time
 that KVM spends in a notifier.
 """
@@ -36,8 +37,8 @@ class GuestBuffer:
         """Take a page's stage 2 entry away unless the design or a pin prevents it."""
         if not self._yields(page, how):
             return False
-        if how is Touch.SWAP_OUT:  # with a stage 2 entry or without
-            self.stage2.absent.setdefault(page, Absence.SWAPPED)
+        if how in (Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP) and not self._pinned(page):
+            self.stage2.absent.setdefault(page, Absence.SWAPPED)  # with a stage 2 entry or without
         if not self.stage2.mapped[page]:
             return False
         self.sampler.before_change()
@@ -46,11 +47,11 @@ class GuestBuffer:
         return True
 
     def _yields(self, page: int, how: Touch) -> bool:
-        pinned = bool(self.stage2.pins[page] or self.stage2.elsewhere[page])
+        pinned = self._pinned(page)
         match how:
             case Touch.WRITE_PROTECT:
                 return self.policies.backing.write_protected
-            case Touch.ZAP:
+            case Touch.ZAP | Touch.UNMAP_THEN_SWAP:
                 return self.policies.on_invalidate(pinned=pinned)
             case Touch.BLOCK:
                 return self.policies.goes_with_block(pinned=pinned)
@@ -59,7 +60,10 @@ class GuestBuffer:
 
     def movable(self, pages: Iterable[int]) -> bool:
         """Is none of them pinned?"""
-        return not any(self.stage2.pins[p] or self.stage2.elsewhere[p] for p in pages)
+        return not any(self._pinned(page) for page in pages)
+
+    def _pinned(self, page: int) -> bool:
+        return bool(self.stage2.pins[page] or self.stage2.elsewhere[page])
 
     def gone(self) -> int:
         """A memslot change, which every design honours."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import mix64, njit
+from sim.draws import TAIL, mix64, njit
 from sim.linux.aux import AuxFlag, Geometry, next_window, wakeup_after
 from sim.results import HIST_BINS, log_linear_bin
 from sim.spe import compiled as k
@@ -84,8 +84,10 @@ def _latency(F: Any, ordinal: Any) -> Any:
     """`draws.pick`."""
     if F.law.size == 1:
         return F.law[0]
-    value = mix64(np.uint64(F.vector[KEY_IRQ]), np.uint64(ordinal)) >> np.uint64(20)
-    return F.law[np.int64(value) & (F.law.size - 1)]
+    value = np.int64(mix64(np.uint64(F.vector[KEY_IRQ]), np.uint64(ordinal)) >> np.uint64(20))
+    last = F.law.size - TAIL
+    index = value & last
+    return F.law[index if index < last else last + (value >> 16 & TAIL - 1)]
 
 
 @njit
@@ -242,6 +244,7 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             K.config,
             K.sizes,
             K.distance,
+            K.branches,
             K.pages,
             state,
             K.places,

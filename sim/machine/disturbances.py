@@ -17,13 +17,14 @@ def pressures(spec: HostSpec, tables: Stage1Tables, key: Callable[[str], int]) -
     found: list[Pressure] = []
     unmap = spec.unmap
     if unmap.kind == "published":
-        found.append(Sweep(unmap.law, key("numa")))
+        found.append(Sweep(unmap.law, key("numa"), piece=unmap.piece, scans=unmap.scans))
     if unmap.kind == "poisson":
         found.append(Random(unmap.law, key("unmap")))
     for pressure in spec.pressures:
         own = key(pressure.kind)
         if pressure.sweeps:
-            found.append(Sweep(pressure.law, own, pressure.touch))
+            sweep = Sweep(pressure.law, own, pressure.touch, pressure.piece, pressure.scans)
+            found.append(sweep)
         else:
             found.append(Random(pressure.law, own, pressure.touch, pressure.span))
     for balloon in spec.balloons:

@@ -226,17 +226,50 @@ def _unmap(settings: Settings, parameters: Parameters) -> UnmapSpec:
         return UnmapSpec(unmap)
     periods = law(parameters["t_numa_sweep"], clock)
     scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
-    return UnmapSpec("published", scaled)
+    return UnmapSpec("published", scaled, _piece(settings), _scans(settings))
+
+
+SCAN_SIZE = 256 << 20
+"""numa_balancing_scan_size_mb: what task_numa_work makes PROT_NONE at a time."""
+MAX_ORDER = 10
+"""Largest chunk of the page allocator in Linux 6.1, as a power of two of pages."""
+
+
+def _scans(settings: Settings) -> int:
+    """Steps of a sweep of NUMA balancing over guest memory."""
+    return max(1, settings.vm.memory // SCAN_SIZE)
+
+
+def _piece(settings: Settings) -> int:
+    """Pages of the AUX area that lie together in guest memory.
+
+    Source: rb_alloc_aux in kernel/events/ring_buffer.c. In 6.1 chunks are as large as the
+    watermark, or the allocator's largest; since May 2025 (6.12.y) single pages, unless a driver
+    sets PERF_PMU_CAP_AUX_NO_SG or AUX_PREFER_LARGE, and arm_spe sets neither.
+    """
+    driver, page = settings.driver, settings.vm.page_bytes
+    match settings.buffer.physical:
+        case "scattered":
+            return 1
+        case "contiguous":
+            return driver.aux // page
+    if driver.version == "6.12":
+        return 1
+    watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2
+    chunk = min(driver.aux, 1 << (watermark - 1).bit_length(), page << MAX_ORDER)
+    return max(1, chunk // page)
 
 
 _SCANS = {
     "numa_balancing": ("t_numa_sweep", Touch.ZAP),
-    "ksm": ("t_ksm_pass", Touch.MOVE),
+    "ksm": ("t_ksm_pass", Touch.ZAP),
     "khugepaged": ("t_thp_collapse", Touch.MOVE),
     "compaction": ("t_compaction", Touch.MOVE),
     "reclaim": ("t_reclaim", Touch.SWAP_OUT),
 }
 """The parameter that gives a pressure's pace for 16 GiB, and what it does to a page."""
+_SHARED = {"compaction": Touch.ZAP, "reclaim": Touch.UNMAP_THEN_SWAP}
+"""What is done instead to pages that have a mapping: unmapped before a pin is noticed."""
 _SWEEPS = ("numa_balancing", "ksm")
 _THP_BYTES = 2 << 20
 
@@ -292,12 +325,8 @@ def _balloon(
         mean = _constant(parameters, "t_balloon", clock) * settings.vm.memory // block
     else:
         mean = _constant(parameters, "t_free_page_report", clock)
-    driver = settings.driver
-    watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2
-    chunk = min(driver.aux, 1 << (watermark - 1).bit_length())
-    pages = chunk // page if pressure.buffer == "contiguous" else 1
     law = draws.exponential_table(max(1, mean))
-    yield BalloonSpec(pressure.kind, law, max(1, pages), block // page)
+    yield BalloonSpec(pressure.kind, law, _piece(settings), block // page)
 
 
 def _scan(settings: Settings, kind: str, parameters: Parameters) -> PressureSpec:
@@ -306,10 +335,14 @@ def _scan(settings: Settings, kind: str, parameters: Parameters) -> PressureSpec
     What reclaim takes grows with memory, so that what it takes of the buffer does not.
     """
     name, touch = _SCANS[kind]
+    if settings.vm.memory_kind == "shared":
+        touch = _SHARED.get(kind, touch)
     pace, memory = law(parameters[name], settings.cpu.clock), settings.vm.memory
     if kind in _SWEEPS:
         periods = tuple(max(1, period * memory // SWEEP_MEMORY) for period in pace)
-        return PressureSpec(kind, touch, periods, sweeps=True)
+        numa = kind == "numa_balancing"
+        piece, scans = (_piece(settings), _scans(settings)) if numa else (1, 0)
+        return PressureSpec(kind, touch, periods, sweeps=True, piece=piece, scans=scans)
     spread = SWEEP_MEMORY if kind == "reclaim" else memory
     span = max(1, _THP_BYTES // settings.vm.page_bytes) if kind == "khugepaged" else 1
     hit = max(settings.driver.aux, span * settings.vm.page_bytes)

@@ -180,6 +180,7 @@ def fault_costs(spec: MachineSpec) -> Costs:
 def _waits(spec: MachineSpec) -> bool:
     """May fixing a fault take longer: for a page to come back, for another vCPU's mmu_lock?"""
     host = spec.host
-    swapping = any(p.touch is Touch.SWAP_OUT for p in host.pressures)
+    swaps = (Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP)
+    swapping = any(p.touch in swaps for p in host.pressures)
     remote = host.migration is not None and host.migration.post_copy
     return swapping or remote or (spec.vcpus > 1 and spec.policies.unmap_on_unpin)

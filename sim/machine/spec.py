@@ -19,7 +19,7 @@ from sim.spe.filter import Filter
 from sim.spe.select import Jitter
 
 Law = tuple[int, ...]
-"""Integer quantile table in ticks, its size a power of two."""
+"""Integer quantile table in ticks (`sim.draws.pick`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,9 @@ class UnmapSpec:
 
     kind: str
     law: Law = (0,)
+    piece: int = 1
+    scans: int = 0
+    """Published: adjacent pages that lie together, and steps of a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class PressureSpec:
     sweeps: bool = False
     """Each page once per period of `law`; else at random, with gaps of `law`."""
     span: int = 1
+    piece: int = 1
+    scans: int = 0
+    """Of a sweep: adjacent pages that lie together, and its steps (0: page by page)."""
 
 
 @dataclass(frozen=True, slots=True)

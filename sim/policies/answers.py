@@ -103,6 +103,8 @@ class Vmm(Policy):
 class Raising(Vmm):
     """A VMM that lifts its limit, and gives up where it cannot."""
 
+    spends: tuple[str, ...] = ("t_setrlimit",)
+
     def on_exit(self, excess: int, rlimit: Rlimit, entered_with: int, how: Raise) -> Reply:
         """If the limit cannot be raised further but another thread has raised it meanwhile,
         entering again is worth a try."""

@@ -91,7 +91,7 @@ class Populated(Backing):
 class PinnedWindow(Backing):
     """A window is pinned, and its pins end as `unpin` says."""
 
-    spends: tuple[str, ...] = ("t_walk_table", "t_map_cold", "t_map_present")
+    spends: tuple[str, ...] = ("t_walk_table", "t_charge", "t_map_cold", "t_map_present")
 
     def on_enable(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
         """v6 pins here, option 4 does not."""

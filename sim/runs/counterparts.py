@@ -2,18 +2,20 @@
 
 * the `hold` twin of an arm with `restart: resync`: no number of the one without the other;
 * an arm at the ends of its band: every UNVERIFIED time at the low or the high end of its plausible
-  range, unless the scenario sets that time itself; and, where a pin ends at every disable, also
-  with the stage 2 entries removed at unpinning, which nobody has published either way;
+  range (the interrupt's latency with the tail of a distribution at the high one), unless the
+  scenario sets that time itself; and, where a pin ends at every disable, also with the stage 2
+  entries removed at unpinning, which nobody has published either way;
 * the baseline, stopped where another arm ended early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sim.machine.resolve import stream_key
+from sim.scenario.models.quantities import TimeDistribution
 from sim.scenario.models.scenario import Arm
-from sim.scenario.parameters import PARAMETERS, span
+from sim.scenario.parameters import PARAMETERS, at_high, span
 
 
 def hold_twin(arm: Arm) -> Arm | None:
@@ -55,15 +57,19 @@ def open_times(arms: Sequence[Arm]) -> tuple[str, ...]:
 
 def ends(arm: Arm) -> dict[str, Arm]:
     """The arm at the ends of its band: low, high, and unmapping if unpinning may unmap."""
-    out = {"low": _at(arm, 0), "high": _at(arm, 1)}
+    out = {"low": _at(arm, _low), "high": _at(arm, at_high)}
     if arm.policies.bundle.may_unmap:
         unmaps = arm.policies.model_copy(update={"unmap_on_unpin": True})
         out["unmapping"] = out["high"].model_copy(update={"policies": unmaps})
     return out
 
 
-def _at(arm: Arm, end: int) -> Arm:
-    times = {name: span(name)[end] for name in moved(arm)} | arm.settings.parameters
+def _low(name: str) -> TimeDistribution:
+    return span(name)[0]
+
+
+def _at(arm: Arm, end: Callable[[str], TimeDistribution]) -> Arm:
+    times = {name: end(name) for name in moved(arm)} | arm.settings.parameters
     return arm.model_copy(
         update={"settings": arm.settings.model_copy(update={"parameters": times})}
     )

@@ -98,6 +98,15 @@ def span(name: str) -> tuple[TimeDistribution, TimeDistribution]:
     return adapter.validate_python(low + low_unit), adapter.validate_python(high + high_unit)
 
 
+def at_high(name: str) -> TimeDistribution:
+    """An UNVERIFIED time at the high end of its range: a law with its tail, where it has one."""
+    row = _table()[name]
+    if "at_high" not in row:
+        return span(name)[1]
+    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
+    return adapter.validate_python(row["at_high"])
+
+
 def problem_with(name: str, value: TimeDistribution | None) -> str | None:
     """Why an override is refused, with the way out; None if it is fine."""
     if name in FACTS:

@@ -18,19 +18,29 @@ from typing import Any
 
 import numpy as np
 
+from sim import laws
 from sim.draws import mix64, njit, njit_inline
-from sim.spe.collect import latency_ticks
+from sim.spe.collect import (
+    EV_MISPREDICTED,
+    EV_NOT_TAKEN,
+    MISPREDICT_PER_256,
+    NOISE,
+    latency_ticks,
+)
 from sim.workload.arrays import (
     AXES,
+    EL,
     LATENCY,
     OP,
     PLACE_MASK,
     ROW,
     ROW_SHIFT,
+    SEG_INFO,
     STATIC,
     op_at,
     seek_from,
 )
+from sim.workload.following import not_taken
 from sim.workload.places import FOREVER as FOREVER  # the compiled code's callers use it too
 from sim.workload.places import places_of
 
@@ -89,10 +99,12 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     VARIABLE,  # have records different lengths?
     SLIPPING,  # of 1000 selections after a branch target, how many sample it (`TargetBias`)
     KEY_SLIP,
-) = range(19)
-CONFIG_SIZE = 19
+    BRANCH_EVENTS,  # that a record must have (`Filter.branch_events`)
+) = range(20)
+CONFIG_SIZE = 20
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
+_LAW = np.uint64(laws.STRIDE)
 NEVER = -(1 << 62)
 
 HORIZON, EXHAUSTED, FULL, FAULT = 0, 3, 1, 2
@@ -163,8 +175,8 @@ def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, 
     key = np.uint64(config[KEY_LATENCY])
     latency = np.uint64(T[LATENCY])
     for j in range(m):
-        quantiles = latency + ((np.uint64(place[j]) >> _ROW_SHIFT) << np.uint64(8))
-        busy[j] = tick[j] + latency_ticks(T, quantiles, key, ops[j])
+        law = latency + (np.uint64(place[j]) >> _ROW_SHIFT) * _LAW
+        busy[j] = tick[j] + latency_ticks(T, law, key, ops[j])
 
 
 @njit_inline
@@ -189,6 +201,37 @@ def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any,
         yes = size != 0 and busy[j] - tick[j] >= minimum
         ok[j] = size if yes else 0
         count += 1 if yes else 0
+    return count
+
+
+@njit
+def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any) -> Any:
+    """Drop the branches whose records lack `BRANCH_EVENTS`; how many samples pass.
+
+    `branches` of `sim.workload.following.branch_places`.
+    """
+    T = S.tables
+    wanted = config[BRANCH_EVENTS]
+    key = np.uint64(config[KEY_LATENCY]) ^ np.uint64(NOISE)
+    at = np.empty(AXES, np.int64)
+    entry = np.int64(-1)
+    count = 0
+    for j in range(m):
+        if ok[j] == 0:
+            continue
+        events = np.int64(0)
+        if np.int64(mix64(key, np.uint64(ops[j])) >> np.uint64(8)) & 255 < MISPREDICT_PER_256:
+            events |= EV_MISPREDICTED
+        if wanted & ~events == EV_NOT_TAKEN:
+            static, _, g, entry = seek_from(S, OP, ops[j], entry, at)
+            el = T[T[SEG_INFO] + 4 * g + EL]
+            fell, entry = not_taken(S, branches, ops[j], static, el, entry, at)
+            if fell:
+                events |= EV_NOT_TAKEN
+        if wanted & ~events != 0:
+            ok[j] = 0
+        else:
+            count += 1
     return count
 
 
@@ -391,6 +434,7 @@ def advance(  # noqa: C901 - one loop: every call in it costs
     config: Any,
     sizes: Any,
     distance: Any,
+    branches: Any,
     pages: Any,
     state: Any,
     places: Any,
@@ -404,7 +448,8 @@ def advance(  # noqa: C901 - one loop: every call in it costs
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
     place of each record written, `rows` [same, 3] its op and times if they are kept, from
     state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
-    `distance[static]` is `TargetBias.distance` where that is on;
+    `distance[static]` is `TargetBias.distance` where that is on, `branches[static]` that of
+    `branch_places` where events of branches are filtered;
     `pages[page]` tells whether the AUX page translates.
     """
     cand, ops, tick = scratch[0], scratch[1], scratch[2]
@@ -427,6 +472,8 @@ def advance(  # noqa: C901 - one loop: every call in it costs
             _slip(S, config, distance, ops, place, m)
         _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(sizes, config, place, tick, busy, ok, m)
+        if config[BRANCH_EVENTS] != 0:
+            passing = _with_events(S, config, branches, ops, place, ok, m)
         whole = (
             m > 0
             and tick[m] < horizon

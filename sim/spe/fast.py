@@ -28,6 +28,7 @@ from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
+from sim.workload.following import branch_places
 
 MIN_CHUNK = 64
 MAX_CHUNK = 1 << 16
@@ -73,10 +74,13 @@ class MacroSampler:
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
         distance = config.bias.distance if config.bias else np.zeros(1, np.uint8)
+        branches = branch_places(stream) if config.filter.branch_events else np.zeros(1, np.int64)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
-        self._bind(sizes, distance)
+        self._bind(sizes, distance, branches)
 
-    def _bind(self, sizes: NDArray[np.uint8], distance: NDArray[np.uint8]) -> None:
+    def _bind(
+        self, sizes: NDArray[np.uint8], distance: NDArray[np.uint8], branches: NDArray[np.int64]
+    ) -> None:
         """Hand the arrays to the kernel, once."""
         scratch = np.empty(k.SCRATCH, np.int64)
         self._kernel: Callable[[int, int], int] = partial(
@@ -85,6 +89,7 @@ class MacroSampler:
             self._config,
             sizes,
             distance,
+            branches,
             self._pages,
             self._state,
             self._places,
@@ -95,6 +100,7 @@ class MacroSampler:
             self._config,
             sizes,
             distance,
+            branches,
             self._pages,
             self._zappable,
             self._state,
@@ -127,6 +133,7 @@ class MacroSampler:
         filtering = config.filter.min_latency > 0 or not config.filter.passes.all()
         vector[k.FILTERING] = int(filtering or not config.layout.fixed)
         vector[k.RESYNC] = int(config.resync)
+        vector[k.BRANCH_EVENTS] = config.filter.branch_events
         return vector
 
     # --- registers -----------------------------------------------------------------------

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import draws
+from sim import draws, laws
 from sim.draws import njit
 from sim.results import RECORD_DT
-from sim.spe.filter import EV_RETIRED
+from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, EV_RETIRED, MISPREDICT_PER_256, NOISE
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
@@ -31,22 +31,17 @@ from sim.workload.arrays import (
     EL,
     OP,
     PASS,
-    REPEAT,
-    SEG_AT,
     SEG_INFO,
     SLOT,
     Stream,
     StreamArrays,
     seek_from,
 )
+from sim.workload.following import following
 
 I64 = NDArray[np.int64]
 _LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value
 _CONDITIONAL = 1
-_EV_NOT_TAKEN = 1 << 6
-_EV_MISPREDICTED = 1 << 7
-MISPREDICT_PER_256 = 5
-"""Share of branches marked mispredicted, of 256; UNVERIFIED."""
 _PAGE_SHIFT = np.uint64(12)
 _PAGE_NUMBERS = np.uint64((1 << 36) - 1)
 _FRAME_STEP = np.uint64(0x9_E377_9B97)
@@ -79,17 +74,8 @@ def _follow_sorted(S: StreamArrays, ops: I64, els: I64, out: I64) -> None:
     """Static op that each op's exception level executes next; -1 at the stream's end."""
     entry = np.int64(-1)
     at = np.empty(AXES, np.int64)
-    T = S.tables
-    end = T[PASS + OP] * T[REPEAT]
     for j in range(ops.size):
-        op = ops[j] + 1
-        out[j] = -1
-        while op < end:
-            static, _, g, entry = seek_from(S, OP, op, entry, at)
-            if T[T[SEG_INFO] + 4 * g + EL] == els[j]:
-                out[j] = static
-                break
-            op = op // T[PASS + OP] * T[PASS + OP] + T[T[SEG_AT] + 4 * (g + 1) + OP]
+        out[j], entry = following(S, ops[j], els[j], entry, at)
 
 
 def expand(
@@ -103,7 +89,7 @@ def expand(
     ops = np.ascontiguousarray(written[:, 0])
     static, level, slot, el = _located(stream, ops).T
     total = _cycles(stream, ops, static, level, latency_key)
-    noise = draws.mix64_array(latency_key ^ 0x5350_4500, ops)
+    noise = draws.mix64_array(latency_key ^ NOISE, ops)
     records["vcpu"], records["tid"] = vcpu, tid
     records["op"], records["insn"], records["el"], records["level"] = ops, static, el, level
     records["op_payload"] = stream.static_payload[static]
@@ -116,9 +102,11 @@ def expand(
     records["pa"] = np.where(memory, physical(records["va"]), 0)
     branch = stream.static_class[static] == OpClass.BRANCH
     after = stream.static_pc[static] + np.uint64(4)
-    records["target"][branch] = _targets(stream, ops[branch], el[branch], after[branch])
+    targets = _targets(stream, ops[branch], el[branch], after[branch])
+    records["target"][branch] = targets
     events = EV_RETIRED | facts.level_events[level]
-    events[branch] |= _branch_events(records[branch], after[branch], noise[branch])
+    payload = records["op_payload"][branch]
+    events[branch] |= _branch_events(payload, targets == after[branch], noise[branch])
     records["events"] = events
     loads = np.isin(stream.static_class[static], _LOADS)
     records["source"] = np.where(loads, facts.level_source[level], 0)
@@ -145,10 +133,10 @@ def _located(stream: Stream, ops: I64) -> I64:
 
 
 def _cycles(stream: Stream, ops: I64, static: I64, level: I64, latency_key: int) -> I64:
-    """Unsaturated cycles in flight [n]: the quantile that the op's hash picks."""
-    row = stream.rows()[static] + level
-    byte = (draws.mix64_array(latency_key, ops) & np.uint64(255)).astype(np.int64)
-    return np.asarray(stream.latency()[(row << 8) + byte] // TICKS_PER_CYCLE)
+    """Unsaturated cycles in flight [n], by the hash of the op."""
+    law = (stream.rows()[static] + level) * laws.STRIDE
+    ticks = laws.drawn_array(stream.latency(), law, draws.mix64_array(latency_key, ops))
+    return ticks // TICKS_PER_CYCLE
 
 
 def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -172,11 +160,20 @@ def _targets(stream: Stream, ops: I64, el: I64, after: NDArray[np.uint64]) -> ND
     return np.where(following < 0, after, stream.static_pc[following])
 
 
+def branch_events(stream: Stream, op: int, static: int, latency_key: int) -> int:
+    """Bits of PMSEVFR that the branch `op` sets besides those of every op."""
+    ops, which = np.array([op], np.int64), np.array([static], np.int64)
+    after = stream.static_pc[which] + np.uint64(4)
+    fell = _targets(stream, ops, _located(stream, ops)[:, 3], after) == after
+    noise = draws.mix64_array(latency_key ^ NOISE, ops)
+    return int(_branch_events(stream.static_payload[which], fell, noise)[0])
+
+
 def _branch_events(
-    records: NDArray[np.void], after: NDArray[np.uint64], noise: NDArray[np.uint64]
+    payload: NDArray[np.uint8], fell: NDArray[np.bool_], noise: NDArray[np.uint64]
 ) -> I64:
-    conditional = (records["op_payload"] & _CONDITIONAL) != 0
-    not_taken = conditional & (records["target"] == after)
+    """Events of branches [n]; `fell` tells which went on at PC + 4."""
+    not_taken = ((payload & _CONDITIONAL) != 0) & fell
     missed = (noise >> np.uint64(8) & np.uint64(255)).astype(np.int64) < MISPREDICT_PER_256
-    events = np.where(not_taken, _EV_NOT_TAKEN, 0) | np.where(missed, _EV_MISPREDICTED, 0)
+    events = np.where(not_taken, EV_NOT_TAKEN, 0) | np.where(missed, EV_MISPREDICTED, 0)
     return np.asarray(events, np.int64)

@@ -20,6 +20,7 @@ from sim.results import RecordSink
 from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import Stop, is_full
 from sim.spe.collect import latency_of
+from sim.spe.record import branch_events
 from sim.spe.select import IntervalCounter, TargetBias
 from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, OP, POP, Place, Stream
@@ -223,7 +224,7 @@ class SampleTimer:
         ledger = self._ledger
         ledger.completed += 1
         index = sample.static * LEVEL_STRIDE + sample.level
-        if not self._passes[index] or sample.latency < self._config.filter.min_latency:
+        if not self._passing(sample, index):
             ledger.filtered += 1
             return
         ledger.passed += 1
@@ -248,6 +249,17 @@ class SampleTimer:
                 self._pages[byte >> self._config.page_shift] = 0
         if is_full(self.pointer, self.limit, self._config.layout.max_size):
             self._stopped(Stop.FULL, work)
+
+    def _passing(self, sample: _Sample, index: int) -> bool:
+        """PMSFCR: the record's type, its latency, the events that it has."""
+        chosen = self._config.filter
+        if not self._passes[index] or sample.latency < chosen.min_latency:
+            return False
+        wanted = chosen.branch_events
+        if wanted == 0:
+            return True
+        key = self._config.latency_key
+        return wanted & ~branch_events(self._stream, sample.op, sample.static, key) == 0
 
     def _translates(self, begin: int, end: int) -> bool:
         """Can bytes [begin, end) be written? If only the first of them can, they are `cut`."""

@@ -64,7 +64,7 @@ LEVEL_STRIDE = 8
     BLOCK,  # [K, 4] ops, population, first static op, slots
     STATIC,  # [S, 4] weight, slot (0/1), ticks (of ops without a slot), timing row
     ROW_TICKS,  # [rows] throughput of ops with a slot, by row + level
-    LATENCY,  # [rows × 256] quantiles of time in flight, by (row + level) × 256 + byte
+    LATENCY,  # [rows × laws.STRIDE] laws of time in flight, by (row + level) × STRIDE + cell
     STATICS,  # how many
     CHECK_STEP,  # block executions between checkpoints; 0 without them
 ) = range(19)
@@ -475,7 +475,7 @@ class Stream:
         return T[T[STATIC] : T[STATIC] + 4 * T[STATICS]].reshape(-1, 4)[:, ROW]
 
     def latency(self) -> I64:
-        """Quantiles of time in flight, ticks, by (row + level) × 256 + byte."""
+        """Laws of time in flight (`sim.laws`), by (row + level) × laws.STRIDE + cell."""
         T = self.arrays.tables
         return T[T[LATENCY] :]
 

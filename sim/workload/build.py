@@ -85,7 +85,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Throughput ticks by row + level, and latency quantiles by (row + level) × 256 + byte."""
+    """Throughput ticks by row + level; laws of time in flight, by (row + level) × laws.STRIDE."""
 
     row_ticks: I64
     latency: I64

@@ -350,7 +350,7 @@ def _svc_ops(recording: Recording, flags: I64, length: I64) -> I64:
 
 
 def _timing(preset: CorePreset) -> Timing:
-    return Timing(preset.throughput_ticks(), preset.latency_quantiles())
+    return Timing(preset.throughput_ticks(), preset.latency_laws())
 
 
 def _statics(arrays: dict[str, NDArray[Any]]) -> Statics:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import draws
+from sim import draws, laws
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
 from sim.workload.build import FlatBody, Segment, Statics, Timing, assemble
@@ -30,7 +30,7 @@ from sim.workload.capture.records import CAPTURE_DT, timing_class
 from sim.workload.presets import get_preset
 from sim.workload.remarks import bounded
 from sim.workload.synthetic import MICRO_OPS_PER_ATOMIC
-from sim.workload.timing import QUANTILES, CorePreset, TimingClass
+from sim.workload.timing import CorePreset, TimingClass
 
 I64 = NDArray[np.int64]
 MAX_BODY = 131_071
@@ -192,8 +192,9 @@ def _ticks(
 
 def _timing(profile: Profile, preset: CorePreset) -> Timing:
     """The core's tables, with the captured latencies in place of its own where there are any."""
-    latency = preset.latency_quantiles().reshape(-1, QUANTILES).copy()
+    latency = preset.latency_laws().reshape(-1, laws.STRIDE)
     for row in profile.latencies:
         cycles = np.maximum(1, np.array(row.cycles, np.int64))
-        latency[row.timing_class * LEVEL_STRIDE + row.level] = cycles * TICKS_PER_CYCLE
+        law = laws.measured(cycles * TICKS_PER_CYCLE)
+        latency[row.timing_class * LEVEL_STRIDE + row.level] = law
     return Timing(preset.throughput_ticks(), latency.reshape(-1))

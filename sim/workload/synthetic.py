@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import draws
+from sim import draws, laws
 from sim.scenario.models.quantities import ConstantLatency, ExponentialLatency
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.units import TICKS_PER_CYCLE
@@ -137,25 +137,25 @@ def _timing(spec: Synthetic, core: str) -> tuple[Timing, I64]:
     """Core rows, then one row per phase with a latency of its own; -1 where it has none."""
     preset = get_preset(core)
     row_ticks = [preset.throughput_ticks()]
-    latency = [preset.latency_quantiles()]
+    latency = [preset.latency_laws()]
     rows = np.full(len(spec.phases), -1, np.int64)
     next_row = len(preset.throughput_ticks()) // LEVEL_STRIDE
     for k, phase in enumerate(spec.phases):
-        table = _latency_table(phase)
-        if table is None:
+        law = _latency_law(phase)
+        if law is None:
             continue
         rows[k] = next_row
         next_row += 1
         row_ticks.append(np.ones(LEVEL_STRIDE, np.int64))
-        latency.append(np.tile(np.array(table, np.int64), LEVEL_STRIDE))
+        latency.append(np.tile(law, LEVEL_STRIDE))
     return Timing(np.concatenate(row_ticks), np.concatenate(latency)), rows
 
 
-def _latency_table(phase: Phase) -> list[int] | None:
+def _latency_law(phase: Phase) -> I64 | None:
     match phase.latency:
         case ConstantLatency(value=cycles):
-            return [max(1, cycles * TICKS_PER_CYCLE)] * 256
+            return laws.constant(max(1, cycles * TICKS_PER_CYCLE))
         case ExponentialLatency(mean=cycles):
-            return list(draws.exponential_table(cycles * TICKS_PER_CYCLE, 256))
+            return laws.exponential(cycles * TICKS_PER_CYCLE)
         case _:
             return None

@@ -23,17 +23,15 @@ that hangs on them needs a sweep of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import laws
 from sim.draws import njit
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE
@@ -47,9 +45,6 @@ CACHE_MODEL_VERSION = 1
 
 TIMING_CLASSES = 8
 """Classes in every (class, level) table; six are used."""
-
-QUANTILES = 256
-"""Entries of a latency table: an op takes the entry of one hashed byte."""
 
 
 class MemLevel(IntEnum):
@@ -182,9 +177,9 @@ class CorePreset:
         """Ticks that an op costs the core, flat by class × 8 + level; at least one."""
         return np.array([cost.throughput_ticks for cost in _cells(self)], np.int64)
 
-    def latency_quantiles(self) -> I64:
-        """Ticks in flight, flat by (class × 8 + level) × 256 + byte; ascending in the byte."""
-        return np.array([_quantiles(*_shape(cost)) for cost in _cells(self)], np.int64).reshape(-1)
+    def latency_laws(self) -> I64:
+        """`sim.laws` of ticks in flight, flat by (class × 8 + level) × laws.STRIDE + cell."""
+        return np.concatenate([_latency(cost) for cost in _cells(self)])
 
     def level_events(self) -> I64:
         """Event bits that an access at each level sets, [8]; op bits (retired, …) not included."""
@@ -216,24 +211,16 @@ def _cells(preset: CorePreset) -> list[OpCost]:
     return cells
 
 
-def _shape(cost: OpCost) -> tuple[int, int, int]:
-    return cost.floor_cycles, cost.wait_cycles, cost.wait_p99_cycles
-
-
-@cache
-def _quantiles(floor_cycles: int, median_cycles: int, p99_cycles: int) -> tuple[int, ...]:
-    """Ticks at the midpoints of 256 equal slices of floor + lognormal(median, 99th percentile)."""
-    normal = NormalDist()
-    sigma = math.log(p99_cycles / median_cycles) / normal.inv_cdf(0.99)
-    scores = (normal.inv_cdf((2 * k + 1) / (2 * QUANTILES)) for k in range(QUANTILES))
-    waits = (median_cycles * math.exp(sigma * score) for score in scores)
-    return tuple(round(TICKS_PER_CYCLE * (floor_cycles + wait)) for wait in waits)
+def _latency(cost: OpCost) -> I64:
+    """The law of a cell's ticks in flight: floor + lognormal(median, 99th percentile)."""
+    floor, median, p99 = cost.floor_cycles, cost.wait_cycles, cost.wait_p99_cycles
+    return laws.lognormal(*(cycles * TICKS_PER_CYCLE for cycles in (floor, median, p99)))
 
 
 def _check_throughput(preset: CorePreset) -> None:
     """1 ≤ throughput ≤ shortest latency, in every cell: an op cannot cost more than it lasts."""
     for cost in preset.costs:
-        shortest = _quantiles(*_shape(cost))[0]
+        shortest = laws.shortest(_latency(cost))
         if not 1 <= cost.throughput_ticks <= shortest:
             raise ValueError(
                 f"{preset.name}: {_cell_name(cost)} costs {cost.throughput_ticks} ticks; "

@@ -21,7 +21,7 @@ from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.spu import OnStop, SamplerConfig
-from sim.workload.arrays import OP, Place, Stream
+from sim.workload.arrays import EL, OP, SEG_INFO, Place, Stream
 
 
 @dataclass(slots=True)
@@ -134,12 +134,19 @@ class PerOpTimer:
                 continue
             seen = self.recorded_as(place)
             row = int(self.stream.rows()[seen.static]) + seen.level
-            which = draws.splitmix64(self.config.latency_key, seen.op) & 255
-            latency = int(self.stream.latency()[row * 256 + which])
+            latency = self.in_flight_for(row, seen.op)
             index = seen.static * 8 + seen.level
             self.flight.append(Flying(place.tick + latency, seen.op, place.tick, index, latency))
             self.flight.sort(key=lambda sample: sample.done_at)
         self.op += 1
+
+    def in_flight_for(self, row: int, op: int) -> int:
+        """Ticks: the hash as a fraction in 16ths, of which each F goes a level further out."""
+        digits = f"{draws.splitmix64(self.config.latency_key, op):016X}"
+        out = len(digits[:4]) - len(digits[:4].lstrip("F"))
+        cell = 240 * out + int(digits[out : out + 2], 16)
+        span, base = divmod(int(self.stream.latency()[row * 1216 + cell]), 1 << 32)
+        return base + span * int(digits[-4:], 16) // 65536
 
     def recorded_as(self, place: Place) -> Place:
         """The erratum: walk back over ops that follow each other in the code."""
@@ -162,6 +169,9 @@ class PerOpTimer:
         self.counts.completed += 1
         chosen = self.config.filter
         if not chosen.passes[sample.index] or sample.latency < chosen.min_latency:
+            self.counts.filtered += 1
+            return
+        if chosen.branch_events & ~self.branch_events(sample):
             self.counts.filtered += 1
             return
         self.counts.passed += 1
@@ -189,6 +199,27 @@ class PerOpTimer:
             self.pages[list(touched)] = 0
         if self.limit - self.pointer < self.config.layout.max_size:
             self.set_s(Stop.FULL)
+
+    def branch_events(self, sample: Flying) -> int:
+        """Bit 6: a conditional branch went on at the next instruction; bit 7: mispredicted."""
+        static, ops = sample.index // 8, int(self.stream.ops)
+        noise = draws.splitmix64(self.config.latency_key ^ 0x53504500, sample.op)
+        events = 0x80 if (noise >> 8) % 256 < 5 else 0
+        if not self.stream.static_payload[static] & 1:
+            return events
+        level = self.exception_level(sample.op)
+        later = (op for op in range(sample.op + 1, ops) if self.exception_level(op) == level)
+        after = next(later, None)
+        falls = int(self.stream.static_pc[static]) + 4
+        if after is None or self.stream.static_pc[self.stream.seek(OP, after).static] == falls:
+            events |= 0x40
+        return events
+
+    def exception_level(self, op: int) -> int:
+        """Of the segment that holds an op."""
+        tables = self.stream.arrays.tables
+        segment = self.stream.seek(OP, op).segment
+        return int(tables[tables[SEG_INFO] + 4 * segment + EL])
 
     def set_s(self, stop: Stop) -> None:
         """PMBSR.S = 1."""

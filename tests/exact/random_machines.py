@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sim import draws
+from sim import laws
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
@@ -24,6 +24,7 @@ from sim.policies.stages import KvmCosts
 from sim.results import RunResult
 from sim.scenario.models.scenario import DESIGNS, Policies, SpeFilter
 from sim.spe.buffer import PACKED, SLOT64
+from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN
 from sim.spe.filter import build_filter
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
@@ -38,6 +39,7 @@ from sim.workload.build import (
     index_rows,
 )
 from tests.rigs.machines import assembled, vary
+from tests.rigs.tables import table
 
 PAGE = 4096
 ROWS = 3
@@ -55,18 +57,21 @@ class Body:
 
 
 def latency_table(r: random.Random) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """[ROWS × 8, 256] quantiles: constants that tie, spreads, long tails."""
-    table = np.zeros((ROWS * LEVEL_STRIDE, 256), np.int64)
-    for row in table:
-        match r.randrange(3):
-            case 0:
-                row[:] = r.choice([1, 16, 64, 640, 6400])
-            case 1:
-                top = r.choice([20, 200, 4000])
-                row[:] = sorted(r.randrange(1, top) for _ in range(256))
-            case _:
-                row[:] = draws.exponential_table(r.choice([100, 5000, 60000]), 256)
-    return table
+    """Laws [ROWS × 8, laws.STRIDE]: constants that tie, spreads, long tails."""
+    return np.stack([_law(r) for _ in range(ROWS * LEVEL_STRIDE)])
+
+
+def _law(r: random.Random) -> np.ndarray[Any, np.dtype[np.int64]]:
+    match r.randrange(4):
+        case 0:
+            return laws.constant(r.choice([1, 16, 64, 640, 6400]))
+        case 1:
+            top = r.choice([20, 200, 4000])
+            return laws.measured(np.array(sorted(r.randrange(1, top) for _ in range(256))))
+        case 2:
+            return laws.lognormal(r.choice([1, 500]), r.choice([64, 2000]), 64_000)
+        case _:
+            return laws.exponential(r.choice([100, 5000, 60000]))
 
 
 def body(r: random.Random, dense: bool, weighted: bool) -> Body:
@@ -118,7 +123,7 @@ def stream(r: random.Random, dense: bool) -> Stream:
         arrays=arrays,
         static_pc=4 * np.arange(n, dtype=np.uint64),
         static_class=np.array([r.randrange(5) for _ in range(n)], np.uint8),
-        static_payload=np.zeros(n, np.uint8),
+        static_payload=np.array([r.randrange(2) for _ in range(n)], np.uint8),
         static_symbol=np.zeros(n, np.int32),
         symbols=("code",),
         addresses=np.zeros(0, np.uint64),
@@ -195,9 +200,10 @@ def _policies(r: random.Random) -> Policies:
 def _unmap(r: random.Random) -> UnmapSpec:
     kind = r.choice(["never", "per_window", "per_record", "poisson", "published"])
     if kind == "poisson":
-        return UnmapSpec(kind, tuple(r.choice([64, 640, 5000, 100_000]) for _ in range(16)))
+        return UnmapSpec(kind, table([r.choice([64, 640, 5000, 100_000]) for _ in range(16)]))
     if kind == "published":
-        return UnmapSpec(kind, (r.choice([50_000, 1_000_000]),))
+        period = (r.choice([50_000, 1_000_000]),)
+        return UnmapSpec(kind, period, piece=r.choice([1, 1, 2, 16]), scans=r.choice([0, 1, 64]))
     return UnmapSpec(kind)
 
 
@@ -211,7 +217,11 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     interval = r.choice([1, 2, 3, 8, 33, 100, 256]) if dense else r.choice([8, 33, 100, 256, 1024])
     jitter, mask = _jitter(r, interval)
     filters = build_filter(
-        SpeFilter(load=r.random() < 0.2, branch=r.random() < 0.2),
+        SpeFilter(
+            load=r.random() < 0.2,
+            branch=r.random() < 0.2,
+            event_filter=r.choice([0] * 12 + [EV_NOT_TAKEN, EV_MISPREDICTED, EV_NOT_TAKEN | 2]),
+        ),
         of.static_class,
         np.zeros(LEVEL_STRIDE, np.int64),
     )
@@ -244,9 +254,9 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         memlock=r.choice([0, PAGE * 3, PAGE * 20, 1 << 40]),
         memlock_hard=r.choice([PAGE * 12, 1 << 62]),
         cap_ipc_lock=r.random() < 0.1,
-        exits=None if r.random() < 0.4 else tuple(grid(64, 3000, 20_000) for _ in range(8)),
+        exits=None if r.random() < 0.4 else table([grid(64, 3000, 20_000) for _ in range(8)]),
         unmap=_unmap(r),
-        irq_latency=tuple(grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))),
+        irq_latency=table([grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))]),
         driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
         kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(20))),
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
@@ -282,7 +292,7 @@ def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
     )
     if r.random() < 0.8:
         return vary(machine, policies=policies)
-    law = tuple(r.choice([640, 20_000, 200_000]) for _ in range(4))
+    law = table([r.choice([640, 20_000, 200_000]) for _ in range(4)])
     balloon = BalloonSpec("ballooning", law, chunk=r.choice([1, 2]), block=512)
     return vary(machine, policies=policies, balloons=(balloon,))
 
@@ -320,7 +330,7 @@ def _host(r: random.Random, machine: MachineSpec) -> dict[str, Any]:
         PressureSpec(
             kind,
             touch,
-            tuple(r.choice([320, 3200, 50_000]) for _ in range(4)),
+            table([r.choice([320, 3200, 50_000]) for _ in range(4)]),
             sweeps=r.random() < 0.3,
             span=r.choice([1, 2]),
         )
@@ -377,7 +387,7 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         warm=r.random() < 0.5,
         max_buffer=1 << 62,
         memlock=1 << 40,
-        irq_latency=tuple(r.choice([0, 16, 64, 640]) for _ in range(r.choice([1, 4]))),
+        irq_latency=table([r.choice([0, 16, 64, 640]) for _ in range(r.choice([1, 4]))]),
         exits=machine.vm.exits if r.random() < 0.4 else None,
         switch_ticks=r.choice([0, 0, 0, 3000, 20_000]),
         rules=replace(machine.event.rules, discard=False),

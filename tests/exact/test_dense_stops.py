@@ -26,6 +26,7 @@ from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
 from tests.rigs.machines import vary
+from tests.rigs.tables import table
 
 SEEDS = 40
 MAX_OPS = 2500
@@ -46,10 +47,10 @@ def _denser(r: random.Random, spec: MachineSpec) -> MachineSpec:
     if r.random() < 0.3:
         spec = vary(spec, irq_latency=(r.choice([0, 16, 32, 100_000]),))
     if r.random() < 0.2:
-        gaps = tuple(r.choice([48, 49, 160, 640]) for _ in range(4))
+        gaps = table([r.choice([48, 49, 160, 640]) for _ in range(4)])
         spec = vary(spec, exits=gaps, kvm=replace(spec.vm.kvm, ordinary_exit=0))
     if r.random() < 0.2:
-        gaps = tuple(r.choice([17, 48, 64, 640]) for _ in range(4))
+        gaps = table([r.choice([17, 48, 64, 640]) for _ in range(4)])
         spec = vary(spec, unmap=UnmapSpec("poisson", gaps))
     if r.random() < 0.2:
         spec = vary(spec, switch_ticks=r.choice([48, 160, 1000]))

@@ -39,6 +39,7 @@ from tests.exact import random_machines as made
 from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
 from tests.exact.mutants import mutant as _m
 from tests.rigs.machines import vary
+from tests.rigs.tables import table
 
 MAX_OPS = 2500
 MACHINES = 250
@@ -668,7 +669,7 @@ def _slowly_read(
                     in_flight=4,
                     aux=Geometry(1024 if small else 8192, 256, 256),
                     granule=256 if small else 4096,
-                    irq_latency=(0, 64, 640, 1280),
+                    irq_latency=table((0, 64, 640, 1280)),
                     exits=None,
                     max_buffer=1 << 62,
                     memlock=1 << 40,

@@ -37,6 +37,7 @@ from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
 from tests.exact.mutants import Mutant, build, install, mutant
 from tests.rigs.machines import vary
+from tests.rigs.tables import table
 
 PAGE = made.PAGE
 VCPUS = 3
@@ -217,7 +218,7 @@ class MachineRules(RuleBasedStateMachine):
             rules=DriverRules(),
             snapshot=False,
             random_start=False,
-            irq_latency=(160, 640),
+            irq_latency=table((160, 640)),
             filter=Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
         )
         run = Run("x", 11, 0, keep_records=True, keep_log=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import sim
 from sim import draws
@@ -93,14 +94,23 @@ def test_below_is_uniform() -> None:
 
 @pytest.mark.parametrize(("mean", "size"), [(64, 4096), (1_000, 4096), (10**6, 4096), (10**6, 256)])
 def test_exponential_tables(mean: int, size: int) -> None:
-    """Mean, variance and quantiles of an exponential; never 0 ticks."""
+    """Mean, variance and quantiles of an exponential, tail included; never 0 ticks."""
     table = np.array(draws.exponential_table(mean, size))
-    assert table.size == size
+    weight = _weights(size)
+    assert table.size == weight.size
     assert table.min() >= 1
     assert (np.diff(table) >= 0).all()
-    assert table.mean() == pytest.approx(mean, rel=0.5 / size + 1e-4)
-    assert table.var() == pytest.approx(mean**2, rel=0.02)
+    found = (table * weight).sum()
+    assert found == pytest.approx(mean, rel=0.5 / size + 1e-4)
+    assert ((table - found) ** 2 * weight).sum() == pytest.approx(mean**2, rel=0.01)
     assert table[size // 2] == pytest.approx(mean * np.log(2), rel=0.02)
+    assert table[-1] == pytest.approx(mean * np.log(2 * size * draws.TAIL), abs=1)
+
+
+def _weights(size: int) -> NDArray[np.float64]:
+    """Probability of each entry of a table."""
+    parts = [np.full(size - 1, 1 / size), np.full(draws.TAIL, 1 / size / draws.TAIL)]
+    return np.concatenate(parts)
 
 
 @settings(deadline=None)
@@ -110,16 +120,17 @@ def test_uniform_tables(low: int, width: int, size: int) -> None:
     table = draws.uniform_table(low, low + width, size)
     assert low <= table[0] <= table[-1] <= low + width
     assert list(table) == sorted(table)
-    assert abs(sum(table) / size - (low + width / 2)) <= 1
+    assert abs((np.array(table) * _weights(size)).sum() - (low + width / 2)) <= 1
     assert table[-1] - table[0] >= width * (size - 1) // size - 1
 
 
 def test_pick_draws_every_entry_equally() -> None:
-    """An index from the value's high bits; a table of one needs no draw."""
-    table = tuple(range(100, 116))
-    picked = np.array([draws.pick(table, 5, k) for k in range(16_000)])
-    counts = np.bincount(picked - 100, minlength=16)
-    assert ((counts - 1_000) ** 2 / 1_000).sum() < 60
+    """An index from the high bits, and one into the last slice; a table of one needs none."""
+    table = (*range(100, 115), *[115] * 128, *[116] * 128)  # of the last slice two halves
+    picked = np.array([draws.pick(table, 5, k) for k in range(32_000)])
+    counts = np.bincount(picked - 100, minlength=17)
+    expected = np.array([2_000] * 15 + [1_000] * 2)
+    assert ((counts - expected) ** 2 / expected).sum() < 60
     assert draws.pick((42,), 5, 0) == 42
 
 

@@ -15,7 +15,6 @@ import pytest
 
 from analysis import theory
 from analysis.statistics.intervals import F64
-from sim import draws
 from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.run import Run
@@ -36,10 +35,8 @@ DELIVERY = 2250
 
 
 def collided_fraction(period: int, mean: int, *, jitter: bool) -> float:
-    """Row 4 for the quantile table of an exponential latency: E[M(L)] = Σ_k P(S_k < L)."""
-    table = draws.exponential_table(mean * TICKS_PER_OP, 256)
-    lifetimes = np.array(table, np.float64) / TICKS_PER_OP
-    return theory.collision_fraction(theory.renewals(period, lifetimes, jitter=jitter))
+    """Row 4 for an exponential latency."""
+    return theory.collision_fraction(theory.renewals_exponential(period, mean, jitter=jitter))
 
 
 @dataclass(frozen=True, slots=True)

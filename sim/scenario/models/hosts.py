@@ -33,8 +33,9 @@ class Scan(Strict):
     kind: Literal["numa_balancing", "ksm", "khugepaged", "compaction", "reclaim"] = Field(
         description="numa_balancing: PROT_NONE, pinned or not (t_numa_sweep); ksm: merging, an "
         "upper bound (t_ksm_pass); khugepaged: collapse of 2 MiB (t_thp_collapse); compaction: "
-        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim). All "
-        "but numa_balancing pass over pinned pages",
+        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim). "
+        "numa_balancing and ksm take a pinned page's stage 2 entry too, compaction and reclaim "
+        "only with vm.memory_kind: shared, khugepaged never",
     )
 
 
@@ -45,13 +46,8 @@ class Balloon(Strict):
         description="ballooning: virtio-balloon inflates (t_balloon); free_page_reporting: the "
         "guest reports free chunks, which are whole huge pages but with a granule of 64 KiB "
         "(t_free_page_report). Free pages only, never the buffer's: without vm.huge_pages nothing "
-        "happens; with it, the block that maps a neighbour and a page of the buffer goes, once",
-    )
-    buffer: Literal["contiguous", "scattered"] = Field(
-        default="contiguous",
-        description="where the AUX area lies: contiguous, in chunks as large as its watermark, so "
-        "that only smaller ones have neighbours in a huge page; or every page alone in one (an "
-        "upper bound, fragmented memory). Stage 1 table pages always lie alone",
+        "happens; with it, the block that maps a neighbour and a page of the buffer goes, once. "
+        "buffer.physical says which pages have neighbours; stage 1 table pages lie alone",
     )
 
 

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from sim import units
 from sim.scenario.models import checks as checking
 from sim.scenario.models import matrix as expansion
+from sim.scenario.models import pmsevfr
 from sim.scenario.models import samples as sampling
 from sim.scenario.models.checks import Check, Until
 from sim.scenario.models.designs import DESIGNS as DESIGNS
@@ -63,7 +64,11 @@ class SpeFilter(Strict):
     branch: bool = Field(default=False, description="PMSFCR.B: keep branches")
     min_latency: int = Field(default=0, ge=0, le=4095, description="cycles, PMSLATFR.MINLAT")
     event_filter: int = Field(
-        default=0, ge=0, lt=1 << 64, description="PMSEVFR: all these event bits must be set"
+        default=0,
+        ge=0,
+        lt=1 << 64,
+        description="PMSEVFR: all these event bits must be set; bits "
+        "that spe.version or driver.version reserve are refused, as perf_event_open does",
     )
 
 
@@ -94,6 +99,11 @@ class Spe(Strict):
     )
     counter_bits: Literal[12, 16] = Field(
         default=12, description="PMSIDR.CountSize: latencies saturate at this width"
+    )
+    version: Literal["v1p0", "v1p1", "v1p2"] = Field(
+        default="v1p0",
+        description="ID_AA64DFR0_EL1.PMSVer: which event bits can be filtered, see "
+        "spe.filter.event_filter; v1p0 as Neoverse N1",
     )
     min_interval: OpCount = Field(
         default=text_default("1024ops"), description="PMSIDR.Interval, caps/min_interval"
@@ -196,6 +206,13 @@ class Buffer(Strict):
         default="warm",
         description="are its pages mapped at stage 2 at first: warm, as perf leaves them, or cold",
     )
+    physical: Literal["driver", "contiguous", "scattered"] = Field(
+        default="driver",
+        description="where its pages lie in guest memory: driver: as perf allocates them, in "
+        "pieces as large as the watermark (6.1) or page by page (6.12); contiguous: in one piece; "
+        "scattered: every page alone. What lies together goes together under NUMA balancing, and "
+        "has no neighbours for ballooning",
+    )
     va: int = Field(
         default=0xFFFF_8000_8000_0000, ge=0, lt=1 << 64, description="guest VA of the AUX area"
     )
@@ -249,6 +266,11 @@ class Vm(Strict):
     memory: Size = Field(
         default=text_default("16GiB"),
         description="guest memory; what v3 to v5 and guest_memfd lock or populate",
+    )
+    memory_kind: Literal["anonymous", "shared"] = Field(
+        default="anonymous",
+        description="what backs guest memory: anonymous memory, or a memfd or shmem, whose pages "
+        "compaction and reclaim unmap before they notice a pin",
     )
     huge_pages: bool = Field(
         default=False,
@@ -345,6 +367,11 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     yield from _buffer_problems(settings)
     yield from _spe_problems(settings.spe)
     yield from _driver_problems(settings.driver)
+    refused = pmsevfr.problem(
+        settings.spe.filter.event_filter, settings.spe.version, settings.driver.version
+    )
+    if refused:
+        yield ("spe.filter.event_filter", "spe.version", "driver.version"), refused
     if settings.driver.capture == "snapshot" and settings.records == "packed":
         yield (
             ("spe.record", "driver.capture"),

@@ -148,8 +148,10 @@ def load(path: Path) -> Profile:
         if len(raw) > MAX_BYTES:
             raise ProfileError(f"{path}: larger than {MAX_BYTES:,} bytes; import fewer symbols")
         text = raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path}: is not UTF-8: {error}") from error
     try:
         return loads(text)
     except ProfileError as error:

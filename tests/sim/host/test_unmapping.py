@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 
 from sim import draws
 from sim.engine import Engine
 from sim.host.pressure import Host, Pressure, Random, Sweep, Touch
+from sim.machine.machine import simulate
 from sim.machine.spec import UnmapSpec
-from tests.rigs.small_machine import WORK, ran
+from tests.rigs import tables
+from tests.rigs.small_machine import RUN, STREAM, WORK, faults_of, ran, spec
 
 KEY = draws.key(1, 2, 3, "numa")
 
@@ -69,12 +72,13 @@ def test_published_has_the_rate_of_its_period() -> None:
     """Pages per period, over many sweeps whose periods vary."""
     law = draws.uniform_table(5_000, 20_000, 256)
     target = _press(Sweep(law, KEY), 32, 5_000_000)
-    mean = sum(law) / len(law)
+    mean = tables.mean(law)
     assert len(target.zapped) == pytest.approx(32 * 5_000_000 / mean, rel=0.06)
 
 
-def test_sweeps_differ_by_key_and_turn() -> None:
-    """Pages are hit in an order that is hashed anew in every sweep and differs between vCPUs."""
+def test_sweeps_differ_by_key_only() -> None:
+    """A page's turn is where it lies in guest memory: the same in every sweep, another for another
+    vCPU's buffer."""
     period = 10_000
     one, other = (_press(Sweep((period,), key), 16, 4 * period) for key in (KEY, KEY + 1))
     assert one.zapped != other.zapped
@@ -82,8 +86,32 @@ def test_sweeps_differ_by_key_and_turn() -> None:
     first, second = (
         [page for t, page in one.zapped if turn == (t + skip) // period] for turn in (1, 2)
     )
-    assert sorted(first) == sorted(second)
-    assert first != second
+    assert sorted(first) == list(range(16))
+    assert first == second
+
+
+def test_pages_that_lie_together_go_together() -> None:
+    """A piece is hit in one instant, at a step of the sweep; every piece once per sweep."""
+    period = 64_000
+    target = _press(Sweep((period,), KEY, piece=4, scans=64), 16, 3 * period)
+    skip = draws.below(KEY, 1 << 40, period)
+    whole = [(t, page) for t, page in target.zapped if (t + skip) // period == 1]
+    assert sorted(page for _, page in whole) == list(range(16))
+    for first in range(0, 16, 4):
+        assert len({t for t, page in whole if page // 4 == first // 4}) == 1
+    assert all((t + skip) % (period // 64) == 0 for t, _ in whole)
+
+
+def test_a_burst_makes_runs_differ_more() -> None:
+    """The same pages go in each sweep, in one piece or one by one."""
+    lost = {}
+    for piece in (1, 32):
+        unmap = UnmapSpec("published", (WORK // 3,), piece=piece, scans=64)
+        machine = spec("unpinned", unmap=unmap)
+        runs = [simulate(machine, (STREAM,), replace(RUN, replication=k)) for k in range(12)]
+        lost[piece] = np.array([faults_of(run) for run in runs])
+        assert all(32 <= run.zaps <= 160 for run in runs)
+    assert lost[32].std() > lost[1].std()
 
 
 def test_poisson_takes_random_pages_at_its_gaps() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from sim.host.pressure import Touch
+from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.spec import UnmapSpec
-from tests.rigs.small_machine import PAGE, WORK, faults_of, often, ran
+from tests.rigs.small_machine import PAGE, WORK, faults_of, often, ran, stopped
 from tests.sim.policies.played import (
     bundle,
 )
@@ -17,16 +18,27 @@ from tests.sim.policies.played import (
 
 @pytest.mark.parametrize("touch", [Touch.MOVE, Touch.SWAP_OUT])
 def test_what_is_pinned_does_not_move(touch: Touch) -> None:
-    """KSM, THP collapse, compaction and reclaim pass over a pinned window, whatever the notifiers;
-    NUMA balancing's PROT_NONE does not."""
+    """THP collapse, and of anonymous memory compaction and reclaim, pass over a pinned window,
+    whatever the notifiers; NUMA balancing's PROT_NONE and KSM's write protection do not."""
     assert faults_of(ran("v6", {"notifiers": "honour_all"}, **often(touch))) == 0
     assert faults_of(ran("unpinned", **often(touch))) > 0
     assert faults_of(ran("v6", {"notifiers": "honour_all"}, **often(Touch.ZAP))) > 0
 
 
+def test_shared_memory_is_unmapped_before_a_pin_is_noticed() -> None:
+    """Reclaim of a memfd takes a pinned page's stage 2 entry, and leaves the page in memory; a
+    design that ignores such notifiers does not notice."""
+    policies, pressed = {"notifiers": "honour_all"}, often(Touch.UNMAP_THEN_SWAP)
+    pinned, free = ran("v6", policies, **pressed), ran("unpinned", **pressed)
+    assert faults_of(pinned) > 0
+    paid = [stopped(run, TimeCause.FAULT) / faults_of(run) for run in (pinned, free)]
+    assert paid[1] > 1.5 * paid[0]  # t_swap_in besides
+    assert faults_of(ran("v6", {"notifiers": "unmap_only"}, **pressed)) == 0
+
+
 def test_guest_memfd_yields_to_nobody() -> None:
     """v7's memory is not mapped from anywhere that could be unmapped."""
-    for touch in (Touch.ZAP, Touch.MOVE, Touch.SWAP_OUT):
+    for touch in (Touch.ZAP, Touch.MOVE, Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP):
         run = ran("v7-guest-memfd", memory=64 * PAGE, **often(touch))
         assert (faults_of(run), run.zaps) == (0, 0)
 

@@ -16,6 +16,7 @@ from sim.machine.spec import MachineSpec
 from sim.scenario.files.loader import load
 from sim.scenario.models.scenario import DESIGNS, Arm, Settings
 from sim.scenario.models.workloads import Phase, Synthetic
+from tests.rigs import tables
 from tests.rigs.machines import machine_of, simulated, synthetic, vary
 
 LOOP = Phase(name="loop", length=100, iterations=4_000, cpi_millis=1000)
@@ -42,7 +43,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     assert made["ksm"].sweeps
     assert made["ksm"].law == (839 * second,)
     assert {kind: p.touch for kind, p in made.items()} == {
-        "ksm": Touch.MOVE,
+        "ksm": Touch.ZAP,
         "khugepaged": Touch.MOVE,
         "compaction": Touch.MOVE,
         "reclaim": Touch.SWAP_OUT,
@@ -50,7 +51,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     }
 
     def mean(kind: str) -> float:
-        return sum(made[kind].law) / len(made[kind].law) / second
+        return tables.mean(made[kind].law) / second
 
     assert mean("khugepaged") == pytest.approx(1.25 * 4096, rel=0.01)
     assert made["khugepaged"].span == 512
@@ -68,8 +69,42 @@ def _resolved(**keys: Any) -> MachineSpec:
     return machine_spec(arm, stream_of(settings))
 
 
-def _press(kind: str, **keys: Any) -> dict[str, Any]:
-    return {"pressure": [{"kind": kind} | keys]}
+def _press(kind: str) -> dict[str, Any]:
+    return {"pressure": [{"kind": kind}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "anonymous", "shared"),
+    [
+        ("ksm", Touch.ZAP, Touch.ZAP),
+        ("khugepaged", Touch.MOVE, Touch.MOVE),
+        ("compaction", Touch.MOVE, Touch.ZAP),
+        ("reclaim", Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP),
+    ],
+)
+def test_what_notifies_before_it_looks_at_pins(kind: str, anonymous: Touch, shared: Touch) -> None:
+    """mm/ksm.c always; mm/compaction.c and mm/vmscan.c where pages have a mapping."""
+    for memory, touch in (("anonymous", anonymous), ("shared", shared)):
+        spec = _resolved(host=_press(kind), vm={"memory_kind": memory})
+        assert [p.touch for p in spec.host.pressures] == [touch]
+
+
+@pytest.mark.parametrize(
+    ("keys", "piece"),
+    [
+        ({"driver": {"aux": "4MiB"}}, 512),
+        ({"driver": {"aux": "16MiB"}}, 1024),  # the page allocator's largest chunk
+        ({"driver": {"aux": "4MiB", "version": "6.12"}}, 1),
+        ({"driver": {"aux": "4MiB"}, "buffer": {"physical": "scattered"}}, 1),
+        ({"driver": {"version": "6.12"}, "buffer": {"physical": "contiguous"}}, 1024),
+    ],
+)
+def test_numa_balancing_takes_a_piece_at_once(keys: dict[str, Any], piece: int) -> None:
+    """Scans of 256 MiB: 64 steps of a sweep over 16 GiB; what lies together goes together."""
+    spec = _resolved(host={"unmap": "published"}, **keys)
+    assert (spec.host.unmap.piece, spec.host.unmap.scans) == (piece, 64)
+    (pressure,) = _resolved(host=_press("numa_balancing"), **keys).host.pressures
+    assert (pressure.piece, pressure.scans) == (piece, 64)
 
 
 @pytest.mark.parametrize("kind", ["ballooning", "free_page_reporting"])
@@ -92,27 +127,30 @@ def test_reports_are_parts_of_a_huge_page_with_64_kib_only(granule: str, reports
     assert len(spec.host.balloons) == reports
     for balloon in spec.host.balloons:
         assert (balloon.block, balloon.chunk) == (8192, 2)
-        assert sum(balloon.law) / len(balloon.law) == pytest.approx(2 * 192e9, rel=0.01)
+        assert tables.mean(balloon.law) == pytest.approx(2 * 192e9, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("driver", "buffer", "chunk"),
+    ("driver", "physical", "chunk"),
     [
-        ({"aux": "128KiB"}, "contiguous", 16),
-        ({"aux": "128KiB", "watermark": "24KiB"}, "contiguous", 8),
-        ({"aux": "128KiB", "capture": "snapshot"}, "contiguous", 32),
+        ({"aux": "128KiB"}, "driver", 16),
+        ({"aux": "128KiB", "watermark": "24KiB"}, "driver", 8),
+        ({"aux": "128KiB", "capture": "snapshot"}, "driver", 32),
         ({"aux": "128KiB"}, "scattered", 1),
-        ({"aux": "4MiB"}, "contiguous", 512),
+        ({"aux": "4MiB"}, "driver", 512),
+        ({"aux": "4MiB", "version": "6.12"}, "driver", 1),
+        ({"aux": "4MiB"}, "contiguous", 1024),
     ],
 )
-def test_chunks_are_as_large_as_the_watermark(
-    driver: dict[str, str], buffer: str, chunk: int
+def test_chunks_are_as_large_as_the_driver_makes_them(
+    driver: dict[str, str], physical: str, chunk: int
 ) -> None:
-    """rb_alloc_aux; and a pace of t_balloon over all of memory."""
-    host = _press("ballooning", buffer=buffer)
-    (balloon,) = _resolved(host=host, vm={"huge_pages": True}, driver=driver).host.balloons
+    """rb_alloc_aux: in 6.1 the watermark, in 6.12 a page; and a pace of t_balloon over memory."""
+    host, buffer = _press("ballooning"), {"physical": physical}
+    vm = {"huge_pages": True}
+    (balloon,) = _resolved(host=host, vm=vm, driver=driver, buffer=buffer).host.balloons
     assert (balloon.chunk, balloon.block) == (chunk, 512)
-    assert sum(balloon.law) / len(balloon.law) == pytest.approx(2250e-9 * 8192 * 192e9, rel=0.01)
+    assert tables.mean(balloon.law) == pytest.approx(2250e-9 * 8192 * 192e9, rel=0.01)
 
 
 def test_the_default_watermark_is_half_the_aux_area() -> None:

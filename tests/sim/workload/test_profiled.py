@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim import laws
 from sim.workload.arrays import LEVEL_STRIDE, OP, POP, TICK
 from sim.workload.capture.profile import Phase, Static
 from sim.workload.presets import get_preset
@@ -48,10 +49,11 @@ def test_time_per_op_is_the_captures() -> None:
 
 def test_latencies_are_the_captures() -> None:
     """Captured quantiles replace the preset's in their class and level, and nowhere else."""
-    preset = get_preset("neoverse-n1").latency_quantiles().reshape(-1, 256)
-    table = stream_of(small()).latency().reshape(-1, 256)
+    preset = get_preset("neoverse-n1").latency_laws().reshape(-1, laws.STRIDE)
+    table = stream_of(small()).latency().reshape(-1, laws.STRIDE)
     mine = 1 * LEVEL_STRIDE + 2
-    assert table[mine].tolist() == [64 * max(1, c) for c in range(256)]
+    seen = np.array([64 * max(1, c) for c in range(256)])
+    assert table[mine].tolist() == laws.measured(seen).tolist()
     others = np.arange(table.shape[0]) != mine
     assert (table[others] == preset[others]).all()
 

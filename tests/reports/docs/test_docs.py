@@ -62,9 +62,16 @@ def nothing(folder: Path) -> None:
     """For pages that need nothing there, or leave nothing to look at."""
 
 
+def both(folder: Path) -> None:
+    """Traces and a capture."""
+    traces(folder)
+    capture(folder)
+
+
 BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": traces,
     "how-to/predict-your-workload.md": capture,
+    "how-to/files-from-elsewhere.md": both,
 }
 """What a page supposes to be in the folder, by page."""
 
@@ -105,10 +112,18 @@ def designed_well(folder: Path) -> None:
     assert mine["ledger"]["time"]["unpin"] == 0 < v6["ledger"]["time"]["unpin"]
 
 
+def told_well(folder: Path) -> None:
+    """A stream, a profile, and a run in whose summary nothing is in doubt."""
+    assert read_header(folder / "theirs.spestream").ops > 0
+    summary = (folder / "runs" / "theirs" / "summary.txt").read_text()
+    assert "In doubt" not in summary
+
+
 RUNS = ("walk", "tight")
 AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": recorded_well,
     "how-to/predict-your-workload.md": predicted_well,
+    "how-to/files-from-elsewhere.md": told_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from reports.text import aligned
 from sim.errors import Kind, SpeskewError
 
 
@@ -58,5 +59,5 @@ def bisect_code(code: ExitCode) -> int:
 
 def table() -> str:
     """The codes as lines for `--help` (\\b keeps click from rewrapping)."""
-    lines = [f"  {code.value:<4} {text}" for code, text in MEANING.items()]
-    return "\b\nExit codes:\n" + "\n".join(lines)
+    lines = aligned([(str(code.value), text) for code, text in MEANING.items()])
+    return "\b\nExit codes:\n" + "\n".join(f"  {line}" for line in lines)

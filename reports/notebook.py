@@ -9,13 +9,9 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-
-from reports.progress import Progress
 
 EVERY = 0.2
 """Seconds between two messages to the front end."""
@@ -28,7 +24,7 @@ def in_kernel() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HowFar:
     """How far it is, as front ends ask for it."""
 
     done: int
@@ -45,43 +41,23 @@ class Line:
 
 
 @dataclass(slots=True)
-class Notebook:
-    """As `reports.progress.Display`; all of a run is told on one line, which stays."""
+class Line:
+    """All of a run on one line, which stays."""
 
     began: float = field(default_factory=time.monotonic)
-    _line: Any = None
+    _shown: Any = None
     _said: float = 0.0
 
-    @contextmanager
-    def shown(self, arms: int, engine: str) -> Iterator[Progress]:
-        """As `Display`."""
-        yield self._say
-
-    @contextmanager
-    def counted(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """As `Display`."""
-        done = 0
-
-        def more(n: int) -> None:
-            nonlocal done
-            done += n
-            self._say(done, total, what)
-
-        yield more
-
-    def working(self, what: str) -> AbstractContextManager[object]:
-        """As `Display`: the line stays as it is."""
-        return nullcontext()
-
-    def _say(self, done: int, total: int, text: str) -> None:
+    def say(self, done: int, total: int, text: str) -> None:
+        """A `reports.progress.Progress`: the line as it is now, not too often."""
         now = time.monotonic()
         if now - self._said < EVERY and done < total:
             return
         self._said = now
-        line = Line(done, total, text, now - self.began)
-        if self._line is None:
+        line = HowFar(done, total, text, now - self.began)
+        if self._shown is None:
             # IPython is there in a kernel, and nothing that we depend on
             shell = importlib.import_module("IPython.display")
-            self._line = shell.display(line, display_id=True)
+            self._shown = shell.display(line, display_id=True)
         else:
-            self._line.update(line)
+            self._shown.update(line)

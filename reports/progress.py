@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +51,39 @@ class Terminal:
         return heartbeat.working(what, quiet=self.quiet)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Progress for one function: (done, total, text)."""
+
+    call: Progress
+
+    @contextmanager
+    def shown(self, arms: int, engine: str) -> Iterator[Progress]:
+        """As `Display`."""
+        yield self.call
+
+    @contextmanager
+    def counted(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
+        """As `Display`."""
+        yield _adding(self.call, total, what)
+
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """As `Display`: there is nothing to count."""
+        return nullcontext()
+
+
+def _adding(call: Progress, total: int, what: str) -> Callable[[int], None]:
+    """A callback for how many more are done, of one for how many are."""
+    done = 0
+
+    def more(n: int) -> None:
+        nonlocal done
+        done += n
+        call(done, total, what)
+
+    return more
+
+
 @contextmanager
 def shown(arms: int, *, quiet: bool = False, engine: str = "fast") -> Iterator[Progress]:
     """A callback (done, total, text) for the time of a run, which may have to compile first."""
@@ -71,23 +104,16 @@ def shown(arms: int, *, quiet: bool = False, engine: str = "fast") -> Iterator[P
 @contextmanager
 def counted(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """A callback that is told how many more of `total` are done; a bar on a terminal, or silent."""
-    done = 0
-
-    def more(n: int) -> None:
-        nonlocal done
-        done += n
-        callback(done, total, what)
-
     if sys.stderr.isatty() and not quiet:
         with _bar(what) as callback:
-            yield more
+            yield _adding(callback, total, what)
         return
     with heartbeat.working(what, quiet=quiet) as beat:
 
         def callback(done: int, total: int, text: str) -> None:
             beat.what = f"{text} {done}/{total}"
 
-        yield more
+        yield _adding(callback, total, what)
 
 
 def plain(arms: int, beat: Beat) -> Progress:

@@ -7,6 +7,7 @@ HTML is escaped by the template, SVG by matplotlib (with mathtext off).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ def printable(name: str, width: int = 0) -> str:
     """A name without control, bidirectional or other unprintable characters; cut to `width`."""
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     return safe if not width or len(safe) <= width else safe[: width - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: bool = False, least: int = 0) -> list[str]:
+    """A line per row: cells padded to the widest of their column, two spaces between columns.
+
+    Cells are to the left; with `right`, those of every column but the first are to the right. The
+    first column has `least` characters or more. No line ends in spaces.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[:1] = [max(least, width) for width in widths[:1]]
+    return ["  ".join(_padded(row, widths, right=right)).rstrip() for row in rows]
+
+
+def _padded(row: Sequence[str], widths: Sequence[int], *, right: bool) -> Iterator[str]:
+    for k, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.rjust(width) if right and k else cell.ljust(width)
 
 
 def percent(fraction: float) -> str:

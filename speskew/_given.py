@@ -6,14 +6,12 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from reports import notebook
-from reports.progress import Display, Progress, Terminal
+from reports.progress import Display, Progress, Terminal, Told
 from sim.scenario.files import given, loader
 
 Scenario = str | os.PathLike[str] | Mapping[str, object]
@@ -60,38 +58,10 @@ def checked(jobs: int, engine: str) -> None:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Progress for a function of the caller's: (done, total, text)."""
-
-    call: Progress
-
-    @contextmanager
-    def shown(self, arms: int, engine: str) -> Iterator[Progress]:
-        """As `Display`."""
-        yield self.call
-
-    @contextmanager
-    def counted(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """As `Display`."""
-        done = 0
-
-        def more(n: int) -> None:
-            nonlocal done
-            done += n
-            self.call(done, total, what)
-
-        yield more
-
-    def working(self, what: str) -> AbstractContextManager[object]:
-        """As `Display`: there is nothing to count."""
-        return nullcontext()
-
-
 def display(progress: bool | Progress) -> Display:
     """A bar in a notebook or on a terminal; nothing elsewhere, or if progress is False."""
     if callable(progress):
         return Told(progress)
     if progress and notebook.in_kernel():
-        return notebook.Notebook()
+        return Told(notebook.Line().say)
     return Terminal(quiet=not (progress and sys.stderr.isatty()))

@@ -25,7 +25,6 @@ ELSEWHERE = {
     "reports/captures/opening.py": "reports/cli/commands/import_/test_spe.py opens every kind",
     "reports/captures/profiled.py": "reports/cli/commands/import_/test_spe.py runs what it makes",
     "reports/cli/options.py": "the test of each verb that has them; reports/docs/test_pages.py",
-    "reports/figures/design_readings.py": "the designs' sentence, in test_designs.py of this room",
     "reports/figures/perturbation.py": _FIGURES,
     "reports/figures/theory.py": _FIGURES,
     "reports/pages/memlock.py": "reports/cli/commands/test_memlock.py: the verb is this page",

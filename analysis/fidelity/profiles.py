@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from analysis.statistics.intervals import F64
 from sim.runs import counterparts
 from sim.runs.batch import Latency
+from sim.workload.a64 import OpClass
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -32,7 +33,7 @@ STATIC_VIEWS = VIEWS[:4]
 LEVELS = 8
 """Levels per static op in every histogram: index static × 8 + level."""
 LEVEL_NAMES = ("none", "L1", "L2", "SLC", "DRAM", "level 5", "level 6", "level 7")
-CLASS_NAMES = ("other", "load", "store", "atomic", "branch")
+CLASS_NAMES = tuple(op_class.name.lower() for op_class in OpClass)
 UNKNOWN = "[unknown]"
 
 

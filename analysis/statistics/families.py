@@ -14,7 +14,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.statistics.intervals import F64, Interval, finite, no_variance, t_cdf, t_quantile
+from analysis.statistics.intervals import (
+    F64,
+    Interval,
+    Metric,
+    finite,
+    no_variance,
+    t_cdf,
+    t_quantile,
+)
 from analysis.statistics.verdicts import Status, Verdict
 
 ALPHA = 0.05
@@ -56,19 +64,15 @@ def estimate(values: Sequence[float], unit: str) -> Estimate:
     return Estimate(mean, se, n - 1, n, unit)
 
 
-def from_metric(mean: float | None, ci95: Interval, n: int, unit: str) -> Estimate:
-    """The estimate behind a metric of `result.json`: a mean and its 95 % t-interval.
-
-    An interval that was cut to the bounds of a fraction still has its other end, which tells.
-    """
-    if mean is None:
-        return Estimate(None, None, 0, 0, unit)
-    if ci95 == "exact":
-        return Estimate(mean, 0.0, n - 1, n, unit)
-    if ci95 is None or n < 2:
-        return Estimate(mean, None, 0, n, unit)
-    half = max(ci95[1] - mean, mean - ci95[0])
-    return Estimate(mean, half / t_quantile(0.975, n - 1), n - 1, n, unit)
+def from_metric(m: Metric) -> Estimate:
+    """The estimate behind a metric of `result.json`: a mean and its 95 % t-interval."""
+    if m.mean is None:
+        return Estimate(None, None, 0, 0, m.unit)
+    if m.exact:
+        return Estimate(m.mean, 0.0, m.n - 1, m.n, m.unit)
+    if m.half_width is None or m.n < 2:
+        return Estimate(m.mean, None, 0, m.n, m.unit)
+    return Estimate(m.mean, m.half_width / t_quantile(0.975, m.n - 1), m.n - 1, m.n, m.unit)
 
 
 def difference(ours: Estimate, theirs: Estimate) -> Estimate:

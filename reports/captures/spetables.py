@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from reports.perf.export import perf_time
 from reports.rerunning import Rerun
 from reports.store import files
+from sim.workload.a64 import OpClass
 
 Records = NDArray[np.void]
 TABLES = ("ldst", "br", "other")
@@ -127,7 +128,6 @@ _SUBCLASSES = {
     0x14: "MTE-TAG",
     0x20: "MEMCPY",
 }
-_LOAD, _STORE, _ATOMIC, _BRANCH = 1, 2, 3, 4
 _ADDRESS = np.uint64((1 << 56) - 1)
 
 
@@ -170,9 +170,9 @@ def tables(found: Rerun, records: Records) -> dict[str, Any]:
     pc, time = stream.static_pc[records["insn"]], perf_time(found, records["t_select"])
     made = {}
     for name, classes, columns in (
-        ("ldst", (_LOAD, _STORE, _ATOMIC), _ldst),
-        ("br", (_BRANCH,), _br),
-        ("other", (0,), _other),
+        ("ldst", (OpClass.LOAD, OpClass.STORE, OpClass.ATOMIC), _ldst),
+        ("br", (OpClass.BRANCH,), _br),
+        ("other", (OpClass.OTHER,), _other),
     ):
         chosen = np.isin(op_class, classes)
         part = records[chosen]
@@ -201,7 +201,7 @@ def _ldst(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
     sve = (payload & 0x0A) == 0x08
     flags = {name: extended & (payload & bit > 0) for name, bit in _EXTENDED.items()}
     plain = ~sve & ~np.logical_or.reduce(list(flags.values()))
-    loads = memory & (op_class != _STORE)
+    loads = memory & (op_class != OpClass.STORE)
     return {
         "op": np.where(payload & 1, "ST", "LD"),
         **flags,

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reports.captures import opening
-from reports.text import number, percent, printable, size
+from reports.text import aligned, number, percent, printable, size
+from sim.workload.a64 import OpClass
 from sim.workload.capture.profile import ops_per_record
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 _QUANTILES = {"p1": 10, "median": 500, "p99": 990}
-_CLASSES = ("other", "load", "store", "atomic", "branch")
+_CLASSES = tuple(op_class.name.lower() for op_class in OpClass)
 _LEVELS = ("none", "l1", "l2", "slc", "dram")
 _FINDINGS = {
     "without_pc": "have no PC",
@@ -167,7 +168,8 @@ def _gaps(seen: Survey, given: Sampling) -> dict[str, Any] | None:
 
 def render(found: dict[str, Any], name: str) -> str:
     """A described survey for people: what there is, then what to think of."""
-    lines = [*_heading(found, name), "", *_numbers(found), ""]
+    numbers = [f"  {line}" for line in aligned(_numbers(found), least=len(_BETWEEN))]
+    lines = [*_heading(found, name), "", *numbers, ""]
     findings = list(_findings(found))
     lines.append("What to think of:" if findings else "Nothing is wrong with the records.")
     lines += [f"  * {text}" for text in findings]
@@ -187,28 +189,36 @@ def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _numbers(found: dict[str, Any]) -> Iterator[str]:
-    yield f"  operations   {_mix(found['by_class'])}"
+def _numbers(found: dict[str, Any]) -> list[tuple[str, str]]:
     memory = {k: n for k, n in found["by_level"].items() if k != "none"}
-    yield f"  data from    {_mix(memory)}"
-    yield f"  level        {_mix(found['by_el'])}"
-    for counter, row in found["latency"].items():
-        if row:
-            yield (
-                f"  {counter:<12} {row['p1']} / {row['median']} / {row['p99']} cycles (1 %, "
-                f"median, 99 %), at most {row['max']}"
-            )
     fixed, padding = found["layout"]["fixed_bytes"], size(found["bytes"]["padding"])
     layout = f"fixed, {fixed} B" if fixed else "variable"
-    yield f"  layout       {layout}; {padding} of PAD bytes, in records and between them"
-    yield f"  interval     {_interval_text(found['interval'])}"
+    rows = [
+        ("operations", _mix(found["by_class"])),
+        ("data from", _mix(memory)),
+        ("level", _mix(found["by_el"])),
+        *(
+            (
+                counter,
+                f"{row['p1']} / {row['median']} / {row['p99']} cycles (1 %, median, 99 %), "
+                f"at most {row['max']}",
+            )
+            for counter, row in found["latency"].items()
+            if row
+        ),
+        ("layout", f"{layout}; {padding} of PAD bytes, in records and between them"),
+        ("interval", _interval_text(found["interval"])),
+    ]
     gaps = found["gaps"]
     if gaps:
-        yield (
-            f"  between two  {number(gaps['p1'])} / {number(gaps['median'])} / "
-            f"{number(gaps['p99'])} {gaps['unit']} (1 %, median, 99 %), at most "
-            f"{number(gaps['longest'])}"
-        )
+        times = " / ".join(number(gaps[name]) for name in _QUANTILES)
+        longest = number(gaps["longest"])
+        rows.append((_BETWEEN, f"{times} {gaps['unit']} (1 %, median, 99 %), at most {longest}"))
+    return rows
+
+
+_BETWEEN = "between two"
+"""The widest head of a number: where the numbers stand does not hang on which there are."""
 
 
 def _mix(counts: dict[str, int]) -> str:

@@ -23,7 +23,7 @@ from reports.results.damage import DamagedError
 from reports.results.metric import Metric, as_json, from_json
 from reports.results.result import Result
 from reports.store.files import replace
-from reports.text import printable
+from reports.text import aligned, printable
 from sim.errors import Kind, SpeskewError
 
 BASELINE_VERSION = 1
@@ -316,8 +316,8 @@ def as_table(baseline: Baseline) -> str:
         *((name, _said(m)) for name, m in baseline.metrics.items()),
         *((name, f"{sum(row):,}") for name, row in baseline.counters.items()),
     ]
-    width = max(len(key) for key, _ in rows)
-    return "".join(f"{printable(key):<{width}}  {printable(text)}\n" for key, text in rows)
+    shown = [(printable(key), printable(text)) for key, text in rows]
+    return "".join(f"{line}\n" for line in aligned(shown))
 
 
 # --- migration -------------------------------------------------------------------------------

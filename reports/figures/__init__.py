@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from reports.figures import (
     blackouts,
-    design_readings,
     designs,
     distances,
     ledgers,
@@ -26,10 +25,10 @@ from reports.figures import (
     readings,
     symbols,
     theory,
-    theory_readings,
     timelines,
 )
 from reports.figures.style import styled, to_png, to_svg
+from reports.results.arms import several_designs
 from reports.results.result import Result
 from reports.store.csvdata import Table
 
@@ -145,21 +144,21 @@ def _of_designs(result: Result, tables: Tables) -> Iterator[Drawing]:
         lambda: locked.figure(result, tables),
         readings.locked(result),
     )
-    if design_readings.several(result):
+    if several_designs(result):
         yield Drawing(
             "designs",
             "Designs side by side",
             "designs",
             lambda: designs.figure(result, tables),
-            design_readings.designs(result, tables),
+            readings.designs(result, tables),
         )
     yield Drawing(
         "theory",
         "Does the model agree with theory?",
         "theory",
         lambda: theory.figure(result, tables),
-        theory_readings.theory(tables),
-        theory_readings.conditions(tables),
+        readings.theory(tables),
+        readings.conditions(tables),
     )
 
 

@@ -1,16 +1,19 @@
-"""One sentence per figure, computed from the numbers of `result.json`."""
+"""What to read off each figure: a sentence computed from `result.json` and its tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.fidelity.losses import same_order
+from analysis.statistics.intervals import t_cdf
 from reports.results.arms import baseline, skew
 from reports.results.result import Arm, Result
 from reports.store.csvdata import Table
 from reports.text import number, percent, printable, size
 from sim.ledger import LOSS_LABELS
+from sim.policies.backings import BACKINGS
 
 Tables = Mapping[str, Table]
 LOST = frozenset(label.value for label in LOSS_LABELS)
@@ -129,17 +132,17 @@ def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()
     ]
     lost = {r["state"] for r in of if r["lane"] == "SPU"} & LOST
     text = f"{printable(arm, 40)}, {number(length)} ms: "
-    text += f"close-ups of {joined(close)}" if close else "nothing interrupts the profile"
+    text += f"close-ups of {_joined(close)}" if close else "nothing interrupts the profile"
     if lost:
-        text += f"; operations that nobody samples are labelled {joined(sorted(lost))}"
+        text += f"; operations that nobody samples are labelled {_joined(sorted(lost))}"
     having = {r["arm"] for r in tables["timeline"].records()}
     missing = [n for n in result.arm_order if n in having and n not in shown]
     if shown and missing:
-        text += f". Not drawn, but in timeline.csv: {joined([printable(n, 40) for n in missing])}"
+        text += f". Not drawn, but in timeline.csv: {_joined([printable(n, 40) for n in missing])}"
     return text + "."
 
 
-def joined(parts: list[str]) -> str:
+def _joined(parts: list[str]) -> str:
     """Parts with commas and an `and`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
@@ -238,4 +241,99 @@ def locked(result: Result) -> str:
     return text + (
         f"KVM_EXIT_RLIMIT fires in {_listed([n for _, n in exits])}, most often in "
         f"{printable(where, 40)}: {number(most)} times over all replications."
+    )
+
+
+def designs(result: Result, tables: Tables) -> str:
+    """Who is on both fronts, what the last-exit limits are, and whom the axes flatter."""
+    rows = list(tables["designs"].records())
+    both = [r for r in rows if r["on_front_memory"] and r["on_front_time"]]
+    names, verb = [printable(r["arm"], 40) for r in both], "is" if len(both) == 1 else "are"
+    text = (
+        f"{_joined(names)} {verb} on both fronts: no other arm is charged less memory, and none "
+        "adds less time, without clearly more loss"
+        if both
+        else "No arm is on both fronts: who adds less time is charged more memory, or loses more"
+    )
+    cheap = min(
+        (r for r in rows if r["added_percent"] is not None),
+        key=lambda r: r["added_percent"],
+        default=None,
+    )
+    if cheap is not None:
+        text += (
+            f". {printable(cheap['arm'], 40)} adds least time, {number(cheap['added_percent'])} %"
+        )
+    lasts = {r["last_exit_bytes"] for r in rows if r["last_exit_bytes"] is not None}
+    if lasts:
+        text += f"; KVM_EXIT_RLIMIT never fires in any arm from {size(round(max(lasts)))} on"
+    resident = [
+        printable(r["arm"], 40)
+        for r in rows
+        if (kept := BACKINGS.get(result.arms[r["arm"]].setup.backing)) and kept.populates
+    ]
+    if resident:
+        keeps = "keeps" if len(resident) == 1 else "keep"
+        text += (
+            f". {_joined(resident)} {keeps} all guest memory resident, charged or not, and "
+            "populating it before the first run is not in the time"
+        )
+    return text + "."
+
+
+CHANCE = 0.01
+"""Probability that chance alone calls a point of a whole report off its curve."""
+WORDS = {
+    "gap_beyond_ops": "mean gap",
+    "count_dispersion": "dispersion of counts",
+    "collided_fraction": "collisions",
+    "lost_fraction": "loss of ops",
+    "biased_share_error_pp": "error of the share most biased",
+}
+"""Quantities in words."""
+
+
+def theory(tables: Tables) -> str:
+    """How many points there are, which lies farthest off, and whether chance does that."""
+    points = [r for r in tables["theory"].records() if r["arm"] and not r["condition"]]
+    if not points:
+        return "No closed form holds for an arm of this run: see why below."
+    judged = [r for r in points if r["z"] is not None]
+    text = f"{len(points)} points on closed forms, none of them fitted"
+    if not judged:
+        return f"{text}; one replication has no standard error to judge them by."
+    worst = min(judged, key=_chance)
+    where = f"{WORDS[worst['quantity']]} of {printable(worst['arm'], 40)}"
+    exact = math.isinf(worst["z"])
+    off = (
+        "off without any variance"
+        if exact
+        else (f"{number(abs(worst['z']))} standard errors of {worst['n']} replications off")
+    )
+    if _chance(worst) * len(judged) >= CHANCE:
+        return (
+            f"{text}: the farthest is {off} ({where}), no more than chance does to one of so many."
+        )
+    gap = 100 * abs(worst["simulated"] - worst["theory"]) / (abs(worst["theory"]) or 1)
+    return (
+        f"{text}: one is {off} ({where}), by {number(gap)} % of the form, more than chance does to "
+        "one of so many."
+    )
+
+
+def _chance(row: Mapping[str, Any]) -> float:
+    """Probability that a point on its curve lies as far off, by Student's t over replications."""
+    return 2 * (1 - t_cdf(abs(row["z"]), row["n"] - 1))
+
+
+def conditions(tables: Tables) -> tuple[str, ...]:
+    """Each quantity and failed condition once, with the arms that it concerns."""
+    arms: dict[tuple[str, str, str], list[str]] = {}
+    for r in tables["theory"].records():
+        if r["arm"] and r["condition"]:
+            key = (r["row"], r["quantity"], r["condition"])
+            arms.setdefault(key, []).append(printable(r["arm"], 40))
+    return tuple(
+        f"{WORDS[quantity]} (row {row}), {', '.join(names)}: {condition}"
+        for (row, quantity, condition), names in arms.items()
     )

@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 from analysis.cost.sizing import LIBVIRT_HEADROOM, Sizing
+from reports.text import aligned
 from sim.units import div_up, format_size
 
 
@@ -140,7 +141,7 @@ def as_text(answer: Sizing) -> str:
     made = lines(answer)
     if made:
         out += ["", "write one of"]
-        out += [f"  {name:<12}{line}" for name, line in made.items()]
+        out += [f"  {line}" for line in aligned([*made.items()])]
     out.append("")
     for note in notes(answer):
         out += _wrapped("* ", note)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from analysis.metrics import distances
 from reports import figures
-from reports.pages import parameters, sentences, summary
+from reports.pages import parameters, sentences, summary, templating
 from reports.results import shapes
 from reports.results.arms import baseline
 from reports.results.compared import Distances
@@ -26,7 +24,7 @@ from reports.results.metric import Metric
 from reports.results.result import Result
 from reports.store.csvdata import Table, dumps
 from reports.store.read import Source
-from reports.text import number, percent, printable, with_interval
+from reports.text import number, printable, with_interval
 
 LEDGERS = (
     ("ops", "Ops: what became of each executed op"),
@@ -53,17 +51,9 @@ LINKS = 3_000
 
 
 def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> str:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"printable": printable, "percent": percent, "tight": _tight}
-    template = environment.from_string(_resource("report.html.j2"))
     result, tables = source.result, source.tables
-    return template.render(
-        css=Markup(_resource("report.css")),
+    return templating.render(
+        "report.html.j2",
         result=result,
         interrupted=summary.INTERRUPTED,
         doubts=summary.doubts(result),
@@ -84,15 +74,6 @@ def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> st
         commands=_commands(tables["commands"]),
         resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
     )
-
-
-def _resource(name: str) -> str:
-    return (resources.files("reports.pages") / name).read_text(encoding="utf-8")
-
-
-def _tight(text: str) -> str:
-    """A number and its percent sign stay on one line."""
-    return text.replace(" %", "\u00a0%")
 
 
 def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:

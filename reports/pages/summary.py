@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from reports.results import shapes
 from reports.results.arms import baseline, harmless_loss, skew, time_added, time_by_cause
 from reports.results.result import Arm, Ends, Result
-from reports.text import number, percent, printable, size, with_interval
+from reports.text import aligned, number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
 WIDTH = 100
@@ -134,15 +134,7 @@ def _skew_cell(arm: Arm) -> str:
 
 
 def _glance_lines(result: Result) -> list[str]:
-    table = [GLANCE, *glance(result)]
-    widths = [max(len(row[k]) for row in table) for k in range(len(GLANCE))]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" if k == 0 else f"{cell:>{width}}"
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+    return aligned([GLANCE, *glance(result)], right=True)
 
 
 def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:

@@ -18,9 +18,19 @@ def render(template: str, **values: object) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"printable": printable, "percent": percent, "number": number}
+    environment.filters |= {
+        "printable": printable,
+        "percent": percent,
+        "number": number,
+        "tight": _tight,
+    }
     css = Markup(_resource("report.css"))
     return environment.from_string(_resource(template)).render(css=css, **values)
+
+
+def _tight(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _resource(name: str) -> str:

@@ -13,6 +13,7 @@ from analysis.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES
 from analysis.metrics import METRICS
 from analysis.metrics import find as metric_of
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
+from reports.text import aligned
 from sim.ledger import LOSS_LABELS
 from sim.scenario.models.designs import DESIGNS, Policies, Word
 from sim.scenario.models.scenario import Scenario, Settings
@@ -213,13 +214,12 @@ def _paragraph(e: Entry) -> Iterator[str]:
 
 def as_list(found: tuple[Entry, ...]) -> str:
     """One line a name, kind by kind."""
-    width = max(len(e.name) for e in found)
+    rows = [(e.name, e.meaning + (f" [{e.unit}]" if e.unit else "")) for e in found]
     lines: list[str] = []
     kind = ""
-    for e in found:
+    for e, line in zip(found, aligned(rows), strict=True):
         if e.kind != kind:
             kind = e.kind
             lines.append(f"{'' if not lines else chr(10)}{kind}")
-        unit = f" [{e.unit}]" if e.unit else ""
-        lines.append(f"  {e.name:<{width}}  {e.meaning}{unit}")
+        lines.append(f"  {line}")
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.text import size
+from reports.text import aligned, size
 from sim.cache.keeping import KINDS, Cleared, Entry
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -55,9 +55,7 @@ def as_table(found: list[Entry]) -> str:
         ages = dict.fromkeys((_ago(row["youngest_s"]), _ago(row["oldest_s"])))
         counted = str(row["entries"]), size(row["bytes"]), " to ".join(ages)
         lines.append((row["kind"], *counted, row["where"], KINDS[row["kind"]]))
-    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
-    padded = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in lines)
-    return "".join(f"{line.rstrip()}\n" for line in padded)
+    return "".join(f"{line}\n" for line in aligned(lines))
 
 
 def _ago(seconds: int) -> str:

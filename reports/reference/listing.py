@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reports.text import printable, size
+from reports.text import aligned, printable, size
 from sim.scenario.files import loader
 from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import DESIGNS
@@ -99,10 +99,9 @@ SOURCES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
 
 def as_table(rows: Rows) -> str:
     """Name, then the rest of each object on the same line; the long parts are left to JSON."""
-    if not rows:
-        return ""
-    width = max(len(str(row["name"])) for row in rows)
-    return "".join(f"{row['name']!s:<{width}}  {_rest(row)}".rstrip() + "\n" for row in rows)
+    return "".join(
+        f"{line}\n" for line in aligned([(str(row["name"]), _rest(row)) for row in rows])
+    )
 
 
 def _rest(row: dict[str, Any]) -> str:

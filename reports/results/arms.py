@@ -14,6 +14,16 @@ def baseline(result: Result) -> Arm | None:
     return None if name is None else result.arms[name]
 
 
+FEWEST_DESIGNS = 4
+"""Different designs from which they are set side by side."""
+
+
+def several_designs(result: Result) -> bool:
+    """True if a run compares designs rather than settings of one."""
+    designs = {arm.design for arm in result.arms.values() if arm.setup.virtual}
+    return len(designs) >= FEWEST_DESIGNS
+
+
 def skew(arm: Arm) -> str:
     """`none detected`, `detected`, `identical`, `one symbol` or `not judged`, by symbol.
 

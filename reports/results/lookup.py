@@ -72,7 +72,7 @@ def metric(result: Result, name: str) -> Estimate:
 
 def estimate(node: Metric) -> Estimate:
     """The estimate behind a metric of a result or baseline."""
-    return from_metric(node.mean, node.ci95, node.n, node.unit)
+    return from_metric(node)
 
 
 def number(result: Result, name: str) -> tuple[float | None, str]:

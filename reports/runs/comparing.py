@@ -21,8 +21,8 @@ from reports.results import shapes
 from reports.results.result import Arm, Result
 from reports.store.read import read_result
 from reports.store.rundir import RunDirError
+from reports.text import aligned, fixed, number, printable
 from reports.text import decimals as decimals_of
-from reports.text import fixed, number, printable
 from sim.units import TICKS_PER_CYCLE
 
 NAME = 40
@@ -287,15 +287,8 @@ def as_table(found: Sequence[Comparison]) -> str:
     blocks = []
     for comparison in found:
         rows = [HEAD, *(cells(r) for r in comparison.rows)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
         lines = [f"A: {printable(comparison.a.label)}", f"B: {printable(comparison.b.label)}"]
-        lines += [
-            "  ".join(
-                f"{cell:<{w}}" if k == 0 else f"{cell:>{w}}"
-                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        lines += aligned(rows, right=True)
         lines += [f"note: {note}" for note in comparison.notes]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"

@@ -21,10 +21,10 @@ from analysis.cost.perturbation import TOTAL
 from analysis.fidelity import losses, profiles
 from analysis.statistics.intervals import metric
 from analysis.sweeps.pareto import Offer, front
-from reports.figures.design_readings import several
 from reports.pages import parameters
 from reports.perf.command import perf_command
 from reports.results import shapes
+from reports.results.arms import several_designs
 from reports.results.result import Arm, Result
 from reports.store.csvdata import SHAPES, Cell, Table
 from reports.traces import timeline
@@ -190,7 +190,7 @@ def _thinned(points: Sequence[LockedPoint]) -> list[LockedPoint]:
 
 def _designs(result: Result) -> Rows:
     """Virtual arms that ran through, if there are several designs: loss, memory, time, fronts."""
-    if not several(result):
+    if not several_designs(result):
         return []
     found = [
         (name, arm)
@@ -237,7 +237,7 @@ def _exit_limits(arm: Arm) -> tuple[float | None, float | None]:
 
 def _limits(arms: Sequence[ArmResult], result: Result) -> Rows:
     """Exits of the first replication at and above each limit, of the arms that can exit."""
-    if not several(result):
+    if not several_designs(result):
         return []
     frame = rlimit.df_exit_limits(arms)
     first = {arm.arm.name: arm.runs[0].replication for arm in arms}

@@ -29,7 +29,7 @@ from reports.results.sweep_result import (
     Samples,
     SweepResult,
 )
-from reports.text import number, percent, printable
+from reports.text import aligned, number, percent, printable
 
 WEIGHT = {"morris": "mu_star", "sobol": "ST"}
 """The number that ranks settings."""
@@ -217,20 +217,13 @@ def as_table(result: SweepResult, metrics: Mapping[str, str]) -> str:
                 reasons.setdefault(entry.why, []).append(words)
                 continue
             out.append(f"{printable(arm)}, {words}: {sentence(entry, method, words)}")
-            out += [f"  {line}" for line in _aligned(result, arm, metric)]
+            table = aligned([("setting", *columns(method)), *lines(result, arm, metric)])
+            out += [f"  {line}" for line in table]
         out += [
             f"{printable(arm)}, {', '.join(words)}: no indices, {why}."
             for why, words in reasons.items()
         ]
     return "\n".join(out) + "\n"
-
-
-def _aligned(result: SweepResult, arm: str, metric: str) -> Iterator[str]:
-    head = ("setting", *columns(made(result).method))
-    table = [head, *lines(result, arm, metric)]
-    widths = [max(len(row[k]) for row in table) for k in range(len(head))]
-    for row in table:
-        yield "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip()
 
 
 def made(result: SweepResult) -> Samples:

@@ -18,7 +18,7 @@ from reports.results.sweep_result import CellResult, SweepResult
 from reports.sweeps import page, screening
 from reports.sweeps.estimating import Pace
 from reports.sweeps.sweeping import Planned, Standing
-from reports.text import number, printable, with_interval
+from reports.text import aligned, number, printable, with_interval
 
 SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.exits", "exits"))
 """What the table on stdout has of each arm; result.json and cells.csv have everything."""
@@ -152,12 +152,7 @@ def as_table(result: SweepResult) -> str:
             rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
         for arm, numbers in cell.arms.items():
             rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
-    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(aligned([head, *rows])) + "\n"
 
 
 def as_set(cell: CellResult, axis: str) -> str:

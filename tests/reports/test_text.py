@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reports.results.metric import Metric
-from reports.text import fixed, interval, number, percent, size, with_interval
+from reports.text import aligned, fixed, interval, number, percent, size, with_interval
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,15 @@ def test_tiny_numbers_have_exponents() -> None:
     found = Metric(1.56e-6, (8.9e-7, 2.24e-6), 8, "nats")
     assert with_interval(found) == "1.6e-06 [8.9e-07, 2.2e-06]"
     assert fixed(0.0940123, 7) == "0.0940123"
+
+
+def test_columns_stand_under_each_other() -> None:
+    """As wide as the widest cell, the first not below what is asked; numbers to the right."""
+    rows = [("arm", "lost", ""), ("a", "1,234,567", "µs"), ("", "5", "")]
+    assert aligned(rows) == ["arm  lost", "a    1,234,567  µs", "     5"]
+    assert aligned(rows, right=True, least=4) == [
+        "arm        lost",
+        "a     1,234,567  µs",
+        "              5",
+    ]
+    assert aligned([]) == []

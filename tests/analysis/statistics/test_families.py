@@ -64,7 +64,7 @@ def rate(make: Callable[[np.random.Generator], Status], wanted: Status) -> float
 def drawn(rng: np.random.Generator, mean: float) -> Estimate:
     """What `result.json` would hold of N replications, read back."""
     m = metric(rng.normal(mean, SD, N), "ms")
-    return from_metric(m.mean, m.ci95, m.n, m.unit)
+    return from_metric(m)
 
 
 EQUIVALENCE = Region(-MARGIN, MARGIN)
@@ -269,7 +269,7 @@ def test_interval_cut_to_bounds_still_tells_its_spread() -> None:
     cut = metric(values, "fraction", (0.0, 1.0))
     assert isinstance(cut.ci95, tuple)
     assert cut.ci95[0] == 0.0
-    found = from_metric(cut.mean, cut.ci95, cut.n, cut.unit)
+    found = from_metric(cut)
     assert found.se == pytest.approx(estimate(values, "fraction").se)
 
 

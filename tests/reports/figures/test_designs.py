@@ -6,7 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from reports import figures
-from reports.figures import design_readings
+from reports.figures import readings
 from tests.reports.figures.plans import DESIGNS
 from tests.rigs.samples import described, tables
 
@@ -35,5 +35,5 @@ def test_nobody_may_be_on_both_fronts() -> None:
     table = of["designs"]
     column = [c.name for c in table.columns].index("on_front_time")
     rows = tuple((*row[:column], False, *row[column + 1 :]) for row in table.rows)
-    text = design_readings.designs(described(DESIGNS), {"designs": replace(table, rows=rows)})
+    text = readings.designs(described(DESIGNS), {"designs": replace(table, rows=rows)})
     assert text.startswith("No arm is on both fronts")

@@ -226,7 +226,12 @@ _REST = (
     _i("replications[].metrics.rlimit_exits", "", "rlimit.exits of the replication"),
     _i("replications[].metrics.zaps", "pages", "counts.zaps of the replication"),
     _i("replications[].ended_at_op[]", "ops", "ops that each vCPU executed"),
-    Column("replications[].verdict", "string", "", "verdict of the replication"),
+    Column(
+        "replications[].verdict",
+        "string",
+        "",
+        "why the replication ended early or has no SPE; empty otherwise",
+    ),
     Column("hold", "arm", "", "the twin of a resync arm with restart: hold; null: it is hold"),
 )
 _LEDGER = tuple(

@@ -41,7 +41,7 @@ def same_shares(
     if baseline is None:
         return skip(margin, unit, "no baremetal arm to compare with")
     if arm is baseline:
-        return skip(margin, unit, "this is the baseline")
+        return skip(margin, unit, "this is the reference arm")
     basis = profiles.basis(arm, baseline)
     if basis is None:
         return skip(margin, unit, "not the same ops of the same stream (an arm ended early?)")

@@ -147,7 +147,7 @@ def _total(arm: ArmResult, run: RunResult, what: Literal["profile", "lost"]) -> 
 
 
 def baseline_of(arms: Sequence[ArmResult]) -> ArmResult | None:
-    """The arm that others are compared with: `baremetal` by name, else the first without a VM."""
+    """The reference arm: `baremetal` by name, else the first without a VM."""
     chosen = counterparts.baseline([a.arm for a in arms])
     return next((a for a in arms if a.arm is chosen), None)
 

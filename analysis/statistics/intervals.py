@@ -26,8 +26,8 @@ _SAME = 1e-12
 class Metric:
     """Mean over `n` replications; `ci95` is (low, high), "exact" without variance, None if n < 2.
 
-    `mean` is None where the quantity does not exist (no samples, no baseline); then there is no
-    interval either. Raises ValueError for what no replications can have.
+    `mean` is None where the quantity does not exist (no samples, no reference arm); then there is
+    no interval either. Raises ValueError for what no replications can have.
     """
 
     mean: float | None

@@ -81,7 +81,7 @@ def losses(result: Result) -> str:
         f"{percent(most)} of the profile between symbols"
     )
     if arm is baseline(result):
-        return f"{text}; it is the baseline, so no arm's loss falls on code more than its own."
+        return f"{text}; it is the reference arm, so no arm's loss falls on code more than its own."
     excess = arm.profile.symbol.tvd_excess.mean
     said = {
         "detected": "and the profile does differ from baremetal's by "

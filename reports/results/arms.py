@@ -9,7 +9,7 @@ from reports.text import milliseconds
 
 
 def baseline(result: Result) -> Arm | None:
-    """The arm that the others are compared with."""
+    """The reference arm, which the others are compared with; None if there is none."""
     name = result.baseline
     return None if name is None else result.arms[name]
 

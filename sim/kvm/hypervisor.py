@@ -52,7 +52,7 @@ from sim.spe.spu import Spu
 from sim.units import div_up
 
 LIVELOCK_EXITS = 1000
-"""KVM_EXIT_RLIMIT in a row, nothing changed in between: the run is ended with a verdict."""
+"""KVM_EXIT_RLIMIT in a row, nothing changed in between: nothing will, so the run ends there."""
 
 
 @dataclass(frozen=True, slots=True)

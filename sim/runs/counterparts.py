@@ -5,7 +5,7 @@
   range (the interrupt's latency with the tail of a distribution at the high one), unless the
   scenario sets that time itself; and, where a pin ends at every disable, also with the stage 2
   entries removed at unpinning, which nobody has published either way;
-* the baseline, stopped where another arm ended early.
+* the reference arm, stopped where another arm ended early.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _at(arm: Arm, end: Callable[[str], TimeDistribution]) -> Arm:
 
 
 def baseline(arms: Sequence[Arm]) -> Arm | None:
-    """The arm that others are compared with: `baremetal` by name, else the first without a VM."""
+    """The reference arm: `baremetal` by name, else the first without a VM."""
     bare = [arm for arm in arms if not arm.policies.virtual]
     named = [arm for arm in bare if arm.name == "baremetal"]
     return next(iter(named or bare), None)

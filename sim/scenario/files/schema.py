@@ -75,7 +75,7 @@ def _own() -> Schema:
         "type": "array",
         "minItems": 1,
         "items": {"$ref": "#/definitions/Arm"},
-        "description": "what is compared; the first baremetal arm is the baseline",
+        "description": "what is compared; the first baremetal arm is the reference arm",
     }
     fields |= {
         "extends": {"type": "string", "description": "a scenario file to merge over"},

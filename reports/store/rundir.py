@@ -105,9 +105,22 @@ def staged(target: Path) -> Iterator[Path]:
     """A directory that becomes `target` when the block ends without an error.
 
     Until then nobody else can make `target`: raises RunDirError if somebody is at it, or if it
-    cannot be written.
+    cannot be written. Folders above it that had to be made go again if the block fails.
     """
+    missing = [folder for folder in target.parents if not folder.exists()]
     make_folder(target.parent, target)
+    try:
+        with _claimed(target) as stage:
+            yield stage
+    except BaseException:
+        with suppress(OSError):  # not empty: somebody else uses it by now
+            for folder in missing:
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _claimed(target: Path) -> Iterator[Path]:
     with _attributed(target):
         recover(target)
         name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]

@@ -70,7 +70,7 @@ def _campaign(name: str, seconds: int) -> bool:
         name,
         f"-max_total_time={seconds}",
         f"-timeout={MOST_SECONDS}",
-        f"-max_len={_most_length(name)}",
+        f"-max_len={most_length(name)}",
         "-print_final_stats=1",
         "-verbosity=0",
         f"-artifact_prefix={new}{os.sep}",
@@ -80,7 +80,7 @@ def _campaign(name: str, seconds: int) -> bool:
     return subprocess.run(command, check=False).returncode != 0
 
 
-def _most_length(name: str) -> int:
+def most_length(name: str) -> int:
     """Inputs longer than this are cut, so every seed must fit."""
     seeds = (path.stat().st_size for path in (CORPUS / name).iterdir())
     return max(LEAST_LENGTH, 2 * max(seeds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import targets
+from tests.fuzz import campaign, targets
 
 CORPUS = Path(__file__).with_name("corpus")
 KEPT = sorted(CORPUS.glob("*/*"))
@@ -110,3 +111,23 @@ def test_changed_inputs(name: str, tmp_path: Path, data: st.DataObject) -> None:
         piece = data.draw(st.binary(max_size=4) | st.sampled_from([b"-1", b"null", b"[", b"1e999"]))
         raw[at : at + data.draw(st.integers(0, 6))] = piece
     targets.run(name, bytes(raw), tmp_path)
+
+
+@pytest.mark.parametrize("name", campaign.JSON)
+def test_changed_documents_are_documents(name: str) -> None:
+    """What the campaign makes of a document is another one most of the time, and fits a seed."""
+    seed = max((CORPUS / name).iterdir(), key=lambda path: path.stat().st_size).read_bytes()
+    most = campaign.most_length(name)
+    assert len(seed) <= most
+    made = [campaign.mutated(seed, most, k) for k in range(50)]
+    assert len(set(made)) > 25
+    assert sum(map(is_json, made)) > 25
+
+
+def is_json(data: bytes) -> bool:
+    """Whether it is a document."""
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True

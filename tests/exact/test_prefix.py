@@ -22,6 +22,7 @@ from sim.spe.buffer import Stop
 from sim.spe.select import Interval, IntervalCounter, Jitter, TargetBias, target_distances
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream
+from sim.workload.following import branch_places
 from tests.exact import random_machines as made
 
 SCRATCH_STATE = (k.ROWS, k.HINT)  # output count of the last call, and a hint
@@ -102,7 +103,7 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
     state, pages = setup.state.copy(), setup.pages.copy()
     size = max(chunks) + k.MAX_IN_FLIGHT
     places, rows = np.empty(size, np.int64), np.empty((size, k.ROW_FIELDS), np.int64)
-    scratch = np.empty(k.SCRATCH, np.int64)
+    scratch, branches = np.empty(k.SCRATCH, np.int64), branch_places(setup.stream)
     kept_rows: list[list[int]] = []
     kept_places: list[int] = []
     calls, status = 0, k.HORIZON
@@ -115,6 +116,7 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
                     setup.config,
                     setup.sizes,
                     setup.distance,
+                    branches,
                     pages,
                     state,
                     places,

@@ -53,7 +53,7 @@ def test_reasons_to_skip() -> None:
     """No baseline, the baseline itself, an arm that ended early."""
     bare = arm(Plan())
     assert "no baremetal" in same_shares(bare, None).sentence
-    assert "baseline" in same_shares(bare, bare).sentence
+    assert "reference arm" in same_shares(bare, bare).sentence
     early = arm(Plan(name="x", design="v6", ended_at=1000))
     assert "ended early" in same_shares(early, bare).sentence
 

@@ -21,6 +21,7 @@ from sim.machine.vcpu import SamplerFactory
 from sim.results import RunResult
 from sim.scenario.models.scenario import DESIGNS
 from sim.spe import fast
+from sim.spe.filter import Filter
 from sim.spe.reference import SampleTimer
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
@@ -56,7 +57,7 @@ def _denser(r: random.Random, spec: MachineSpec) -> MachineSpec:
         spec = vary(spec, switch_ticks=r.choice([48, 160, 1000]))
     if r.random() < 0.2:
         everything_passes = np.ones_like(spec.spu.filter.passes)
-        spec = vary(spec, filter=replace(spec.spu.filter, passes=everything_passes, min_latency=0))
+        spec = vary(spec, filter=Filter(everything_passes, 0))
     return spec
 
 
@@ -106,7 +107,7 @@ def test_stops_are_dense() -> None:
             often += vcpu.stops >= 5
             discarded += vcpu.ledgers.selections.discarded_in_flight > 0
             faults += vcpu.ledgers.selections.lost_at_fault > 0
-    assert often > SEEDS // 2
+    assert often > SEEDS // 3
     assert discarded > SEEDS // 8
     assert faults > SEEDS // 8
 

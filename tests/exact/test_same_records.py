@@ -24,11 +24,12 @@ from sim.spe.select import Jitter
 from sim.workload.arrays import POP, Stream
 from tests.exact import random_machines as made
 from tests.rigs.machines import vary
+from tests.rigs.tables import table
 
 VIRTUAL = ("v6", "unpinned")
 SMALL_WINDOWS = Geometry(8192, 256, 512)
 """Eight records a window: a buffer-full stop every few samples."""
-SEEDS = range(9000, 9060)
+SEEDS = range(9000, 9100)
 
 
 def _unmasked(seed: int, dense: bool) -> Stream:
@@ -134,7 +135,7 @@ def test_pinning_hides_every_unmapping_and_a_cold_start() -> None:
         pressure = (
             UnmapSpec("per_window"),
             UnmapSpec("per_record"),
-            UnmapSpec("poisson", (64, 640)),
+            UnmapSpec("poisson", table((64, 640))),
         )[seed % 3]
         spec = vary(spec, warm=False, unmap=pressure)
         bare, virtual = _pair(spec, "v6", stream, seed)

@@ -37,7 +37,9 @@ def test_band_is_counts_times_costs_where_it_is_linear(arms: tuple[ArmResult, ..
     assert walk.high_ms == pytest.approx(walk.here_ms * 10)
     assert pin.low_ms is not None
     assert pin.high_ms is not None
-    assert (pin.high_ms - pin.here_ms) / 700 == pytest.approx((pin.here_ms - pin.low_ms) / 200)
+    assert (pin.high_ms - pin.here_ms) / 700 == pytest.approx(
+        (pin.here_ms - pin.low_ms) / 200, rel=0.1
+    )
     assert 0 < pin.here_ms - pin.low_ms < pin.here_ms / 2
     unpin = found["unpin"]
     assert unpin.unmapping_ms is not None

@@ -399,8 +399,8 @@ def _pressed(
     than vCPUs, tasks that move between vCPUs."""
     log = Migration(3200, 3, 6400, 640, 6400, post_copy=False)
     scans = (
-        PressureSpec("move", Touch.MOVE, (3200, 6400), span=2),
-        PressureSpec("reclaim", Touch.SWAP_OUT, (6400, 9600)),
+        PressureSpec("move", Touch.MOVE, table((3200, 6400)), span=2),
+        PressureSpec("reclaim", Touch.SWAP_OUT, table((6400, 9600))),
     )
     pressed = []
     for n, (seed, stream, spec) in enumerate(machines[:40]):
@@ -512,7 +512,7 @@ def _often_frozen(
                 jitter=Jitter.OFF,
                 resync=False,
                 in_flight=1,
-                exits=(96, 112, 160, 240),
+                exits=table((96, 112, 160, 240)),
                 unmap=UnmapSpec("never"),
                 vcpus=1,
                 aux=Geometry(1 << 20, spec.granule, 1 << 19),
@@ -527,7 +527,7 @@ def _often_frozen(
 def _packed() -> list[tuple[int, Stream, MachineSpec]]:
     """Records that straddle pages which come and go: voided by a fix, or an error for the guest."""
     found = []
-    by_record, at_random = UnmapSpec("per_record"), UnmapSpec("poisson", (6400, 25_600))
+    by_record, at_random = UnmapSpec("per_record"), UnmapSpec("poisson", table((6400, 25_600)))
     for n, (design, pressure, first) in enumerate(
         (
             ("unpinned", by_record, 6008),
@@ -584,7 +584,7 @@ def _often_zapped(
             vary(
                 spec,
                 policies=DESIGNS["unpinned"][0],
-                unmap=UnmapSpec("poisson", (16, 32, 64, 96)),
+                unmap=UnmapSpec("poisson", table((16, 32, 64, 96))),
                 vcpus=1,
                 exits=None,
                 switch_ticks=0,

@@ -38,8 +38,7 @@ from sim.workload.build import (
     assemble,
     index_rows,
 )
-from tests.rigs.machines import assembled, vary
-from tests.rigs.tables import table
+from tests.rigs.machines import assembled, table, vary
 
 PAGE = 4096
 ROWS = 3

@@ -26,8 +26,7 @@ from sim.spe.reference import SampleTimer
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
 from tests.exact.per_op import PerOpTimer
-from tests.rigs.machines import vary
-from tests.rigs.tables import table
+from tests.rigs.machines import table, vary
 
 SEEDS = 40
 MAX_OPS = 2500

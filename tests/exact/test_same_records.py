@@ -23,8 +23,7 @@ from sim.scenario.models.scenario import DESIGNS, Policies
 from sim.spe.select import Jitter
 from sim.workload.arrays import POP, Stream
 from tests.exact import random_machines as made
-from tests.rigs.machines import vary
-from tests.rigs.tables import table
+from tests.rigs.machines import table, vary
 
 VIRTUAL = ("v6", "unpinned")
 SMALL_WINDOWS = Geometry(8192, 256, 512)

@@ -36,8 +36,7 @@ from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
 from tests.exact.mutants import Mutant, build, install, mutant
-from tests.rigs.machines import vary
-from tests.rigs.tables import table
+from tests.rigs.machines import table, vary
 
 PAGE = made.PAGE
 VCPUS = 3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from sim import draws
 from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
@@ -80,3 +82,19 @@ def agreed(spec: MachineSpec, *streams: Stream, seed: int = 7) -> RunResult:
         assert one.written.tolist() == other.written.tolist()
         assert one.aux.tolist() == other.aux.tolist()
     return fast
+
+
+def table(values: Sequence[int]) -> tuple[int, ...]:
+    """A table of equally likely values, a power of two of them: the last slice is all one."""
+    if len(values) == 1:
+        return (values[0],)
+    return (*values[:-1], *[values[-1]] * draws.TAIL)
+
+
+def mean_of(table: Sequence[int]) -> float:
+    """Mean of a draw: the last slice is in parts."""
+    if len(table) == 1:
+        return table[0]
+    size = len(table) - draws.TAIL + 1
+    whole, parts = table[: size - 1], table[size - 1 :]
+    return (sum(whole) + sum(parts) / draws.TAIL) / size

@@ -316,6 +316,7 @@ def published(unmap: str, seconds: float) -> Settings:
             "workload": {"kind": "synthetic", "phases": [phase]},
             "spe": {"jitter": "on"},
             "driver": {"aux": "4MiB", "mode": "cpu"},
+            "buffer": {"physical": "scattered"},
             "vm": {"exits": "0/s"},
             "host": {"unmap": unmap},
             "parameters": {"t_irq_latency": "750ns"},

@@ -95,7 +95,7 @@ def test_cold_pages_and_collisions_lie_on_their_curves(
     text = TEXT.format(phases=slow, aux=64, jitter="on", repeat=1)
     text = text.replace("design: baremetal", "design: unpinned") + "host: {unmap: per_window}\n"
     (tmp_path / "cold.yaml").write_text(text)
-    for name in ("renewals", "cold_page_up_ops"):
+    for name in ("renewals_exponential", "cold_page_up_ops"):
         right = getattr(theory, name)
         monkeypatch.setattr(theory, name, lambda *a, _right=right, **k: wrong * _right(*a, **k))
     frame = curves.df_theory(batch.run(loader.load(tmp_path / "cold.yaml")))

@@ -16,7 +16,6 @@ from reports.cli import completing, options
 from reports.cli.errors import leave
 from reports.cli.output import put, remark, say
 from reports.exitcodes import ExitCode, of_error, table
-from reports.store.rundir import RunDirError
 from sim.errors import SpeskewError
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ def _tls_option(name: str, text: str) -> Callable[[_F], _F]:
 @contextmanager
 def _continued(folder: Path) -> Iterator[None]:
     """Whatever ends a sweep early: how to go on, if anything is kept."""
+    from reports.store.rundir import RunDirError
+
     try:
         yield
     except KeyboardInterrupt:

@@ -45,6 +45,7 @@ def test_one_verb_loads_no_other(verb: str) -> None:
     light = {
         "reports.cli",
         "reports.cli.commands",
+        "reports.cli.completing",
         "reports.cli.errors",
         "reports.cli.main",
         "reports.cli.options",

@@ -149,7 +149,8 @@ def test_stopping_rule() -> None:
 def test_nothing_open_is_said_with_its_place() -> None:
     """`over: unverified` with every time set: exit 2 at the key."""
     arms = "arms: [{design: baremetal}]\nsamples: {method: morris, points: 2, over: unverified}\n"
-    times = "parameters: {t_driver_start: 1us, t_driver_stop: 1us, t_irq_retract: 0ns}\n"
+    known = ("t_driver_start", "t_driver_stop", "t_irq_retract", "t_irq_latency", "t_irq_handler")
+    times = f"parameters: {{{', '.join(f'{name}: 1us' for name in known)}}}\n"
     Path("s.yaml").write_text(TINY[: TINY.index("arms:")] + times + arms)
     done = call("sweep", "s.yaml")
     assert done.exit_code == ExitCode.USAGE

@@ -14,7 +14,7 @@ from sim.engine import Engine
 from sim.host.pressure import Host, Pressure, Random, Sweep, Touch
 from sim.machine.machine import simulate
 from sim.machine.spec import UnmapSpec
-from tests.rigs import tables
+from tests.rigs.machines import mean_of
 from tests.rigs.small_machine import RUN, STREAM, WORK, faults_of, ran, spec
 
 KEY = draws.key(1, 2, 3, "numa")
@@ -72,7 +72,7 @@ def test_published_has_the_rate_of_its_period() -> None:
     """Pages per period, over many sweeps whose periods vary."""
     law = draws.uniform_table(5_000, 20_000, 256)
     target = _press(Sweep(law, KEY), 32, 5_000_000)
-    mean = tables.mean(law)
+    mean = mean_of(law)
     assert len(target.zapped) == pytest.approx(32 * 5_000_000 / mean, rel=0.06)
 
 

@@ -16,8 +16,7 @@ from sim.machine.spec import MachineSpec
 from sim.scenario.files.loader import load
 from sim.scenario.models.scenario import DESIGNS, Arm, Settings
 from sim.scenario.models.workloads import Phase, Synthetic
-from tests.rigs import tables
-from tests.rigs.machines import machine_of, simulated, synthetic, vary
+from tests.rigs.machines import machine_of, mean_of, simulated, synthetic, vary
 
 LOOP = Phase(name="loop", length=100, iterations=4_000, cpi_millis=1000)
 WORKLOAD = Synthetic(kind="synthetic", phases=(LOOP,))
@@ -51,7 +50,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     }
 
     def mean(kind: str) -> float:
-        return tables.mean(made[kind].law) / second
+        return mean_of(made[kind].law) / second
 
     assert mean("khugepaged") == pytest.approx(1.25 * 4096, rel=0.01)
     assert made["khugepaged"].span == 512
@@ -127,7 +126,7 @@ def test_reports_are_parts_of_a_huge_page_with_64_kib_only(granule: str, reports
     assert len(spec.host.balloons) == reports
     for balloon in spec.host.balloons:
         assert (balloon.block, balloon.chunk) == (8192, 2)
-        assert tables.mean(balloon.law) == pytest.approx(2 * 192e9, rel=0.01)
+        assert mean_of(balloon.law) == pytest.approx(2 * 192e9, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_chunks_are_as_large_as_the_driver_makes_them(
     vm = {"huge_pages": True}
     (balloon,) = _resolved(host=host, vm=vm, driver=driver, buffer=buffer).host.balloons
     assert (balloon.chunk, balloon.block) == (chunk, 512)
-    assert tables.mean(balloon.law) == pytest.approx(2250e-9 * 8192 * 192e9, rel=0.01)
+    assert mean_of(balloon.law) == pytest.approx(2250e-9 * 8192 * 192e9, rel=0.01)
 
 
 def test_the_default_watermark_is_half_the_aux_area() -> None:

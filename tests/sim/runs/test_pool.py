@@ -106,8 +106,8 @@ class _Slow:
 
     def __reduce__(self) -> tuple[type[bytes], tuple[bytes]]:
         pid = os.getpid()
-        threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
-        return bytes, (b"x" * (64 << 20),)
+        threading.Timer(0.03, os.kill, (pid, signal.SIGKILL)).start()
+        return bytes, (b"x" * (256 << 20),)
 
 
 @pytest.mark.parametrize("work", [once, amid_its_result])

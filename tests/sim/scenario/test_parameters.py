@@ -76,6 +76,7 @@ def test_the_table_has_these_keys_only() -> None:
         "source",
         "confidence",
         "unverified",
+        "at_high",
         "meaning",
         "fact",
         "setting",

@@ -14,7 +14,6 @@ from sim.scenario.files.document import ScenarioError
 from sim.scenario.files.loader import load
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN
 from sim.spe.record import expand
-from sim.workload.following import count_not_taken
 
 TEXT = """
 name: events
@@ -72,26 +71,6 @@ def test_the_truth_is_of_the_filtered_population(mask: int, tmp_path: Path) -> N
     expected = arm.truth.sum() / (512 + 128.5)
     assert passed > 50
     assert abs(passed - expected) < 5 * np.sqrt(expected)
-
-
-def test_branches_that_are_not_taken_are_counted_one_by_one(tmp_path: Path) -> None:
-    """The count over whole passes and a rest, against the events of every op."""
-    path = tmp_path / "loop.yaml"
-    path.write_text(
-        "name: loop\nreplications: 1\narms: [baremetal]\n"
-        "workload: {kind: recorded, path: streams/mix.spestream, repeat: 2}\n"
-    )
-    settings = load(path).arms[0].settings
-    stream = stream_of(settings)
-    begin = stream.ops // 2 - 100_000
-    ops = np.arange(begin, begin + 200_000)
-    rows = np.stack([ops, ops, ops], axis=1)
-    seen = expand(stream, rows, core_facts(settings), 7, 0, 1)
-    due = int(((seen["events"] & EV_NOT_TAKEN) != 0).sum())
-    counts = [np.zeros(stream.statics * 8, np.int64) for _ in range(2)]
-    for count, end in zip(counts, (begin, begin + 200_000), strict=True):
-        count_not_taken(stream, end, count)
-    assert int((counts[1] - counts[0]).sum()) == due > 100
 
 
 @pytest.mark.parametrize(

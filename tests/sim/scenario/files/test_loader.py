@@ -25,7 +25,7 @@ from tests.sim.scenario.files.written import ARMS, GOOD, problems, written
         ("spe:\n filter:\n  lod: true", "7:3: spe.filter.lod: unknown key; did you mean 'load'?"),
         (
             "buffer: {zzz: 1}",
-            "5:10: buffer.zzz: unknown key; keys here: initial_s2, va",
+            "5:10: buffer.zzz: unknown key; keys here: initial_s2, physical, va",
         ),
         ("spe: {jitter: onn}", "5:15: spe.jitter: unknown value 'onn'; did you mean 'on'?"),
         (

@@ -69,8 +69,8 @@ arms:
       spe.data_loss_per_mille: 500
 """
 FLAGS = {
-    "moving": {0},
-    "hosted": {0},
+    "moving": {0, 8},
+    "hosted": {0, 8},
     "lossy": {0},
     "partial": {0, 5},
     "packed": {0},

@@ -407,6 +407,8 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _check(event: str, path: object) -> None:
+    if isinstance(path, int):  # of an open file
+        path = os.readlink(f"/proc/self/fd/{path}")
     where = str(path)
     if isinstance(path, (str, bytes)):
         where = os.path.realpath(os.fsdecode(path))

@@ -71,10 +71,19 @@ def read_at_most(path: Path, limit: int) -> bytes:
         key = str(path), status.st_dev, status.st_ino
         if key in _piped:
             return _piped[key]
-        data = file.read(limit + 1) or b""  # None: a file of /proc that has nothing yet
+        data = _up_to(file, limit + 1)
         if not stat.S_ISREG(status.st_mode):
             _piped[key] = data
         return data
+
+
+def _up_to(file: io.BufferedReader, most: int) -> bytes:
+    """What a file gives, at most so much; piece by piece, as a read sets aside what it asks for."""
+    parts, left = [], most
+    while left and (part := file.read(min(left, _READ))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 class _Pipe(io.RawIOBase):

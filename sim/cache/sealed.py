@@ -54,9 +54,10 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def read(path: Path, most: int) -> bytes:
     """The bytes of a file, at most `most`."""
     with opened(path) as file:
-        if os.fstat(file.fileno()).st_size > most:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
             raise BrokenSealError(f"{path.name} is too long")
-        return file.read(most)
+        return file.read(size)  # not `most`: so much would be set aside for every file
 
 
 def write(path: Path, data: bytes) -> None:

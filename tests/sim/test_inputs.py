@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,18 @@ def test_a_file_is_read_to_the_limit(tmp_path: Path) -> None:
     with inputs.regular(path) as file:
         file.seek(3)
         assert file.read() == b"45"
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """A reader's limit is not set aside for a file of some bytes."""
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    tracemalloc.start()
+    try:
+        assert inputs.read_at_most(path, 1 << 28) == b"12345"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_pipe_gives_the_same_again(tmp_path: Path) -> None:

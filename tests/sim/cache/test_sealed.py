@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,14 @@ def test_only_files_are_opened(tmp_path: Path) -> None:
             sealed.read(tmp_path / name, 3)
     with pytest.raises(FileNotFoundError):
         sealed.read(tmp_path / "absent", 3)
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """What is set aside for it is its size, not the most that it may have."""
+    (tmp_path / "file").write_bytes(b"1234")
+    tracemalloc.start()
+    try:
+        assert sealed.read(tmp_path / "file", 1 << 28) == b"1234"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

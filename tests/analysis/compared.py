@@ -11,6 +11,7 @@ workload:
 spe: {jitter: on, restart: resync}
 driver: {aux: 16KiB}
 switch: {every: 500us, away: 10us}
+parameters: {t_irq_latency: 500ns} # open, it would move how many windows there are
 vm: {max_buffer: unlimited, exits: 0/s}
 arms:
   - design: baremetal

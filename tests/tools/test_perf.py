@@ -194,7 +194,9 @@ def test_synthetic_phases_are_symbols(synthetic: Path) -> None:
         data,
         cwd=data.parent,
     )
-    assert re.fullmatch(r"Warning:\nAUX data detected collision  \d+ times out of \d+!", err.strip())
+    assert re.fullmatch(
+        r"Warning:\nAUX data detected collision  \d+ times out of \d+!", err.strip()
+    )
     found = re.findall(r"%\s+synthetic\s+synthetic\s+\[\.\] (\w+)", out)
     assert sorted(found) == ["cold", "hot"]
 

@@ -18,15 +18,15 @@ from sim.spe.record import expand
 TEXT = """
 name: events
 replications: 1
-workload: {kind: recorded, path: streams/mix.spestream, repeat: %d}
-spe: {interval: 512ops, min_interval: 256ops, jitter: "on", version: v1p2}
-driver: {aux: 8MiB, version: "6.12"}
+workload: {kind: recorded, path: streams/threads.0.spestream, repeat: %d}
+spe: {interval: 256ops, min_interval: 256ops, jitter: "on", version: v1p2}
+driver: {aux: 32MiB, version: "6.12"}
 arms: [baremetal]
 """
 RETIRED = 1 << 1
 
 
-def _run(tmp_path: Path, mask: int, engine: str = "fast", repeat: int = 1) -> batch.ArmResult:
+def _run(tmp_path: Path, mask: int, engine: str = "fast", repeat: int = 24) -> batch.ArmResult:
     path = tmp_path / "events.yaml"
     path.write_text(TEXT % repeat)
     scenario = load(path, [f"spe.filter.event_filter={mask}"])
@@ -54,7 +54,7 @@ def test_a_filter_keeps_the_records_that_have_its_bits(
 ) -> None:
     """Those of an unfiltered run whose Events packet has every bit: as many, in both engines."""
     due = int(((_events(everything) & mask) == mask).sum())
-    assert due > 8
+    assert due > 20
     for engine in ("fast", "reference"):
         arm = _run(tmp_path, mask, engine)
         assert ((_events(arm) & mask) == mask).all()
@@ -66,9 +66,9 @@ def test_a_filter_keeps_the_records_that_have_its_bits(
 @pytest.mark.parametrize("mask", [EV_NOT_TAKEN, EV_MISPREDICTED])
 def test_the_truth_is_of_the_filtered_population(mask: int, tmp_path: Path) -> None:
     """Expected records are the truth over the mean gap, within 5 standard errors."""
-    arm = _run(tmp_path, mask, repeat=3)
+    arm = _run(tmp_path, mask)
     passed = arm.runs[0].vcpus[0].ledgers.selections.passed
-    expected = arm.truth.sum() / (512 + 128.5)
+    expected = arm.truth.sum() / (256 + 128.5)
     assert passed > 50
     assert abs(passed - expected) < 5 * np.sqrt(expected)
 

@@ -26,7 +26,7 @@ arms: [baremetal]
 RETIRED = 1 << 1
 
 
-def _run(tmp_path: Path, mask: int, engine: str = "fast", repeat: int = 24) -> batch.ArmResult:
+def _run(tmp_path: Path, mask: int, engine: str = "fast", repeat: int = 32) -> batch.ArmResult:
     path = tmp_path / "events.yaml"
     path.write_text(TEXT % repeat)
     scenario = load(path, [f"spe.filter.event_filter={mask}"])

@@ -59,6 +59,21 @@ EVIL = "<script>alert('$x^2$')</script>&\x1b[31m\u202e"
 SYMBOLS = ("$alpha$", EVIL, "gamma_" + "g" * 300, "delta\nnewline")
 UPPER: dict[str, object] = {"host": {"unmap": "per_window"}}
 
+KEYS = [
+    "ledgers",
+    "losses",
+    "symbols",
+    "distances",
+    "blackouts",
+    "timeline-1",
+    "timeline-2",
+    "timeline-3",
+    "timeline-4",
+    "perturbation",
+    "locked",
+    "theory",
+]
+"""Figures of a run of PLANS that have a reading."""
 PLANS = (
     Plan(lost=100, symbols=SYMBOLS),
     Plan(name="v6", design="v6", lost=100, symbols=SYMBOLS, pin_ticks=10**6, exits=2),

@@ -7,22 +7,7 @@ from xml.etree import ElementTree
 
 from reports import figures
 from tests.rigs.fakes import Plan
-from tests.rigs.samples import PLANS, described, tables
-
-KEYS = [
-    "ledgers",
-    "losses",
-    "symbols",
-    "distances",
-    "blackouts",
-    "timeline-1",
-    "timeline-2",
-    "timeline-3",
-    "timeline-4",
-    "perturbation",
-    "locked",
-    "theory",
-]
+from tests.rigs.samples import KEYS, PLANS, described, tables
 
 
 def test_every_figure_with_a_reading(drawn: dict[str, figures.Drawn]) -> None:

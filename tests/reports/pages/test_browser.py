@@ -12,7 +12,7 @@ import pytest
 
 from reports.pages import page
 from tests.rigs.browser import Browser, overlaps
-from tests.rigs.samples import source
+from tests.rigs.samples import KEYS, source
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 SCREENS = [(s, dark) for s in (DESKTOP, PHONE) for dark in (False, True)]
@@ -80,20 +80,7 @@ def test_page_is_silent_and_whole(
     """No console message, no request, every figure with a size, no label on another."""
     _opened(browser, report, screen, dark)
     found = browser.evaluate(TEXTS)
-    assert [f["figure"].removeprefix("figure-") for f in found] == [
-        "ledgers",
-        "losses",
-        "symbols",
-        "distances",
-        "blackouts",
-        "timeline-1",
-        "timeline-2",
-        "timeline-3",
-        "timeline-4",
-        "perturbation",
-        "locked",
-        "theory",
-    ]
+    assert [f["figure"].removeprefix("figure-") for f in found] == KEYS
     for figure in found:
         box = figure["box"]
         assert box["right"] - box["left"] > 300

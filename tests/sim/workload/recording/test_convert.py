@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from sim.workload.a64 import Flag
-from sim.workload.recording.recorder import compile_plugin, record
+from sim.workload.recording.recorder import record
 from sim.workload.spestream import CHUNK_BLOCKS, block_taken
-from tests.needs import RECORDING, need
 from tests.sim.workload.recording.programs import (
     COUNT_DOWN,
     build,
@@ -16,27 +15,8 @@ from tests.sim.workload.recording.programs import (
     one,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> None:
-    """Without the tools these tests fail in CI and are skipped elsewhere."""
-    need(*RECORDING)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of this module's own, so that the plugin is compiled from today's source."""
-    path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPESKEW_CACHE", str(path))
-        compile_plugin(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def use_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All recordings of this module use that cache."""
-    monkeypatch.setenv("SPESKEW_CACHE", str(cache))
+pytestmark = pytest.mark.usefixtures("use_cache")
+"""They record: with the tools, and a plugin of today's source."""
 
 
 def test_chunk_borders(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sim.workload.a64 import Flag, OpClass
 from sim.workload.recording import recorder
 from sim.workload.recording.recorder import RecorderError, compile_plugin, plugin_api, record
 from sim.workload.spestream import Recording, block_taken, read_spestream
-from tests.needs import RECORDING, need, run
+from tests.needs import run
 from tests.rigs.pages import ROOT
 from tests.sim.workload.recording.programs import (
     COUNT_DOWN,
@@ -26,27 +26,8 @@ from tests.sim.workload.recording.programs import (
     one,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> None:
-    """Without the tools these tests fail in CI and are skipped elsewhere."""
-    need(*RECORDING)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of this module's own, so that the plugin is compiled from today's source."""
-    path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPESKEW_CACHE", str(path))
-        compile_plugin(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def use_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All recordings of this module use that cache."""
-    monkeypatch.setenv("SPESKEW_CACHE", str(cache))
+pytestmark = pytest.mark.usefixtures("use_cache")
+"""They record: with the tools, and a plugin of today's source."""
 
 
 def executed_words(stream: Recording) -> list[int]:

@@ -21,6 +21,7 @@ from sim.errors import SpeskewError
 if TYPE_CHECKING:
     from reports.results.sweep_result import SweepResult
     from reports.sweeps.attempt import Plan
+    from sim.runs.cluster import Scheduler
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -117,25 +118,19 @@ def command(
     if force and resume:
         raise click.UsageError("--force begins anew, --resume goes on: give one of them")
     from reports.sweeps import attempt, estimating, sweeping, words
-    from sim.runs.cluster import Scheduler
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
     remark(plan.remarks)
     if dry_run:
         put(words.plan(plan.cells, form, estimating.pace(plan.cells)))
         return
-    at = None
-    if scheduler is not None:
-        at = Scheduler(scheduler, wait, tls_ca, tls_cert, tls_key)
-    elif tls_ca or tls_cert or tls_key:
-        raise click.UsageError("--tls-ca, --tls-cert and --tls-key are for --scheduler")
-    base = plan.base
+    at = _cluster(scheduler, wait, tls_ca, tls_cert, tls_key)
     folder = output or attempt.default_folder(plan)
     with (
         _continued(folder),
         words.shown(quiet=quiet, compiles=at is None and engine == "fast") as shown,
         closing(attempt.workers(jobs, at, shown)) as crew,
-        attempt.owned(folder, base, resume=resume, force=force),
+        attempt.owned(folder, plan.base, resume=resume, force=force),
     ):
         result = attempt.run(
             folder,
@@ -153,6 +148,19 @@ def command(
         say(f"speskew: {_resume(folder)}")
     say(str(folder / ("result.json" if no_report else "report.html")))
     sys.exit(_exit_code(plan, result))
+
+
+def _cluster(
+    address: str | None, wait: float, ca: Path | None, cert: Path | None, key: Path | None
+) -> Scheduler | None:
+    """Where the cells run if not here."""
+    if address is not None:
+        from sim.runs.cluster import Scheduler
+
+        return Scheduler(address, wait, ca, cert, key)
+    if ca or cert or key:
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key are for --scheduler")
+    return None
 
 
 def _say_failures(result: SweepResult) -> None:

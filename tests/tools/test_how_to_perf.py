@@ -34,7 +34,9 @@ def test_commands_run(tmp_path: Path) -> None:
     printed = _deltas(blocks(HOW_TO, "")[0])
     assert len(printed) == 4
     assert printed.items() <= cold.items()
-    assert max(abs(delta) for _, delta in again.values()) <= 0.02
+    moved = re.search(r"no symbol moves by more than (\S+) %", HOW_TO.read_text(encoding="utf-8"))
+    assert moved is not None
+    assert max(abs(delta) for _, delta in again.values()) == float(moved[1])
 
 
 def _deltas(text: str) -> dict[str, tuple[float, float]]:

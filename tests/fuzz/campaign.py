@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -150,16 +151,17 @@ def _changed(value: Any, draw: random.Random) -> Any:
     """The value with one change somewhere in it."""
     if not isinstance(value, (dict, list)) or not value or draw.random() < 1 / 20:
         number = isinstance(value, (int, float)) and draw.random() < 1 / 2
-        return value + draw.choice((-1, 1, 0.5)) if number else draw.choice(ODD)
+        # a copy: a later change inside it must not change ODD, or put it into itself
+        return value + draw.choice((-1, 1, 0.5)) if number else deepcopy(draw.choice(ODD))
     keys = list(value) if isinstance(value, dict) else range(len(value))
     key = draw.choice(keys)
     what = draw.random()
     if what < 1 / 20:
         del value[key]
     elif what < 1 / 10:
-        value[key] = value[draw.choice(keys)]
+        value[key] = deepcopy(value[draw.choice(keys)])
     elif what < 3 / 20 and isinstance(value, dict):
-        value[draw.choice(("", "x", f"{key}x"))] = value[key]
+        value[draw.choice(("", "x", f"{key}x"))] = deepcopy(value[key])
     else:
         value[key] = _changed(value[key], draw)
     return value

@@ -124,6 +124,15 @@ def test_changed_documents_are_documents(name: str) -> None:
     assert sum(map(is_json, made)) > 25
 
 
+def test_changes_of_changes_stay_documents() -> None:
+    """A value put into a document is its own: it is never put into itself, and the next is new."""
+    odd = repr(campaign.ODD)
+    document = b"[[], [[]]]"
+    for k in range(20_000):
+        document = campaign.mutated(document, 1 << 12, k)
+    assert repr(campaign.ODD) == odd
+
+
 def is_json(data: bytes) -> bool:
     """Whether it is a document."""
     try:

@@ -15,7 +15,7 @@ from reports.reference.explaining import Entry, entries, find
 from reports.text import printable
 
 COUNT_OF_HINTS = 5
-_LOST = ("aux.lost", "event_disabled", "driver.reader", "driver.aux")
+_LOST = ("aux.lost", "event_disabled", "driver.reader", "t_reader_wakeup", "driver.aux")
 _COLLISION = ("aux.collisions", "collided", "spe.in_flight", "spe.interval")
 _INTERRUPT = (
     "irq_masked",

@@ -121,11 +121,24 @@ def told_well(folder: Path) -> None:
     assert "In doubt" not in summary
 
 
+def lost_well(folder: Path) -> None:
+    """What the page prints of the sweep's table is in it, and perf's count in a cell's summary."""
+    page = DOCS / "how-to" / "lost-aux-data.md"
+    (printed,) = blocks(page, "")
+    shown = (folder / "lost.txt").read_text().splitlines()
+    assert [line for line in printed.splitlines() if line not in shown] == []
+    counted = re.search(r"\*(AUX data lost \d+ times out of \d+)\*", page.read_text("utf-8"))
+    assert counted is not None
+    (cell,) = (folder / "runs" / "auxlost" / "cells").glob("*=300us-*")
+    assert f"perf report: {counted[1]}\n" in (cell / "summary.txt").read_text()
+
+
 RUNS = ("walk", "tight")
 AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": recorded_well,
     "how-to/predict-your-workload.md": predicted_well,
     "how-to/files-from-elsewhere.md": told_well,
+    "how-to/lost-aux-data.md": lost_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
 }

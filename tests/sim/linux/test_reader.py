@@ -96,6 +96,25 @@ def test_loss_grows_with_the_copy_time() -> None:
     assert 0 < lost[2] < lost[3] < lost[4]
 
 
+@pytest.mark.parametrize("ring", [4, 8])
+def test_the_slowest_reader_loses_one_aux_record_in_three(ring: int) -> None:
+    """A half that fills, the other half less a page, and a record of no bytes that is TRUNCATED.
+
+    So perf's "AUX data lost N times out of M" says how often, not how much.
+    """
+    reader = _reader(0, wakeup=4 * ring * PASS)
+    vcpu = simulated(
+        _spec(reader=reader, aux=Geometry(ring * PAGE, PAGE, ring * PAGE // 2)), STREAM
+    )
+    rows = vcpu.vcpus[0].aux
+    lost = (rows["flags"] & AuxFlag.TRUNCATED > 0).tolist()
+    whole = len(lost) // 3 * 3
+    assert whole >= 3
+    assert lost[:whole] == [False, False, True] * (whole // 3)
+    written = (rows["size"] - rows["pad"])[:whole].reshape(-1, 3)
+    assert written.tolist() == [[ring * PAGE // 2, ring * PAGE // 2 - PAGE, 0]] * (whole // 3)
+
+
 def test_truncated_windows_pad_the_stream() -> None:
     """Padding is in the AUX stream: rows stay contiguous, sizes without pads are the records."""
     vcpu = simulated(_spec(reader=SLOW), STREAM).vcpus[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import reports.plotting  # noqa: F401 (before matplotlib)
 
 # isort: split
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -30,11 +30,10 @@ from reports.figures import (
 from reports.figures.style import styled, to_png, to_svg
 from reports.results.arms import several_designs
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import Tables
 
 __all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]
 
-Tables = Mapping[str, Table]
 Make = Callable[[], Figure | None]
 MAX_TIMELINES = 8
 """Arms whose timeline is drawn; the others are in the CSV."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
-from operator import itemgetter
 
 from matplotlib.figure import Figure
 
 from reports.figures.style import LINES, axis_label, blank, legend_above, log_axis, named
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import BlackoutRow, Tables, read
 
 MAX_CURVES = 7
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """Cumulative distributions; the curves that cost most ops if there are many."""
-    by_curve = groupby(tables["blackouts"].records(), itemgetter("arm", "cause"))
+    by_curve = groupby(read(BlackoutRow, tables), lambda r: (r.arm, r.cause))
     curves = {k: list(of) for k, of in by_curve}
     if not curves:
         return None
@@ -27,9 +25,9 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     ax = made.subplots()
     for k, (arm, cause) in enumerate(c for c in curves if c in keep):
         of = curves[arm, cause]
-        x = [max(1, r["at_least_ops"]) for r in of]
-        y = [r["cumulative_fraction"] for r in of]
-        count = sum(r["count"] for r in of)
+        x = [max(1, r.at_least_ops) for r in of]
+        y = [r.cumulative_fraction for r in of]
+        count = sum(r.count for r in of)
         ax.step(
             [x[0], *x],
             [0.0, *y],

@@ -6,7 +6,8 @@ more loss. Grey bars are the band over UNVERIFIED times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,10 +26,9 @@ from reports.figures.style import (
     named,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import DesignRow, LimitRow, Tables, by_arm, read
 from reports.text import size
 
-Row = dict[str, Any]
 MAX_ARMS = 14
 SIZES = {"0": 4096, "1 MiB": 1 << 20, "64 MiB": 1 << 26, "4 GiB": 1 << 32}
 """Marks of the axis of memory."""
@@ -36,21 +36,22 @@ LEAST_LOSS, LEAST_TIME, NOTHING = 1e-5, 1e-3, 4096
 """Percent of ops, percent of time, bytes: where less is drawn on a logarithmic axis."""
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """Two panels of designs, and a third if some arm can exit."""
-    rows = list(tables["designs"].records())[:MAX_ARMS]
+    rows = read(DesignRow, tables)[:MAX_ARMS]
     if not rows:
         return None
-    steps = {r["arm"]: of for r in rows if (of := tables["limits"].of(r["arm"]))}
+    limits = by_arm(LimitRow, tables)
+    steps = {r.arm: limits[r.arm] for r in rows if r.arm in limits}
     legend = 0.2 * -(-len(rows) // 4) + 0.3
     made = blank(3.2 + legend)
     halves: Any = made.subfigures(2, 1, height_ratios=[legend, 3.2])
     top, bottom = halves
     axes = bottom.subplots(1, 3 if steps else 2, squeeze=False)[0]
-    _panel(axes[0], rows, "locked_bytes", "on_front_memory", NOTHING)
+    _panel(axes[0], rows, "locked_bytes", _memory)
     axes[0].set_xticks(list(SIZES.values()), list(SIZES), minor=False)
     axes[0].minorticks_off()
-    _panel(axes[1], rows, "added_percent", "on_front_time", LEAST_TIME)
+    _panel(axes[1], rows, "added_percent", _time)
     axes[0].set_ylabel(axis_label("loss_percent", "log"))
     if steps:
         _exits(axes[2], rows, steps)
@@ -58,20 +59,43 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     return made
 
 
-def _panel(ax: Axes, rows: Sequence[Row], price: str, front: str, least: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """Where a design stands on an axis, its band if there is one, and if it is on the front."""
+
+    at: float
+    band: tuple[float, float] | None
+    front: bool
+
+
+def _memory(row: DesignRow) -> _Price:
+    return _Price(max(row.locked_bytes, NOTHING), None, row.on_front_memory)
+
+
+def _time(row: DesignRow) -> _Price | None:
+    low, here, high = row.added_low_percent, row.added_percent, row.added_high_percent
+    if here is None:
+        return None
+    band = None
+    if low is not None and high is not None:
+        band = max(low, LEAST_TIME), max(high, LEAST_TIME)
+    return _Price(max(here, LEAST_TIME), band, row.on_front_time)
+
+
+def _panel(
+    ax: Axes, rows: Sequence[DesignRow], axis: str, price_of: Callable[[DesignRow], _Price | None]
+) -> None:
     for k, row in enumerate(rows):
-        if row[price] is None:
+        price = price_of(row)
+        if price is None:
             continue
-        x = max(row[price], least)
-        y, low, high = (
-            max(row[c], LEAST_LOSS)
-            for c in ("loss_percent", "loss_low_percent", "loss_high_percent")
-        )
-        if price == "added_percent" and row["added_low_percent"] is not None:
-            ends = [max(row[c], least) for c in ("added_low_percent", "added_high_percent")]
+        losses = (row.loss_percent, row.loss_low_percent, row.loss_high_percent)
+        y, low, high = (max(loss, LEAST_LOSS) for loss in losses)
+        if price.band is not None:
+            ends = list(price.band)
             ax.plot(ends, [y, y], color=GREY, linewidth=4, alpha=0.5, solid_capstyle="butt")
         ax.errorbar(
-            [x],
+            [price.at],
             [y],
             yerr=[[y - low], [high - y]],
             fmt=MARKERS[k % 7],
@@ -80,28 +104,29 @@ def _panel(ax: Axes, rows: Sequence[Row], price: str, front: str, least: float) 
             linewidth=1.2,
             fillstyle="full" if k < 7 else "none",
         )
-        if row[front]:
-            ax.plot([x], [y], "o", color=INK, markersize=10, fillstyle="none", markeredgewidth=0.9)
+        if price.front:
+            x, ring = [price.at], "none"
+            ax.plot(x, [y], "o", color=INK, markersize=10, fillstyle=ring, markeredgewidth=0.9)
     log_axis(ax)
     log_y(ax)
-    ax.set_xlabel(axis_label(price, "log"))
+    ax.set_xlabel(axis_label(axis, "log"))
     ax.grid()
     ax.set_axisbelow(True)
 
 
-def _exits(ax: Axes, rows: Sequence[Row], steps: Mapping[str, Sequence[Row]]) -> None:
+def _exits(ax: Axes, rows: Sequence[DesignRow], steps: Mapping[str, Sequence[LimitRow]]) -> None:
     """Exits of the first replication at and above each limit."""
     for k, row in enumerate(rows):
-        if row["arm"] not in steps:
+        if row.arm not in steps:
             continue
-        of = steps[row["arm"]]
-        end = 1.3 * max(r["limit_bytes"] for r in of)
-        x = [r["limit_bytes"] for r in of]
-        y = [r["exits"] for r in of]
+        of = steps[row.arm]
+        end = 1.3 * max(r.limit_bytes for r in of)
+        x = [r.limit_bytes for r in of]
+        y = [r.exits for r in of]
         ax.step([*x, end], [*y, y[-1]], where="post", color=LINES[k % 7], linewidth=1.3)
         ax.plot(x[1:2], y[:1], MARKERS[k % 7], color=LINES[k % 7], markersize=4)
         ax.plot(x[-1:], y[-1:], "o", color=LINES[k % 7], markersize=6, fillstyle="none")
-    marks = [0, max(of[-1]["limit_bytes"] for of in steps.values())]
+    marks = [0, max(of[-1].limit_bytes for of in steps.values())]
     ax.set_xticks(marks, [size(m) for m in marks])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(axis_label("limit_bytes"))
@@ -109,7 +134,7 @@ def _exits(ax: Axes, rows: Sequence[Row], steps: Mapping[str, Sequence[Row]]) ->
     ax.grid()
 
 
-def _legend(ax: Axes, rows: Sequence[Row]) -> None:
+def _legend(ax: Axes, rows: Sequence[DesignRow]) -> None:
     ax.set_axis_off()
     for k, row in enumerate(rows):
         ax.errorbar(
@@ -120,7 +145,7 @@ def _legend(ax: Axes, rows: Sequence[Row]) -> None:
             color=LINES[k % 7],
             markersize=5,
             fillstyle="full" if k < 7 else "none",
-            label=named(row["arm"]),
+            label=named(row.arm),
         )
     ax.plot([], [], "o", color=INK, markersize=10, fillstyle="none", label="on the front")
     ax.legend(loc="center left", ncols=4, handlelength=1.2, columnspacing=1, borderaxespad=0)

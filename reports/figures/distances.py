@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,7 +16,7 @@ from reports.figures.style import (
     x_grid,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import DistanceRow, Tables, read
 
 VIEWS = (("symbol", "tvd_by_symbol"), ("pc", "tvd_by_pc"))
 PAIRS = (
@@ -31,21 +28,16 @@ FLOOR = 1e-6
 """Distances below this are drawn at it: an exact agreement has no place on a log axis."""
 REACH = 0.1
 """The axis ends at this part of the smallest distance; intervals that go on to 0 are cut there."""
-Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """One panel a view; a point is an arm's distance, a bar its noise floor.
 
     A view in which nothing can be apart is left out, such as the symbols of a program of one.
     """
-    found = {
-        view: {
-            (r["arm"], r["metric"]): r for r in tables["distances"].records() if r["view"] == view
-        }
-        for view, _ in VIEWS
-    }
-    views = [(v, title) for v, title in VIEWS if any(r["mean"] for r in found[v].values())]
+    every = read(DistanceRow, tables)
+    found = {view: {(r.arm, r.metric): r for r in every if r.view == view} for view, _ in VIEWS}
+    views = [(v, title) for v, title in VIEWS if any(r.mean for r in found[v].values())]
     if not views:
         return None
     names = result.arm_order
@@ -69,20 +61,20 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     return made
 
 
-def _left(shown: list[dict[str, Any]]) -> float:
-    means = [max(r["mean"], FLOOR) for r in shown if r["mean"] is not None]
-    lows = [max(r["low"], FLOOR) for r in shown if r["low"] is not None]
+def _left(shown: list[DistanceRow]) -> float:
+    means = [max(r.mean, FLOOR) for r in shown if r.mean is not None]
+    lows = [max(r.low, FLOOR) for r in shown if r.low is not None]
     return max(0.7 * min([*means, *lows], default=FLOOR), REACH * min(means, default=FLOOR))
 
 
 def _point(
-    ax: Axes, y: float, row: dict[str, Any] | None, colour: str, marker: str, label: str
+    ax: Axes, y: float, row: DistanceRow | None, colour: str, marker: str, label: str
 ) -> None:
-    mean = None if row is None else row["mean"]
+    mean = None if row is None else row.mean
     x = float("nan") if mean is None else max(mean, FLOOR)
     low = high = 0.0
-    if row is not None and mean is not None and row["low"] is not None:
-        low, high = x - max(row["low"], FLOOR), max(row["high"], FLOOR) - x
+    if row is not None and row.low is not None and row.high is not None:
+        low, high = x - max(row.low, FLOOR), max(row.high, FLOOR) - x
     ax.errorbar(
         [x],
         [y],
@@ -95,7 +87,7 @@ def _point(
     )
 
 
-def _floor(ax: Axes, y: float, row: dict[str, Any] | None, colour: str, label: str) -> None:
-    mean = None if row is None else row["mean"]
+def _floor(ax: Axes, y: float, row: DistanceRow | None, colour: str, label: str) -> None:
+    mean = None if row is None else row.mean
     x = float("nan") if mean is None else max(mean, FLOOR)
     ax.plot([x], [y], "|", color=colour, markersize=11, markeredgewidth=1.6, label=label or None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,11 @@ from reports.figures.style import (
 )
 from reports.results.arms import time_by_cause
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import LedgerRow, Tables, read
 from reports.text import percent
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
+def figure(result: Result, tables: Tables) -> Figure:
     """Two rows: ops on top, time below; one bar an arm."""
     names = result.arm_order
     made = blank(2.6 + 0.5 * len(names))
@@ -34,9 +34,7 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure:
     top, bottom = halves
     left, right = top.subplots(1, 2, width_ratios=(1, 1.2))
     _totals(left, names, result)
-    _stacked(
-        right, names, _cause_shares(result, tables["ledgers"]), "causes of the loss", columns=2
-    )
+    _stacked(right, names, _cause_shares(result, tables), "causes of the loss", columns=2)
     rows(right, names, labelled=False)
     right.set_xlabel(axis_label("share_of_loss_percent"))
     right.set_xlim(0, 100)
@@ -73,10 +71,10 @@ def _totals(ax: Axes, names: Sequence[str], result: Result) -> None:
     ax.set_xlabel(axis_label("loss_percent", "log"))
 
 
-def _cause_shares(result: Result, table: Table) -> dict[str, list[float]]:
+def _cause_shares(result: Result, tables: Tables) -> dict[str, list[float]]:
     """Share of the lost ops by cause [%], one value per arm; causes that occur only."""
     names = result.arm_order
-    ops = {(r["arm"], r["entry"]): r["amount"] for r in table.records() if r["ledger"] == "ops"}
+    ops = {(r.arm, r.entry): r.amount for r in read(LedgerRow, tables) if r.ledger == "ops"}
     causes = list(result.arms[names[0]].loss.labels)
     lost = {n: sum(ops[n, c] for c in causes) or 1 for n in names}
     shares = {c: [100 * ops[n, c] / lost[n] for n in names] for c in causes}

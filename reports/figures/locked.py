@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.style import INK, LINES, axis_label, blank, log_axis, memory_top, named
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import LockedRow, Tables, by_arm
 from reports.text import size
 
 MAX_ROWS = 12
@@ -18,10 +16,10 @@ FIRST_US = 0.1
 """Where time 0 is drawn on a logarithmic axis of microseconds."""
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """One row for each arm that locks memory."""
-    table = tables["locked"]
-    having = [(n, of) for n in result.arm_order if (of := table.of(n))][:MAX_ROWS]
+    rows_of = by_arm(LockedRow, tables)
+    having = [(n, rows_of[n]) for n in result.arm_order if n in rows_of][:MAX_ROWS]
     if not having:
         return None
     made = blank(0.7 + 1.05 * len(having))
@@ -35,13 +33,13 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     return made
 
 
-def _row(ax: Axes, name: str, of: list[dict[str, Any]], colour: str) -> None:
-    t = [max(r["t_us"], FIRST_US) for r in of]
-    used = [r["locked_bytes"] for r in of]
-    limit = [r["limit_bytes"] for r in of]
+def _row(ax: Axes, name: str, of: list[LockedRow], colour: str) -> None:
+    t = [max(r.t_us, FIRST_US) for r in of]
+    used = [r.locked_bytes for r in of]
+    limit = [np.nan if r.limit_bytes is None else r.limit_bytes for r in of]
     ax.step(t, used, where="post", color=colour, linewidth=1.4)
     ax.fill_between(t, used, step="post", color=colour, alpha=0.25, linewidth=0)
-    bounded = [x for x in limit if x is not None]
+    bounded = [r.limit_bytes for r in of if r.limit_bytes is not None]
     if bounded:
         ax.step(t, limit, where="post", color=INK, linewidth=1.2, linestyle="--")
     top, above = memory_top(used, bounded)

@@ -7,8 +7,7 @@ without a diamond is noise or another mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,17 +24,17 @@ from reports.figures.style import (
     rows,
     x_grid,
 )
-from reports.figures.symbols import half_widths
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import SymbolRow, Tables, by_arm
 
 MAX_ARMS = 3
 TOP = 8
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """The arms whose loss would move most of the profile, one row each."""
-    every = {n: _moved(tables["symbols"].of(n)) for n in result.arm_order}
+    rows_of = by_arm(SymbolRow, tables)
+    every = {n: _moved(rows_of.get(n, [])) for n in result.arm_order}
     found = {n: every[n] for n in chosen(result, [n for n in every if every[n]])}
     if not found:
         return None
@@ -43,8 +42,8 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     made = blank(0.75 * len(found) + 0.2 * sum(sizes) + 0.5)
     grid = made.subplots(len(found), 2, squeeze=False, height_ratios=[2 + s for s in sizes])
     for (left, right), (name, of) in zip(grid, found.items(), strict=True):
-        left.barh(range(len(of)), [r["lost_percent"] for r in of], 0.6, color=VERMILION)
-        rows(left, [r["symbol"] for r in of])
+        left.barh(range(len(of)), [r.lost_percent or 0.0 for r in of], 0.6, color=VERMILION)
+        rows(left, [r.symbol for r in of])
         left.set_title(named(name))
         left.set_xlim(0, None)
         _errors(right, of)
@@ -64,20 +63,20 @@ def chosen(result: Result, having: Sequence[str]) -> list[str]:
     return [n for n in names if n in rank]
 
 
-def _moved(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _moved(of: list[SymbolRow]) -> list[SymbolRow]:
     """The symbols that the loss moves most, by truth share."""
-    known = [r for r in of if r["moved_by_loss_pp"] is not None and r["error_pp"] is not None]
-    rank = sorted(known, key=lambda r: (-abs(r["moved_by_loss_pp"]), r["symbol"]))[:TOP]
+    known = [r for r in of if r.moved_by_loss_pp is not None and r.error_pp is not None]
+    rank = sorted(known, key=lambda r: (-abs(r.moved_by_loss_pp or 0.0), r.symbol))[:TOP]
     return [r for r in known if r in rank]
 
 
-def _errors(ax: Axes, of: list[dict[str, Any]]) -> None:
+def _errors(ax: Axes, of: list[SymbolRow]) -> None:
     y = np.arange(len(of))
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.errorbar(
-        [r["error_pp"] for r in of],
+        [r.error_pp or 0.0 for r in of],
         y,
-        xerr=half_widths(of),
+        xerr=[r.half_width for r in of],
         fmt="o",
         color=BLUE,
         markersize=4,
@@ -85,7 +84,7 @@ def _errors(ax: Axes, of: list[dict[str, Any]]) -> None:
         label="found, 95 %",
     )
     ax.plot(
-        [r["moved_by_loss_pp"] for r in of],
+        [r.moved_by_loss_pp or 0.0 for r in of],
         y,
         "D",
         color=VERMILION,
@@ -94,4 +93,4 @@ def _errors(ax: Axes, of: list[dict[str, Any]]) -> None:
         linewidth=0,
         label="expected from the loss alone",
     )
-    rows(ax, [r["symbol"] for r in of], labelled=False)
+    rows(ax, [r.symbol for r in of], labelled=False)

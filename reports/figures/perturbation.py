@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,20 +17,20 @@ from reports.figures.style import (
     x_grid,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import PerturbationRow, Tables, by_arm
 from reports.text import percent
 
 SMALLEST = 1e-4
 """Percent of wall time: what the log axis begins at, if nothing is smaller."""
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """Left: causes, largest first, in ms. Right: the whole with its band, in % of baremetal's.
 
     Populating memory before the guest first runs is in neither: it is paid once per VM.
     """
-    table = tables["perturbation"]
-    found = {n: of for n in result.arm_order if (of := table.of(n))}
+    rows_of = by_arm(PerturbationRow, tables)
+    found = {n: rows_of[n] for n in result.arm_order if n in rows_of}
     if not found:
         return None
     made = blank(2.0 + 0.36 * len(found))
@@ -43,12 +40,10 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     return made
 
 
-def _causes(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
+def _causes(ax: Axes, found: dict[str, list[PerturbationRow]]) -> None:
     parts = {
         n: {
-            r["cause"]: r["added_ms"]
-            for r in of
-            if r["cause"] not in ("all", "prefault") and r["added_ms"] > 0
+            r.cause: r.added_ms for r in of if r.cause not in ("all", "prefault") and r.added_ms > 0
         }
         for n, of in found.items()
     }
@@ -72,15 +67,11 @@ def _causes(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
     legend_above(ax, columns=4)
 
 
-def _bands(ax: Axes, found: dict[str, list[dict[str, Any]]]) -> None:
+def _bands(ax: Axes, found: dict[str, list[PerturbationRow]]) -> None:
     """A point where this run lies in its band; the numbers in a column on the right."""
     smallest = 100.0
     for row, of in enumerate(found.values()):
-        whole = of[-1]
-        base = whole["wall_ms"] - whole["added_ms"]
-        here = 100 * whole["added_ms"] / base
-        ends = (whole["lowest_ms"], whole["highest_ms"])
-        low, high = (here if x is None else 100 * x / base for x in ends)
+        low, here, high = (100 * share for share in of[-1].shares())
         low, high, at = (max(x, SMALLEST) for x in (low, high, here))
         if high > low * 1.001:
             ax.plot(

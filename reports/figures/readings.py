@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.intervals import t_cdf
 from reports.results.arms import baseline, skew
 from reports.results.result import Arm, Result
-from reports.store.csvdata import Table
+from reports.store.rows import (
+    DesignRow,
+    PerturbationRow,
+    Tables,
+    TheoryRow,
+    TimelineRow,
+    by_arm,
+    points,
+    read,
+)
 from reports.text import number, percent, printable, size
 from sim.ledger import LOSS_LABELS
 from sim.policies.backings import BACKINGS
 
-Tables = Mapping[str, Table]
 LOST = frozenset(label.value for label in LOSS_LABELS)
 NO_TIMELINE = "There is no timeline: the run was interrupted before one was made."
 LISTED = 4
@@ -123,20 +130,19 @@ def distances(result: Result) -> str:
 def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()) -> str:
     """What the window shows, with the lengths of its close-ups; after the last of those `shown`,
     which arms are not."""
-    of = tables["timeline"].of(arm)
-    window = next(r for r in of if r["lane"] == "window")
-    length = (window["end_us"] - window["begin_us"]) / 1e3
+    rows_of = by_arm(TimelineRow, tables)
+    of = rows_of[arm]
+    length = next(r for r in of if r.lane == "window").length_us / 1e3
     close = [
-        f"{r['state']} ({letter}, {number(r['end_us'] - r['begin_us'])} µs)"
-        for letter, r in zip("abc", (r for r in of if r["lane"] == "close-up"), strict=False)
+        f"{r.state} ({letter}, {number(r.length_us)} µs)"
+        for letter, r in zip("abc", (r for r in of if r.lane == "close-up"), strict=False)
     ]
-    lost = {r["state"] for r in of if r["lane"] == "SPU"} & LOST
+    lost = {r.state for r in of if r.lane == "SPU"} & LOST
     text = f"{printable(arm, 40)}, {number(length)} ms: "
     text += f"close-ups of {_joined(close)}" if close else "nothing interrupts the profile"
     if lost:
         text += f"; operations that nobody samples are labelled {_joined(sorted(lost))}"
-    having = {r["arm"] for r in tables["timeline"].records()}
-    missing = [n for n in result.arm_order if n in having and n not in shown]
+    missing = [n for n in result.arm_order if n in rows_of and n not in shown]
     if shown and missing:
         text += f". Not drawn, but in timeline.csv: {_joined([printable(n, 40) for n in missing])}"
     return text + "."
@@ -149,36 +155,30 @@ def _joined(parts: list[str]) -> str:
 
 def perturbation(tables: Tables) -> str:
     """Who adds most time, and how wide the band is."""
-    rows = [r for r in tables["perturbation"].records() if r["cause"] == "all"]
+    rows = [r for r in read(PerturbationRow, tables) if r.cause == "all"]
     if not rows:
         return "No arm's time can be compared with baremetal's."
-
-    def share(row: Mapping[str, Any], what: str) -> float:
-        return float(row[what] / (row["wall_ms"] - row["added_ms"]))
-
-    most = max(rows, key=lambda r: share(r, "added_ms"))
-    text = (
-        f"{printable(most['arm'], 40)} adds most, {percent(share(most, 'added_ms'))} of "
-        "baremetal's time"
-    )
-    banded = [r for r in rows if r["highest_ms"] is not None and r["highest_ms"] > r["lowest_ms"]]
+    most, arm = max(((r.shares()[1], r.arm) for r in rows), key=lambda x: x[0])
+    text = f"{printable(arm, 40)} adds most, {percent(most)} of baremetal's time"
+    banded = [r for r in rows if r.banded]
     if not banded:
         return f"{text}.{_before(tables)}"
-    wide = max(banded, key=lambda r: share(r, "highest_ms") - share(r, "lowest_ms"))
+    wide = max(banded, key=lambda r: r.shares()[2] - r.shares()[0])
+    low, _, high = wide.shares()
     return (
-        f"{text}; over the UNVERIFIED times {printable(wide['arm'], 40)} lies anywhere from "
-        f"{percent(share(wide, 'lowest_ms'))} to {percent(share(wide, 'highest_ms'))}."
+        f"{text}; over the UNVERIFIED times {printable(wide.arm, 40)} lies anywhere from "
+        f"{percent(low)} to {percent(high)}."
         f"{_before(tables)}"
     )
 
 
 def _before(tables: Tables) -> str:
     """What is paid once per VM and is in no total."""
-    rows = [r for r in tables["perturbation"].records() if r["cause"] == "prefault"]
+    rows = [r for r in read(PerturbationRow, tables) if r.cause == "prefault"]
     if not rows:
         return ""
-    most = number(max(r["added_ms"] for r in rows))
-    names = _listed([r["arm"] for r in rows])
+    most = number(max(r.added_ms for r in rows))
+    names = _listed([r.arm for r in rows])
     return (
         f" Populating guest memory before the first run, up to {most} ms in {names}, is left out."
     )
@@ -246,31 +246,26 @@ def locked(result: Result) -> str:
 
 def designs(result: Result, tables: Tables) -> str:
     """Who is on both fronts, what the last-exit limits are, and whom the axes flatter."""
-    rows = list(tables["designs"].records())
-    both = [r for r in rows if r["on_front_memory"] and r["on_front_time"]]
-    names, verb = [printable(r["arm"], 40) for r in both], "is" if len(both) == 1 else "are"
+    rows = read(DesignRow, tables)
+    both = [r for r in rows if r.on_front_memory and r.on_front_time]
+    names, verb = [printable(r.arm, 40) for r in both], "is" if len(both) == 1 else "are"
     text = (
         f"{_joined(names)} {verb} on both fronts: no other arm is charged less memory, and none "
         "adds less time, without clearly more loss"
         if both
         else "No arm is on both fronts: who adds less time is charged more memory, or loses more"
     )
-    cheap = min(
-        (r for r in rows if r["added_percent"] is not None),
-        key=lambda r: r["added_percent"],
-        default=None,
-    )
-    if cheap is not None:
-        text += (
-            f". {printable(cheap['arm'], 40)} adds least time, {number(cheap['added_percent'])} %"
-        )
-    lasts = {r["last_exit_bytes"] for r in rows if r["last_exit_bytes"] is not None}
+    priced = [(r.added_percent, r.arm) for r in rows if r.added_percent is not None]
+    if priced:
+        least, arm = min(priced, key=lambda x: x[0])
+        text += f". {printable(arm, 40)} adds least time, {number(least)} %"
+    lasts = {r.last_exit_bytes for r in rows if r.last_exit_bytes is not None}
     if lasts:
         text += f"; KVM_EXIT_RLIMIT never fires in any arm from {size(round(max(lasts)))} on"
     resident = [
-        printable(r["arm"], 40)
+        printable(r.arm, 40)
         for r in rows
-        if (kept := BACKINGS.get(result.arms[r["arm"]].setup.backing)) and kept.populates
+        if (kept := BACKINGS.get(result.arms[r.arm].setup.backing)) and kept.populates
     ]
     if resident:
         keeps = "keeps" if len(resident) == 1 else "keep"
@@ -295,44 +290,43 @@ WORDS = {
 
 def theory(tables: Tables) -> str:
     """How many points there are, which lies farthest off, and whether chance does that."""
-    points = [r for r in tables["theory"].records() if r["arm"] and not r["condition"]]
-    if not points:
+    found = points(tables)
+    if not found:
         return "No closed form holds for an arm of this run: see why below."
-    judged = [r for r in points if r["z"] is not None]
-    text = f"{len(points)} points on closed forms, none of them fitted"
+    judged = [(_chance(r.z, r.n), r.z, r) for r in found if r.z is not None]
+    text = f"{len(found)} points on closed forms, none of them fitted"
     if not judged:
         return f"{text}; one replication has no standard error to judge them by."
-    worst = min(judged, key=_chance)
-    where = f"{WORDS[worst['quantity']]} of {printable(worst['arm'], 40)}"
-    exact = math.isinf(worst["z"])
+    chance, z, worst = min(judged, key=lambda x: x[0])
+    where = f"{WORDS[worst.quantity]} of {printable(worst.arm, 40)}"
     off = (
         "off without any variance"
-        if exact
-        else (f"{number(abs(worst['z']))} standard errors of {worst['n']} replications off")
+        if math.isinf(z)
+        else f"{number(abs(z))} standard errors of {worst.n} replications off"
     )
-    if _chance(worst) * len(judged) >= CHANCE:
+    if chance * len(judged) >= CHANCE:
         return (
             f"{text}: the farthest is {off} ({where}), no more than chance does to one of so many."
         )
-    gap = 100 * abs(worst["simulated"] - worst["theory"]) / (abs(worst["theory"]) or 1)
+    gap = 100 * abs(worst.simulated - worst.theory) / (abs(worst.theory) or 1)
     return (
         f"{text}: one is {off} ({where}), by {number(gap)} % of the form, more than chance does to "
         "one of so many."
     )
 
 
-def _chance(row: Mapping[str, Any]) -> float:
+def _chance(z: float, n: int) -> float:
     """Probability that a point on its curve lies as far off, by Student's t over replications."""
-    return 2 * (1 - t_cdf(abs(row["z"]), row["n"] - 1))
+    return 2 * (1 - t_cdf(abs(z), n - 1))
 
 
 def conditions(tables: Tables) -> tuple[str, ...]:
     """Each quantity and failed condition once, with the arms that it concerns."""
     arms: dict[tuple[str, str, str], list[str]] = {}
-    for r in tables["theory"].records():
-        if r["arm"] and r["condition"]:
-            key = (r["row"], r["quantity"], r["condition"])
-            arms.setdefault(key, []).append(printable(r["arm"], 40))
+    for r in read(TheoryRow, tables):
+        if r.arm and r.condition:
+            key = (r.row, r.quantity, r.condition)
+            arms.setdefault(key, []).append(printable(r.arm, 40))
     return tuple(
         f"{WORDS[quantity]} (row {row}), {', '.join(names)}: {condition}"
         for (row, quantity, condition), names in arms.items()

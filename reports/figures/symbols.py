@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,28 +19,27 @@ from reports.figures.style import (
     x_grid,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import SymbolRow, Tables, by_arm
 
 TOP = 12
 MAX_ARMS = 7
-Row = dict[str, Any]
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """The largest symbols of the first arm's truth; arms that sampled the same program."""
-    every = {name: tables["symbols"].of(name) for name in result.arm_order}
+    rows_of = by_arm(SymbolRow, tables)
+    every = {name: rows_of.get(name, []) for name in result.arm_order}
     first = every[result.arm_order[0]][:TOP]
     if not first:
         return None
-    names = [r["symbol"] for r in first]
+    names = [r.symbol for r in first]
     found = {
-        arm: [r for s in names for r in by_name if r["symbol"] == s]
-        for arm, by_name in every.items()
+        arm: [r for s in names for r in by_name if r.symbol == s] for arm, by_name in every.items()
     }
     chosen = _widest({arm: r for arm, r in found.items() if len(r) == len(names)})
     made = blank(1.5 + max(0.34, 0.075 * len(chosen)) * len(names))
     left, right = made.subplots(1, 2, width_ratios=(1, 1.5))
-    left.barh(range(len(names)), [r["truth_percent"] for r in first], 0.6, color=GREY)
+    left.barh(range(len(names)), [r.truth_percent for r in first], 0.6, color=GREY)
     rows(left, names)
     left.set_xlabel(axis_label("truth_percent"))
     left.set_title("truth")
@@ -58,34 +54,26 @@ def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
     return made
 
 
-def _widest(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
+def _widest(found: dict[str, list[SymbolRow]]) -> dict[str, list[SymbolRow]]:
     """The first arm and those that differ most from the truth, in the scenario's order."""
     if len(found) <= MAX_ARMS:
         return found
     names = list(found)
-    off = {n: max(abs(r["error_pp"] or 0.0) for r in found[n]) for n in names}
+    off = {n: max(abs(r.error_pp or 0.0) for r in found[n]) for n in names}
     rank = sorted(names[1:], key=lambda n: (-off[n], names.index(n)))[: MAX_ARMS - 1]
     return {n: r for n, r in found.items() if n in (names[0], *rank)}
 
 
-def _deviations(ax: Axes, arm: str, of: list[Row], k: int, arms: int) -> None:
+def _deviations(ax: Axes, arm: str, of: list[SymbolRow], k: int, arms: int) -> None:
     y = np.arange(len(of)) + (k - (arms - 1) / 2) * 0.7 / max(arms, 2)
-    mean = np.array([np.nan if r["error_pp"] is None else r["error_pp"] for r in of])
+    mean = np.array([np.nan if r.error_pp is None else r.error_pp for r in of])
     ax.errorbar(
         mean,
         y,
-        xerr=half_widths(of),
+        xerr=[r.half_width for r in of],
         fmt=MARKERS[k % 7],
         color=LINES[k % 7],
         markersize=3.5,
         linewidth=1.2,
         label=named(arm),
     )
-
-
-def half_widths(of: list[Row]) -> list[float]:
-    """Half of each interval of the error; 0 where there is none."""
-    return [
-        0.0 if r["error_low_pp"] is None else (r["error_high_pp"] - r["error_low_pp"]) / 2
-        for r in of
-    ]

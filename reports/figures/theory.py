@@ -7,7 +7,7 @@ left or right of its place; the table has the place itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -26,28 +26,26 @@ from reports.figures.style import (
     named,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import Place, Point, Tables, curves, points
 
-Row = dict[str, Any]
 MAX_ARMS = 14
 COLUMNS = 2
 SIDE = 0.025
 """Distance of neighbours, as a part of the axis."""
 
 
-def figure(result: Result, tables: Mapping[str, Table]) -> Figure | None:
+def figure(result: Result, tables: Tables) -> Figure | None:
     """The quantities of which some arm has a point; the first arms if there are many."""
-    rows = list(tables["theory"].records())
-    points = [r for r in rows if r["arm"] and not r["condition"]]
-    if not points:
+    found = points(tables)
+    if not found:
         return None
-    names = [n for n in result.arm_order if any(r["arm"] == n for r in points)][:MAX_ARMS]
-    return panels(points, [r for r in rows if not r["arm"]], names)
+    names = [n for n in result.arm_order if any(r.arm == n for r in found)][:MAX_ARMS]
+    return _panels(found, curves(tables), names)
 
 
-def panels(points: Sequence[Row], curves: Sequence[Row], names: Sequence[str]) -> Figure:
+def _panels(found: Sequence[Point], forms: Sequence[Place], names: Sequence[str]) -> Figure:
     """Points of the arms `names` above their curves, a panel a quantity."""
-    quantities = list(dict.fromkeys(r["quantity"] for r in points))
+    quantities = list(dict.fromkeys(r.quantity for r in found))
     rows = math.ceil(len(quantities) / COLUMNS)
     legend = 0.2 * math.ceil(len(names) / 4) + 0.25
     made = blank(2.6 * rows + legend)
@@ -57,54 +55,52 @@ def panels(points: Sequence[Row], curves: Sequence[Row], names: Sequence[str]) -
     for ax in axes[len(quantities) :]:
         ax.set_axis_off()
     for ax, quantity in zip(axes, quantities, strict=False):
-        mine = [r for r in points if r["quantity"] == quantity]
-        _panel(ax, mine, [r for r in curves if r["quantity"] == quantity], names)
+        mine = [r for r in found if r.quantity == quantity]
+        _panel(ax, mine, [r for r in forms if r.quantity == quantity], names)
     _legend(top.subplots(), names)
     return made
 
 
-def _panel(ax: Axes, points: list[Row], curves: list[Row], names: Sequence[str]) -> None:
-    for _, curve in groupby(curves, lambda r: r["row"]):
+def _panel(ax: Axes, found: list[Point], forms: list[Place], names: Sequence[str]) -> None:
+    for _, curve in groupby(forms, lambda r: r.row):
         of = list(curve)
-        ax.plot([r["x"] for r in of], [r["theory"] for r in of], color=INK, linewidth=1)
-    if all(r["x"] > 0 for r in points):
+        ax.plot([r.x for r in of], [r.theory for r in of], color=INK, linewidth=1)
+    if all(r.x > 0 for r in found):
         log_axis(ax)
-        if _decades(points) > 1 and points[0]["abscissa"] != "interval_ops":
+        if _decades(found) > 1 and found[0].abscissa != "interval_ops":
             log_y(ax)
-    for row, shift in _side_by_side(points, names):
-        k = list(names).index(row["arm"])
-        low = row["simulated"] if row["low"] is None else row["low"]
-        high = row["simulated"] if row["high"] is None else row["high"]
+    for row, shift in _side_by_side(found, names):
+        k = list(names).index(row.arm)
+        low = row.simulated if row.low is None else row.low
+        high = row.simulated if row.high is None else row.high
         ax.errorbar(
-            [_shifted(ax, row["x"], shift)],
-            [row["simulated"]],
-            yerr=[[max(0.0, row["simulated"] - low)], [max(0.0, high - row["simulated"])]],
+            [_shifted(ax, row.x, shift)],
+            [row.simulated],
+            yerr=[[max(0.0, row.simulated - low)], [max(0.0, high - row.simulated)]],
             fmt=MARKERS[k % 7],
             color=LINES[k % 7],
             markersize=4.5,
             linewidth=1.3,
             fillstyle="full" if k < 7 else "none",
         )
-    ax.set_xlabel(axis_label(points[0]["abscissa"]))
-    ax.set_ylabel(axis_label(points[0]["quantity"]))
+    ax.set_xlabel(axis_label(found[0].abscissa))
+    ax.set_ylabel(axis_label(found[0].quantity))
     ax.grid()
     ax.set_axisbelow(True)
 
 
-def _decades(points: list[Row]) -> float:
+def _decades(found: list[Point]) -> float:
     """Decades that the points and their intervals span; 0 if one reaches zero."""
-    lowest = min(r["simulated"] if r["low"] is None else r["low"] for r in points)
-    return math.log10(max(r["simulated"] for r in points) / lowest) if lowest > 0 else 0.0
+    lowest = min(r.simulated if r.low is None else r.low for r in found)
+    return math.log10(max(r.simulated for r in found) / lowest) if lowest > 0 else 0.0
 
 
-def _side_by_side(points: list[Row], names: Sequence[str]) -> list[tuple[Row, float]]:
+def _side_by_side(found: list[Point], names: Sequence[str]) -> list[tuple[Point, float]]:
     """Rows of the arms that are drawn, each with its shift among those of about the same place."""
-    drawn = [r for r in points if r["arm"] in names]
+    drawn = [r for r in found if r.arm in names]
     out = []
     for row in drawn:
-        near = (
-            [r for r in drawn if r["x"] == row["x"]] if row["abscissa"] == "interval_ops" else [row]
-        )
+        near = [r for r in drawn if r.x == row.x] if row.abscissa == "interval_ops" else [row]
         out.append((row, SIDE * (near.index(row) - (len(near) - 1) / 2)))
     return out
 

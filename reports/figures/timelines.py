@@ -7,7 +7,8 @@ stands still: nothing is executed, so nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,11 @@ from reports.figures.style import (
     named,
 )
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import Tables, TimelineRow, by_arm, read
 from reports.text import number, size
 from reports.traces.timeline import EXIT_ENTRY
 
-Row = Mapping[str, Any]
+Spans = Sequence[TimelineRow]
 BARE_LANES = ("CPU", "SPU", "PMBIRQ")
 KVM_LANES = ("KVM", "VMM")
 LETTERS = "abc"
@@ -84,30 +85,30 @@ STATES = {
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
 
-def arms(result: Result, tables: Mapping[str, Table], most: int) -> list[str]:
+def arms(result: Result, tables: Tables, most: int) -> list[str]:
     """Arms whose timelines are drawn, in the scenario's order: first those that show other states
     than the ones before them."""
     found: dict[str, set[tuple[str, str]]] = {}
-    for r in tables["timeline"].records():
-        found.setdefault(r["arm"], set()).add((r["lane"], r["state"]))
+    for r in read(TimelineRow, tables):
+        found.setdefault(r.arm, set()).add((r.lane, r.state))
     having = [n for n in result.arm_order if n in found]
     fresh = [n for k, n in enumerate(having) if found[n] not in [found[m] for m in having[:k]]]
     chosen = [*fresh, *(n for n in having if n not in fresh)][:most]
     return [n for n in having if n in chosen]
 
 
-def maker(arm: str, result: Result, tables: Mapping[str, Table]) -> Callable[[], Figure | None]:
+def maker(arm: str, result: Result, tables: Tables) -> Callable[[], Figure | None]:
     """What draws one arm's timeline."""
     virtual = bool(result.arms[arm].setup.virtual)
-    return lambda: figure(tables["timeline"].of(arm), virtual=virtual)
+    return lambda: figure(by_arm(TimelineRow, tables)[arm], virtual=virtual)
 
 
-def figure(of: Sequence[Row], *, virtual: bool) -> Figure:
+def figure(of: Spans, *, virtual: bool) -> Figure:
     """The window on top, memory below it, close-ups at the bottom."""
-    window = next(r for r in of if r["lane"] == "window")
-    close = [r for r in of if r["lane"] == "close-up"]
-    spans = [r for r in of if r["lane"] not in ("window", "close-up", "memory")]
-    memory = [r for r in of if r["lane"] == "memory"]
+    window = next(r for r in of if r.lane == "window")
+    close = [r for r in of if r.lane == "close-up"]
+    spans = [r for r in of if r.lane not in ("window", "close-up", "memory")]
+    memory = [r for r in of if r.lane == "memory"]
     lanes = [*BARE_LANES, *(KVM_LANES if virtual else ())]
     keys = _legend_rows(lanes, spans)
     legend_height, lanes_height = 0.19 * len(keys) + 0.25, 0.17 * len(lanes) + 0.62
@@ -124,47 +125,47 @@ def figure(of: Sequence[Row], *, virtual: bool) -> Figure:
     return made
 
 
-def _window(part: Any, lanes: list[str], of: tuple[Row, list[Row], list[Row], list[Row]]) -> None:
+def _window(
+    part: Any,
+    lanes: list[str],
+    of: tuple[TimelineRow, Spans, Spans, Spans],
+) -> None:
     """The lanes, and the memory of the VM under the same axis of time."""
     window, close, spans, memory = of
     rows = 2 if memory else 1
     ratios = [0.17 * len(lanes) + 0.3, MEMORY_IN][:rows]
     axes = part.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-    _lanes(axes[0], lanes, spans, window["begin_us"] / 1e3, window["end_us"] / 1e3, 1e3)
+    _lanes(axes[0], lanes, spans, window.begin_us / 1e3, window.end_us / 1e3, 1e3)
     _letters(axes[0], close, window)
     if memory:
         _memory(axes[1], memory)
     axes[-1].set_xlabel(axis_label("window_ms"))
 
 
-def _close_up(ax: Axes, lanes: list[str], spans: Sequence[Row], close: Row, letter: str) -> None:
-    begin, end = close["begin_us"], close["end_us"]
-    inside = [r for r in spans if r["end_us"] >= begin and r["begin_us"] <= end]
-    moved = [
-        dict(r) | {"begin_us": r["begin_us"] - begin, "end_us": r["end_us"] - begin} for r in inside
-    ]
+def _close_up(ax: Axes, lanes: list[str], spans: Spans, close: TimelineRow, letter: str) -> None:
+    begin, end = close.begin_us, close.end_us
+    inside = [r for r in spans if r.end_us >= begin and r.begin_us <= end]
+    moved = [replace(r, begin_us=r.begin_us - begin, end_us=r.end_us - begin) for r in inside]
     _lanes(ax, lanes, moved, 0, end - begin, 1.0)
-    ax.set_title(f"{letter}: {close['state']}")
+    ax.set_title(f"{letter}: {close.state}")
     ax.set_xlabel(axis_label("close_up_us"))
 
 
-def _lanes(
-    ax: Axes, lanes: list[str], spans: Sequence[Row], begin: float, end: float, per: float
-) -> None:
+def _lanes(ax: Axes, lanes: list[str], spans: Spans, begin: float, end: float, per: float) -> None:
     """Every lane as a row of rectangles; `per` is µs in a unit of the axis."""
     for row, lane in enumerate(lanes):
         for state, colour in STATES[lane].items():
             found = [
-                (r["begin_us"] / per, r["end_us"] / per)
+                (r.begin_us / per, r.end_us / per)
                 for r in spans
-                if r["lane"] == lane and r["state"] == state
+                if r.lane == lane and r.state == state
             ]
             for path in _rectangles(found, row, begin, end):
                 ax.add_patch(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.4))
-    marks = [r for r in spans if r["begin_us"] == r["end_us"]]
+    marks = [r for r in spans if r.begin_us == r.end_us]
     for r in marks:
-        if r["lane"] in lanes:
-            x, y = r["begin_us"] / per, lanes.index(r["lane"]) - 0.42
+        if r.lane in lanes:
+            x, y = r.begin_us / per, lanes.index(r.lane) - 0.42
             ax.plot([x], [y], marker="v", color=INK, markersize=3.5, clip_on=False, linewidth=0)
     ax.set_xlim(begin, end)
     ax.set_ylim(len(lanes) - 0.5, -0.75)
@@ -192,12 +193,12 @@ def _rectangles(
     return [Path(np.array(corners).reshape(-1, 2), codes)]
 
 
-def _letters(ax: Axes, close: Sequence[Row], window: Row) -> None:
+def _letters(ax: Axes, close: Spans, window: TimelineRow) -> None:
     """Where the close-ups lie in the window; letters keep clear of each other."""
-    width = (window["end_us"] - window["begin_us"]) / 1e3
-    last = window["begin_us"] / 1e3 - width
+    width = window.length_us / 1e3
+    last = window.begin_us / 1e3 - width
     for letter, r in zip(LETTERS, close, strict=False):
-        x = max(r["begin_us"] / 1e3, last + 0.02 * width)
+        x = max(r.begin_us / 1e3, last + 0.02 * width)
         ax.annotate(
             letter,
             (x, 1.0),
@@ -207,11 +208,11 @@ def _letters(ax: Axes, close: Sequence[Row], window: Row) -> None:
             fontsize=9,
             fontweight="bold",
         )
-        ax.axvline(r["begin_us"] / 1e3, color=INK, linewidth=0.7, linestyle=":")
+        ax.axvline(r.begin_us / 1e3, color=INK, linewidth=0.7, linestyle=":")
         last = x
 
 
-def _memory(ax: Axes, spans: Sequence[Row]) -> None:
+def _memory(ax: Axes, spans: Spans) -> None:
     """Charged (area), pinned by this vCPU (line), limit (dashed)."""
     looks: dict[str, dict[str, Any]] = {
         "locked": {"color": SKY, "linewidth": 1.2},
@@ -219,13 +220,13 @@ def _memory(ax: Axes, spans: Sequence[Row]) -> None:
         "RLIMIT_MEMLOCK": {"color": INK, "linewidth": 1.2, "linestyle": "--"},
     }
     top, limit = memory_top(
-        [r["bytes"] for r in spans if r["state"] != "RLIMIT_MEMLOCK"],
-        [r["bytes"] for r in spans if r["state"] == "RLIMIT_MEMLOCK"],
+        [r.bytes or 0 for r in spans if r.state != "RLIMIT_MEMLOCK"],
+        [r.bytes or 0 for r in spans if r.state == "RLIMIT_MEMLOCK"],
     )
     for state, look in looks.items():
-        found = [r for r in spans if r["state"] == state]
-        x = [v / 1e3 for r in found for v in (r["begin_us"], r["end_us"])]
-        y = [r["bytes"] for r in found for _ in range(2)]
+        found = [r for r in spans if r.state == state]
+        x = [v / 1e3 for r in found for v in (r.begin_us, r.end_us)]
+        y = [r.bytes or 0 for r in found for _ in range(2)]
         if not x or (limit and state == "RLIMIT_MEMLOCK"):
             continue
         ax.plot(x, y, label=state, **look)
@@ -245,20 +246,20 @@ def _memory(ax: Axes, spans: Sequence[Row]) -> None:
     )
 
 
-def _legend_rows(lanes: Sequence[str], spans: Sequence[Row]) -> list[tuple[str, list[str]]]:
+def _legend_rows(lanes: Sequence[str], spans: Spans) -> list[tuple[str, list[str]]]:
     """For each lane, the states that occur."""
-    seen = {(r["lane"], r["state"]) for r in spans if r["end_us"] > r["begin_us"]}
+    seen = {(r.lane, r.state) for r in spans if r.end_us > r.begin_us}
     found = [(lane, [s for s in STATES[lane] if (lane, s) in seen]) for lane in lanes]
     return [(lane, states) for lane, states in found if states]
 
 
-def _legend(part: Any, keys: list[tuple[str, list[str]]], window: Row) -> None:
+def _legend(part: Any, keys: list[tuple[str, list[str]]], window: TimelineRow) -> None:
     """A line for each lane: its states and their colours."""
     ax = part.subplots()
     ax.set_axis_off()
     ax.set_title(
-        f"{named(window['arm'])}: {number((window['end_us'] - window['begin_us']) / 1e3)} ms of "
-        f"replication {window['replication']}, vCPU {window['vcpu']}"
+        f"{named(window.arm)}: {number(window.length_us / 1e3)} ms of "
+        f"replication {window.replication}, vCPU {window.vcpu}"
     )
     ax.set_ylim(len(keys), 0)
     ax.set_xlim(0, 1)

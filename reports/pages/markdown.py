@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from reports.pages import sentences, summary
 from reports.results.result import Result
-from reports.store.csvdata import Table
+from reports.store.rows import Tables
 from reports.text import printable
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$@]|(?<=:)/|(?<=www)\.")
@@ -34,7 +33,7 @@ def _spelt(found: re.Match[str]) -> str:
     return f"&#{ord(char)};" if char in "@/." else f"\\{char}"
 
 
-def render(result: Result, tables: Mapping[str, Table]) -> str:
+def render(result: Result, tables: Tables) -> str:
     """The small report."""
     lines = [
         f"# {escaped(result.scenario)}: prediction",

@@ -8,9 +8,9 @@ only markup that is let through is our own CSS and the SVG of `figures`. The pag
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from markupsafe import Markup
 
@@ -21,9 +21,10 @@ from reports.results import shapes
 from reports.results.arms import baseline
 from reports.results.compared import Distances
 from reports.results.metric import Metric
-from reports.results.result import Result
-from reports.store.csvdata import Table, dumps
+from reports.results.result import Result, SymbolLoss
+from reports.store.csvdata import dumps
 from reports.store.read import Source
+from reports.store.rows import CommandRow, LedgerRow, ParameterRow, Tables, read
 from reports.text import number, printable, with_interval
 
 LEDGERS = (
@@ -36,7 +37,82 @@ LARGEST = 1_500_000
 """Bytes of a page: whatever room the text and the figures leave is for CSV."""
 EMBEDDED = 400_000
 """Bytes of CSV that the page carries along at most; the rest is in the run directory."""
-Tables = Mapping[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as it stands on the page; `svg` is our own markup."""
+
+    key: str
+    svg: Markup
+    reading: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Figures under one title; `first` where their table is offered."""
+
+    key: str
+    title: str
+    table: str
+    first: bool
+    figures: list[Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A table's rows, and its link; empty where there was no room."""
+
+    rows: int
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmText:
+    """What the page says of an arm."""
+
+    name: str
+    heading: str
+    sentences: tuple[str, str, str]
+    sections: list[tuple[str, list[str]]]
+    symbols: list[SymbolLoss]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A ledger: an amount per arm for each entry."""
+
+    title: str
+    unit: str
+    rows: list[tuple[str, list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceTable:
+    """One kind of distance: a row per arm and view."""
+
+    title: str
+    unit: str
+    rows: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters of one kind; `open` if every run has them."""
+
+    group: str
+    open: bool
+    rows: list[ParameterRow]
+    unverified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A `perf record` and the arms that it stands for."""
+
+    command: str
+    arms: str
 
 
 def render(source: Source) -> str:
@@ -50,8 +126,9 @@ LINKS = 3_000
 """What links and the ends of base64 take besides."""
 
 
-def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> str:
+def _filled(source: Source, sections: list[Section], embedded: int) -> str:
     result, tables = source.result, source.tables
+    numbers = read(ParameterRow, tables)
     return templating.render(
         "report.html.j2",
         result=result,
@@ -64,43 +141,32 @@ def _filled(source: Source, sections: list[dict[str, Any]], embedded: int) -> st
         sections=sections,
         downloads=_downloads(tables, embedded),
         arms=[_arm(name, result, tables) for name in result.arm_order],
-        ledgers=[_ledger(result, tables["ledgers"], *which) for which in LEDGERS],
+        ledgers=[_ledger(result, tables, *which) for which in LEDGERS],
         distances=_distances(result),
         agreement=_agreement(result),
-        parameters=_parameters(tables["parameters"]),
-        unverified=sum(bool(r["unverified"]) for r in tables["parameters"].records()),
-        numbers=len(tables["parameters"].rows),
+        parameters=_groups(numbers),
+        unverified=sum(r.unverified for r in numbers),
+        numbers=len(numbers),
         versions=source.versions,
-        commands=_commands(tables["commands"]),
+        commands=_commands(tables),
         resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
     )
 
 
-def _sections(drawn: Sequence[figures.Drawn]) -> list[dict[str, Any]]:
+def _sections(drawn: Sequence[figures.Drawn]) -> list[Section]:
     """Figures by title; a table is offered where it is first drawn."""
     offered: set[str] = set()
     out = []
     for title, group in groupby(drawn, lambda d: d.title):
         found = list(group)
         key, table = found[0].key.partition("-")[0], found[0].table
-        shown = [
-            {"key": d.key, "svg": Markup(d.svg), "reading": d.reading, "notes": d.notes}
-            for d in found
-        ]
-        out.append(
-            {
-                "key": key,
-                "title": title,
-                "table": table,
-                "first": table not in offered,
-                "figures": shown,
-            }
-        )
+        shown = [Picture(d.key, Markup(d.svg), d.reading, d.notes) for d in found]
+        out.append(Section(key, title, table, table not in offered, shown))
         offered.add(table)
     return out
 
 
-def _downloads(tables: Tables, left: int) -> dict[str, dict[str, Any]]:
+def _downloads(tables: Tables, left: int) -> dict[str, Download]:
     """Tables as links that need no network, the smallest first while `left` bytes last."""
     texts = {name: dumps(t).encode("utf-8", "backslashreplace") for name, t in tables.items()}
     out = {}
@@ -108,30 +174,30 @@ def _downloads(tables: Tables, left: int) -> dict[str, dict[str, Any]]:
         left -= len(texts[name])
         data = base64.b64encode(texts[name]).decode()
         href = f"data:text/csv;charset=utf-8;base64,{data}" if left >= 0 else ""
-        out[name] = {"rows": len(tables[name].rows), "href": href}
+        out[name] = Download(len(tables[name].rows), href)
     return out
 
 
-def _arm(name: str, result: Result, tables: Tables) -> dict[str, Any]:
+def _arm(name: str, result: Result, tables: Tables) -> ArmText:
     arm = result.arms[name]
-    return {
-        "name": printable(name, 40),
-        "heading": summary.heading(name, arm, arm is baseline(result)),
-        "sentences": sentences.of_arm(name, result, tables),
-        "sections": summary.sections(name, result),
-        "symbols": [s for s in arm.loss_by_symbol if s.loss],
-    }
+    return ArmText(
+        name=printable(name, 40),
+        heading=summary.heading(name, arm, arm is baseline(result)),
+        sentences=sentences.of_arm(name, result, tables),
+        sections=summary.sections(name, result),
+        symbols=[s for s in arm.loss_by_symbol if s.loss],
+    )
 
 
-def _ledger(result: Result, table: Table, ledger: str, title: str) -> dict[str, Any]:
+def _ledger(result: Result, tables: Tables, ledger: str, title: str) -> Ledger:
     """Rows of one ledger with an amount per arm; entries that are zero everywhere are left out."""
     amounts: dict[str, dict[str, int]] = {}
     unit = ""
-    for row in (r for r in table.records() if r["ledger"] == ledger):
-        amounts.setdefault(row["entry"], {})[row["arm"]] = row["amount"]
-        unit = row["unit"]
+    for row in (r for r in read(LedgerRow, tables) if r.ledger == ledger):
+        amounts.setdefault(row.entry, {})[row.arm] = row.amount
+        unit = row.unit
     rows = [(entry, [of[name] for name in result.arm_order]) for entry, of in amounts.items()]
-    return {"title": title, "unit": unit, "rows": [row for row in rows if any(row[1])]}
+    return Ledger(title, unit, [row for row in rows if any(row[1])])
 
 
 _AGAINST = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor")
@@ -169,13 +235,13 @@ def _mean(found: Metric) -> str:
     return "–" if found.mean is None else number(found.mean)
 
 
-def _distances(result: Result) -> list[dict[str, Any]]:
+def _distances(result: Result) -> list[DistanceTable]:
     """A table for each distance: from the truth and from baremetal, each beside its floor."""
     return [
-        {
-            "title": words,
-            "unit": unit,
-            "rows": [
+        DistanceTable(
+            words,
+            unit,
+            [
                 (
                     arm,
                     view,
@@ -184,7 +250,7 @@ def _distances(result: Result) -> list[dict[str, Any]]:
                 )
                 for arm, view, found in _profiles_of(result)
             ],
-        }
+        )
         for name, words, unit in distances()
     ]
 
@@ -197,25 +263,18 @@ def _agreement(result: Result) -> list[tuple[str, ...]]:
     ]
 
 
-def _parameters(table: Table) -> list[dict[str, Any]]:
+def _groups(numbers: Sequence[ParameterRow]) -> list[Group]:
     """Parameters by group; the groups that every run has are open."""
     shown = (parameters.TIMES, parameters.SETTINGS, parameters.OVERLAY)
     return [
-        {
-            "group": group,
-            "open": group in shown,
-            "rows": rows,
-            "unverified": sum(bool(r["unverified"]) for r in rows),
-        }
-        for group, rows in (
-            (g, list(found)) for g, found in groupby(table.records(), lambda r: r["group"])
-        )
+        Group(name, name in shown, rows, sum(r.unverified for r in rows))
+        for name, rows in ((g, list(found)) for g, found in groupby(numbers, lambda r: r.group))
     ]
 
 
-def _commands(table: Table) -> list[dict[str, Any]]:
+def _commands(tables: Tables) -> list[Command]:
     """Each `perf record` once, with the arms that it stands for."""
     arms: dict[str, list[str]] = {}
-    for row in table.records():
-        arms.setdefault(row["command"], []).append(printable(row["arm"], 40))
-    return [{"command": command, "arms": ", ".join(names)} for command, names in arms.items()]
+    for row in read(CommandRow, tables):
+        arms.setdefault(row.command, []).append(printable(row.arm, 40))
+    return [Command(command, ", ".join(names)) for command, names in arms.items()]

@@ -5,13 +5,10 @@ Each sentence stands alone, carries its interval, and says what it cannot say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from reports.results.arms import baseline, skew, time_added, time_by_cause
 from reports.results.compared import Distances
 from reports.results.result import Arm, Result
-from reports.store.csvdata import Table
+from reports.store.rows import PerturbationRow, Tables, read
 from reports.text import number, percent, printable, size, with_interval
 
 NAME = 40
@@ -53,14 +50,16 @@ SECOND = 0.1
 """A part of the loss from which a second cause is named."""
 
 
-def of_arm(name: str, result: Result, tables: Mapping[str, Table]) -> tuple[str, str, str]:
+def of_arm(name: str, result: Result, tables: Tables) -> tuple[str, str, str]:
     """What is lost, whether the profile is skewed, what it costs."""
     arm, base = result.arms[name], baseline(result)
-    whole = [r for r in tables["perturbation"].of(name) if r["cause"] == "all"]
+    whole = next(
+        (r for r in read(PerturbationRow, tables) if (r.arm, r.cause) == (name, "all")), None
+    )
     return (
         _loss(printable(name, NAME), arm, base),
         _skew(arm, base),
-        _cost(arm, whole[0] if whole else None),
+        _cost(arm, whole),
     )
 
 
@@ -155,7 +154,7 @@ def _against(arm: Arm) -> str:
     )
 
 
-def _cost(arm: Arm, whole: Mapping[str, Any] | None) -> str:
+def _cost(arm: Arm, whole: PerturbationRow | None) -> str:
     if not arm.setup.virtual:
         times = time_by_cause(arm)
         handler = percent(times["handler"] / times["wall"] if times["wall"] else 0)
@@ -164,10 +163,9 @@ def _cost(arm: Arm, whole: Mapping[str, Any] | None) -> str:
         return f"It {_memory(arm)}; its time is not compared with baremetal's."
     begin = "Until it ends it" if _ended_early(arm) else "It"
     text = f"{begin} adds {with_interval(arm.time_added, 100, '%')} of time{_mainly(arm)}"
-    base = whole["wall_ms"] - whole["added_ms"]
-    if whole["highest_ms"] is not None and whole["highest_ms"] > whole["lowest_ms"]:
-        low, high = (percent(whole[k] / base) for k in ("lowest_ms", "highest_ms"))
-        text += f" ({low} to {high} over UNVERIFIED times)"
+    if whole.banded:
+        low, _, high = whole.shares()
+        text += f" ({percent(low)} to {percent(high)} over UNVERIFIED times)"
     return f"{text}, and {_memory(arm)}."
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.columns import COLUMNS, DATA_TABLES
 from sim.errors import SpeskewError
@@ -40,16 +39,6 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Rows as dictionaries."""
-        names = [c.name for c in self.columns]
-        for row in self.rows:
-            yield dict(zip(names, row, strict=True))
-
-    def of(self, arm: str) -> list[dict[str, Any]]:
-        """Rows of one arm."""
-        return [r for r in self.records() if r["arm"] == arm]
 
 
 def guarded(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from analysis import theory
 from analysis.statistics.intervals import no_variance, t_interval
 from reports.store import csvdata
+from reports.store.rows import Row as StoredRow
+from reports.store.rows import read
 from sim.machine.machine import simulate
 from sim.machine.resolve import machine_spec, stream_of
 from sim.machine.run import Run
@@ -30,13 +32,14 @@ JITTERS = {"off": "no jitter", "on": "jitter", "ernd": "FEAT_SPE_ERnd"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(StoredRow):
     """A point, or with `simulated` None a place on a curve.
 
     `low` and `high` are the 95 % interval over replications; `z` is the distance from theory beyond
     what the end of a run may add, in standard errors.
     """
 
+    TABLE = "validation"
     figure: str
     series: str
     x: float
@@ -49,7 +52,7 @@ class Row:
 
 
 _TYPES: dict[str, type[str] | type[int]] = {"figure": str, "series": str, "n": int}
-SHAPE = tuple(csvdata.Column(name, _TYPES.get(name, float)) for name in Row.__dataclass_fields__)
+SHAPE = tuple(csvdata.Column(f.name, _TYPES.get(f.name, float)) for f in fields(Row))
 
 
 def point(
@@ -117,12 +120,12 @@ def beyond(jitter: str) -> float:
 
 def dumps(rows: Sequence[Row]) -> str:
     """CSV; an empty cell is no value."""
-    return csvdata.dumps(csvdata.Table("validation", SHAPE, tuple(astuple(r) for r in rows)))
+    return csvdata.dumps(csvdata.Table(Row.TABLE, SHAPE, tuple(astuple(r) for r in rows)))
 
 
 def loads(text: str) -> list[Row]:
     """Rows that `dumps` wrote."""
-    return [Row(**r) for r in csvdata.loads("validation", SHAPE, text).records()]
+    return read(Row, {Row.TABLE: csvdata.loads(Row.TABLE, SHAPE, text)})
 
 
 def digest(text: str) -> str:

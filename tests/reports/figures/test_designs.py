@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from reports import figures
 from reports.figures import readings
+from reports.store.rows import DesignRow, LimitRow, by_arm, read
 from tests.reports.figures.plans import DESIGNS
 from tests.rigs.samples import described, tables
 
@@ -16,13 +17,13 @@ def test_several_designs_are_set_side_by_side() -> None:
     of = tables(DESIGNS)
     found = {d.key: d for d in figures.draw(described(DESIGNS), of)}
     ElementTree.fromstring(found["designs"].svg)
-    rows = {r["arm"]: r for r in of["designs"].records()}
+    rows = {r.arm: r for r in read(DesignRow, of)}
     assert list(rows) == [p.name for p in DESIGNS[1:]]
-    assert rows["unpinned"]["locked_bytes"] == 0
-    assert rows["unpinned"]["on_front_memory"]
-    assert not rows["first-fault"]["on_front_memory"]  # as much memory as v6, clearly more loss
-    assert {r["arm"] for r in of["limits"].records()} >= {"v6", "first-fault"}
-    assert all(r["loss_low_percent"] <= r["loss_percent"] for r in rows.values())
+    assert rows["unpinned"].locked_bytes == 0
+    assert rows["unpinned"].on_front_memory
+    assert not rows["first-fault"].on_front_memory  # as much memory as v6, clearly more loss
+    assert set(by_arm(LimitRow, of)) >= {"v6", "first-fault"}
+    assert all(r.loss_low_percent <= r.loss_percent for r in rows.values())
     assert "v3-mlock keeps all guest memory resident" in found["designs"].reading
     few = tables(DESIGNS[:4])
     assert few["designs"].rows == few["limits"].rows == ()

@@ -8,6 +8,7 @@ import pytest
 
 from reports import figures
 from reports.store.csvdata import SHAPES, loads
+from reports.store.rows import TimelineRow, by_arm, read
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import described, tables
 from tests.rigs.tiny import TINY, call
@@ -23,7 +24,8 @@ def test_timelines_show_what_matters() -> None:
     """Every arm has one: the cold one shows a fault, v6 a pin, baremetal a delivery."""
     call("run", "tiny.yaml", "-o", "out", "--no-report")
     table = loads("timeline", SHAPES["timeline"], Path("out/data/timeline.csv").read_text())
-    shown = {(r["arm"], r["state"]) for r in table.records() if r["lane"] == "close-up"}
+    rows = read(TimelineRow, {"timeline": table})
+    shown = {(r.arm, r.state) for r in rows if r.lane == "close-up"}
     assert {("cold", "stage 2 fault"), ("v6", "pin"), ("baremetal", "delivery")} <= shown
 
 
@@ -33,4 +35,4 @@ def test_many_timelines_are_narrowed() -> None:
     of = tables(plans)
     keys = [d.key for d in figures.drawings(described(plans), of)]
     assert sum(k.startswith("timeline") for k in keys) == figures.MAX_TIMELINES
-    assert len({r["arm"] for r in of["timeline"].records()}) == 10
+    assert len(by_arm(TimelineRow, of)) == 10

@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from reports.store.csvdata import SHAPES, loads
+from reports.store.rows import PerturbationRow, read
 from tests.rigs.tiny import TINY, call
 
 
@@ -38,10 +39,9 @@ def test_time_added_lies_in_its_band() -> None:
     """The table of a real run has the band that the run was given ends for."""
     call("run", "tiny.yaml", "-o", "out", "--no-report")
     text = Path("out/data/perturbation.csv").read_text()
-    whole = [
-        r
-        for r in loads("perturbation", SHAPES["perturbation"], text).records()
-        if r["cause"] == "all"
-    ]
-    assert [r["arm"] for r in whole] == ["v6", "cold"]
-    assert all(r["lowest_ms"] < r["added_ms"] < r["highest_ms"] for r in whole)
+    table = loads("perturbation", SHAPES["perturbation"], text)
+    rows = read(PerturbationRow, {"perturbation": table})
+    whole = [r for r in rows if r.cause == "all"]
+    assert [r.arm for r in whole] == ["v6", "cold"]
+    for low, here, high in (r.shares() for r in whole):
+        assert low < here < high

@@ -12,23 +12,21 @@ import hashlib
 import json
 import mmap
 import os
-import shutil
-import tempfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import scratch
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
 
 Arrays = Mapping[str, NDArray[Any]]
 META = "meta.json"
-BUILDING = ".building-"
 _MOST_META = 1 << 28
 """Bytes of a meta.json."""
 _CHUNK = 1 << 18
@@ -63,7 +61,7 @@ def load(
 def keep(folder: Path, key: str, arrays: Arrays, facts: Mapping[str, Any]) -> None:
     """Write an entry, in place of one that is damaged; OSError if it cannot be kept."""
     sealed.make_folder(folder.parent)
-    with _beside(folder) as work:
+    with scratch.folder(folder.parent) as work:
         listed = {name: _save(work / f"{name}.npy", array) for name, array in arrays.items()}
         meta = {"key": key, "arrays": listed, "facts": dict(facts)}
         with (work / META).open("xb") as file:
@@ -161,17 +159,6 @@ def _save(path: Path, array: NDArray[Any]) -> tuple[int, int]:
         np.lib.format.write_array(summed, array, (1, 0), allow_pickle=False)
         sealed.sync(file)
     return summed.length, summed.crc
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A folder to build in, locked while we live, so that clearing leaves it alone."""
-    work = Path(tempfile.mkdtemp(prefix=BUILDING, dir=folder.parent))
-    try:
-        with sealed.in_use(work):
-            yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _put(work: Path, folder: Path, key: str) -> None:

@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sim import scratch
+
 _VARIABLES = ("SPESKEW_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR")
 _PRIVATE = 0o700
 
@@ -74,7 +76,9 @@ def root(asked: Environment | None = None) -> Path | None:
     """The folder of the cache, made and writable; None if there is no place for one."""
     asked = environment() if asked is None else asked
     if asked not in STATE.roots:
-        STATE.roots[asked] = _found(configured(asked))
+        STATE.roots[asked] = found = _found(configured(asked))
+        if found is not None:
+            _tidy(found)
     return STATE.roots[asked]
 
 
@@ -109,6 +113,17 @@ def _found(place: Path | None) -> Path | None:
         return None
     say("home", f"{why}; compiled code and indexes are kept in {found}; {fix}")
     return found
+
+
+def _tidy(place: Path) -> None:
+    """Remove what processes that were killed have left, in the cache and in its folders."""
+    scratch.tidy(place)
+    try:
+        inside = sorted(place.iterdir())
+    except OSError:
+        return  # another process moves it away
+    for folder in inside:
+        scratch.tidy(folder)  # of a file, and of another user's folder: nothing
 
 
 def _usable(place: Path) -> Path:

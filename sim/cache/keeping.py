@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim import scratch
 from sim.cache import sealed
 
 KINDS = {
@@ -32,8 +33,10 @@ _FORMS = (
     ("plugin", "", r"spetrace-[0-9a-f]{24}\.so"),
     ("program", "programs", r"[0-9a-f]{40}"),
     ("fonts", "", r"matplotlib"),
-    ("left-over", "index", r"\.(building|removing)-.*"),
-    ("left-over", "", r"\.(part|removing)-.*"),
+    *(
+        ("left-over", place, re.escape(scratch.PREFIX) + ".*")
+        for place in ("", "index", "programs")
+    ),
 )
 """Kind, folder in the cache, form of the name."""
 
@@ -76,7 +79,7 @@ def clear(root: Path, kinds: frozenset[str], older_than: float = 0) -> Cleared:
     """Remove entries of these kinds that were not used for `older_than` seconds."""
     removed: list[Entry] = []
     stayed: list[Entry] = []
-    for entry in entries(root):
+    for entry in list(entries(root)):  # at once: removing one tidies up beside it
         if entry.kind in kinds and entry.age >= older_than:
             (removed if _removed(entry) else stayed).append(entry)
     return Cleared(tuple(removed), tuple(stayed))

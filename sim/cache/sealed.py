@@ -9,19 +9,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from sim import scratch
 
 _MAGIC = b"speskew\x01"
 _DIGEST = 32
 _SEAL = len(_MAGIC) + _DIGEST
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a fifo must not stop us
 _TRIES = 3
+_PRIVATE = 0o600
 
 
 class BrokenSealError(Exception):
@@ -82,20 +83,15 @@ def make_folder(folder: Path) -> None:
 
 
 def _write_beside(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            sync(file)
+    with scratch.file(path.parent) as (part, file):
+        os.fchmod(file.fileno(), _PRIVATE)
+        file.write(data)
+        sync(file)
         try:
-            os.replace(name, path)
+            part.replace(path)
         except (IsADirectoryError, NotADirectoryError):
             remove(path)
-            os.replace(name, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+            part.replace(path)
 
 
 def sync(file: IO[bytes]) -> None:
@@ -154,8 +150,5 @@ def is_in_use(path: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Take a file or folder away: its name goes at once, so that no one finds half of it."""
-    aside = Path(tempfile.mkdtemp(prefix=".removing-", dir=path.parent))
-    try:
-        os.rename(path, aside / path.name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with scratch.folder(path.parent) as aside:
+        path.rename(aside / path.name)

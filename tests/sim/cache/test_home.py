@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.cache import compiled, home
+from sim.cache import compiled, home, sealed
 from sim.draws import CODE_FOLDER
 from sim.runs.pool import Pool
 from tests.rigs.damage import DAMAGES, NOBODY
@@ -60,6 +61,37 @@ def test_the_environment_says_where(
     assert root == home.configured() == home.where() == tmp_path / expected
     assert root.stat().st_mode & 0o777 == 0o700
     assert capsys.readouterr().err == ""
+
+
+KILLED = {
+    "an index": "entries.keep(root / 'index' / 'a', 'key', {'a': np.zeros(9)}, {})",
+    "a compiled function": "sealed.write(root / 'numba-0' / 'a.nbc', b'x')",
+    "a plugin": "sealed.write(root / 'spetrace.so', b'x')",
+    "a program": "sealed.write(root / 'programs' / 'a', b'x')",
+}
+DYING = """\
+import os, signal
+import numpy as np
+from sim.cache import entries, home, sealed
+sealed.sync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+root = home.root()
+"""
+
+
+@pytest.mark.parametrize("what", KILLED)
+def test_what_a_killed_process_left_goes_at_the_next_start(what: str, tmp_path: Path) -> None:
+    """Whatever it was making; what somebody is making now stays, and so does what is finished."""
+    dead = subprocess.run([sys.executable, "-c", DYING + KILLED[what]], check=False, cwd=ROOT)
+    assert dead.returncode == -signal.SIGKILL
+    cache = tmp_path / "home" / ".cache" / "speskew"
+    (left,) = cache.rglob(".speskew-*")
+    (left.parent / "finished").touch()
+    making = left.with_name(".speskew-work-of-the-living")
+    making.mkdir()
+    with sealed.in_use(making):
+        assert home.root() == cache
+        assert list(cache.rglob(".speskew-*")) == [making]
+    assert (left.parent / "finished").exists()
 
 
 def test_a_relative_folder_does_not_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

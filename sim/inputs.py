@@ -28,6 +28,18 @@ _piped: dict[tuple[str, int, int], bytes] = {}
 """What pipes gave, by name and inode: a command may ask for the same scenario twice."""
 
 
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced or written again; empty if there is none.
+
+    A process that keeps what it has made of a file keeps it under the file's name and this.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return ()  # whoever opens it says why
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def regular(path: Path) -> io.BufferedReader:
     """A regular file, opened to be read at any place; raises OSError for all else.
 

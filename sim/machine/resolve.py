@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim import draws, units
+from sim import draws, inputs, units
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import SWEEP_MEMORY, Touch
@@ -87,9 +87,11 @@ def stream_of(settings: Settings) -> Stream:
 
 
 def stream_key(settings: Settings) -> str:
-    """Settings with equal keys share a stream."""
-    spe = settings.spe
-    parts = (settings.cpu, spe.exclude_kernel, spe.population, settings.workload)
+    """Settings with equal keys share a stream, as long as nobody writes its file again."""
+    spe, workload = settings.spe, settings.workload
+    parts = (settings.cpu, spe.exclude_kernel, spe.population, workload)
+    if isinstance(workload, (Recorded, Profiled)):
+        return repr((*parts, inputs.stamp(stock_folder() / workload.path)))
     return repr(parts)
 
 

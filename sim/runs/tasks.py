@@ -17,6 +17,7 @@ from itertools import compress
 from pathlib import Path
 
 import sim
+from sim import inputs
 from sim.runs import counterparts
 from sim.runs.batch import Unit
 from sim.scenario.files.loader import stock_folder
@@ -86,11 +87,13 @@ def _stream_digest(settings: Settings) -> str:
     workload = settings.workload
     if isinstance(workload, Synthetic):
         return ""
-    return _file_digest(stock_folder() / workload.path)
+    path = stock_folder() / workload.path
+    return _file_digest(path, inputs.stamp(path))
 
 
 @cache
-def _file_digest(path: Path) -> str:
+def _file_digest(path: Path, stamp: tuple[int, ...]) -> str:
+    """Of a file that is the one of `stamp`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -137,19 +140,21 @@ def unit_nanoseconds(unit: Unit) -> int:
 def _ops(settings: Settings) -> int:
     workload = settings.workload
     if isinstance(workload, Recorded):
-        return workload.repeat * _recorded_ops(stock_folder() / workload.path)
+        path = stock_folder() / workload.path
+        return workload.repeat * _recorded_ops(path, inputs.stamp(path))
     if isinstance(workload, Profiled):
-        return workload.repeat * _profiled_ops(stock_folder() / workload.path)
+        path = stock_folder() / workload.path
+        return workload.repeat * _profiled_ops(path, inputs.stamp(path))
     return workload.repeat * sum(phase.length * phase.iterations for phase in workload.phases)
 
 
 @cache
-def _recorded_ops(path: Path) -> int:
+def _recorded_ops(path: Path, stamp: tuple[int, ...]) -> int:
     return read_header(path).ops
 
 
 @cache
-def _profiled_ops(path: Path) -> int:
+def _profiled_ops(path: Path, stamp: tuple[int, ...]) -> int:
     from sim.workload.capture import profile
 
     return profile.load(path).ops

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sim.machine import resolve
+from sim.runs import batch
 from sim.runs import tasks as plan
 from sim.runs.tasks import LEAST_NANOSECONDS, key, tasks
-from sim.scenario.files.loader import load
+from sim.scenario.files.loader import load, stock_folder
 from sim.scenario.models.scenario import Scenario
 from sim.workload.capture import profile
 from sim.workload.capture.profile import Phase, Profile, Static
@@ -76,8 +77,8 @@ def test_key_depends_on_the_streams_content(tmp_path: Path) -> None:
     assert len({here, there, ""}) == 3
 
 
-def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
-    """Recorded, synthetic and captured workloads: as long as their streams are, give or take."""
+def profile_of(records: int) -> bytes:
+    """A workload profile of so many records."""
     made = Profile(
         source="x",
         interval=1024,
@@ -85,9 +86,46 @@ def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
         symbols=("f",),
         statics=(Static(0x400104, 0, 0, 0, 0),),
         latencies=(),
-        phases=(Phase(fs_per_op=200_000, cells=((0, 0, 3000),)),),
+        phases=(Phase(fs_per_op=200_000, cells=((0, 0, records),)),),
     )
-    (tmp_path / "p.json").write_text(profile.dumps(made))
+    return profile.dumps(made).encode()
+
+
+STREAMS = stock_folder() / "streams"
+AGAIN = {
+    "profile": (profile_of(300), profile_of(301)),
+    "recorded": tuple((STREAMS / f"threads.{k}.spestream").read_bytes() for k in (0, 1)),
+}
+"""By kind of workload: a file, and another that is written in its place."""
+
+
+@pytest.mark.parametrize("kind", AGAIN)
+def test_a_file_that_is_made_again_is_read_again(kind: str, tmp_path: Path) -> None:
+    """In one process, at one path: the key, the length and the run are those of what is there."""
+
+    def found(path: Path, data: bytes) -> list[object]:
+        (tmp_path / "new").write_bytes(data)
+        (tmp_path / "new").replace(path)  # as every import writes
+        (tmp_path / "s.yaml").write_text(
+            f"workload: {{kind: {kind}, path: {path}}}\narms: [{{design: baremetal}}]\n"
+        )
+        settings = load(tmp_path / "s.yaml").arms[0].settings
+        (arm,) = batch.run(load(tmp_path / "s.yaml"))
+        return [
+            plan._stream_digest(settings),
+            plan._ops(settings),
+            arm.runs[0].vcpus[0].ended_at_op,
+        ]
+
+    first, second = AGAIN[kind]
+    one, two = found(tmp_path / "a", first), found(tmp_path / "a", second)
+    assert all(a != b for a, b in zip(one, two, strict=True))
+    assert two == found(tmp_path / "b", second)
+
+
+def test_cost_goes_by_the_workloads_length(tmp_path: Path) -> None:
+    """Recorded, synthetic and captured workloads: as long as their streams are, give or take."""
+    (tmp_path / "p.json").write_bytes(profile_of(3000))
     for workload in (
         f"{{kind: profile, path: {tmp_path / 'p.json'}, repeat: 2}}",
         "{kind: recorded, path: streams/threads.0.spestream, repeat: 2}",

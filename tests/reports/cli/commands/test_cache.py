@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -167,14 +168,15 @@ def test_clearing_while_others_load(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     thread = threading.Thread(target=clear)
     thread.start()
+    deadline = time.monotonic() + 60
     try:
-        loads = [load_index(STREAM, preset, False) for _ in range(25)]
+        while sum(cleared) <= 3:  # however fast this machine loads
+            assert time.monotonic() < deadline
+            assert _equal(load_index(STREAM, preset, False), first)
     finally:
         done.set()
         thread.join()
-    assert sum(cleared) > 3
     assert home.STATE.said == set()
-    assert all(_equal(index, first) for index in loads)
 
 
 def _equal(one: Index, other: Index) -> bool:

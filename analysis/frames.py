@@ -6,7 +6,7 @@ Ticks are 1/64 core cycle; ops and counts are integers. Arms keep the order of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,24 +19,33 @@ if TYPE_CHECKING:
     from sim.results import VcpuResult
     from sim.runs.batch import ArmResult
 
-KEY = ("arm", "replication", "vcpu")
+
+class Key(NamedTuple):
+    """What every row is about."""
+
+    arm: str
+    replication: int
+    vcpu: int
 
 
-def _each(arms: Iterable[ArmResult]) -> Iterator[tuple[dict[str, Any], VcpuResult]]:
+KEY = Key._fields
+
+
+def _each(arms: Iterable[ArmResult]) -> Iterator[tuple[Key, VcpuResult]]:
     for arm in arms:
         for run in arm.runs:
             for number, vcpu in enumerate(run.vcpus):
-                yield dict(zip(KEY, (arm.arm.name, run.replication, number), strict=True)), vcpu
+                yield Key(arm.arm.name, run.replication, number), vcpu
 
 
-def _frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+def _frame(rows: Iterable[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
 def df_ledger_ops(arms: Iterable[ArmResult]) -> pd.DataFrame:
     """arm, replication, vcpu, label, ops: executed ops by label."""
     rows = (
-        key | {"label": label.value, "ops": ops}
+        (*key, label.value, ops)
         for key, vcpu in _each(arms)
         for label, ops in vcpu.ledgers.ops.by_label.items()
     )
@@ -46,7 +55,7 @@ def df_ledger_ops(arms: Iterable[ArmResult]) -> pd.DataFrame:
 def df_selections(arms: Iterable[ArmResult]) -> pd.DataFrame:
     """arm, replication, vcpu, term, count: selections, then delivery of what was written."""
     rows = (
-        key | {"term": term, "count": count}
+        (*key, term, count)
         for key, vcpu in _each(arms)
         for part in (vcpu.ledgers.selections, vcpu.ledgers.delivery)
         for term, count in part.as_dict().items()
@@ -57,7 +66,7 @@ def df_selections(arms: Iterable[ArmResult]) -> pd.DataFrame:
 def df_time(arms: Iterable[ArmResult]) -> pd.DataFrame:
     """arm, replication, vcpu, cause, ticks: wall, running, then each cause of standing still."""
     rows = (
-        key | {"cause": cause, "ticks": ticks}
+        (*key, cause, ticks)
         for key, vcpu in _each(arms)
         for cause, ticks in vcpu.ledgers.time.as_dict().items()
     )
@@ -67,7 +76,7 @@ def df_time(arms: Iterable[ArmResult]) -> pd.DataFrame:
 def df_ledger(arms: Iterable[ArmResult]) -> pd.DataFrame:
     """arm, replication, vcpu, ledger, entry, amount (ops, selections or ticks): all ledgers."""
     rows = (
-        key | {"ledger": ledger, "entry": entry, "amount": amount}
+        (*key, ledger, entry, amount)
         for key, vcpu in _each(arms)
         for ledger, entries in vcpu.ledgers.as_dict().items()
         for entry, amount in entries.items()
@@ -81,7 +90,7 @@ def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
     `length` is the lower edge of a log-linear bin, at most 6.3 % below the true value.
     """
     rows = (
-        key | {"cause": cause, "axis": axis, "length": log_linear_edge(index), "count": count}
+        (*key, cause, axis, log_linear_edge(index), count)
         for key, vcpu in _each(arms)
         for cause, blackouts in sorted(vcpu.blackouts.items())
         for axis, hist in (("ops", blackouts.ops_hist), ("ticks", blackouts.ticks_hist))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from analysis.columns import ENTRIES, Column
 from analysis.fidelity.distances import DISTANCES
@@ -16,7 +15,6 @@ from analysis.fidelity.profiles import VIEWS
 from analysis.paired import QUANTITIES, RESTARTS
 from sim.policies.backings import BACKINGS
 
-METRIC_KEYS = {"mean", "ci95", "n", "unit"}
 STATUSES = ("PASS", "FAIL", "UNDECIDED", "SKIP")
 
 
@@ -257,24 +255,6 @@ METRICS: dict[str, Column] = {
     )
 }
 """Every number below `arms.<arm>` by its name."""
-
-
-def leaves(arm: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(path, value) of every number of an arm; list items have one path, metrics are one value."""
-    yield from _leaves("", arm)
-
-
-def _leaves(at: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if at == "hold":  # the twin: an arm of its own
-        yield at, value
-    elif isinstance(value, dict) and set(value) != METRIC_KEYS:
-        for key, inner in value.items():
-            yield from _leaves(f"{at}.{key}" if at else key, inner)
-    elif isinstance(value, list) and not at.endswith("interval"):
-        for inner in value:
-            yield from _leaves(f"{at}[]", inner)
-    else:
-        yield at, value
 
 
 def find(path: str) -> Column | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.runs import comparing
@@ -82,8 +82,7 @@ class Comparison:
             for row in c.rows
         ]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
-        numbers: dict[str, Any] = dict.fromkeys(COLUMNS[4:9], "float64")
-        return frame.astype(numbers)
+        return frame.astype(dict.fromkeys(COLUMNS[4:9], np.float64))
 
     @property
     def notes(self) -> tuple[str, ...]:

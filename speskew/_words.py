@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from reports.reference import explaining, listing, searching
@@ -35,21 +37,25 @@ def explain(name: str) -> Explanation:
     return Explanation(tuple(found))
 
 
+def _frame(what: listing.What) -> pd.DataFrame:
+    return pd.DataFrame([asdict(row) for row in listing.rows(what)])
+
+
 def list_scenarios() -> pd.DataFrame:
     """Stock scenarios: name, question, arms."""
-    return pd.DataFrame(listing.rows("scenarios"))
+    return _frame("scenarios")
 
 
 def list_designs() -> pd.DataFrame:
     """Every way to keep the buffer mapped: name, description, source, questions, policies."""
-    return pd.DataFrame(listing.rows("designs"))
+    return _frame("designs")
 
 
 def list_presets() -> pd.DataFrame:
     """Processors: name, description, facts with their sources."""
-    return pd.DataFrame(listing.rows("presets"))
+    return _frame("presets")
 
 
 def list_streams() -> pd.DataFrame:
     """Recorded programs: name, program, ops, size."""
-    return pd.DataFrame(listing.rows("streams"))
+    return _frame("streams")

@@ -65,6 +65,14 @@ ELSEWHERE = {
 """Modules that files of another name test: where."""
 
 
+UNTYPED = {
+    "sim/scenario/files/schema.py": "a JSON Schema, whose keys are of another vocabulary",
+    "reports/docs/pages.py": "the same schema, made into a page",
+}
+"""Modules that have mappings of anything, and why; everything else that goes from one room to
+another is a class, or a document that is checked where it is read."""
+
+
 def home(package: str) -> Path:
     """The folder of an imported package."""
     return Path(next(iter(import_module(package).__path__)))
@@ -149,3 +157,31 @@ def test_a_crowd_is_seen() -> None:
 def test_lines_are_those_of_code() -> None:
     """Control: a docstring, a comment and an empty line are none; a call of two lines is two."""
     assert lines_of_code('"""x\ny"""\n\n# z\na = (\n    1)\n') == 2
+
+
+def mappings_of_anything(source: str) -> list[int]:
+    """Lines on which `dict[str, Any]` or `Mapping[str, Any]` stands."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Subscript)
+        and ast.unparse(node).lower().endswith(("dict[str, any]", "mapping[str, any]"))
+    ]
+
+
+def test_rooms_hand_each_other_classes() -> None:
+    """A misspelt key of a mapping of anything is found when a user gets there, not before."""
+    found = {
+        str(path.relative_to(home(package).parent))
+        for package in PACKAGES
+        for path in home(package).rglob("*.py")
+        if mappings_of_anything(path.read_text(encoding="utf-8"))
+    }
+    assert sorted(found - set(UNTYPED)) == [], "make it a class, or say why not"
+    assert sorted(set(UNTYPED) - found) == [], "these have none any more"
+
+
+def test_a_mapping_of_anything_is_seen() -> None:
+    """Control: in a signature, in an alias, inside another type."""
+    source = "Row = dict[str, Any]\ndef f(x: list[Mapping[str, Any]]) -> dict[str, int]: ...\n"
+    assert mappings_of_anything(source) == [1, 2]

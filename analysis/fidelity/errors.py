@@ -8,7 +8,7 @@ a false discovery rate of 5 % over the groups of an arm (Benjamini and Hochberg 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -68,6 +68,21 @@ def metrics(differences: F64) -> list[tuple[Metric, bool]]:
     return [(metric(column, "pp"), bool(f)) for column, f in zip(rows.T, found, strict=True)]
 
 
+class ErrorRow(NamedTuple):
+    """A group of an arm's profile: the columns of `ERROR_TABLE`."""
+
+    arm: str
+    by: By
+    group: str
+    truth_share: float
+    against: str
+    error: float
+    low: float | None
+    high: float | None
+    n: int
+    differs: bool
+
+
 def df_errors(
     arms: Sequence[ArmResult], baseline: ArmResult | None, by: By = "symbol"
 ) -> pd.DataFrame:
@@ -80,7 +95,7 @@ def df_errors(
     return pd.DataFrame(rows, columns=list(ERROR_TABLE))
 
 
-def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[dict[str, Any]]:
+def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[ErrorRow]:
     whole = profiles.truths(arm, by).sum(axis=0)
     share = profiles.shares(whole)
     names = profiles.names(arm, by)
@@ -95,15 +110,15 @@ def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[dict[s
             if error.mean is None:
                 continue
             low, high = error.ends()
-            yield {
-                "arm": arm.arm.name,
-                "by": by,
-                "group": names[k],
-                "truth_share": float(share[k]),
-                "against": against,
-                "error": error.mean,
-                "low": low,
-                "high": high,
-                "n": error.n,
-                "differs": differs,
-            }
+            yield ErrorRow(
+                arm=arm.arm.name,
+                by=by,
+                group=names[k],
+                truth_share=float(share[k]),
+                against=against,
+                error=error.mean,
+                low=low,
+                high=high,
+                n=error.n,
+                differs=differs,
+            )

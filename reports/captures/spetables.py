@@ -163,7 +163,11 @@ def write(
     return rows
 
 
-def tables(found: Rerun, records: Records) -> dict[str, Any]:
+Columns = dict[str, NDArray[Any] | list[str]]
+"""Columns of one table, each as long as its records."""
+
+
+def tables(found: Rerun, records: Records) -> dict[str, pa.Table]:
     """The three tables of some records [n] of RECORD_DT."""
     stream = found.stream
     op_class = stream.static_class[records["insn"]]
@@ -195,7 +199,7 @@ def tables(found: Rerun, records: Records) -> dict[str, Any]:
     return made
 
 
-def _ldst(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
+def _ldst(records: Records, op_class: NDArray[np.uint8]) -> Columns:
     payload, memory = records["op_payload"], records["level"] > 0
     extended = (payload & 0xE2) == 0x02
     sve = (payload & 0x0A) == 0x08
@@ -220,7 +224,7 @@ def _ldst(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
 _EXTENDED = {"atomic": 0x04, "excl": 0x08, "ar": 0x10}
 
 
-def _br(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
+def _br(records: Records, op_class: NDArray[np.uint8]) -> Columns:
     n = records.size
     return {
         "op": np.full(n, "B"),
@@ -234,7 +238,7 @@ def _br(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _other(records: Records, op_class: NDArray[np.uint8]) -> dict[str, Any]:
+def _other(records: Records, op_class: NDArray[np.uint8]) -> Columns:
     payload = records["op_payload"]
     sve = (payload & 0x89) == 0x08
     return {

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from reports.results import lookup
-from reports.results.damage import DamagedError
+from reports.results.damage import DamagedError, Json
 from reports.results.metric import Metric, as_json, from_json
 from reports.results.result import Result
 from reports.store.files import replace
 from reports.text import aligned, printable
 from sim.errors import Kind, SpeskewError
 
+Document = dict[str, Json]
+"""A JSON object of any version; nothing is known of it but what `_flaws` has looked at."""
 BASELINE_VERSION = 1
 MAX_BYTES = 64 << 20
 METRIC_TOLERANCE = 1e-9
@@ -52,9 +53,9 @@ class Baseline:
     tolerance: Mapping[str, float]
     counters: Mapping[str, Sequence[int]]
     metrics: Mapping[str, Metric]
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, str]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Document:
         """The JSON document."""
         return {
             "baseline_version": BASELINE_VERSION,
@@ -95,13 +96,13 @@ def read(path: Path) -> Baseline:
     return _checked(path, document)
 
 
-def version_of(document: Mapping[str, Any]) -> int | None:
+def version_of(document: Document) -> int | None:
     """The schema version of a document; None if it has none."""
     version = document.get("baseline_version")
     return version if type(version) is int and version >= 1 else None
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> Document:
     """The JSON object in a file, of any version."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -132,7 +133,7 @@ def _wrong_version(path: Path, version: int | None) -> str:
     )
 
 
-def _checked(path: Path, document: dict[str, Any]) -> Baseline:
+def _checked(path: Path, document: Document) -> Baseline:
     """A baseline from a document of the present version; every field is checked."""
     wrong = list(_flaws(document))
     if wrong:
@@ -149,7 +150,7 @@ def _checked(path: Path, document: dict[str, Any]) -> Baseline:
     )
 
 
-def _flaws(document: Mapping[str, Any]) -> Iterator[str]:
+def _flaws(document: Document) -> Iterator[str]:
     if not isinstance(document.get("scenario"), str):
         yield "scenario is no text"
     for key in ("seed", "replications"):
@@ -160,6 +161,9 @@ def _flaws(document: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(document.get(key), dict):
             yield f"{key} is no mapping"
             return
+    for key, text in document["provenance"].items():
+        if not isinstance(text, str):
+            yield f"provenance.{key} is no text"
     tolerance = document["tolerance"].get("metrics")
     if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
         yield "tolerance.metrics is no fraction"
@@ -323,7 +327,7 @@ def as_table(baseline: Baseline) -> str:
 # --- migration -------------------------------------------------------------------------------
 
 
-Step = Callable[[dict[str, Any]], dict[str, Any]]
+Step = Callable[[Document], Document]
 STEPS: dict[int, Step] = {}
 """Version → what makes the next one of it. Version 1 is the first: there is none yet."""
 

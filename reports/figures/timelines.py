@@ -214,22 +214,22 @@ def _letters(ax: Axes, close: Spans, window: TimelineRow) -> None:
 
 def _memory(ax: Axes, spans: Spans) -> None:
     """Charged (area), pinned by this vCPU (line), limit (dashed)."""
-    looks: dict[str, dict[str, Any]] = {
-        "locked": {"color": SKY, "linewidth": 1.2},
-        "pinned by this vCPU": {"color": BLUE, "linewidth": 1.2},
-        "RLIMIT_MEMLOCK": {"color": INK, "linewidth": 1.2, "linestyle": "--"},
+    looks = {
+        "locked": (SKY, "-"),
+        "pinned by this vCPU": (BLUE, "-"),
+        "RLIMIT_MEMLOCK": (INK, "--"),
     }
     top, limit = memory_top(
         [r.bytes or 0 for r in spans if r.state != "RLIMIT_MEMLOCK"],
         [r.bytes or 0 for r in spans if r.state == "RLIMIT_MEMLOCK"],
     )
-    for state, look in looks.items():
+    for state, (colour, line) in looks.items():
         found = [r for r in spans if r.state == state]
         x = [v / 1e3 for r in found for v in (r.begin_us, r.end_us)]
         y = [r.bytes or 0 for r in found for _ in range(2)]
         if not x or (limit and state == "RLIMIT_MEMLOCK"):
             continue
-        ax.plot(x, y, label=state, **look)
+        ax.plot(x, y, label=state, color=colour, linewidth=1.2, linestyle=line)
         if state == "locked":
             ax.fill_between(x, y, color=SKY, alpha=0.35, linewidth=0)
     ax.set_ylim(0, top * 1.15 or 1)

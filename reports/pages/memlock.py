@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from analysis.cost.sizing import LIBVIRT_HEADROOM, Sizing
 from reports.text import aligned
 from sim.units import div_up, format_size
 
 
-def as_json(answer: Sizing) -> dict[str, Any]:
-    """The answer by name; bytes, null where nothing is known or nothing applies."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The answer by name; bytes, None where nothing is known or nothing applies."""
+
+    design: str
+    vcpus: int
+    granule_bytes: int
+    window_bytes: int
+    memory_bytes: int
+    huge_page_bytes: int | None
+    charged: str
+    charged_text: str
+    source: str
+    table_pages_least: int | None
+    table_pages_most: int | None
+    tables_shared_between_vcpus: bool | None
+    tables_charged_per_vcpu: bool | None
+    least_bytes: int | None
+    guaranteed_bytes: int | None
+    least_if_shared_tables_count_once_bytes: int | None
+    guaranteed_if_base_pages_bytes: int | None
+    guaranteed_if_contiguous_bytes: int | None
+    max_buffer_bytes: int | None
+    configuration_bytes: int | None
+    limit_bytes: int | None
+    vms: int
+    host_total_bytes: int | None
+    lines: dict[str, str]
+    notes: list[str]
+
+
+def as_json(answer: Sizing) -> str:
+    """The answer as a JSON object."""
+    return json.dumps(asdict(said(answer)), indent=1) + "\n"
+
+
+def said(answer: Sizing) -> Said:
+    """The answer as JSON names it."""
     request = answer.request
     windowed = answer.charge.charged.value == "window"
-    return {
-        "design": request.design,
-        "vcpus": request.vcpus,
-        "granule_bytes": request.granule,
-        "window_bytes": request.window,
-        "memory_bytes": request.memory,
-        "huge_page_bytes": request.huge_page,
-        "charged": answer.charge.charged.value,
-        "charged_text": answer.charge.text,
-        "source": answer.charge.source,
-        "table_pages_least": answer.tables.least if windowed else None,
-        "table_pages_most": answer.tables.most if windowed else None,
-        "tables_shared_between_vcpus": True if windowed else None,
-        "tables_charged_per_vcpu": True if windowed else None,
-        "least_bytes": answer.least,
-        "guaranteed_bytes": answer.guaranteed,
-        "least_if_shared_tables_count_once_bytes": answer.least_shared,
-        "guaranteed_if_base_pages_bytes": answer.guaranteed_base_pages,
-        "guaranteed_if_contiguous_bytes": answer.guaranteed_contiguous,
-        "max_buffer_bytes": request.max_buffer,
-        "configuration_bytes": answer.configuration,
-        "limit_bytes": answer.limit,
-        "vms": request.vms,
-        "host_total_bytes": answer.host_total,
-        "lines": lines(answer),
-        "notes": notes(answer),
-    }
+    return Said(
+        design=request.design,
+        vcpus=request.vcpus,
+        granule_bytes=request.granule,
+        window_bytes=request.window,
+        memory_bytes=request.memory,
+        huge_page_bytes=request.huge_page,
+        charged=answer.charge.charged.value,
+        charged_text=answer.charge.text,
+        source=answer.charge.source,
+        table_pages_least=answer.tables.least if windowed else None,
+        table_pages_most=answer.tables.most if windowed else None,
+        tables_shared_between_vcpus=True if windowed else None,
+        tables_charged_per_vcpu=True if windowed else None,
+        least_bytes=answer.least,
+        guaranteed_bytes=answer.guaranteed,
+        least_if_shared_tables_count_once_bytes=answer.least_shared,
+        guaranteed_if_base_pages_bytes=answer.guaranteed_base_pages,
+        guaranteed_if_contiguous_bytes=answer.guaranteed_contiguous,
+        max_buffer_bytes=request.max_buffer,
+        configuration_bytes=answer.configuration,
+        limit_bytes=answer.limit,
+        vms=request.vms,
+        host_total_bytes=answer.host_total,
+        lines=lines(answer),
+        notes=notes(answer),
+    )
 
 
 def lines(answer: Sizing) -> dict[str, str]:

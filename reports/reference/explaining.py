@@ -42,7 +42,7 @@ class Entry:
     unverified: bool = False
     setting: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | bool | list[str]]:
         """Name, kind and meaning, then what applies."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if v}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from reports.text import aligned, size
 from sim.cache.keeping import KINDS, Cleared, Entry
@@ -27,21 +27,33 @@ def _counted(entries: int) -> str:
     return f"{entries} {'entry' if entries == 1 else 'entries'}"
 
 
-def rows(found: list[Entry]) -> list[dict[str, Any]]:
-    """One object per kind that there is; ages in seconds since the last use."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one kind; ages in seconds since the last use."""
+
+    kind: str
+    entries: int
+    bytes: int
+    youngest_s: int
+    oldest_s: int
+    where: str
+
+
+def rows(found: list[Entry]) -> list[Kept]:
+    """One for each kind that there is."""
     found_rows = []
     for kind in KINDS:
         entries = [entry for entry in found if entry.kind == kind]
         if entries:
             found_rows.append(
-                {
-                    "kind": kind,
-                    "entries": len(entries),
-                    "bytes": sum(entry.size for entry in entries),
-                    "youngest_s": round(min(entry.age for entry in entries)),
-                    "oldest_s": round(max(entry.age for entry in entries)),
-                    "where": sorted({str(entry.path.parent) for entry in entries})[0],
-                }
+                Kept(
+                    kind=kind,
+                    entries=len(entries),
+                    bytes=sum(entry.size for entry in entries),
+                    youngest_s=round(min(entry.age for entry in entries)),
+                    oldest_s=round(max(entry.age for entry in entries)),
+                    where=min(str(entry.path.parent) for entry in entries),
+                )
             )
     return found_rows
 
@@ -52,9 +64,9 @@ def as_table(found: list[Entry]) -> str:
         return ""
     lines = [("kind", "entries", "size", "last used", "where", "")]
     for row in rows(found):
-        ages = dict.fromkeys((_ago(row["youngest_s"]), _ago(row["oldest_s"])))
-        counted = str(row["entries"]), size(row["bytes"]), " to ".join(ages)
-        lines.append((row["kind"], *counted, row["where"], KINDS[row["kind"]]))
+        ages = dict.fromkeys((_ago(row.youngest_s), _ago(row.oldest_s)))
+        counted = str(row.entries), size(row.bytes), " to ".join(ages)
+        lines.append((row.kind, *counted, row.where, KINDS[row.kind]))
     return "".join(f"{line}\n" for line in aligned(lines))
 
 

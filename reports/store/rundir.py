@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from reports.results.manifest import MANIFEST_VERSION, Host, Manifest
 from reports.signals import uninterrupted
@@ -55,7 +54,7 @@ class Log:
     """Events of the run with their wall-clock times; becomes log.jsonl."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, event: str, **values: object) -> None:
         """One event now."""

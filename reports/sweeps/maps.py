@@ -143,9 +143,9 @@ def _panel(ax: Axes, values: F64, norm: Normalize, cmap: Colormap) -> None:
             ax.add_patch(Rectangle((x, y), 1, 1, facecolor=ABSENT, linewidth=0))
         red, green, blue, _ = cmap(norm(value)) if drawn else (1.0, 1.0, 1.0, 1.0)
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
-        ink: dict[str, Any] = {"color": DARK_INK if light else LIGHT_INK} if drawn else {}
+        ink = (DARK_INK if light else LIGHT_INK) if drawn else None
         text = number(value) if np.isfinite(value) else "–"
-        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, **ink)
+        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=ink)
 
 
 def _levels(ax: Axes, down: Axis, across: Axis) -> None:

@@ -29,7 +29,7 @@ from sim.spe.buffer import RECORD_BYTES
 
 DELIVERY = 500 * GHZ
 """Mean ops from S = 1 to the exception."""
-SHAPES: dict[str, Any] = {
+SHAPES: dict[str, str | dict[str, str]] = {
     "constant": "500ns",
     "uniform": {"kind": "uniform", "low": "0ns", "high": "1000ns"},
     "exponential": {"kind": "exponential", "mean": "500ns"},

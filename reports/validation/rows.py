@@ -89,7 +89,7 @@ def settings(ops: int, **sections: Any) -> Settings:
         "cpi_millis": 1000,
         "latency": {"kind": "constant", "value": "2cycles"},
     } | sections.pop("phase", {})
-    base: dict[str, Any] = {
+    base: dict[str, object] = {
         "workload": {"kind": "synthetic", "phases": [phase]},
         "driver": {"aux": "16MiB", "mode": "cpu"},
         "vm": {"exits": "0/s"},
@@ -97,7 +97,7 @@ def settings(ops: int, **sections: Any) -> Settings:
     return Settings.model_validate(base | sections)
 
 
-def spe(period: int, jitter: str = "on", **more: Any) -> dict[str, Any]:
+def spe(period: int, jitter: str = "on", **more: object) -> dict[str, object]:
     """The SPU at any interval from 256."""
     return {"interval": f"{period}ops", "min_interval": "256ops", "jitter": jitter} | more
 

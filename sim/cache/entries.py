@@ -15,6 +15,7 @@ import os
 import zlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,14 +40,14 @@ class AbsentError(Exception):
 
 def load(
     folder: Path, key: str, names: Collection[str], mapped: Collection[str]
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
     """(arrays, facts) of the entry that was kept under `key`; those in `mapped` stay on disk.
 
     Raises AbsentError if there is none, BrokenSealError if it cannot be trusted.
     """
     try:
         meta = _meta(folder, key)
-        listed = meta["arrays"]
+        listed = meta.arrays
         if set(listed) != set(names):
             raise BrokenSealError(f"{META} lists other arrays")
         arrays = {n: _array(folder / f"{n}.npy", listed[n], n in mapped) for n in names}
@@ -55,10 +56,10 @@ def load(
             raise AbsentError from error  # never made, or cleared a moment ago
         raise BrokenSealError(f"{Path(error.filename).name} is missing") from error
     home.touch(folder)
-    return arrays, meta["facts"]
+    return arrays, meta.facts
 
 
-def keep(folder: Path, key: str, arrays: Arrays, facts: Mapping[str, Any]) -> None:
+def keep(folder: Path, key: str, arrays: Arrays, facts: Mapping[str, object]) -> None:
     """Write an entry, in place of one that is damaged; OSError if it cannot be kept."""
     sealed.make_folder(folder.parent)
     with scratch.folder(folder.parent) as work:
@@ -75,7 +76,15 @@ def keep(folder: Path, key: str, arrays: Arrays, facts: Mapping[str, Any]) -> No
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _meta(folder: Path, key: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    """meta.json: length and checksum of each array, and what else its maker wanted to keep."""
+
+    arrays: dict[str, tuple[int, int]]
+    facts: dict[str, object]
+
+
+def _meta(folder: Path, key: str) -> _Meta:
     if folder.is_symlink():
         raise BrokenSealError(f"{folder.name} is a symbolic link")
     try:
@@ -83,18 +92,20 @@ def _meta(folder: Path, key: str) -> dict[str, Any]:
         digest = meta.pop("digest")
         if digest != _digest(meta):
             raise BrokenSealError(f"the checksum of {META} differs")
+        found, arrays, facts = meta["key"], meta["arrays"], meta["facts"]
+        listed = {name: (int(length), int(crc)) for name, (length, crc) in arrays.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenSealError(f"{META} cannot be read") from error
-    if meta["key"] != key:
+    if found != key:
         raise BrokenSealError(f"{META} is that of another entry")
-    return dict(meta)
+    return _Meta(listed, dict(facts))
 
 
 def _holds_arrays(folder: Path) -> bool:
     return any(folder.glob("*.npy"))
 
 
-def _digest(meta: Mapping[str, Any]) -> str:
+def _digest(meta: Mapping[str, object]) -> str:
     return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=20).hexdigest()
 
 

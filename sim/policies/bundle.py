@@ -104,9 +104,10 @@ class Bundle:
     vmm_raise: Raise
 
     @staticmethod
-    def of(words: Mapping[str, Any]) -> Bundle:
+    def of(words: Mapping[str, str | bool]) -> Bundle:
         """From a scenario's words; raises KeyError for one that no value has."""
-        return Bundle(**{k: VALUES[k][w] if k in VALUES else w for k, w in words.items()})
+        values: Any = {k: VALUES[k][str(w)] if k in VALUES else w for k, w in words.items()}
+        return Bundle(**values)
 
     # --- hooks ---------------------------------------------------------------------------
 

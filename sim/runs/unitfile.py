@@ -200,7 +200,7 @@ def _record(declared: type[Any]) -> _Form:
     hints = get_type_hints(declared)
     forms = {each.name: _form(hints[each.name]) for each in fields(declared)}
 
-    def write(value: Any, arrays: list[bytes]) -> dict[str, Any]:
+    def write(value: Any, arrays: list[bytes]) -> dict[str, object]:
         return {name: form.write(getattr(value, name), arrays) for name, form in forms.items()}
 
     def read(value: Any, arrays: _Arrays, at: str) -> Any:
@@ -251,7 +251,7 @@ def _mapping(key: Any, value: Any) -> _Form:
 
 
 def _array(layout: np.dtype[Any]) -> _Form:
-    def write(value: NDArray[Any], arrays: list[bytes]) -> dict[str, Any]:
+    def write(value: NDArray[Any], arrays: list[bytes]) -> dict[str, object]:
         if value.dtype != layout:
             raise TypeError(f"an array of {value.dtype}, where {layout} is declared")
         arrays.append(value.tobytes())

@@ -12,9 +12,8 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from sim.scenario.models.quantities import ConstantTime, TimeDistribution
 from sim.scenario.models.scenario import Settings
@@ -40,28 +39,46 @@ class Parameter:
     setting: str = ""
 
 
+class _Written(BaseModel):
+    """A table of parameters.toml: a value, or the ends of a law, and where they come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: str = ""
+    low: str = ""
+    high: str = ""
+    at_high: dict[str, str] | None = None
+    range: str
+    source: str
+    confidence: str
+    meaning: str
+    unverified: bool = False
+    unit: str = "time"
+    setting: str = ""
+    fact: bool = False
+
+
 @cache
-def _table() -> dict[str, dict[str, Any]]:
+def _table() -> dict[str, _Written]:
     text = files("sim.scenario").joinpath("parameters.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return {name: _Written.model_validate(row) for name, row in tomllib.loads(text).items()}
 
 
-def _rows(*, fact: bool) -> dict[str, dict[str, Any]]:
-    return {name: row for name, row in _table().items() if row.get("fact", False) == fact}
+def _rows(*, fact: bool) -> dict[str, _Written]:
+    return {name: row for name, row in _table().items() if row.fact == fact}
 
 
-def _parameter(name: str, row: dict[str, Any]) -> Parameter:
-    value = row["value"] if "value" in row else f"{row['low']} to {row['high']}"
+def _parameter(name: str, row: _Written) -> Parameter:
     return Parameter(
         name=name,
-        value=value,
-        range=row["range"],
-        source=row["source"],
-        confidence=row["confidence"],
-        unverified=bool(row.get("unverified", False)),
-        meaning=row["meaning"],
-        unit=row.get("unit", "time"),
-        setting=row.get("setting", ""),
+        value=row.value or f"{row.low} to {row.high}",
+        range=row.range,
+        source=row.source,
+        confidence=row.confidence,
+        unverified=row.unverified,
+        meaning=row.meaning,
+        unit=row.unit,
+        setting=row.setting,
     )
 
 
@@ -79,10 +96,8 @@ def _defaults() -> dict[str, TimeDistribution]:
     return {name: adapter.validate_python(_spec(row)) for name, row in _rows(fact=False).items()}
 
 
-def _spec(row: dict[str, Any]) -> object:
-    if "value" in row:
-        return row["value"]
-    return {"kind": "uniform", "low": row["low"], "high": row["high"]}
+def _spec(row: _Written) -> object:
+    return row.value or {"kind": "uniform", "low": row.low, "high": row.high}
 
 
 _SPAN = re.compile(r"([0-9.]+) (ns|us|ms|s) to ([0-9.]+) (ns|us|ms|s)\b")
@@ -100,11 +115,11 @@ def span(name: str) -> tuple[TimeDistribution, TimeDistribution]:
 
 def at_high(name: str) -> TimeDistribution:
     """An UNVERIFIED time at the high end of its range: a law with its tail, where it has one."""
-    row = _table()[name]
-    if "at_high" not in row:
+    high = _table()[name].at_high
+    if high is None:
         return span(name)[1]
     adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
-    return adapter.validate_python(row["at_high"])
+    return adapter.validate_python(high)
 
 
 def problem_with(name: str, value: TimeDistribution | None) -> str | None:

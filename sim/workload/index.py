@@ -154,7 +154,10 @@ def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
 
 def _kept(folder: Path, key: str) -> Index:
     arrays, facts = entries.load(folder, key, (*_BIG, *_SMALL), _BIG)
-    return Index(arrays, tuple(facts["symbols"]), facts["name"], float(facts["build_seconds"]))
+    symbols, name, seconds = (facts.get(k) for k in ("symbols", "name", "build_seconds"))
+    if not isinstance(symbols, list) or not isinstance(seconds, (int, float)):
+        raise BrokenSealError(f"{entries.META} has no symbols or no time")
+    return Index(arrays, tuple(map(str, symbols)), str(name), float(seconds))
 
 
 def _built(path: Path, preset: CorePreset, micro_ops: bool) -> Index:

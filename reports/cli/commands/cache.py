@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 
 import click
 
@@ -44,7 +45,7 @@ def command(context: click.Context, form: str) -> None:
     found = [] if root is None else list(keeping.entries(root))
     place = home.configured() if root is None else root
     if form == "json":
-        said = {"folder": place and str(place), "kinds": kept.rows(found)}
+        said = {"folder": place and str(place), "kinds": [asdict(row) for row in kept.rows(found)]}
         put(json.dumps(said, indent=2) + "\n")
         return
     put(f"{place or 'no place for a cache'}{'' if found else ': nothing is kept'}\n")

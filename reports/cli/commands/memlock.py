@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from reports.cli import options
@@ -131,6 +129,6 @@ def command(
         answer = sizing.size(request)
     except sizing.SizingError as error:
         raise click.UsageError(str(error)) from error
-    text = json.dumps(as_json(answer), indent=1) + "\n" if form == "json" else as_text(answer)
+    text = as_json(answer) if form == "json" else as_text(answer)
     put(text)
     ctx.exit(ExitCode.UNDECIDED if answer.limit is None else ExitCode.OK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Context, Decimal
 from io import StringIO
-from typing import Any
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -15,6 +14,8 @@ from sim.scenario.models.quantities import RATE, UNLIMITED, Unit
 from sim.scenario.models.scenario import DESIGNS, Arm, Scenario
 from sim.units import PICOS_PER_SECOND, parse_rate
 
+Plain = dict[str, object]
+"""A mapping as YAML has it; quantities are text with their unit."""
 _NO_FOLDING = 1 << 16
 
 
@@ -62,7 +63,7 @@ def as_yaml(document: object) -> str:
     return out.getvalue()
 
 
-def _claims(scenario: Scenario) -> dict[str, Any]:
+def _claims(scenario: Scenario) -> Plain:
     """Checks and cells, as far as there are any."""
     made = {
         "until": None if scenario.until is None else _given(scenario.until),
@@ -74,21 +75,23 @@ def _claims(scenario: Scenario) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value}
 
 
-def _given(model: BaseModel) -> dict[str, Any]:
+def _given(model: BaseModel) -> Plain:
     """A model's keys without those that are not set; its discriminator stays."""
     return {key: value for key, value in plain(model).items() if value not in (None, "")}
 
 
-def _shared(scenario: Scenario) -> dict[str, Any]:
+def _shared(scenario: Scenario) -> Plain:
     """The first arm's settings; parameters only where every arm has them: none can be unset."""
     first = plain(scenario.arms[0].settings)
     everywhere = set.intersection(*(set(arm.settings.parameters) for arm in scenario.arms))
     overridden = sorted(everywhere)
-    return first | {"parameters": {name: first["parameters"][name] for name in overridden}}
+    times = first["parameters"]
+    assert isinstance(times, dict)
+    return first | {"parameters": {name: times[name] for name in overridden}}
 
 
-def _arm(arm: Arm, shared: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": arm.name, "design": arm.design}
+def _arm(arm: Arm, shared: Plain) -> Plain:
+    made: Plain = {"name": arm.name, "design": arm.design}
     policies = _difference(plain(arm.policies), plain(DESIGNS[arm.design][0]))
     if policies:
         made["policies"] = policies
@@ -98,22 +101,25 @@ def _arm(arm: Arm, shared: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _difference(ours: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+def _difference(ours: Plain, base: Plain) -> Plain:
     """What must be merged over `base` to give `ours`."""
-    result = {}
+    result: Plain = {}
     for key, value in ours.items():
         there = base.get(key)
         if value == there:
             continue
-        both = isinstance(value, dict) and isinstance(there, dict)
-        if both and there is not None and value.get("kind") == there.get("kind"):
+        if isinstance(value, dict) and isinstance(there, dict) and _kind(value) == _kind(there):
             result[key] = _difference(value, there)
         else:
             result[key] = value
     return result
 
 
-def plain(model: BaseModel) -> dict[str, Any]:
+def _kind(value: Plain) -> object:
+    return value.get("kind")
+
+
+def plain(model: BaseModel) -> Plain:
     """A model as YAML values: quantities as text with their unit."""
     result = {}
     for name, field in type(model).model_fields.items():
@@ -122,14 +128,14 @@ def plain(model: BaseModel) -> dict[str, Any]:
     return result
 
 
-def _value(value: Any, unit: Unit | None) -> Any:
+def _value(value: object, unit: Unit | None) -> object:
     if isinstance(value, BaseModel):
         return plain(value)
     if isinstance(value, (tuple, list)):
         return [_value(entry, None) for entry in value]
     if isinstance(value, dict):
         return {key: _value(value[key], None) for key in sorted(value)}
-    return value if unit is None else written(value, unit)
+    return written(value, unit) if unit is not None and isinstance(value, int) else value
 
 
 def written(value: int, unit: Unit) -> str | int:

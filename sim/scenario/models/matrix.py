@@ -39,14 +39,14 @@ def _listed(value: object, handler: Any) -> dict[str, list[Any]]:
 
 
 Matrix = Annotated[dict[str, list[Any]], WrapValidator(_listed)]
-Cases = tuple[dict[str, Any], ...]
+Cases = tuple[dict[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One combination: dotted settings with their values, sorted by key."""
 
-    settings: tuple[tuple[str, Any], ...]
+    settings: tuple[tuple[str, object], ...]
 
     @property
     def id(self) -> str:
@@ -68,14 +68,16 @@ _NO_WORD = re.compile(r"true|false|null|[0-9._]+|0[xob].*|[0-9._]+e[0-9-]+", re.
 """What YAML reads as something else than text."""
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A value as YAML on one line; words stay plain."""
     if isinstance(value, str) and _WORD.fullmatch(value) and not _NO_WORD.fullmatch(value):
         return value
     return json.dumps(value)
 
 
-def expand(matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, Any]]) -> list[Cell]:
+def expand(
+    matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, object]]
+) -> list[Cell]:
     """All cells in the order of the file, each once; one cell without settings if there is none."""
     if cases:
         return _once(_cell(case) for case in cases)
@@ -93,16 +95,16 @@ def _once(cells: Iterator[Cell]) -> list[Cell]:
     return list({cell.id: cell for cell in cells}.values())
 
 
-def _cell(settings: Mapping[str, Any]) -> Cell:
+def _cell(settings: Mapping[str, object]) -> Cell:
     return Cell(tuple(sorted(settings.items())))
 
 
-def _matches(cell: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
+def _matches(cell: Mapping[str, object], pattern: Mapping[str, object]) -> bool:
     return all(key in cell and cell[key] == value for key, value in pattern.items())
 
 
 def problems(
-    matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, Any]]
+    matrix: Mapping[str, Sequence[Any]], cases: Sequence[Mapping[str, object]]
 ) -> Iterator[Incoherence]:
     """What is wrong with a matrix or cases as such; values are checked in their cells."""
     if matrix and cases:

@@ -174,7 +174,7 @@ def loads(text: str) -> Profile:
     return _profile(body)
 
 
-def _profile(body: Mapping[str, Any]) -> Profile:
+def _profile(body: Mapping[str, object]) -> Profile:
     symbols = tuple(_text(s, "symbols", MAX_NAME) for s in _list(body, "symbols", MAX_STATIC_OPS))
     statics = tuple(_static(row, len(symbols)) for row in _list(body, "statics", MAX_STATIC_OPS))
     profile = Profile(
@@ -191,7 +191,7 @@ def _profile(body: Mapping[str, Any]) -> Profile:
     return profile
 
 
-def _remarks(body: Mapping[str, Any]) -> tuple[str, ...]:
+def _remarks(body: Mapping[str, object]) -> tuple[str, ...]:
     """Files of before have none."""
     found = _list(body, "remarks", MAX_REMARKS, least=0)
     return tuple(_text(remark, "remarks", MAX_NAME) for remark in found)
@@ -274,7 +274,7 @@ def _text(value: object, what: str, most: int) -> str:
     return value
 
 
-def _list(body: Mapping[str, Any], what: str, most: int, least: int = 1) -> list[Any]:
+def _list(body: Mapping[str, object], what: str, most: int, least: int = 1) -> list[Any]:
     value = body.get(what)
     if not isinstance(value, list) or not least <= len(value) <= most:
         raise _wrong(what, f"no list of {least} to {most:,} entries")

@@ -20,14 +20,8 @@ def entry(kind: str, size: int, age: float) -> Entry:
 def test_a_row_is_all_of_a_kind() -> None:
     """Sizes add up, ages are the ends; kinds without entries have no row."""
     (row,) = kept.rows([entry(FIRST, 10, 70.4), entry(FIRST, 20, 5.0)])
-    assert row == {
-        "kind": FIRST,
-        "entries": 2,
-        "bytes": 30,
-        "youngest_s": 5,
-        "oldest_s": 70,
-        "where": f"cache/{FIRST}",
-    }
+    where = f"cache/{FIRST}"
+    assert row == kept.Kept(FIRST, entries=2, bytes=30, youngest_s=5, oldest_s=70, where=where)
     assert kept.rows([]) == []
     assert kept.as_table([]) == ""
 

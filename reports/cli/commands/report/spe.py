@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -42,6 +41,6 @@ def spe(
             )
         described = survey.describe(seen, given)
     if form == "json":
-        put(json.dumps(described, indent=1, sort_keys=True) + "\n")
+        put(described.as_json())
     else:
         put(survey.render(described, printable(capture.name)))

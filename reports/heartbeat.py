@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ class Beat:
         self._last = time.monotonic()
         if not self._quiet:
             start = "\r\x1b[K" if self._in_place else ""
-            click.echo(start + text, err=True, nl=not self._in_place)
+            click.echo(start + text, sys.stderr, nl=not self._in_place)
 
     def until_over(self) -> None:
         """The thread's work."""
@@ -50,7 +51,7 @@ class Beat:
         """Nothing is said after this."""
         self._over.set()
         if self._in_place and not self._quiet:
-            click.echo(err=True)
+            click.echo(file=sys.stderr)
 
 
 @contextmanager

@@ -78,10 +78,9 @@ def progress(passes: int) -> Iterator[Callable[[int], None]]:
             return
         said = records
         text = f"{records:,} records read ({passes} passes)" if passes > 1 else f"{records:,} read"
-        click.echo(
-            f"\r{text}" if sys.stderr.isatty() else text, nl=not sys.stderr.isatty(), err=True
-        )
+        begin = "\r" if sys.stderr.isatty() else ""
+        click.echo(begin + text, sys.stderr, nl=not begin)
 
     yield report
     if said and sys.stderr.isatty():
-        click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
+        click.echo("\r" + " " * 60 + "\r", sys.stderr, nl=False)

@@ -111,7 +111,7 @@ class ParquetCapture:
 def _rows(path: Path) -> int:
     """Rows of a table; CaptureError if it is none, or unpacks to far more than it is."""
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             metadata, size = file.metadata, path.stat().st_size
             rows = int(metadata.num_rows)
             groups = range(metadata.num_row_groups)
@@ -130,9 +130,10 @@ def _rows(path: Path) -> int:
 def _read(kind: str, path: Path) -> tuple[NDArray[np.int64], Records]:
     """CPUs and records [n] of one table."""
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             texts = [c.path for c in _columns(file) if c.physical_type == "BYTE_ARRAY"]
-        with pq.ParquetFile(path, read_dictionary=texts) as file:  # equal texts stay one
+        # equal texts stay one
+        with path.open("rb") as opened, pq.ParquetFile(opened, read_dictionary=texts) as file:
             return _Table(kind, path, file).records()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CaptureError(f"{path}: cannot be read: {error}") from error

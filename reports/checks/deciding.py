@@ -170,7 +170,8 @@ def _stored_histograms(folder: Path, replications: int) -> Histograms:
         if not path.is_file():
             return None
         columns = ["replication", "vcpu", "op", "total"]
-        frame = pd.read_parquet(path, columns=columns, filters=[("arm", "==", arm)])
+        with path.open("rb") as file:
+            frame = pd.read_parquet(file, columns=columns, filters=[("arm", "==", arm)])
         return [
             replicating.sampled(
                 [part["op"].to_numpy() for _, part in rows.groupby("vcpu", sort=True)],

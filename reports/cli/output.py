@@ -18,18 +18,18 @@ from reports.text import printable
 
 def put(text: str) -> None:
     """Data, to stdout; ends as the text ends."""
-    click.echo(_harmless(text), nl=False)
+    click.echo(_harmless(text), sys.stdout, nl=False)
 
 
 def put_paths(paths: Iterable[Path]) -> None:
     """What was written, a path a line, to stdout."""
     for path in paths:
-        click.echo(printable(str(path)))
+        click.echo(printable(str(path)), sys.stdout)
 
 
 def say(text: str) -> None:
     """Everything else, to stderr, with an end of line."""
-    click.echo(_harmless(text), err=True)
+    click.echo(_harmless(text), sys.stderr)
 
 
 def remark(remarks: Iterable[object]) -> None:
@@ -39,7 +39,10 @@ def remark(remarks: Iterable[object]) -> None:
 
 
 def never_fail_to_encode() -> None:
-    """A character that the locale does not have is written as its escape, not as a traceback."""
+    """A character that the locale does not have is written as its escape, not as a traceback.
+
+    Click would write UTF-8 where the locale is ASCII, unless it is handed the stream.
+    """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a test may have put another there
         if reconfigure is not None:

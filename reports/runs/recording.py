@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reports.store.files import check_writable
 from sim import units
 from sim.errors import SpeskewError
 from sim.workload.recording import recorder
@@ -35,6 +36,7 @@ def record(
 
     if out.exists() and not force:
         raise RecordingError(f"{out} exists; give --force to overwrite it")
+    check_writable(out)
     try:
         return recorder.record(
             list(program),
@@ -53,7 +55,7 @@ def _progress() -> Callable[[int], None] | None:
     """Ops recorded so far, on one line of a terminal."""
     if not sys.stderr.isatty():
         return None
-    return lambda ops: click.echo(f"\r{ops:,} ops recorded", nl=False, err=True)
+    return lambda ops: click.echo(f"\r{ops:,} ops recorded", sys.stderr, nl=False)
 
 
 def ending(recorded: Recorded) -> str:

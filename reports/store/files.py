@@ -25,15 +25,16 @@ def check(target: Path, *, force: bool) -> None:
     if target.exists() and not force:
         raise ExportError(f"{target} exists; give --force to overwrite it, or -o another name")
     if not target.parent.is_dir():
-        raise ExportError(f"{target.parent} is no directory; make it first")
+        why = f"{target.parent} is no directory; make it first"
+        raise ExportError(f"{target} cannot be written: {why}")
     check_writable(target)
 
 
 def check_writable(target: Path) -> None:
     """Refuse before the work what cannot be written after it; makes the folder of `target`."""
     make_folder(target.parent, target)
-    with whole(target, kept=False):
-        pass
+    with whole(target, kept=False) as file:
+        file.write(b"\n")  # a full disk makes files as long as they are empty
 
 
 @contextmanager

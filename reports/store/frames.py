@@ -46,7 +46,8 @@ def of_arrow(table: Any) -> pd.DataFrame:
 def of_parquet(path: Path) -> pd.DataFrame:
     """A Parquet file of a run directory."""
 
-    return of_arrow(pyarrow.parquet.read_table(path, columns=list(TABLES[path.name])))
+    with path.open("rb") as file:
+        return of_arrow(pyarrow.parquet.read_table(file, columns=list(TABLES[path.name])))
 
 
 def of_frame(frame: pd.DataFrame) -> pd.DataFrame:

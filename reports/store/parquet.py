@@ -122,4 +122,5 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """One table as a file."""
 
     table = arrow(frame)
-    pyarrow.parquet.write_table(table, path, compression="zstd")
+    with path.open("wb") as file:  # pyarrow takes no name that is not UTF-8
+        pyarrow.parquet.write_table(table, file, compression="zstd")

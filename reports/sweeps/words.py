@@ -40,7 +40,7 @@ class Quiet:
 
     def unreadable(self, unit: Path, why: str) -> None:
         """Say, also when quiet, that a stored unit cannot be used."""
-        click.echo(f"speskew: {printable(str(unit))}: {why}; it is run again", err=True)
+        click.echo(f"speskew: {printable(str(unit))}: {why}; it is run again", sys.stderr)
 
 
 class Lines(Quiet):

@@ -43,12 +43,17 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """A warm process, which ends with the block."""
+def server(**environment: str) -> Iterator[Server]:
+    """A warm process, which ends with the block; with these variables beside ours."""
     begun = [sys.executable, "-m", "tests.faults.victim"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(
-        begun, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+        begun,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env=os.environ | environment,
     ) as process:
         try:
             yield Server(process)

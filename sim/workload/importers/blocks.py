@@ -12,6 +12,7 @@ limited. Executions go to working files of 4 bytes a block and 8 bytes a memory 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -372,10 +373,10 @@ class ThreadBuilder:
 
     def discard(self) -> None:
         """Close and remove the working files."""
-        self._ids.close()
-        self._slots.close()
-        self._ids_path.unlink(missing_ok=True)
-        self._slots_path.unlink(missing_ok=True)
+        for file, path in ((self._ids, self._ids_path), (self._slots, self._slots_path)):
+            with suppress(OSError):  # what a full disk did not take goes with the file
+                file.close()
+            path.unlink(missing_ok=True)
 
 
 def _grown(array: NDArray[Any], used: int, need: int) -> NDArray[Any]:

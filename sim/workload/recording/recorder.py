@@ -120,8 +120,8 @@ def record(
     out = Path(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.file(out.parent):  # before anything is run
-            pass
+        with scratch.file(out.parent) as (_, file):  # before anything is run
+            file.write(b"\n")
     except OSError as error:
         why = error.strerror or error
         raise RecorderError(f"{out}: not written: {why}; choose another folder") from error
@@ -135,6 +135,8 @@ def record(
         with sealed.in_use(plugin):
             end = _run([*command, *program], raw, progress)
         state = _read_state(raw)
+        if not state.threads:
+            _refuse_a_full_disk(raw, program[0])
         _check_state(state, program[0], skip)
         if end.exit_status == LOADER_FAILED:
             refuse_missing_libraries(elf, sysroot)
@@ -276,6 +278,14 @@ def _read_state(raw: Path) -> _State:
         seen, ops, blocks, next_pc, full = _STATE_THREAD.unpack_from(data, at)
         threads.append(_Thread(seen, ops, blocks, next_pc, bool(full)))
     return _State(error, bool(stopped), tuple(threads))
+
+
+def _refuse_a_full_disk(raw: Path, program: str) -> None:
+    """The plugin could not even say why: ask for a page, which is the least that it needs."""
+    try:
+        (raw / "asked").write_bytes(bytes(4096))
+    except OSError as error:
+        raise RecorderError(f"{program}: {error.strerror}; set a limit or free space") from error
 
 
 def _check_state(state: _State, program: str, skip: int | None) -> None:

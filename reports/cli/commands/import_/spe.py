@@ -50,7 +50,7 @@ def spe(
     is a workload: `workload: {kind: profile, path: PROFILE}`.
     """
     from reports.captures import opening, profiled
-    from reports.store.files import replace
+    from reports.store.files import check_writable, replace
     from sim.workload.capture import profile as profiles
     from sim.workload.capture.profiling import Selection, profile
     from sim.workload.capture.source import CaptureError
@@ -58,6 +58,7 @@ def spe(
     out = output or Path(f"{capture.name}.profile.json")
     if out.exists() and not force:
         raise CaptureError(f"{out}: exists; give --force to overwrite it")
+    check_writable(out)
     with opening.progress(2) as progress:
         opened = opening.open_any(capture, raw=raw)
         names = opening.symbol_table(opened, symfs)

@@ -108,10 +108,12 @@ def execlog(**options: Any) -> None:
 
 def _import(request: _Request, read: Callable[[Path, Any], None]) -> None:
     """Import, say how it went on stderr and print the files."""
+    from reports.store.files import check_writable
     from sim.workload.importers.blocks import TraceError
 
     out = request.output or Path(f"{_stem(request.source)}.spestream")
     _refuse_overwriting(out, request.force)
+    check_writable(out)
     try:
         with _progress() as progress:
             done = _run(request, out, partial(read, request.source), progress)

@@ -61,7 +61,12 @@ _LOSS = (
     Column("loss_by_symbol[].bias", "double", "fraction", "share changed by the loss alone"),
 )
 _BLACKOUTS = (
-    _i("blackouts.<cause>.count", "", "stops of profiling with this cause"),
+    _i(
+        "blackouts.<cause>.count",
+        "",
+        "stops of profiling with this cause: full, fault (no "
+        "stage 2 entry), access_flag or permission (of one that is there), bounce_full, disabled",
+    ),
     _i("blackouts.<cause>.ops", "ops", "population ops executed unsampled in them"),
     _i("blackouts.<cause>.ticks", "ticks", "wall time from S = 1 to sampling again"),
     *(

@@ -30,6 +30,7 @@ _INTERRUPT = (
 _LOCKSTEP = ("spe.jitter", "spe.interval", "setup.jitter", "profile.<view>.tvd_vs_truth")
 _ERRATUM = ("spe.target_bias_per_mille", "spe.target_bias_reach")
 _LOCKED = ("host.memlock", "rlimit.exits", "rlimit.config_enomem", "rlimit.locked_bytes_peak")
+_FLAGS = ("spe.flag_updates", "host.pressure", "t_ageing", "t_access_flag")
 ALIASES: dict[str, tuple[str, ...]] = {
     "aux data lost": _LOST,
     "lost": _LOST,
@@ -66,6 +67,18 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "buffer full": ("irq_delivery_full", "blackouts.<cause>.count"),
     "black hole": ("blackouts.<cause>.ops", "irq_delivery_full", "irq_delivery_fault"),
     "blackout": ("blackouts.<cause>.ops", "irq_delivery_full", "irq_delivery_fault"),
+    "access flag": _FLAGS,
+    "pmbidr": _FLAGS,
+    "damon": ("host.pressure", "t_ageing", "spe.flag_updates"),
+    "idle page tracking": ("host.pressure", "t_ageing", "spe.flag_updates"),
+    "ageing": ("host.pressure", "t_ageing", "spe.flag_updates", "t_access_flag"),
+    "aging": ("host.pressure", "t_ageing", "spe.flag_updates", "t_access_flag"),
+    "hafdbs": ("vm.dirty_log", "spe.flag_updates"),
+    "dbm": ("vm.dirty_log", "spe.flag_updates"),
+    "dirty log": ("vm.dirty_log", "host.pressure", "spe.flag_updates"),
+    "dirty logging": ("vm.dirty_log", "host.pressure", "spe.flag_updates"),
+    "permission fault": ("vm.dirty_log", "stage2_fault", "blackouts.<cause>.count"),
+    "fault status": ("stage2_fault", "blackouts.<cause>.count"),
     "page fault": ("irq_delivery_fault", "t_fault", "stage2_fault"),
     "erratum": _ERRATUM,
     "1694299": _ERRATUM,

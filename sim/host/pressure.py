@@ -5,8 +5,8 @@ Fidelity note, by kind of pressure (published rates; kernel sources and mails in
 * NUMA balancing (`unmap: published`, `numa_balancing`) makes every page of the guest PROT_NONE once
   per sweep, in scans of 256 MiB (task_numa_work, numa_balancing_scan_size_mb): one MMU notifier for
   the whole range (change_pud_range), before any page is looked at. So pinned pages are zapped too,
-  and all that lies within one scan goes in one instant: a piece of the buffer that is contiguous
-  in guest memory (`buffer.physical`) in one burst. Where a piece lies does not change.
+  and all that lies within one scan goes in one instant: a piece of the buffer that is contiguous in
+  guest memory (`buffer.physical`) in one burst. Where a piece lies does not change.
 * `ksm` write-protects a page that it is about to merge, and notifies before it looks at the
   reference count (write_protect_page in mm/ksm.c): a pinned page loses its stage 2 entry too, and
   stays. It merges only what has not changed between two scans, and a buffer in use has: `ksm` is an
@@ -17,6 +17,12 @@ Fidelity note, by kind of pressure (published rates; kernel sources and mails in
 * `reclaim` takes cold pages out of memory; the next access waits for `t_swap_in`. Of shared memory
   it unmaps a folio before it asks whether that may be pinned (mm/vmscan.c). A buffer in use is not
   cold: an upper bound too.
+* `ageing` clears the access flag of pages, pinned or not, and unmaps nothing: reclaim, DAMON and
+  idle page tracking do so to see what is used (clear_young, clear_flush_young; stage2_age_walker in
+  arch/arm64/kvm/hyp/pgtable.c). The SPU's next write faults unless it sets the flag itself
+  (`spe.flag_updates`). The pace is DAMON's at its most (1,000 regions, a page of each every 5 ms),
+  at random places; the kernel's own ageing for reclaim is rarer. guest_memfd is aged through the
+  VMM's mapping of it: one that no VMM maps would not be, so for v7 this is an upper bound.
 * `memslot_change` is a real unmap of the whole buffer: every design honours it, pins go with it.
 * `ballooning`, `free_page_reporting` discard free guest pages, never the buffer's. But KVM maps a
   huge page as one block and unmaps a block whole, whatever part of it goes (stage2_unmap_walker in
@@ -65,6 +71,8 @@ class Touch(Enum):
     """Unmapped, pinned or not, before a pin is noticed; what is not pinned is swapped out."""
     BLOCK = "block"
     """A neighbour in the same huge page is discarded, and KVM unmaps a block as a whole."""
+    AGE = "age"
+    """The access flag is cleared; the entry stays, and the page."""
     WRITE_PROTECT = "write_protect"
     """Dirty logging: no notifier; the next write faults, pinned or not."""
 
@@ -75,7 +83,7 @@ class Target(Protocol):
     pages: int
 
     def touch(self, page: int, how: Touch) -> bool:
-        """Do it unless the design or a pin prevents it; true if the stage 2 entry went."""
+        """Do it unless the design or a pin prevents it; true if the stage 2 entry has changed."""
 
     def movable(self, pages: Iterable[int]) -> bool:
         """Is none of these pages pinned?"""

@@ -6,15 +6,16 @@ hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest 
 
 Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable edges,
 virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
-responses, PMBSR.DL (a fix then voids all records since the guest last wrote PMBPTR, at no cost of
-its own; an injected error passes it on), KVM_EXIT_RLIMIT, both retries and the VMM's answers, a
-bounce buffer's copies and its own full. A fault that KVM fixes never waits for the guest. With
-`traps: none` accesses cost nothing, but KVM still keeps the guest's PMBSR in memory: it stands for
-a physical interrupt that stays masked until the guest clears S. With `pmbsr_sync: irq_only` a trap
-can overtake the maintenance interrupt and read a stale PMBSR; KVM drops an event whose buffer the
-guest has disabled by then (an assumption: injecting it would leave the guest with an interrupt that
-nobody clears). A window in discard mode pins nothing (assumption). Not modelled: huge pages. The
-host's handling of a PMBIRQ that it does not own is `t_host_irq`, UNVERIFIED.
+responses and the fault status that they may look at, PMBSR.DL (a fix then voids all records since
+the guest last wrote PMBPTR, at no cost of its own; an injected error passes it on),
+KVM_EXIT_RLIMIT, both retries and the VMM's answers, a bounce buffer's copies and its own full. A
+fault that KVM fixes never waits for the guest. With `traps: none` accesses cost nothing, but KVM
+still keeps the guest's PMBSR in memory: it stands for a physical interrupt that stays masked until
+the guest clears S. With `pmbsr_sync: irq_only` a trap can overtake the maintenance interrupt and
+read a stale PMBSR; KVM drops an event whose buffer the guest has disabled by then (an assumption:
+injecting it would leave the guest with an interrupt that nobody clears). A window in discard mode
+pins nothing (assumption). Not modelled: huge pages. The host's handling of a PMBIRQ that it does
+not own is `t_host_irq`, UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from sim.kvm.tables import Absence
 from sim.kvm.vm import Vm
 from sim.ledger import TimeCause
 from sim.policies.answers import Answer, Reply
-from sim.policies.stages import Effect, KvmCosts, Outcome, Stages, View
+from sim.policies.stages import LEVELS, Effect, Fault, KvmCosts, Outcome, Stages, View
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -84,6 +85,7 @@ class Hypervisor:
         self._fault_page = 0
         self._arrival: Arrival | None = None
         self._data_lost = False
+        self._status = Fault.TRANSLATION.value  # FSC of the last stage 2 fault
         self._trapping = vm.policies.traps.each
         vm.booting += 1
         vm.cpus.append(cpu)
@@ -369,9 +371,12 @@ class Hypervisor:
     def _stage2_fault(self, status: Pmbsr) -> Process:
         self._fault_page = self.pmbptr // self.stage2.tables.granule
         self._data_lost = status.dl
+        self._status = status.mss
         self.stage2.note_fault(self._fault_page)
-        policies = self.vm.policies
-        if policies.tells(pins_lost=self.pages.pins_lost):
+        policies, fault = self.vm.policies, Fault(status.mss & ~LEVELS)
+        if fault is not Fault.TRANSLATION:
+            self.cpu.blame(fault.name.lower())
+        if policies.tells(pins_lost=self.pages.pins_lost, fault=fault):
             yield from self._disable_for(status)
         elif status.dl:
             self._rewind()
@@ -418,6 +423,9 @@ class Hypervisor:
             unmapped_pages=self.stage2.unmapped(window.pages).size,
             pinned_pages=pinned,
             missing_pages=len(self.stage2.missing(self._fault_page)),
+            old_pages=len(self.stage2.old(self._fault_page)),
+            fault=Fault(self._status & ~LEVELS),
+            level=self._status & LEVELS,
             to_pin=to_pin,
             stale_pages=pinned - (window.pages.size - to_pin),
             copy_bytes=self._copy_bytes(),
@@ -456,6 +464,8 @@ class Hypervisor:
                 pages.unmap_unpinned()
             case Effect.MAP_FAULTING:
                 pages.fix(self._fault_page)
+            case Effect.MARK_ACCESSED:
+                pages.mark_accessed(self._fault_page)
             case Effect.INJECT_ERROR:
                 self._inject_error()
             case Effect.POPULATE:

@@ -3,9 +3,10 @@
 Fidelity note. Modelled: the policies `honour_all`, `unmap_only` and `ignore` (`on_invalidate`);
 pins, which keep a page from being moved, merged or swapped but not its stage 2 entry from being
 zapped, where the kernel notifies before it looks at the reference count (`sim.host.pressure`);
-dirty logging, which asks no notifier; a memslot change, which every design honours. Source:
-kvm_unmap_gfn_range and its callers; the notifier patches of RFC v5 and v6. Not modelled: the time
-that KVM spends in a notifier.
+dirty logging, which asks no notifier; ageing, whose notifiers (clear_young, clear_flush_young) ask
+neither a pin nor the policy, as nothing is invalidated; a memslot change, which every design
+honours. Source: kvm_unmap_gfn_range and its callers; the notifier patches of RFC v5 and v6. Not
+modelled: the time that KVM spends in a notifier.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sim.host.pressure import Touch
 from sim.kvm.hypervisor import Hypervisor
-from sim.kvm.tables import Absence, Stage2
+from sim.kvm.tables import Absence, Lack, Stage2
 from sim.policies.bundle import Bundle
 from sim.spe.spu import Sampler
 
@@ -39,18 +40,34 @@ class GuestBuffer:
             return False
         if how in (Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP) and not self._pinned(page):
             self.stage2.absent.setdefault(page, Absence.SWAPPED)  # with a stage 2 entry or without
-        if not self.stage2.mapped[page]:
+        if not self._changes(page, how):
             return False
         self.sampler.before_change()
-        self.stage2.unmap(page)
+        match how:
+            case Touch.AGE:
+                self.stage2.age(page)
+            case Touch.WRITE_PROTECT:
+                self.stage2.write_protect(page)
+            case _:
+                self.stage2.unmap(page)
         self.sampler.on_change()
         return True
+
+    def _changes(self, page: int, how: Touch) -> bool:
+        """Is there something to take?"""
+        stage2 = self.stage2
+        taken = {Touch.AGE: Lack.ACCESS, Touch.WRITE_PROTECT: Lack.WRITE}.get(how)
+        gone = taken is not None and not stage2.mapped[page] and stage2.lacks[page] & taken
+        return stage2.has(page) and not gone
 
     def _yields(self, page: int, how: Touch) -> bool:
         pinned = self._pinned(page)
         match how:
+            case Touch.AGE:
+                return not self.stage2.updates.access
             case Touch.WRITE_PROTECT:
-                return self.policies.backing.write_protected
+                updates = self.stage2.updates
+                return self.policies.backing.write_protected and not updates.dirty
             case Touch.ZAP | Touch.UNMAP_THEN_SWAP:
                 return self.policies.on_invalidate(pinned=pinned)
             case Touch.BLOCK:

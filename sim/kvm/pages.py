@@ -114,6 +114,11 @@ class Pages:
         for missing in self.missing(page):
             self.stage2.map(missing)
 
+    def mark_accessed(self, page: int) -> None:
+        """Answer an Access Flag fault on a buffer page."""
+        for old in self.vm.policies.fix_scope.of(self.stage2.old(page)):
+            self.stage2.mark_accessed(old)
+
     def unmap_unpinned(self) -> None:
         """Take the entries away of what was unpinned last."""
         for page in self._unpinned:

@@ -4,22 +4,57 @@ Fidelity note. Modelled: which table pages map an AUX area at a virtual address,
 KiB granules (Arm ARM D8.2: 4, 4 and 3 levels for 48 bits), as pages of guest memory that need a
 stage 2 mapping like the buffer itself; stage 2 validity and pins per page. A record's write
 succeeds iff the buffer page and every table page of its walk are mapped: TLB invalidation is
-broadcast, so a cached translation never outlives an unmap. Host, guest and stage 2 use one
-granule. Not modelled: block mappings, contiguous hints, stage 2 table pages (kernel memory, never
-unmapped).
+broadcast, so a cached translation never outlives an unmap. An entry can be there and fault: with
+its access flag clear (`age`: stage2_age_walker, which asks no pin), unless the SPU's walks set it
+(PMBIDR.F); or read-only (`write_protect`: dirty logging), unless it has a dirty state (VTCR_EL2.HD,
+FEAT_HAFDBS) that the SPU updates, which takes PMBIDR.F too. FEAT_HAFDBS and VTCR_EL2.HA are taken
+to be there for the CPU's own accesses. Host, guest and stage 2 use one granule. A missing entry is
+of level 3; of level 2 if a whole block of the buffer is gone, or all of stage 2. Not modelled:
+block mappings, contiguous hints, stage 2 table pages (kernel memory, never unmapped), levels above
+2; that the guest's own reads of a page (`perf record` copies it) set its flag again, and that a TLB
+may keep an entry whose flag was cleared without an invalidation (clear_young: DAMON, idle page
+tracking): both make ageing an upper bound.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.policies.stages import Fault
+
 _LEVELS = {4096: 4, 16384: 4, 65536: 3}
 DESCRIPTOR_BYTES = 8
 MAX_WINDOWS = 256
+LEAF, BLOCK = 3, 2
+"""Levels at which stage 2 maps a page and a block, for every granule."""
+
+
+class Lack(IntFlag):
+    """What an entry that the SPU cannot use is short of."""
+
+    ENTRY = 1
+    """It is not valid; the others say nothing then."""
+    ACCESS = 2
+    """The access flag."""
+    WRITE = 4
+    """Write permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagUpdates:
+    """What the SPU's own walks of stage 2 update in an entry, as a CPU's do."""
+
+    access: bool = True
+    dirty: bool = False
+
+    @staticmethod
+    def of(flag_updates: bool, dirty_bit: bool) -> FlagUpdates:
+        """From PMBIDR.F and VTCR_EL2.HD."""
+        return FlagUpdates(flag_updates, flag_updates and dirty_bit)
 
 
 class Absence(Enum):
@@ -91,6 +126,7 @@ def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
 class Stage2:
     """Stage 2 of one AUX area: which pages are mapped and pinned.
 
+    `mapped` says that the SPU can use the entry; `lacks` why not, and says nothing where it can.
     `translates` [buffer pages], uint8, is what the SPU sees: page and tables mapped.
     """
 
@@ -99,16 +135,21 @@ class Stage2:
         "_windows",
         "absent",
         "elsewhere",
+        "lacks",
         "mapped",
         "pins",
         "tables",
         "translates",
+        "updates",
         "users",
         "vcpu",
     )
 
-    def __init__(self, tables: Stage1Tables, warm: bool) -> None:
-        self.tables = tables
+    def __init__(
+        self, tables: Stage1Tables, warm: bool, updates: FlagUpdates = FlagUpdates()
+    ) -> None:
+        self.tables, self.updates = tables, updates
+        self.lacks = np.full(tables.total, Lack.ENTRY, np.uint8)
         self._windows: dict[tuple[int, int], Window] = {}
         self.mapped = np.full(tables.total, 1 if warm else 0, np.uint8)
         self.pins = np.zeros(tables.total, np.int32)  # of the vCPU that the task is on
@@ -155,13 +196,46 @@ class Stage2:
         return self._windows[key]
 
     def unmapped(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `pages` that have no stage 2 entry."""
+        """Those of `pages` that have no stage 2 entry which the SPU can use."""
         absent: NDArray[np.int64] = pages[self.mapped[pages] == 0]
         return absent
 
     def missing(self, page: int) -> list[int]:
         """Unmapped pages on the way to a buffer page, in the order of the walk."""
         return [p for p in (*self.tables.walk[page], page) if not self.mapped[p]]
+
+    def old(self, page: int) -> list[int]:
+        """Those of the missing ones that have an entry without the access flag."""
+        return [p for p in self.missing(page) if self.has(p) and self.lacks[p] & Lack.ACCESS]
+
+    def has(self, page: int) -> bool:
+        """Is there an entry, usable or not?"""
+        return bool(self.mapped[page]) or not self.lacks[page] & Lack.ENTRY
+
+    def fault(self, page: int) -> tuple[Fault, int]:
+        """Status and level of a write to a buffer page that misses: the first page in its way."""
+        first = next(iter(self.missing(page)), None)
+        if first is None:  # the SPU's side took it away by itself (`unmap: per_record`)
+            return Fault.TRANSLATION, LEAF
+        if not self.has(first):
+            return Fault.TRANSLATION, self._level(first)
+        old = self.lacks[first] & Lack.ACCESS
+        return Fault.ACCESS_FLAG if old else Fault.PERMISSION, LEAF
+
+    def fsc(self, page: int) -> int:
+        """`fault` as PMBSR_EL1.MSS has it."""
+        fault, level = self.fault(page)
+        return fault.value + level
+
+    def _level(self, page: int) -> int:
+        """Of a page without an entry: does a stage 2 table lead to its place still?"""
+        block = self.tables.granule // DESCRIPTOR_BYTES
+        first = page - page % block
+        last = min(first + block, self.tables.pages)
+        whole = last - first == block and page < self.tables.pages
+        around = slice(first, last) if whole else slice(None)
+        invalid = (self.mapped[around] == 0) & ((self.lacks[around] & Lack.ENTRY) != 0)
+        return BLOCK if invalid.all() else LEAF
 
     def map(self, page: int) -> None:
         """Make a page's stage 2 entry valid."""
@@ -175,6 +249,7 @@ class Stage2:
         """Nothing is mapped or pinned any more; returns how many buffer pages were mapped."""
         count = int(np.count_nonzero(self.mapped[: self.tables.pages]))
         self.mapped[:] = 0
+        self.lacks[:] = Lack.ENTRY
         self.translates[:] = 0
         self.unpin_all()
         return count
@@ -182,7 +257,27 @@ class Stage2:
     def unmap(self, page: int) -> None:
         """Take a page's stage 2 entry away."""
         self.mapped[page] = 0
+        self.lacks[page] = Lack.ENTRY
         self._refresh(page)
+
+    def age(self, page: int) -> None:
+        """stage2_age_walker: clear the access flag of an entry that is there."""
+        self._take(page, Lack.ACCESS)
+
+    def write_protect(self, page: int) -> None:
+        """The dirty log: an entry that is there becomes read-only."""
+        self._take(page, Lack.WRITE)
+
+    def _take(self, page: int, what: Lack) -> None:
+        self.lacks[page] = what if self.mapped[page] else self.lacks[page] | what
+        self.mapped[page] = 0
+        self._refresh(page)
+
+    def mark_accessed(self, page: int) -> None:
+        """handle_access_fault: set the access flag, and no more than that."""
+        self.lacks[page] &= ~np.uint8(Lack.ACCESS)
+        if self.lacks[page] == 0:
+            self.map(page)
 
     def affected(self, page: int) -> tuple[int, int]:
         """Buffer pages [first, last) whose translation uses `page`."""
@@ -200,8 +295,10 @@ class Stage2:
 
         The SPU's side takes pages away by itself under `unmap: per_record`.
         """
-        if not self.translates[page] and all(self.mapped[t] for t in self.tables.walk[page]):
+        tables = all(self.mapped[t] for t in self.tables.walk[page])
+        if self.mapped[page] and not self.translates[page] and tables:
             self.mapped[page] = 0
+            self.lacks[page] = Lack.ENTRY
 
     def note_zaps(self, first: int, last: int) -> None:
         """`note_fault` for every buffer page in [first, last)."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sim import units
 from sim.linux.aux import Geometry, next_window
 from sim.linux.driver import PERIOD_QUANTUM, sanitise_period
+from sim.machine.resolve import updates_flags
 from sim.scenario.files.dump import written
 from sim.scenario.models.hosts import Balloon
 from sim.scenario.models.quantities import (
@@ -54,7 +55,7 @@ def adjusted(arm: Arm) -> tuple[Adjusted, ...]:
     settings = arm.settings
     found = [*_interval(settings), *_watermark(settings), *_times(settings)]
     if arm.policies.virtual:
-        found += [*_memlock(arm), *_max_buffer(arm), *_pressure(settings)]
+        found += [*_memlock(arm), *_max_buffer(arm), *_pressure(settings), *_ageing(settings)]
     return tuple(found)
 
 
@@ -125,6 +126,17 @@ def _pressure(settings: Settings) -> Iterator[Adjusted]:
         else:
             continue
         yield Adjusted("host.pressure", pressure.kind, "nothing", why)
+
+
+def _ageing(settings: Settings) -> Iterator[Adjusted]:
+    """As `sim.kvm.notifiers` passes it over."""
+    aged = any(pressure.kind == "ageing" for pressure in settings.host.pressure)
+    if not aged or not updates_flags(settings):
+        return
+    why = "with PMBIDR_EL1.F = 1 the SPU sets the access flag itself"
+    if settings.spe.flag_updates == "core":
+        why += f" (spe.flag_updates; {settings.cpu.core}'s is UNVERIFIED)"
+    yield Adjusted("host.pressure", "ageing", "nothing", why)
 
 
 def _times(settings: Settings) -> Iterator[Adjusted]:

@@ -134,7 +134,14 @@ def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
         data_loss_per_mille=spe.data_loss_per_mille,
         target_bias_per_mille=spe.target_bias_per_mille,
         target_bias_reach=spe.target_bias_reach,
+        flag_updates=updates_flags(settings),
     )
+
+
+def updates_flags(settings: Settings) -> bool:
+    """PMBIDR_EL1.F: the core's, if `spe.flag_updates` leaves it to it."""
+    said = settings.spe.flag_updates
+    return bool(get_preset(settings.cpu.core).flag_updates) if said == "core" else said == "on"
 
 
 def _event(settings: Settings, parameters: Parameters) -> EventSpec:
@@ -164,6 +171,7 @@ def _vm(arm: Arm, parameters: Parameters) -> VmSpec:
         memlock_hard=UNLIMITED if host.cap_sys_resource else host.memlock_hard,
         cap_ipc_lock=host.cap_ipc_lock,
         exits=_exits(arm.settings),
+        dirty_bit=vm.dirty_log == "hardware",
         memory=vm.memory,
         bounce=vm.bounce,
         unpin_after=_unpin_after(arm),
@@ -268,6 +276,7 @@ _SCANS = {
     "khugepaged": ("t_thp_collapse", Touch.MOVE),
     "compaction": ("t_compaction", Touch.MOVE),
     "reclaim": ("t_reclaim", Touch.SWAP_OUT),
+    "ageing": ("t_ageing", Touch.AGE),
 }
 """The parameter that gives a pressure's pace for 16 GiB, and what it does to a page."""
 _SHARED = {"compaction": Touch.ZAP, "reclaim": Touch.UNMAP_THEN_SWAP}

@@ -34,7 +34,7 @@ from sim.ledger import OpLabel, TimeCause
 from sim.linux.aux import AuxRing, Transaction
 from sim.linux.driver import SpeEvent
 from sim.machine import compiled as c
-from sim.machine.spec import Law, MachineSpec
+from sim.machine.spec import Law, MachineSpec, by_status
 from sim.results import HIST_BINS, Blackouts
 from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays
@@ -169,7 +169,7 @@ def fault_costs(spec: MachineSpec) -> Costs:
     if not policies.fixes_alone or rewinds:
         return {}
     told = spec.host.memslot_changes > 0 and policies.tells(pins_lost=True)
-    if _waits(spec) or told:
+    if _waits(spec) or told or by_status(spec):
         return {}
     return {
         TimeCause.HANDLER: costs.exit + costs.host_irq + costs.entry,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import Touch
+from sim.kvm.tables import FlagUpdates
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
@@ -78,6 +79,8 @@ class SpuSpec:
     """Faults that say DL = 1."""
     target_bias_per_mille: int = 0
     target_bias_reach: int = 4
+    flag_updates: bool = True
+    """PMBIDR.F: its walks set the access flag, and the dirty state where stage 2 has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class VmSpec:
     cap_ipc_lock: bool
     exits: Law | None
     """Gaps between ordinary exits; None for none."""
+    dirty_bit: bool = False
+    """VTCR_EL2.HD: what the dirty log takes is the dirty state, not the permission."""
     memory: int = 16 << 30
     bounce: int = 2 << 20
     unpin_after: int = FOREVER
@@ -162,6 +167,14 @@ class MachineSpec:
     host: HostSpec
 
 
+def by_status(spec: MachineSpec) -> bool:
+    """May a fault say anything but a missing entry?"""
+    aged = any(pressure.touch is Touch.AGE for pressure in spec.host.pressures)
+    logged = spec.host.migration is not None and spec.policies.bundle.backing.write_protected
+    updates = FlagUpdates.of(spec.spu.flag_updates, spec.vm.dirty_bit)
+    return (aged and not updates.access) or (logged and not updates.dirty)
+
+
 def zaps_windows(spec: MachineSpec) -> bool:
     """unmap: per_window; under per_record a pin that only a fault makes needs a first one."""
     unmap = spec.host.unmap
@@ -172,4 +185,4 @@ def zaps_windows(spec: MachineSpec) -> bool:
 def zaps_records(spec: MachineSpec) -> bool:
     """unmap: per_record, and nothing keeps the page: the SPU's side takes it away itself."""
     pressed = spec.host.unmap.kind == "per_record" and spec.policies.virtual
-    return pressed and not spec.policies.bundle.keeps_window and not spec.event.rules.discard
+    return pressed and not spec.policies.bundle.keeps_entries and not spec.event.rules.discard

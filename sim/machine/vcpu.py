@@ -18,7 +18,7 @@ from sim.cpu.ports import CpuParts, Plan
 from sim.engine import Engine, WorkClock
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.pages import Pages
-from sim.kvm.tables import Stage2, stage1_tables
+from sim.kvm.tables import FlagUpdates, Stage2, stage1_tables
 from sim.kvm.vm import Vm
 from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing
@@ -106,7 +106,8 @@ class Vcpu:
         )
         data_loss = DataLoss(self.key("data_loss"), spec.spu.data_loss_per_mille)
         line = self._logged_line if self._shared.run.keep_log else self.gic.line
-        self.spu = Spu(self._sampler(), cpu.spu_stopped, line, data_loss)
+        status = (self._fsc,) if self.stage2 else ()
+        self.spu = Spu(self._sampler(), cpu.spu_stopped, line, data_loss, *status)
         self.ring = self._ring()
         wake = cpu.enable_event
         if spec.event.reader is not None:
@@ -127,6 +128,10 @@ class Vcpu:
         platform = self.hypervisor or Baremetal(self.event, cpu.spend)
         self.rounds = self._rounds(cpu)
         return CpuParts(self.spu, self.gic, platform, self.event, self.rounds)
+
+    def _fsc(self, pointer: int) -> int:
+        assert self.stage2 is not None
+        return self.stage2.fsc(pointer // self._shared.spec.granule)
 
     def _logged_line(self, level: bool) -> None:
         if level != self.gic.level:
@@ -171,7 +176,8 @@ class Vcpu:
         if not spec.policies.virtual:
             return None
         tables = stage1_tables(spec.event.aux_va, spec.event.aux.size, spec.granule)
-        return Stage2(tables, spec.vm.warm)
+        updates = FlagUpdates.of(spec.spu.flag_updates, spec.vm.dirty_bit)
+        return Stage2(tables, spec.vm.warm, updates)
 
     def _hypervisor(self, cpu: Cpu) -> Hypervisor | None:
         if self.stage2 is None:

@@ -46,7 +46,7 @@ from sim.policies.registers import (
     PmbsrSync,
     Traps,
 )
-from sim.policies.stages import KvmCosts, Stages, View
+from sim.policies.stages import Fault, KvmCosts, Stages, View
 from sim.policies.values import Policy, Values
 
 VALUES: Mapping[str, Values[Any]] = {
@@ -125,7 +125,7 @@ class Bundle:
 
     def on_stage2_fault(self, costs: KvmCosts, view: View) -> Stages:
         """A record's write missed stage 2."""
-        told = self.tells(pins_lost=view.pins_lost)
+        told = self.tells(pins_lost=view.pins_lost, fault=view.fault)
         response = INJECT_ERROR if told and not self.stage2_fault.tells else self.stage2_fault
         return response.on_stage2_fault(self, costs, view)
 
@@ -143,17 +143,20 @@ class Bundle:
 
     # --- what several policies decide together --------------------------------------------
 
-    def tells(self, *, pins_lost: bool) -> bool:
+    def tells(self, *, pins_lost: bool, fault: Fault = Fault.TRANSLATION) -> bool:
         """Does the guest get an error for a stage 2 fault?"""
-        return self.stage2_fault.tells or (pins_lost and self.lost_pin.tells)
+        return self.stage2_fault.tells_of(fault) or (pins_lost and self.lost_pin.tells)
 
     def goes_with_block(self, *, pinned: bool) -> bool:
         """Does a page go when a neighbour in its huge page is discarded?"""
         return self.on_invalidate(pinned=pinned and not self.pin_maps.blocks)
 
     @property
-    def keeps_window(self) -> bool:
-        """Can a page of an enabled window never be missing when the SPU writes it?"""
+    def keeps_entries(self) -> bool:
+        """Does no MMU notifier but a real unmap take the stage 2 entry of a page in an enabled
+        window? What is kept can fault all the same: ageing clears its access flag and the dirty
+        log its permission, and no notifier of this kind is called for either.
+        """
         kept = self.backing.holds and not self.on_invalidate(pinned=True)
         return self.backing.bounces or kept
 

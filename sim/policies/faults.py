@@ -2,7 +2,12 @@
 
 Fidelity note. `fix_and_resume` is option 2 of the 2022 thread (walk stage 1, map, resume).
 `inject_error` is v5's synthetic external abort (v5 33/38) or the IMPLEMENTATION DEFINED event of
-Sep 2022. What v6 does on a hardware stage 2 fault is unknown; its preset fixes and resumes.
+Sep 2022. What v6 does on a hardware stage 2 fault is unknown; its preset fixes and resumes. A fix
+goes by the fault's status, as KVM's own handler does (kvm_handle_guest_abort): an Access Flag fault
+has the flag set (handle_access_fault, `t_access_flag`), a permission fault is a fault on a page
+like a missing one (user_mem_abort, `t_fault`: what getting the page costs less is not published).
+`fix_flags_or_pin` and `fix_flags_or_error` are no published idea: what a design can do that looks
+at the status, since a pin says nothing about flags.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sim.ledger import TimeCause
 from sim.policies.backings import pin_window
-from sim.policies.stages import Effect, KvmCosts, Lock, Stage, Stages, View
+from sim.policies.stages import Effect, Fault, KvmCosts, Lock, Stage, Stages, View
 from sim.policies.values import Policy, Values
 
 if TYPE_CHECKING:
@@ -22,8 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Response(Policy):
-    """What KVM does about a record's write that missed stage 2; as it is, it maps and resumes."""
+    """What KVM does about a record's write that missed stage 2; as it is, it fixes what the status
+    says and resumes."""
 
+    spends: tuple[str, ...] = ("t_access_flag",)
     tells: bool = False
     """The guest gets an error: S = 1 is a disable edge, and PMBSR is injected."""
     pins: bool = False
@@ -32,8 +39,17 @@ class Response(Policy):
     """A fault costs one page's fixing and asks nothing else, so that engines may serve it in
     their own loop (`sim.machine.rounds`)."""
 
+    def tells_of(self, fault: Fault) -> bool:
+        """Does the guest get an error for a fault of this status?"""
+        return self.tells
+
     def on_stage2_fault(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
-        """The pages of the fault, as far as `fix_scope` goes, are mapped."""
+        """The pages of the fault, as far as `fix_scope` goes, get their flag or are mapped."""
+        if view.fault is Fault.ACCESS_FLAG:
+            old = len(design.fix_scope.of(range(view.old_pages)))
+            ticks = costs.access_flag * old
+            yield Stage(TimeCause.FAULT, ticks, Effect.MARK_ACCESSED, Lock.MMU_READ)
+            return
         pages = len(design.fix_scope.of(range(view.missing_pages)))
         ticks = costs.fault * pages + view.fault_wait
         yield Stage(TimeCause.FAULT, ticks, Effect.MAP_FAULTING, Lock.MMU_READ)
@@ -55,6 +71,7 @@ class PinThenResume(Response):
 class InjectError(Response):
     """Nothing is mapped."""
 
+    spends: tuple[str, ...] = ()
     tells: bool = True
 
     def on_stage2_fault(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
@@ -62,13 +79,46 @@ class InjectError(Response):
         yield Stage(TimeCause.INJECT, costs.inject, Effect.INJECT_ERROR)
 
 
+PIN_THEN_RESUME = PinThenResume("pin_then_resume", "pins the window and resumes")
 INJECT_ERROR = InjectError("inject_error", "tells the guest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixFlags(Response):
+    """An entry that is there gets its access flag or its permission back, and its pin is left
+    alone; a missing one is another response's."""
+
+    otherwise: Response
+
+    def tells_of(self, fault: Fault) -> bool:
+        """Only of what is not fixed."""
+        return fault is Fault.TRANSLATION and self.otherwise.tells
+
+    def on_stage2_fault(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
+        """By PMBSR's fault status."""
+        if view.fault is Fault.TRANSLATION:
+            return self.otherwise.on_stage2_fault(design, costs, view)
+        return super().on_stage2_fault(design, costs, view)
+
+
 RESPONSES = Values(
     "stage2_fault",
     "",
-    Response("fix_and_resume", "KVM maps and resumes", alone=True),
-    PinThenResume("pin_then_resume", "pins the window and resumes"),
+    Response("fix_and_resume", "KVM fixes what the status says and resumes", alone=True),
+    PIN_THEN_RESUME,
     INJECT_ERROR,
+    FixFlags(
+        "fix_flags_or_pin",
+        "sets the access flag or the permission of an entry that is there, and pins the window for "
+        "a missing one",
+        otherwise=PIN_THEN_RESUME,
+        pins=True,
+    ),
+    FixFlags(
+        "fix_flags_or_error",
+        "does so, and tells the guest of a missing one",
+        otherwise=INJECT_ERROR,
+    ),
 )
 
 

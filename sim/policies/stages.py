@@ -14,6 +14,19 @@ from enum import Enum
 from sim.ledger import TimeCause
 
 
+class Fault(Enum):
+    """What a stage 2 fault says of the entry: PMBSR_EL1.MSS.FSC without the level (Arm ARM D24.7).
+    In an entry that is there the access flag is looked at before the permission."""
+
+    TRANSLATION = 0b000100
+    ACCESS_FLAG = 0b001000
+    PERMISSION = 0b001100
+
+
+LEVELS = 0b11
+"""The level's bits of an FSC."""
+
+
 class Effect(Enum):
     """What a stage changes when its time is over."""
 
@@ -25,6 +38,7 @@ class Effect(Enum):
     UNPIN_STALE = "unpin_stale"
     UNMAP = "unmap"
     MAP_FAULTING = "map_faulting"
+    MARK_ACCESSED = "mark_accessed"
     INJECT_ERROR = "inject_error"
     POPULATE = "populate"
     COPY = "copy"
@@ -89,6 +103,7 @@ class KvmCosts:
     copy: int
     swap_in: int
     remote: int
+    access_flag: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,12 @@ class View:
     copy_wait: int = 0
     pins_lost: bool = False
     """A real unmap has taken this window's pins away."""
+    fault: Fault = Fault.TRANSLATION
+    """What PMBSR says of the fault."""
+    level: int = 3
+    """The lookup level of it."""
+    old_pages: int = 0
+    """Pages on the way of the fault that have an entry without the access flag."""
 
 
 def nothing() -> Stages:

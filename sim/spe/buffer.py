@@ -67,7 +67,6 @@ BSC_FULL = 0b000001
 BSC_SIZE = 0b000010
 """Buffer size event of DEN0154, whose text is not public: the code is UNVERIFIED; any BSC but FULL
 is fatal to today's driver."""
-FSC_TRANSLATION = 0b000100  # + the level of the walk
 FSC_EXTERNAL_ABORT = 0x10
 
 

@@ -9,7 +9,8 @@ Fidelity note. Modelled: no sample spans a freeze: at exception entry, world swi
 sample in flight completes at that instant and its write may itself set S. With S = 1 nothing
 completes: what is still in flight is discarded (D17.4). PMSICR is saved at each disable and
 re-initialised at the next enable if it is 0. Not modelled: the time that PSB CSYNC takes (it is
-part of the handler's duration), owning exception level, FEAT_SPE_EXC.
+part of the handler's duration), owning exception level, FEAT_SPE_EXC. A fault's status (FSC) is
+what stage 2 says of the page that PMBPTR points to (`sim.kvm.tables`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.ledger import SelectionsLedger
+from sim.policies.stages import Fault
 from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import (
     BSC_FULL,
     CLEAR,
     EC_BUFFER,
     EC_STAGE2_ABORT,
-    FSC_TRANSLATION,
     NO_DATA_LOSS,
     SLOT64,
     DataLoss,
@@ -39,7 +40,10 @@ from sim.spe.buffer import (
 from sim.spe.filter import Filter
 from sim.spe.select import Interval, IntervalCounter, TargetBias
 
-LEAF_LEVEL = 3
+
+def _nothing_faults(pointer: int) -> int:
+    """FSC of a write at `pointer`, where stage 2 does not say otherwise: translation, level 3."""
+    return Fault.TRANSLATION.value + 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,13 @@ class Spu:
     """PMSCR, PMSIRR, PMSICR, PMBPTR, PMBLIMITR and PMBSR of one core.
 
     The sampler is made by the SPU, which it reports its stops to; `on_stop(stop, op)` is called at
-    the instant S is set; `line(level)` drives PMBIRQ.
+    the instant S is set; `line(level)` drives PMBIRQ. `fsc(pointer)` is what stage 2 says of a
+    write there that has just missed.
     """
 
     __slots__ = (
         "_data_loss",
+        "_fsc",
         "_line",
         "_on_stop",
         "collisions_cleared",
@@ -135,8 +141,9 @@ class Spu:
         on_stop: OnStop,
         line: Callable[[bool], None],
         data_loss: DataLoss = NO_DATA_LOSS,
+        fsc: Callable[[int], int] = _nothing_faults,
     ) -> None:
-        self._on_stop, self._line, self._data_loss = on_stop, line, data_loss
+        self._on_stop, self._line, self._data_loss, self._fsc = on_stop, line, data_loss, fsc
         self.pmscr = self.limit_enable = False
         self.pmbsr: Pmbsr = CLEAR
         self.stops = self.voided = self.collisions_cleared = 0
@@ -211,7 +218,7 @@ class Spu:
         if stop is Stop.FULL:
             self.pmbsr = self.pmbsr.with_event(EC_BUFFER, BSC_FULL)
         else:
-            fsc = FSC_TRANSLATION + LEAF_LEVEL
+            fsc = self._fsc(self.sampler.pointer)
             dl = self.sampler.cut > 0 or self._data_loss.at(self.stops)
             self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
         self._on_stop(stop, op)

@@ -170,6 +170,9 @@ _NEOVERSE_LEVELS = _levels(
     (0, 8, 11, 14), Source("Neoverse data source encoding, spe-architecture §4.2")
 )
 _COUNT_SIZE = Source(f"{_RECORDS}: 12 bits; this core's CountSize assumed", unverified=True)
+_FLAGS = Source(
+    "no figure found; SBSA level 7 asks for PMBIDR_EL1.F = 1, below it is open", unverified=True
+)
 _SLOT = Source(f"{_RECORDS}; this core's PMSIDR_EL1.MaxSize assumed", unverified=True)
 
 
@@ -216,6 +219,7 @@ def _neoverse_n1() -> CorePreset:
         clock_hz=3_000_000_000,
         record_bytes=64,
         counter_max=0xFFF,
+        flag_updates=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -226,6 +230,7 @@ def _neoverse_n1() -> CorePreset:
             ("clock_hz", Source("parameters §2: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
             ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
             ("counter_max", _COUNT_SIZE),
+            ("flag_updates", _FLAGS),
             ("l1d", Source(f"{_PAPER}: 64 KiB, 4-way; {sysfs}")),
             ("l2", Source(f"{_PAPER}: up to 1 MiB, 8-way; {sysfs}")),
             ("slc", Source(f"{sysfs}: 32 MiB, 16-way, shared by 64 cores; Altra has 32 MiB too")),
@@ -269,6 +274,7 @@ def _neoverse_v1() -> CorePreset:
         clock_hz=2_600_000_000,
         record_bytes=64,
         counter_max=0xFFF,
+        flag_updates=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -279,6 +285,7 @@ def _neoverse_v1() -> CorePreset:
             ("clock_hz", Source(f"{graviton3}: 2,600 MHz")),
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
+            ("flag_updates", _FLAGS),
             ("l1d", Source(f"{graviton3}: 64 KiB; ways assumed as N1's", True)),
             ("l2", Source(f"{graviton3}: 1 MiB; ways assumed as N1's", True)),
             ("slc", Source(f"{graviton3}: 32 MiB; ways assumed as N1's", True)),
@@ -323,6 +330,7 @@ def _neoverse_v2() -> CorePreset:
         clock_hz=2_800_000_000,
         record_bytes=64,
         counter_max=0xFFF,
+        flag_updates=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=4096, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=18, line_bytes=64),
@@ -333,6 +341,7 @@ def _neoverse_v2() -> CorePreset:
             ("clock_hz", Source("no figure found; estimate", True)),
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
+            ("flag_updates", _FLAGS),
             ("l1d", Source(f"{_GRAVITON4}: 4-way, 64 B lines; 64 KiB assumed as N1's", True)),
             ("l2", Source(f"{_GRAVITON4}: 2 MB, 8-way, 64 B lines")),
             ("slc", Source(f"{_GRAVITON4}: 36 MB; ways chosen to make it", True)),
@@ -365,6 +374,7 @@ def _kunpeng_920() -> CorePreset:
         clock_hz=2_600_000_000,
         record_bytes=128,
         counter_max=0xFFF,
+        flag_updates=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=1024, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -383,6 +393,7 @@ def _kunpeng_920() -> CorePreset:
                 ),
             ),
             ("counter_max", _COUNT_SIZE),
+            ("flag_updates", _FLAGS),
             ("l1d", Source(f"{wikichip}: 64 KiB, 64 B lines; ways assumed as N1's", True)),
             ("l2", Source(f"{wikichip}: 512 KiB a core; ways assumed as N1's", True)),
             (

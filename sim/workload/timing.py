@@ -145,6 +145,8 @@ class CorePreset:
     clock_hz: int
     record_bytes: int
     counter_max: int
+    flag_updates: int
+    """PMBIDR_EL1.F."""
     l1d: CacheGeometry
     l2: CacheGeometry
     slc: CacheGeometry

@@ -257,18 +257,42 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         unmap=_unmap(r),
         irq_latency=table([grid(0, 16, 64, 640, 9000) for _ in range(r.choice([1, 4]))]),
         driver=DriverCosts(*(grid(0, 16, 64, 640) for _ in range(3))),
-        kvm=KvmCosts(*(grid(0, 16, 64, 640, 3000) for _ in range(20))),
+        kvm=KvmCosts(*(*(grid(0, 16, 64, 640, 3000) for _ in range(20)), 0)),
         switch_ticks=r.choice([0, 0, 160 if dense else 3000, 1600, 20_000]),
         away_ticks=grid(0, 16, 640),
         random_start=r.random() < 0.7,
     )
-    return _records(vary(machine, **_guest(r, machine)), of)
+    return _flags(_records(vary(machine, **_guest(r, machine)), of), of)
+
+
+def _costs(machine: MachineSpec) -> str:
+    """Something to draw by that is known of every machine."""
+    return repr(machine.vm.kvm).replace(f", access_flag={machine.vm.kvm.access_flag}", "")
+
+
+def _flags(machine: MachineSpec, of: Stream) -> MachineSpec:
+    """Ageing, what the SPU updates, a dirty log by hardware, answers by status; drawn apart."""
+    r = random.Random(f"flags {of.ops} {machine.spu.interval} {_costs(machine)}")
+    made: dict[str, Any] = {
+        "kvm": replace(machine.vm.kvm, access_flag=r.choice([0, 16, 64, 640, 3000])),
+        "flag_updates": r.random() < 0.4,
+        "dirty_bit": r.random() < 0.4,
+    }
+    if r.random() < 0.25:
+        law = table([r.choice([64, 640, 5000, 50_000]) for _ in range(4)])
+        aged = PressureSpec("ageing", Touch.AGE, law, span=r.choice([1, 2]))
+        made["pressures"] = (*machine.host.pressures, aged)
+    if r.random() < 0.2:
+        pins = machine.policies.bundle.backing.pins_windows
+        answers = ["fix_flags_or_error", *["fix_flags_or_pin"] * pins]
+        made["policies"] = machine.policies.model_copy(update={"stage2_fault": r.choice(answers)})
+    return vary(machine, **made)
 
 
 def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
     """Layout of the records, data loss at faults, slipping samples, huge pages; drawn apart."""
-    r = random.Random(f"{of.ops} {machine.spu.interval} {machine.vm.memlock} {machine.vm.kvm}")
-    machine = _huge_pages(random.Random(f"{of.ops} {machine.vm.kvm}"), machine)
+    r = random.Random(f"{of.ops} {machine.spu.interval} {machine.vm.memlock} {_costs(machine)}")
+    machine = _huge_pages(random.Random(f"{of.ops} {_costs(machine)}"), machine)
     machine = vary(
         machine,
         data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),

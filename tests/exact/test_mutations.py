@@ -50,7 +50,7 @@ CPU, GIC, ENGINE, HOST = "sim.cpu.core", "sim.cpu.gic", "sim.engine", "sim.host.
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
 HYP, MEMLOCK, TABLES = "sim.kvm.hypervisor", "sim.kvm.memlock", "sim.kvm.tables"
 NOTIFIERS, MIGRATION, PAGES = "sim.kvm.notifiers", "sim.host.migration", "sim.kvm.pages"
-SCHEDULER = "sim.host.scheduler"
+SCHEDULER, REGISTERS = "sim.host.scheduler", "sim.spe.spu"
 SHARED = {
     CPU: ("Cpu",),
     GIC: ("Gic",),
@@ -66,6 +66,7 @@ SHARED = {
     NOTIFIERS: ("GuestBuffer",),
     MIGRATION: ("migrate",),
     SCHEDULER: ("share_cpus",),
+    REGISTERS: ("Spu",),
 }
 """Modules that both engines run, and what of each the machine is built from."""
 MUTANTS = [
@@ -328,6 +329,39 @@ MUTANTS = [
     _m("the dirty log stays on", MIGRATION, "vm.dirty_logging = False"),
     _m("the host's turns do not move on", SCHEDULER, "turn += 1"),
     _m("a turn missed is one slice", SCHEDULER, "out += 1", "return 1"),
+    _m("ageing clears nothing", TABLES, "self._take(page, Lack.ACCESS)"),
+    _m("the dirty log takes nothing", TABLES, "self._take(page, Lack.WRITE)"),
+    _m("a flag that is set gives a permission", TABLES, "if self.lacks[page] == 0:", "if True:"),
+    _m("the permission is looked at first", TABLES,
+       "old = self.lacks[first] & Lack.ACCESS", "old = not self.lacks[first] & Lack.WRITE"),
+    _m("an entry that goes leaves its flag", TABLES,
+       "self.lacks[page] = Lack.ENTRY\n        self._refresh(page)", "self._refresh(page)"),
+    _m("a new entry lacks what the old one did", TABLES,
+       "self.lacks[page] = what if self.mapped[page] else self.lacks[page] | what",
+       "self.lacks[page] |= what"),
+    _m("what records unmap has its entry still", TABLES,
+       "self.mapped[page] = 0\n            self.lacks[page] = Lack.ENTRY",
+       "self.mapped[page] = 0\n            self.lacks[page] = 0"),
+    _m("every SPU sets the access flag", NOTIFIERS, "return not self.stage2.updates.access",
+       "return False"),
+    _m("no SPU sets the access flag", NOTIFIERS, "return not self.stage2.updates.access",
+       "return True"),
+    _m("pinned pages are not aged", NOTIFIERS, "return not self.stage2.updates.access",
+       "return not (pinned or self.stage2.updates.access)"),
+    _m("no SPU sets the dirty state", NOTIFIERS, " and not updates.dirty", ""),
+    _m("what is old is aged again", NOTIFIERS, "return stage2.has(page) and not gone",
+       "return stage2.has(page)"),
+    _m("an unusable entry does not go", NOTIFIERS, "return stage2.has(page) and not gone",
+       "return bool(stage2.mapped[page])"),
+    _m("a blackout does not say its fault's status", HYP, "self.cpu.blame(fault.name.lower())"),
+    _m("an access flag is answered by mapping", HYP, "pages.mark_accessed(self._fault_page)",
+       "pages.fix(self._fault_page)"),
+    _m("errors are told of any status", HYP,
+       "policies.tells(pins_lost=self.pages.pins_lost, fault=fault)",
+       "policies.tells(pins_lost=self.pages.pins_lost)"),
+    _m("policies do not see the status", HYP, "fault=Fault(self._status & ~LEVELS),", ""),
+    _m("an access flag stays clear", PAGES, "self.stage2.mark_accessed(old)"),
+    _m("every fault is a missing entry", REGISTERS, "self._fsc(self.sampler.pointer)", "7"),
 ]  # a mutant a line  # fmt: skip
 
 
@@ -390,6 +424,7 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         *_often_frozen(found),
         *_packed(),
         *_pressed(found),
+        *_aged(found),
         *found,
     ]
 
@@ -434,7 +469,7 @@ def _pressed(
                     granule=4096,
                     memory=16 * 4096,
                     layout=SLOT64,
-                    kvm=KvmCosts(*(640 for _ in range(20))),
+                    kvm=KvmCosts(*(640 for _ in range(21))),
                     random_start=False,
                     max_buffer=1 << 62,
                     memlock=1 << 40,
@@ -456,6 +491,62 @@ def _pressed(
             )
         )
     return pressed
+
+
+def _aged(
+    machines: list[tuple[int, Stream, MachineSpec]],
+) -> list[tuple[int, Stream, MachineSpec]]:
+    """Flags that are cleared and permissions that are taken, of pinned and other pages; SPUs that
+    set them and SPUs that do not; answers by status."""
+    aged = []
+    answers = ("fix_and_resume", "fix_flags_or_error", "fix_flags_or_pin", "pin_then_resume")
+    log = Migration(3200, 3, 6400, 0, 640, post_copy=False)
+    for n, (seed, stream, spec) in enumerate(machines[:48]):
+        design = ("v6", "v5-memslot-lock", "v6-lazy-unpin", "first-fault")[n % 4]
+        answer = answers[n // 4 % 4] if n % 4 != 1 else answers[n // 4 % 2]
+        aging = PressureSpec("ageing", Touch.AGE, table((320, 640, 1280, 3200)))
+        zapping = PressureSpec("scan", Touch.ZAP, table((3200, 6400)))
+        aged.append(
+            (
+                seed,
+                stream,
+                vary(
+                    spec,
+                    **made.CALM
+                    | {
+                        "policies": DESIGNS[design][0].model_copy(
+                            update={"stage2_fault": answer, "notifiers": "honour_all"}
+                        ),
+                        "pressures": (aging, zapping) if n % 3 else (aging,),
+                        "migration": log if n % 2 else None,
+                        "flag_updates": n % 6 == 5,
+                        "dirty_bit": n % 12 > 5,
+                        "unmap": UnmapSpec("per_record" if n % 8 == 6 else "never"),
+                        "vcpus": 1,
+                        "aux": Geometry(16_384, 4096, 4096),
+                        "granule": 4096,
+                        "memory": 16 * 4096,
+                        "kvm": KvmCosts(*(640 for _ in range(20)), 160),
+                        "random_start": False,
+                        "max_buffer": 1 << 62,
+                        "memlock": 1 << 40,
+                        "cap_ipc_lock": False,
+                        "interval": 2,
+                        "period": 2,
+                        "jitter": Jitter.OFF,
+                        "resync": False,
+                        "snapshot": False,
+                        "rules": DriverRules(),
+                        "reader": None,
+                        "exits": None,
+                        "warm": True,
+                        "irq_latency": (64,),
+                        "filter": Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
+                    },
+                ),
+            )
+        )
+    return aged
 
 
 def _small_windows(

@@ -30,10 +30,12 @@ Unmap = Annotated[
 class Scan(Strict):
     """Pages touched at a published rate."""
 
-    kind: Literal["numa_balancing", "ksm", "khugepaged", "compaction", "reclaim"] = Field(
+    kind: Literal["numa_balancing", "ksm", "khugepaged", "compaction", "reclaim", "ageing"] = Field(
         description="numa_balancing: PROT_NONE, pinned or not (t_numa_sweep); ksm: merging, an "
         "upper bound (t_ksm_pass); khugepaged: collapse of 2 MiB (t_thp_collapse); compaction: "
-        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim). "
+        "moving pages (t_compaction); reclaim: swap-out, read back at t_swap_in (t_reclaim); "
+        "ageing: the access flag is cleared, pinned or not, whatever the notifiers (t_ageing), "
+        "which the SPU sets again or not (spe.flag_updates). "
         "numa_balancing and ksm take a pinned page's stage 2 entry too, compaction and reclaim "
         "only with vm.memory_kind: shared, khugepaged never",
     )

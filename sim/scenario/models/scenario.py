@@ -113,6 +113,12 @@ class Spe(Strict):
         description="records as the core preset writes them; slots of 64 bytes; or packed: 44 "
         "bytes with an address, 32 without, which straddle pages (Kunpeng)",
     )
+    flag_updates: Literal["core", "on", "off"] = Field(
+        default="core",
+        description="PMBIDR_EL1.F: on: the SPU's own accesses set the access flag and the dirty "
+        "state of a stage 2 entry, as a CPU's do; off: they fault (see host.pressure: ageing, "
+        "vm.dirty_log); core: as the core preset has it, UNVERIFIED for each",
+    )
     target_bias_per_mille: int = Field(
         default=0,
         ge=0,
@@ -271,6 +277,12 @@ class Vm(Strict):
         default="anonymous",
         description="what backs guest memory: anonymous memory, or a memfd or shmem, whose pages "
         "compaction and reclaim unmap before they notice a pin",
+    )
+    dirty_log: Literal["write_protect", "hardware"] = Field(
+        default="write_protect",
+        description="what a live migration's dirty log does to a page: write_protect: its stage 2 "
+        "entry becomes read-only; hardware: FEAT_HAFDBS at stage 2 (VTCR_EL2.HD), a write sets the "
+        "dirty state; the SPU's does with spe.flag_updates, and takes a permission fault without",
     )
     huge_pages: bool = Field(
         default=False,

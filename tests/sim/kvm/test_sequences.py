@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from sim.host.migration import Migration
+from sim.host.pressure import Touch
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
@@ -23,7 +25,7 @@ from sim.linux.reader import ReaderSpec
 from sim.machine.machine import ENGINES, simulate
 from sim.machine.resolve import machine_spec
 from sim.machine.run import Run
-from sim.machine.spec import BalloonSpec, MachineSpec, UnmapSpec
+from sim.machine.spec import BalloonSpec, MachineSpec, PressureSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.policies.stages import KvmCosts
 from sim.results import VcpuResult
@@ -123,6 +125,8 @@ TENTH = 21_300_000 + OP * 10_500
 """When ten records have been written since v6's first enable edge."""
 BALLOON = {"balloons": (BalloonSpec("ballooning", (TENTH,), 1, 512),)}
 UNMAPPED = {"memslot_changes": TENTH}
+AGED = {"pressures": (PressureSpec("ageing", Touch.AGE, (TENTH,)),), "flag_updates": False}
+LOGGED = {"migration": Migration(TENTH, 1, OP * 1_000_000, 0, 0, post_copy=False)}
 
 
 @dataclass(frozen=True)
@@ -309,6 +313,32 @@ PATHS = [
         "6.7 guest_memfd ignores them, pinned or not", "v7-guest-memfd",
         [STARTS, TRAP, TRAP, START, RUN, PROFILED, ("FULL", PAGE)],
         machine={"unmap": UnmapSpec("per_window")},
+    ),
+    # 6.7 an entry that is there and faults: no notifier's doing, and no pin's
+    Path(
+        "6.7 a pinned page is aged", "v6",
+        [*FAULT[1:], EXIT, CLEARED, ("fault", K.access_flag), ENTRY, RUN, PROFILED],
+        machine=AGED,
+    ),
+    Path(
+        "6.7 a page is aged, and pinned for it", "first-fault",
+        [*FAULT[1:], EXIT, CLEARED, WALK, CHARGE, *_pinned(cold=1), ENTRY, RUN, PROFILED],
+        machine=AGED,
+    ),
+    Path(
+        "6.7 a page is aged, and not pinned for it", "first-fault",
+        [*FAULT[1:], EXIT, CLEARED, ("fault", K.access_flag), ENTRY, RUN, PROFILED],
+        {"stage2_fault": "fix_flags_or_pin"}, AGED,
+    ),
+    Path(
+        "6.7 a page is aged, a missing one would be an error", "v6",
+        [*FAULT[1:], EXIT, CLEARED, ("fault", K.access_flag), ENTRY, RUN, PROFILED],
+        {"stage2_fault": "fix_flags_or_error"}, AGED,
+    ),
+    Path(
+        "6.7 the dirty log has taken a pinned page's permission", "v6",
+        [*FAULT[1:], EXIT, CLEARED, ("fault", K.fault), ENTRY, RUN, PROFILED],
+        {"stage2_fault": "fix_flags_or_error"}, LOGGED,
     ),
     # 6.8 context switch of the profiled task
     Path("6.8 bare metal", "baremetal", [*SWITCH_OUT, AWAY, START, RUN, PROFILED],

@@ -9,7 +9,7 @@ from sim.policies.bundle import Bundle
 from sim.policies.stages import Effect, KvmCosts, Outcome, Stages, View
 from sim.scenario.models.scenario import DESIGNS
 
-COSTS = KvmCosts(*(10**k for k in range(20)))  # any sum of costs is readable digit by digit
+COSTS = KvmCosts(*(10**k for k in range(21)))  # any sum of costs is readable digit by digit
 
 
 def bundle(design: str, **words: Any) -> Bundle:

@@ -30,6 +30,13 @@ FREE = {"memlock": 1 << 40}
 SHORT = {"memlock": 3 * PAGE, "max_buffer": 1 << 62}
 COLD = {"unmap": UnmapSpec("per_window")}
 ZAPPED = {"pressures": (PressureSpec("numa", Touch.ZAP, (WORK // 2000,)),)}
+ZAPPED_AND_AGED = {
+    "flag_updates": False,
+    "pressures": (
+        PressureSpec("numa", Touch.ZAP, (WORK // 300,)),
+        PressureSpec("ageing", Touch.AGE, (WORK // 2000,)),
+    ),
+}
 EXITS = {"exits": (US // 2,), "irq_latency": (2 * US,)}
 SWITCHED = {"switch_ticks": 20 * US, "away_ticks": 20 * US}
 
@@ -56,7 +63,7 @@ SITUATIONS: dict[str, Situation] = {
         FIRST,
     ),
     "unpin": Situation("v6", {}, {**FREE, **SWITCHED, "unpin_after": 10 * US}),
-    "stage2_fault": Situation("unpinned", CLOSED, {**FREE, **ZAPPED}),
+    "stage2_fault": Situation("unpinned", CLOSED, {**FREE, **ZAPPED_AND_AGED}),
     "injected_dl": Situation("unpinned-error", {}, {**FREE, **COLD}),
     "fix_scope": Situation("unpinned", {}, {**FREE, "warm": False}),
     "notifiers": Situation("v6", {}, {**FREE, **ZAPPED}),
@@ -189,6 +196,7 @@ _FAST = {
     "t_dirty_log_start": "1us",
     "t_swap_in": "6us",
     "t_numa_sweep": "6400ms",
+    "t_ageing": "10ns",
 }
 _MORE: dict[str, dict[str, Any]] = {
     "memslot_change": {"every": "20us"},
@@ -202,7 +210,7 @@ def _settings(granule: str = "4KiB", memory: str = "16MiB", **host: Any) -> Sett
     return Settings.model_validate(
         {
             "workload": {"kind": "synthetic", "phases": [loop]},
-            "spe": {"interval": "256ops", "min_interval": "256ops"},
+            "spe": {"interval": "256ops", "min_interval": "256ops", "flag_updates": "off"},
             "vm": {"granule": granule, "memory": memory, "huge_pages": True, "exits": "none"},
             "driver": {"aux": aux},
             "host": host,
@@ -224,7 +232,8 @@ def _kinds() -> list[str]:
 
 @pytest.mark.parametrize("kind", _kinds())
 def test_every_pressure_presses(kind: str) -> None:
-    """Unpinned pages go; a deaf design with pages of its own is moved by the VMM's doings alone."""
+    """Unpinned pages go; a deaf design with pages of its own is moved by the VMM's doings and by
+    ageing alone."""
     granule = "64KiB" if kind == "free_page_reporting" else "4KiB"
     pressure = [{"kind": kind} | _MORE.get(kind, {})]
     memory = "1MiB" if kind == "numa_balancing" else "16MiB"
@@ -235,7 +244,7 @@ def test_every_pressure_presses(kind: str) -> None:
     assert _numbers(run) != _numbers(_pressed("unpinned", calm))
     deaf = _numbers(_pressed("v7-guest-memfd", pressed))
     alike = deaf == _numbers(_pressed("v7-guest-memfd", calm))
-    assert alike is (kind not in ("memslot_change", "live_migration"))
+    assert alike is (kind not in ("memslot_change", "live_migration", "ageing"))
 
 
 @pytest.mark.parametrize("kind", ["published", "per_window", "per_record", {"poisson": "100000/s"}])
@@ -254,6 +263,7 @@ def test_every_form_of_pressure_is_among_them() -> None:
         "khugepaged",
         "compaction",
         "reclaim",
+        "ageing",
         "ballooning",
         "free_page_reporting",
         "memslot_change",

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.policies.stages import LEVELS, Fault
 from sim.spe.buffer import (
     BSC_FULL,
     CLEAR,
     EC_BUFFER,
     EC_STAGE1_ABORT,
     EC_STAGE2_ABORT,
-    FSC_TRANSLATION,
     RECORD_BYTES,
     Pmbsr,
     is_full,
@@ -93,6 +93,11 @@ def test_a_window_takes_exactly_what_fits(first_slot: int, slots: int) -> None:
     assert is_full(limit, limit)
 
 
-def test_a_translation_fault_says_its_level() -> None:
-    """FSC 0b0001xx: the level of the walk in the low bits; the leaf's is 3."""
-    assert FSC_TRANSLATION + 3 == 0b000111
+@pytest.mark.parametrize(
+    ("fault", "leaf"),
+    [(Fault.TRANSLATION, 0b000111), (Fault.ACCESS_FLAG, 0b001011), (Fault.PERMISSION, 0b001111)],
+)
+def test_a_fault_says_its_status_and_level(fault: Fault, leaf: int) -> None:
+    """FSC 0b0001xx, 0b0010xx, 0b0011xx: the level of the walk in the low bits; the leaf's is 3."""
+    assert fault.value + 3 == leaf
+    assert (Fault(leaf & ~LEVELS), leaf & LEVELS) == (fault, 3)

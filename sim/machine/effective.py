@@ -131,11 +131,12 @@ def _pressure(settings: Settings) -> Iterator[Adjusted]:
 def _ageing(settings: Settings) -> Iterator[Adjusted]:
     """As `sim.kvm.notifiers` passes it over."""
     aged = any(pressure.kind == "ageing" for pressure in settings.host.pressure)
-    if not aged or not updates_flags(settings):
+    if not aged or settings.spe.flag_updates != "core" or not updates_flags(settings):
         return
-    why = "with PMBIDR_EL1.F = 1 the SPU sets the access flag itself"
-    if settings.spe.flag_updates == "core":
-        why += f" (spe.flag_updates; {settings.cpu.core}'s is UNVERIFIED)"
+    why = (
+        "with PMBIDR_EL1.F = 1 the SPU sets the access flag itself (spe.flag_updates; "
+        f"{settings.cpu.core}'s is UNVERIFIED)"
+    )
     yield Adjusted("host.pressure", "ageing", "nothing", why)
 
 

@@ -526,7 +526,7 @@ def _aged(
                         "aux": Geometry(16_384, 4096, 4096),
                         "granule": 4096,
                         "memory": 16 * 4096,
-                        "kvm": KvmCosts(*(640 for _ in range(20)), 160),
+                        "kvm": KvmCosts(*(*(640 for _ in range(20)), 160)),
                         "random_start": False,
                         "max_buffer": 1 << 62,
                         "memlock": 1 << 40,

@@ -116,7 +116,7 @@ def test_a_whole_block_that_is_gone_faults_a_level_higher() -> None:
 def test_ageing_reaches_pinned_and_deaf_designs(design: str) -> None:
     """U1: no pin and no notifier policy keeps the access flag; with PMBIDR.F the SPU sets it."""
     aged = often(Touch.AGE)
-    memlock = {"memlock": 1 << 40}
+    memlock: dict[str, Any] = {"memlock": 1 << 40}
     assert faults_of(ran(design, **aged, **OFF, **memlock)) > 0
     updating = ran(design, **aged, **OFF | {"flag_updates": True}, **memlock)
     assert (faults_of(updating), updating.zaps) == (0, 0)

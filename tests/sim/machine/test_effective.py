@@ -83,3 +83,13 @@ def test_a_watermark_of_whole_pages_is_as_asked(tmp_path: Path) -> None:
 def test_stock_scenarios_are_run_as_they_say(path: Path) -> None:
     """None asks for what it does not get."""
     assert {a.name: adjusted(a) for a in load(path).arms if adjusted(a)} == {}
+
+
+def test_ageing_that_the_core_makes_up_for(tmp_path: Path) -> None:
+    """Told where nobody has asked for it: PMBIDR.F is a guess of the core preset's."""
+    aged = "host.pressure=[{kind: ageing}]"
+    found = _adjusted(tmp_path, aged)["host.pressure"]
+    assert (found.requested, found.effective) == ("ageing", "nothing")
+    assert "UNVERIFIED" in found.why
+    for said in ("on", "off"):
+        assert "host.pressure" not in _adjusted(tmp_path, aged, f"spe.flag_updates={said}")

@@ -33,8 +33,8 @@ ZAPPED = {"pressures": (PressureSpec("numa", Touch.ZAP, (WORK // 2000,)),)}
 ZAPPED_AND_AGED = {
     "flag_updates": False,
     "pressures": (
-        PressureSpec("numa", Touch.ZAP, (WORK // 300,)),
-        PressureSpec("ageing", Touch.AGE, (WORK // 2000,)),
+        PressureSpec("numa", Touch.ZAP, (WORK // 100,)),
+        PressureSpec("ageing", Touch.AGE, (WORK // 10_000,)),
     ),
 }
 EXITS = {"exits": (US // 2,), "irq_latency": (2 * US,)}

@@ -32,6 +32,8 @@ PUBLISHED = {
     "t_map_present": "30ns",
     "t_unmap": "1.9us",
     "t_fault": "2.4us",
+    "t_access_flag": "430ns",
+    "t_ageing": "5us",
     "t_vmm_exit": "1.7us",
     "t_prefault": "950ns",
     "t_copy": "100ns",
@@ -56,6 +58,7 @@ PUBLISHED = {
     "t_free_page_report": "2s",
 }
 UNVERIFIED = {
+    "t_access_flag",
     "t_irq_latency",
     "t_irq_handler",
     "t_charge",

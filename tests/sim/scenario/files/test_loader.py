@@ -509,7 +509,7 @@ def test_bare_names_are_stock_scenarios(tmp_path: Path, monkeypatch: pytest.Monk
     ("name", "hint"),
     [
         ("quikstart", "did you mean 'quickstart'"),
-        ("zzz", "stock scenarios: always-cold, designs"),
+        ("zzz", "stock scenarios: ageing, always-cold, designs"),
         ("x" * 300, "stock scenarios"),
         ("a\0", "stock scenarios"),
     ],

@@ -51,6 +51,7 @@ class CellResult:
     """Arm → metric → its value in each replication; only what indices are made of."""
     adjusted: Mapping[str, tuple[Adjusted, ...]] = field(default_factory=dict)
     """Arm → settings that are not run as asked for; arms that have none are left out."""
+    doubts: Annotated[tuple[str, ...], "what the import of its workloads found in doubt"] = ()
 
     def __post_init__(self) -> None:
         if "/" in self.id or self.id in ("", ".", ".."):
@@ -155,6 +156,11 @@ class SweepResult:
     samples: Samples | None = None
     sensitivity: Mapping[str, Mapping[str, Indices]] | None = None
     """Arm → metric → indices."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the imports of the cells' workloads found in doubt, each once."""
+        return tuple(dict.fromkeys(one for cell in self.cells for one in cell.doubts))
 
     def __post_init__(self) -> None:
         for k, cell in enumerate(self.cells):

@@ -139,10 +139,14 @@ def plan(cells: Sequence[Planned], form: str, pace: Pace) -> str:
 
 
 def as_table(result: SweepResult) -> str:
-    """A line per cell and arm: the predicted loss, time added and exits; of samples, indices."""
+    """A line per cell and arm: the predicted loss, time added and exits; of samples, indices.
+
+    What is in doubt in the workloads stands below.
+    """
+    doubts = "".join(f"{printable(one)}\n" for one in result.doubts)
     if result.samples is not None:
         words = {shown.metric: shown.title.lower() for shown in page.METRICS}
-        return screening.as_table(result, words)
+        return screening.as_table(result, words) + doubts
     axes = list(result.axes)
     head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
     rows = []
@@ -152,7 +156,7 @@ def as_table(result: SweepResult) -> str:
             rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
         for arm, numbers in cell.arms.items():
             rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
-    return "\n".join(aligned([head, *rows])) + "\n"
+    return "\n".join(aligned([head, *rows])) + "\n" + doubts
 
 
 def as_set(cell: CellResult, axis: str) -> str:

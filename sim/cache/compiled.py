@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,29 @@ _FOLDERS: set[str] = set()
 _ENVIRONMENT = home.environment()
 _MOST = 1 << 28
 """Bytes of a compiled function."""
+
+
+@dataclass(slots=True)
+class Compiling:
+    """What compiling has cost this process, and will not cost the next one."""
+
+    nanoseconds: int = 0
+    """Of the processor."""
+    _began: list[int] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """A function is not kept; numba compiles it, and first of all those that it calls."""
+        self._began.append(time.process_time_ns())
+
+    def end(self) -> None:
+        """It is kept now."""
+        if self._began:
+            began = self._began.pop()
+            if not self._began:
+                self.nanoseconds += time.process_time_ns() - began
+
+
+COMPILING = Compiling()
 
 
 class CodeCache(NullCache):
@@ -68,15 +93,19 @@ class CodeCache(NullCache):
                 raise BrokenSealError(f"{path.name} holds another function")
             return _rebuild(target_context, *reduced)
         except FileNotFoundError:
-            return None
+            pass
         except Exception as error:  # numba's own, of another build: compile again, whatever it is
             _complain(path, error)
-            return None
+        COMPILING.begin()
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function."""
         folder = _folder(self._name)
-        if folder is None or not self._enabled or not _can_be_kept(data):
+        if folder is None or not self._enabled:
+            return
+        COMPILING.end()
+        if not _can_be_kept(data):
             return
         key = self._key(sig, data.codegen)
         path = folder / self._file(key)

@@ -46,6 +46,7 @@ from sim.spe.record import CoreFacts
 from sim.spe.select import Jitter
 from sim.workload.arrays import Stream
 from sim.workload.presets import get_preset
+from sim.workload.remarks import bounded
 
 Parameters = dict[str, TimeDistribution]
 """Times by their name in parameters.toml."""
@@ -84,6 +85,23 @@ def stream_of(settings: Settings) -> Stream:
     return synthetic_stream(
         workload, core=settings.cpu.core, exclude_kernel=spe.exclude_kernel, micro_ops=micro_ops
     )
+
+
+def stream_remarks(settings: Settings) -> tuple[str, ...]:
+    """What the import of the workload found in doubt, as `stream_of` has it, without its stream.
+
+    StreamError or ProfileError if the file is none.
+    """
+    workload = settings.workload
+    if isinstance(workload, Recorded):
+        from sim.workload.spestream import read_header
+
+        return bounded(read_header(stock_folder() / workload.path).remarks)
+    if isinstance(workload, Profiled):
+        from sim.workload.capture import profile
+
+        return bounded(profile.load(stock_folder() / workload.path).remarks)
+    return ()
 
 
 def stream_key(settings: Settings) -> str:

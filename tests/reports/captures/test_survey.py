@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reports.sweeps.sweeping import read_result as read_sweep
 from sim.scenario.files.loader import stock_folder
 from sim.workload.capture import profile
 from sim.workload.capture.profile import ProfileError
@@ -153,6 +154,47 @@ def test_remarks_of_streams_are_said() -> None:
     write_spestream("s.spestream", replace(made, remarks=("7 of 100 addresses make no sense",)))
     ran = run("workload: {kind: recorded, path: s.spestream}")
     assert "7 of 100 addresses make no sense" in " ".join(ran.split())
+
+
+DOUBT = "7 of 100 addresses make no sense"
+
+
+@pytest.mark.parametrize("kind", ["recorded", "profile"])
+def test_validate_and_a_sweep_say_it_too(kind: str) -> None:
+    """Before the run, on stderr; of a sweep once under its table, in its page and its JSON."""
+    if kind == "recorded":
+        made = read_spestream(stock_folder() / "streams" / "threads.2.spestream")
+        write_spestream("w", replace(made, remarks=(DOUBT,)))
+    else:
+        call("import", "spe", capture(TIMES), "-o", "w", "--interval", "1024ops")
+        Path("w").write_text(json.dumps(json.loads(Path("w").read_text()) | {"remarks": [DOUBT]}))
+    Path("s.yaml").write_text(
+        f"workload: {{kind: {kind}, path: w}}\nreplications: 1\narms: [baremetal, v6]\n"
+        "matrix: {driver.aux: [64KiB, 128KiB]}\n"
+    )
+    checked = call("validate", "s.yaml")
+    assert checked.exit_code == 0
+    assert checked.stderr.count(f"w: {DOUBT}\n") == 1
+    swept = call("sweep", "s.yaml", "-o", "out", "-q")
+    assert swept.exit_code == 0, swept.output
+    assert swept.stdout.count(DOUBT) == 1
+    assert Path("out/report.html").read_text().count(DOUBT) == 1
+    cells = json.loads(Path("out/result.json").read_text())["cells"]
+    assert [DOUBT in " ".join(cell["doubts"]) for cell in cells] == [True, True]
+    assert [cell.doubts for cell in read_sweep(Path("out")).cells] == [
+        tuple(cell["doubts"]) for cell in cells
+    ]
+
+
+def test_validate_looks_into_the_workload() -> None:
+    """A file that is no profile is a mistake of the scenario that names it."""
+    Path("w").write_text("{}")
+    Path("s.yaml").write_text("workload: {kind: profile, path: w}\narms: [baremetal]\n")
+    done = call("validate", "s.yaml", "quickstart")
+    assert done.exit_code == 2
+    assert "s.yaml: " in done.stderr
+    assert "w: " in done.stderr
+    assert done.stdout.startswith("quickstart: ok, ")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import resource
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import pytest
 
 from reports.exitcodes import ExitCode
 from reports.sweeps import estimating, sweeping
+from sim.cache import compiled
 from sim.runs import batch
 from sim.runs.batch import Unit
-from tests.rigs.swept import MATRIX, results
+from tests.rigs.swept import MATRIX, SPESKEW, results
 from tests.rigs.tiny import TINY, call
 
 
@@ -40,6 +44,36 @@ def test_the_pace_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
     more = sum(map(slowed.seconds, cells)) - sum(map(fast.seconds, cells))
     assert 0.5 * 0.05 * units < more < 3 * 0.05 * units
     assert slowed.timed == 18
+
+
+def test_the_estimate_holds() -> None:
+    """Of the processor's time for all of a sweep, from its start to its table: a factor of two."""
+    Path("s.yaml").write_text(TINY.replace("repeat: 40", "repeat: 500") + MATRIX)
+    _spent("-n")  # what must be compiled is not the sweep's
+    said = _spent("-n")[1]
+    found = re.search(r"about (\d+) s on one core", said)
+    assert found is not None
+    seconds = _spent("-o", "out", "-q", "--no-report")[0]
+    assert seconds / 2 < int(found[1]) < 2 * seconds
+
+
+def test_what_was_compiled_is_not_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep finds it: the estimate is that of the next `sweep -n`."""
+    cells = sweeping.plan(sweeping.Asked("s.yaml", (), None, None, "fast"))[1]
+    monkeypatch.setattr(compiled.COMPILING, "nanoseconds", 0)
+    warm = estimating.pace(cells).start_ns
+    monkeypatch.setattr(compiled.COMPILING, "nanoseconds", 10**12)
+    assert warm - 2 * 10**12 < estimating.pace(cells).start_ns < warm - 10**12 / 2
+
+
+def _spent(*options: str) -> tuple[float, str]:
+    """Seconds of the processor for the sweep with these options, and what it said."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [*SPESKEW, "sweep", "s.yaml", *options], capture_output=True, text=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def test_long_streams_are_timed_in_short() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,30 @@ def test_compiled_code_is_found_again(code: Path) -> None:
     """One file for each signature, which the next process loads."""
     assert len(list(code.iterdir())) == 3
     assert use_code() == [2, 1]
+
+
+def _thrice(x: Any) -> Any:
+    return 3 * x
+
+
+def _outer(x: Any) -> Any:
+    return _inner(x) + 1
+
+
+_inner = njit(_thrice)
+
+
+def test_what_compiling_costs_is_known(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the processor, once for a function and what it calls; nothing if all is found."""
+    monkeypatch.setattr(compiled, "COMPILING", compiled.Compiling())
+    began = time.process_time_ns()
+    assert njit(_outer)(20) == 61
+    spent = time.process_time_ns() - began
+    assert len(list(code.iterdir())) == 5, "both were compiled"
+    assert 0.5 * spent < compiled.COMPILING.nanoseconds <= spent
+    monkeypatch.setattr(compiled, "COMPILING", compiled.Compiling())
+    assert njit(_outer)(20) == 61
+    assert compiled.COMPILING.nanoseconds == 0
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -34,9 +34,16 @@ def start(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, preexec_fn=mine, text=True, **options)
 
 
-def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def serve(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A program that ends with us, begun; bytes go to its stdin and come from its stdout."""
+    mine = partial(end_with, os.getpid())
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, preexec_fn=mine, stdin=pipe, stdout=pipe, bufsize=0)
+
+
+def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """A program that ends with us, at its end; its output is kept as text."""
-    with start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         try:
             out, err = process.communicate()
         finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from tests.needs import missing_lines
+from tests.sim.linux import kernels
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -26,6 +27,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     reasons = [where[2] for where in skipped if isinstance(where, tuple)]
     for line in missing_lines(reasons):
         reporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A kernel's sources by version, as far as `driver.kernel_tree` reads them; not to be changed.
+
+    They are unpacked once for all processes of a session.
+    """
+    shared = tmp_path_factory.getbasetemp().parent
+    return lambda version: kernels.unpacked(version, shared)
 
 
 @pytest.fixture

@@ -37,6 +37,9 @@ PACKAGES = {
     "umount": "mount",
 }
 """Tool → Debian packages."""
+SOURCES = {version: f"linux-source-{version}" for version in ("6.1", "6.12")}
+"""Linux version → Debian package of its sources; 6.12 comes with bookworm-security."""
+SOURCE_FOLDER = Path("/usr/src")
 EXTRAS = {"distributed": "cluster"}
 """Optional package of Python → our extra that brings it."""
 RECORDING = (CROSS, "qemu-aarch64", "gcc")
@@ -66,6 +69,17 @@ def module(name: str) -> None:
         pytest.skip(reason)
 
 
+def kernel_source(version: str) -> Path:
+    """The archive of a kernel's sources; without it a test fails in CI and is skipped elsewhere."""
+    package = SOURCES[version]
+    archive = SOURCE_FOLDER / f"{package}.tar.xz"
+    if not archive.is_file():
+        if os.environ.get("CI"):
+            pytest.fail(f"{_MISSING}{package} (apt-get install {package})")
+        pytest.skip(f"{_MISSING}{package}")
+    return archive
+
+
 def found(tool: str) -> bool:
     """Whether a tool is there, for what does without it."""
     return shutil.which(tool) is not None
@@ -90,7 +104,7 @@ def programs(script: str) -> tuple[str, ...]:
 
 def _packages(tools: Iterable[str]) -> str:
     """Packages of tools, each once."""
-    words = [word for tool in tools for word in PACKAGES[tool].split()]
+    words = [word for tool in tools for word in PACKAGES.get(tool, tool).split()]
     return " ".join(dict.fromkeys(words))
 
 

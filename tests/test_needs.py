@@ -65,6 +65,25 @@ def test_programs_of_a_script(script: str, tools: tuple[str, ...]) -> None:
     assert programs(script) == tools
 
 
+@pytest.mark.parametrize("version", needs.SOURCES)
+def test_sources_of_a_kernel_that_are_missing(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a missing tool; once they are there, their archive."""
+    monkeypatch.setattr(needs, "SOURCE_FOLDER", tmp_path)
+    package = f"linux-source-{version}"
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match=rf"{package} \(apt-get install {package}\)"):
+        needs.kernel_source(version)
+    monkeypatch.setenv("CI", "")
+    with pytest.raises(pytest.skip.Exception, match=f"not installed: {package}$") as skipped:
+        needs.kernel_source(version)
+    line = f"no {package}: 1 test skipped; apt-get install {package}"
+    assert list(missing_lines([f"Skipped: {skipped.value}"])) == [line]
+    (tmp_path / f"{package}.tar.xz").touch()
+    assert needs.kernel_source(version).parent == tmp_path
+
+
 def test_lines_count_by_tool() -> None:
     """A test that lacks two tools counts for both; other skips for none."""
     reasons = ["Skipped: not installed: perf, jq", "Skipped: not installed: jq", "Skipped: no Arm"]

@@ -22,6 +22,7 @@ KINDS = {
     "compiled": "compiled functions of one version",
     "plugin": "QEMU plugins that record",
     "program": "programs made for exports",
+    "kernel": "SPE drivers of kernel trees",
     "fonts": "matplotlib's list of fonts",
     "left-over": "of a process that was killed",
 }
@@ -32,6 +33,7 @@ _FORMS = (
     ("compiled", "", r"numba-[0-9a-f]{16}"),
     ("plugin", "", r"spetrace-[0-9a-f]{24}\.so"),
     ("program", "programs", r"[0-9a-f]{40}"),
+    ("kernel", "", r"kernel-[0-9a-f]{24}"),
     ("fonts", "", r"matplotlib"),
     *(
         ("left-over", place, re.escape(scratch.PREFIX) + ".*")

@@ -222,6 +222,38 @@ class AuxRing:
                 self.keep_row(tid, offset, size + self.pad, self.pad, flags, now, held)
         self.pad = 0
 
+    # --- a kernel's own ring beside this one (`sim.linux.tree`) ----------------------------
+
+    def follow_begin(self) -> int:
+        """perf_aux_output_begin is about to look at aux_tail: where it stands."""
+        if self.keeps_up and not self.overwrite:
+            self.take()
+            self.moved()
+        self.pad = 0
+        return self.tail
+
+    def follow_skip(self, size: int) -> None:
+        """perf_aux_output_skip has moved aux_head by `size` bytes of padding."""
+        self.head += size
+        self.pad += size
+
+    def follow_window(self, offset: int) -> None:
+        """PMBPTR is about to be written; a ring that is overwritten is padded without a skip."""
+        if self.overwrite:
+            self.follow_skip((offset - self.head) & (self.geometry.size - 1))
+
+    def follow_end(self, size: int, records: int, flags: int | None, tid: int, now: int) -> None:
+        """perf_aux_output_end has moved aux_head by `size` bytes with `records` whole records;
+        `flags` are those of its PERF_RECORD_AUX, None without one. Waking is the kernel's."""
+        offset = self.head - self.pad
+        self.head += size
+        self._hold(records)
+        if flags is not None:
+            self._count(flags)
+            if self.keep:
+                self.keep_row(tid, offset, size + self.pad, self.pad, flags, now, records)
+        self.pad = 0
+
     def _count(self, flags: int) -> None:
         """One PERF_RECORD_AUX."""
         self.counts.records += 1

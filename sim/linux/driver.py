@@ -127,6 +127,11 @@ class SpeEvent:
             yield from self.start()
 
     def stop(self) -> Process:
+        """pmu->del, then the irq_work that it raised."""
+        yield from self._stop()
+        yield from self._irq_work()
+
+    def _stop(self) -> Process:
         """arm_spe_pmu_stop(UPDATE): drain, end the AUX transaction, save PMSICR."""
         if self.refused or self.stopped_state:
             return
@@ -139,7 +144,6 @@ class SpeEvent:
                 yield from self._registers.write(Reg.PMBSR, CLEAR)
         self._period_left = self._spu.read_pmsicr()
         self.stopped_state = True
-        yield from self._irq_work()
 
     def irq(self) -> Process:
         """arm_spe_pmu_irq_handler; without an open transaction it looks at nothing (IRQ_NONE)."""
@@ -163,7 +167,7 @@ class SpeEvent:
         elif not flags & TRUNCATED:
             begun = yield from self._output_begin()
             if not begun and self._rules.stops_on_failure:
-                yield from self.stop()
+                yield from self._stop()  # its irq_work runs when interrupts are enabled again
         yield from self._registers.write(Reg.PMBSR, CLEAR)
         if self._pending_disable or self._ring.wake_due:
             yield from self._irq_work()

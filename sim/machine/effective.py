@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sim import units
 from sim.linux.aux import Geometry, next_window
 from sim.linux.driver import PERIOD_QUANTUM, sanitise_period
-from sim.machine.resolve import updates_flags
+from sim.machine.resolve import kernel_driver, updates_flags
 from sim.scenario.files.dump import written
 from sim.scenario.models.hosts import Balloon
 from sim.scenario.models.quantities import (
@@ -61,10 +61,15 @@ def adjusted(arm: Arm) -> tuple[Adjusted, ...]:
 
 def _interval(settings: Settings) -> Iterator[Adjusted]:
     spe = settings.spe
+    kernel = kernel_driver(settings)
     effective = sanitise_period(spe.interval, spe.min_interval)
+    if kernel is not None:
+        effective = kernel.interval
     if effective == spe.interval:
         return
-    if spe.interval < spe.min_interval:
+    if kernel is not None:
+        why = f"the driver of {kernel.name} programs it (PMSIRR_EL1)"
+    elif spe.interval < spe.min_interval:
         why = f"the least is spe.min_interval, {spe.min_interval}ops (PMSIDR_EL1.Interval)"
     else:
         why = f"the driver rounds down to multiples of {PERIOD_QUANTUM}ops (PMSIRR_EL1.INTERVAL)"

@@ -16,6 +16,8 @@ from sim.kvm.tables import DESCRIPTOR_BYTES
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
 from sim.linux.reader import ReaderSpec
+from sim.linux.tree import programming
+from sim.linux.tree.programming import KernelDriver, Wanted
 from sim.machine.spec import (
     BalloonSpec,
     EventSpec,
@@ -37,7 +39,7 @@ from sim.scenario.models.quantities import (
     TimeDistribution,
     UniformTime,
 )
-from sim.scenario.models.scenario import Arm, Settings
+from sim.scenario.models.scenario import Arm, Settings, SpeFilter
 from sim.scenario.models.workloads import Profiled, Recorded
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.buffer import LAYOUTS
@@ -137,15 +139,50 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
     )
 
 
+def kernel_driver(settings: Settings) -> KernelDriver | None:
+    """The driver of `driver.kernel_tree` for an arm's event; raises TreeError if it cannot be had.
+
+    It is compiled, unless the cache has it, and started once to see what it programs.
+    """
+    driver, spe = settings.driver, settings.spe
+    if not driver.kernel_tree:
+        return None
+    wanted = Wanted(
+        period=spe.interval,
+        aux=_geometry(settings),
+        watermark=driver.watermark,
+        jitter=spe.jitter != "off",
+        ernd=spe.jitter == "ernd",
+        load=spe.filter.load,
+        store=spe.filter.store,
+        branch=spe.filter.branch,
+        event_filter=spe.filter.event_filter,
+        min_latency=spe.filter.min_latency,
+        exclude_kernel=spe.exclude_kernel,
+        snapshot=driver.capture == "snapshot",
+        discard=driver.capture == "discard",
+        min_interval=spe.min_interval,
+        spe=spe.version,
+        wide_counters=spe.counter_bits > 12,
+    )
+    return programming.driver(driver.kernel_tree, wanted)
+
+
 def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
     spe, clock = settings.spe, settings.cpu.clock
+    kernel = kernel_driver(settings)
+    interval, jitter = sanitise_period(spe.interval, spe.min_interval), _JITTER[spe.jitter]
+    filters = spe.filter
+    if kernel is not None:  # what it programs is what the SPU does
+        interval, filters = kernel.interval, SpeFilter.model_validate(kernel.filters)
+        jitter = (jitter if spe.jitter != "off" else Jitter.RND) if kernel.random else Jitter.OFF
     return SpuSpec(
-        interval=sanitise_period(spe.interval, spe.min_interval),
-        jitter=_JITTER[spe.jitter],
+        interval=interval,
+        jitter=jitter,
         jitter_mask=255,
         resync=spe.restart == "resync",
         in_flight=spe.in_flight,
-        filter=build_filter(spe.filter, stream.static_class, core_facts(settings).level_events),
+        filter=build_filter(filters, stream.static_class, core_facts(settings).level_events),
         irq_latency=law(parameters["t_irq_latency"], clock),
         irq_retract=_constant(parameters, "t_irq_retract", clock),
         layout=LAYOUTS[settings.records],
@@ -163,12 +200,10 @@ def updates_flags(settings: Settings) -> bool:
 
 
 def _event(settings: Settings, parameters: Parameters) -> EventSpec:
-    driver, layout = settings.driver, LAYOUTS[settings.records]
-    watermark = driver.watermark or driver.aux // 2
-    page = settings.vm.page_bytes
+    driver = settings.driver
     return EventSpec(
         period=settings.spe.interval,
-        aux=Geometry(driver.aux, page, watermark, layout.max_size, layout.align),
+        aux=_geometry(settings),
         aux_va=settings.buffer.va,
         driver=_driver_costs(parameters, settings.cpu.clock),
         random_start=True,
@@ -176,7 +211,15 @@ def _event(settings: Settings, parameters: Parameters) -> EventSpec:
         snapshot=driver.capture == "snapshot",
         reader=_reader(settings, parameters),
         per_task=driver.mode == "task",
+        kernel=kernel_driver(settings),
     )
+
+
+def _geometry(settings: Settings) -> Geometry:
+    driver, layout = settings.driver, LAYOUTS[settings.records]
+    watermark = driver.watermark or driver.aux // 2
+    page = settings.vm.page_bytes
+    return Geometry(driver.aux, page, watermark, layout.max_size, layout.align)
 
 
 def _vm(arm: Arm, parameters: Parameters) -> VmSpec:
@@ -281,6 +324,9 @@ def _piece(settings: Settings) -> int:
             return 1
         case "contiguous":
             return driver.aux // page
+    kernel = kernel_driver(settings)
+    if kernel is not None:
+        return kernel.piece
     if driver.version == "6.12":
         return 1
     watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2

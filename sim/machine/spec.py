@@ -13,6 +13,7 @@ from sim.kvm.tables import FlagUpdates
 from sim.linux.aux import Geometry
 from sim.linux.driver import DriverCosts, DriverRules
 from sim.linux.reader import ReaderSpec
+from sim.linux.tree.programming import KernelDriver
 from sim.policies.stages import KvmCosts
 from sim.scenario.models.designs import Policies
 from sim.spe.buffer import SLOT64, RecordLayout
@@ -99,6 +100,8 @@ class EventSpec:
     reader: ReaderSpec | None = None
     """None: the reader keeps up."""
     per_task: bool = True
+    kernel: KernelDriver | None = None
+    """The driver of a kernel tree in place of ours."""
 
 
 @dataclass(frozen=True, slots=True)

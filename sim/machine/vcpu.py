@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
@@ -24,6 +24,7 @@ from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing
 from sim.linux.driver import SpeEvent
 from sim.linux.reader import Reader
+from sim.linux.tree.event import Around, KernelEvent
 from sim.machine.rounds import RoundParts, Rounds, fault_costs, full_costs
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, zaps_records
@@ -53,6 +54,7 @@ class Shared:
     run: Run
     engine: Engine
     vm: Vm
+    cpus: list[Cpu] = field(default_factory=list)
 
 
 class Vcpu:
@@ -80,6 +82,7 @@ class Vcpu:
             self._note if shared.run.keep_log else _unheard,
             self._make_parts,
         )
+        shared.cpus.append(self.cpu)
 
     def key(self, component: str) -> int:
         """Of the draws of one of its components."""
@@ -113,18 +116,7 @@ class Vcpu:
         if spec.event.reader is not None:
             wake = Reader(engine, self.index, self.ring, cpu, spec.event.reader).wake
         self.hypervisor = self._hypervisor(cpu)
-        self.event = SpeEvent(
-            self.spu,
-            self.hypervisor or DirectRegisters(self.spu),
-            self.ring,
-            spec.event.period,
-            spec.event.driver,
-            cpu.spend,
-            lambda: engine.now,
-            FIRST_TID + self.index,
-            spec.event.rules,
-            wake,
-        )
+        self.event = self._event(cpu, wake)
         platform = self.hypervisor or Baremetal(self.event, cpu.spend)
         self.rounds = self._rounds(cpu)
         return CpuParts(self.spu, self.gic, platform, self.event, self.rounds)
@@ -132,6 +124,43 @@ class Vcpu:
     def _fsc(self, pointer: int) -> int:
         assert self.stage2 is not None
         return self.stage2.fsc(pointer // self._shared.spec.granule)
+
+    def _event(self, cpu: Cpu, wake: Callable[[], None]) -> SpeEvent | KernelEvent:
+        """The guest's event, with our driver or that of a kernel tree."""
+        event, engine = self._shared.spec.event, self._shared.engine
+        registers = self.hypervisor or DirectRegisters(self.spu)
+        tid = FIRST_TID + self.index
+        if event.kernel is not None:
+            around = Around(
+                self.spu,
+                registers,
+                self.ring,
+                event.driver,
+                cpu.spend,
+                lambda: engine.now,
+                tid,
+                wake,
+                self._panic,
+            )
+            return KernelEvent(event.kernel.start(), around, event.kernel.expected)
+        return SpeEvent(
+            self.spu,
+            registers,
+            self.ring,
+            event.period,
+            event.driver,
+            cpu.spend,
+            lambda: engine.now,
+            tid,
+            event.rules,
+            wake,
+        )
+
+    def _panic(self, why: str) -> None:
+        """The guest's kernel has crashed: its machine stops, with all of its CPUs."""
+        self._shared.vm.kill(why)
+        for cpu in self._shared.cpus:
+            cpu.kill()
 
     def _logged_line(self, level: bool) -> None:
         if level != self.gic.level:
@@ -195,6 +224,8 @@ class Vcpu:
         packed = not spec.spu.layout.fixed  # cut records need a decision
         compiled = isinstance(self.spu.sampler, MacroSampler)
         if not compiled or self._shared.run.keep_log or packed or not (full or fault):
+            return None
+        if isinstance(self.event, KernelEvent):  # whose code is not ours to compile
             return None
         parts = RoundParts(cpu, self.gic, self.spu, self.event, self.ring, self.stage2)
         return Rounds(parts, spec.spu.irq_latency, self.key("irq"), full, fault)

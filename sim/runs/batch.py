@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.ledger import TimeCause
+from sim.linux.tree import programming
 from sim.machine import resolve
 from sim.machine.machine import simulate
 from sim.machine.run import Run
@@ -127,7 +128,9 @@ class Unit:
     @property
     def key(self) -> str:
         """Hash of everything in it: equal keys, equal results."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()
+        tree = self.arm.settings.driver.kernel_tree
+        sources = programming.identity(tree) if tree else ""
+        return hashlib.sha256((repr(self) + sources).encode()).hexdigest()
 
     def __str__(self) -> str:
         """What a person calls it."""
@@ -179,6 +182,7 @@ def run_arms(
     """
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
         _stream(arm.settings)
+        resolve.kernel_driver(arm.settings)  # as are drivers of kernel trees
     with Pool(jobs if execute is None else 1) as pool:
         run_units = execute or partial(pool.apply, run_unit)
         batch = _Batch(scenario, engine, keep_records, band, run_units, progress)

@@ -12,7 +12,7 @@ from reports.cli import options
 from reports.cli.output import put, say
 from reports.exitcodes import table
 
-KINDS = ("index", "compiled", "plugin", "program", "fonts", "left-over")
+KINDS = ("index", "compiled", "plugin", "program", "kernel", "fonts", "left-over")
 """Keys of sim.cache.keeping.KINDS, which is not imported for --help."""
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

@@ -405,7 +405,7 @@ class _Resolver:
         return self._validated(Policies, base | plain, items, "policies")
 
     def _settings(self, item: Item) -> Settings | None:
-        located = self._locate_stream(item)
+        located = self._locate_tree(self._locate_stream(item))
         settings = self._validated(Settings, located.plain(), located)
         self._parameters(located.get("parameters"), settings)
         return settings
@@ -443,6 +443,22 @@ class _Resolver:
         else:
             self._no_stream(path.mark, path.value)
         return item
+
+    def _locate_tree(self, item: Item) -> Item:
+        """driver.kernel_tree relative to its file, or to the current folder; made absolute."""
+        driver = item.get("driver")
+        path = driver.get("kernel_tree") if driver else None
+        if path is None or not isinstance(path.value, str) or not path.value:
+            return item
+        beside = Path(path.mark.file).parent if path.mark.line else Path()
+        tree = (beside / Path(path.value).expanduser()).absolute()
+        if not _is_file(tree / "Makefile") or not _is_file(tree / "drivers/perf/arm_spe_pmu.c"):
+            self._add(
+                path.mark,
+                f"driver.kernel_tree: {shown(path.value)} is no kernel tree: it has no Makefile "
+                "or no drivers/perf/arm_spe_pmu.c; give the top folder of Linux sources",
+            )
+        return merge(item, nested(["driver", "kernel_tree"], scalar(str(tree), path.mark)))
 
     def _no_profile(self, mark: Mark, path: str) -> None:
         self._add(

@@ -202,6 +202,14 @@ class Driver(Strict):
         default="6.1",
         description="Linux version of arm_spe_pmu; they differ when perf_aux_output_begin fails",
     )
+    kernel_tree: str = Field(
+        default="",
+        max_length=4096,
+        description="folder of Linux sources (6.1 or newer) whose own arm_spe_pmu.c and AUX "
+        "functions of ring_buffer.c are compiled and run in place of speskew's model of them; "
+        "relative to the scenario's file, with --set to the current folder; version is then "
+        "not looked at; needs gcc",
+    )
     reader: Reader = Field(default=Reader(), description="perf record's side of the ring")
 
 
@@ -382,7 +390,7 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     refused = pmsevfr.problem(
         settings.spe.filter.event_filter, settings.spe.version, settings.driver.version
     )
-    if refused:
+    if refused and not settings.driver.kernel_tree:  # the tree's own event_init decides
         yield ("spe.filter.event_filter", "spe.version", "driver.version"), refused
     if settings.driver.capture == "snapshot" and settings.records == "packed":
         yield (

@@ -23,6 +23,7 @@ from tests.rigs.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, s
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
 from tests.rigs.trace_writers import elf_file, executed
+from tests.sim.linux.kernels import unpacked
 from tests.sim.workload.importers.traces import shipped
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -62,6 +63,11 @@ def nothing(folder: Path) -> None:
     """For pages that need nothing there, or leave nothing to look at."""
 
 
+def kernel(folder: Path) -> None:
+    """Linux' sources, as the page unpacks them."""
+    shutil.copytree(unpacked("6.12", folder), folder / "linux")
+
+
 def both(folder: Path) -> None:
     """Traces and a capture."""
     traces(folder)
@@ -72,6 +78,7 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": traces,
     "how-to/predict-your-workload.md": capture,
     "how-to/files-from-elsewhere.md": both,
+    "how-to/your-kernel-tree.md": kernel,
 }
 """What a page supposes to be in the folder, by page."""
 
@@ -133,6 +140,14 @@ def lost_well(folder: Path) -> None:
     assert f"perf report: {counted[1]}\n" in (cell / "summary.txt").read_text()
 
 
+def patched_well(folder: Path) -> None:
+    """Half the interval that is the least: twice the records, in both designs."""
+    arms = json.loads((folder / "runs" / "patch" / "result.json").read_text())["arms"]
+    delivered = {name: arm["ledger"]["delivery"]["delivered"] for name, arm in arms.items()}
+    for design in ("baremetal", "v6"):
+        assert delivered[f"{design}-patched"] == pytest.approx(2 * delivered[design], rel=0.05)
+
+
 RUNS = ("walk", "tight")
 AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": recorded_well,
@@ -141,6 +156,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/lost-aux-data.md": lost_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
+    "how-to/your-kernel-tree.md": patched_well,
 }
 """What must hold afterwards, by page."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sim.machine import resolve
 from sim.machine.effective import Adjusted, adjusted
 from sim.scenario.files.loader import load, stock_folder
 from sim.units import parse_ops
+from tests.needs import need
 
 TEXT = """\
 workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 9000}]}
@@ -93,3 +95,14 @@ def test_ageing_that_the_core_makes_up_for(tmp_path: Path) -> None:
     assert "UNVERIFIED" in found.why
     for said in ("on", "off"):
         assert "host.pressure" not in _adjusted(tmp_path, aged, f"spe.flag_updates={said}")
+
+
+def test_an_interval_that_a_kernel_tree_programs(
+    tmp_path: Path, linux: Callable[[str], Path]
+) -> None:
+    """The tree's own driver says what becomes of it."""
+    need("gcc")
+    tree = f"driver.kernel_tree={linux('6.12')}"
+    found = _adjusted(tmp_path, "spe.interval=1300ops", tree)["spe.interval"]
+    assert found.effective == "1280ops"
+    assert found.why.startswith("the driver of Linux 6.12.")

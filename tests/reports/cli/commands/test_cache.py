@@ -26,6 +26,7 @@ NAMES = {
     "compiled": "numba-0123456789abcdef",
     "plugin": "spetrace-0123456789abcdef01234567.so",
     "program": "programs/0123456789abcdef0123456789abcdef01234567",
+    "kernel": "kernel-0123456789abcdef01234567",
     "fonts": "matplotlib",
     "left-over": "index/.speskew-work-abc",
 }
@@ -78,7 +79,7 @@ def test_the_table_tells_kind_entries_size_age_and_place(cache: Path) -> None:
     assert found["folder"] == str(cache)
     assert [row["kind"] for row in found["kinds"]] == list(NAMES)
     assert all(10_000 <= row["bytes"] < 30_000 for row in found["kinds"])
-    assert [row["oldest_s"] // DAY for row in found["kinds"]] == list(range(6))
+    assert [row["oldest_s"] // DAY for row in found["kinds"]] == list(range(7))
     assert left(cache) == set(NAMES)
 
 
@@ -86,8 +87,8 @@ def test_the_table_tells_kind_entries_size_age_and_place(cache: Path) -> None:
     ("options", "gone"),
     [
         ((), set(NAMES)),
-        (("--older-than", "3d"), {"program", "fonts", "left-over"}),
-        (("--older-than", "49h"), {"program", "fonts", "left-over"}),
+        (("--older-than", "3d"), {"program", "kernel", "fonts", "left-over"}),
+        (("--older-than", "49h"), {"program", "kernel", "fonts", "left-over"}),
         (("--older-than", "1w"), set()),
         (("--kind", "program", "--kind", "fonts"), {"program", "fonts"}),
         (("--kind", "index", "--older-than", "1d"), set()),

@@ -563,3 +563,22 @@ def test_a_file_that_is_read_again(tmp_path: Path) -> None:
     assert load(file).arms[0].settings.vm.vcpus == 1
     file.write_text(text.replace("vcpus: 1", "vcpus: 2"))
     assert load(file).arms[0].settings.vm.vcpus == 2
+
+
+# --- driver.kernel_tree ----------------------------------------------------------------------
+
+
+def test_a_kernel_tree_is_found_beside_the_scenario(own_folder: Path) -> None:
+    """Relative to the file, or with --set to the current folder; what is no tree is said."""
+    for name in ("here/linux", "below/linux"):
+        (own_folder / name / "drivers" / "perf").mkdir(parents=True)
+        (own_folder / name / "Makefile").touch()
+        (own_folder / name / "drivers" / "perf" / "arm_spe_pmu.c").touch()
+    text = GOOD + "driver: {kernel_tree: linux}\n"
+    path = written(own_folder / "below", text)
+    assert load(path).arms[0].settings.driver.kernel_tree == str(own_folder / "below" / "linux")
+    chosen = load(path, ["driver.kernel_tree=here/linux"]).arms[0].settings.driver
+    assert chosen.kernel_tree == str(own_folder / "here" / "linux")
+    assert load(path, ["driver.kernel_tree=''"]).arms[0].settings.driver.kernel_tree == ""
+    with pytest.raises(ScenarioError, match=r"--set .*: 'here' is no kernel tree"):
+        load(path, ["driver.kernel_tree=here"])

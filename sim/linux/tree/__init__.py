@@ -1,0 +1,1 @@
+"""The SPE driver of somebody's own kernel tree, compiled and run beside the simulator."""

@@ -221,7 +221,7 @@ _REST = (
     _i("aux.collisions", "", 'those with COLLISION: perf\'s "AUX data detected collision"'),
     Column("unmap_rate_per_s", "double", "pages/s", "pages unmapped per second and vCPU"),
     _i("ended_at_op", "ops", "first op that some vCPU did not execute"),
-    Column("verdict", "string", "", "why the arm ended early or has no SPE; empty otherwise"),
+    Column("ended_because", "string", "", "why the arm ended early or has no SPE; empty otherwise"),
     _i("replications[].replication", "", "number of the replication"),
     Column("replications[].metrics.loss", "double", "fraction", "loss.total of the replication"),
     _i("replications[].metrics.wall_ticks", "ticks", "wall time of its slowest vCPU"),
@@ -230,7 +230,7 @@ _REST = (
     _i("replications[].metrics.zaps", "pages", "counts.zaps of the replication"),
     _i("replications[].ended_at_op[]", "ops", "ops that each vCPU executed"),
     Column(
-        "replications[].verdict",
+        "replications[].ended_because",
         "string",
         "",
         "why the replication ended early or has no SPE; empty otherwise",

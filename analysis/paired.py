@@ -67,30 +67,30 @@ def twin(arm: ArmResult | None, restart: str) -> ArmResult | None:
     return arm.hold if restart == "hold" else None
 
 
-def differences(arm: ArmResult, baseline: ArmResult | None) -> dict[str, dict[str, Metric]]:
+def differences(arm: ArmResult, reference: ArmResult | None) -> dict[str, dict[str, Metric]]:
     """Contract names (`paired.<quantity>.<restart>`); a metric without a mean was not run."""
     out: dict[str, dict[str, Metric]] = {}
     for name, (values, unit) in QUANTITIES.items():
         out[name] = {
-            r: _difference(twin(arm, r), twin(baseline, r), values, unit) for r in RESTARTS
+            r: _difference(twin(arm, r), twin(reference, r), values, unit) for r in RESTARTS
         }
     return out
 
 
 def _difference(
-    arm: ArmResult | None, baseline: ArmResult | None, values: Values, unit: str
+    arm: ArmResult | None, reference: ArmResult | None, values: Values, unit: str
 ) -> Metric:
-    found = None if arm is None else profiles.pairs(arm, baseline)
-    if arm is None or found is None or arm is baseline:
+    found = None if arm is None else profiles.pairs(arm, reference)
+    if arm is None or found is None or arm is reference:
         return metric([], unit)
     return metric(values(arm, found.arm) - values(arm, found.bare), unit)
 
 
-def df_paired(arms: Sequence[ArmResult], baseline: ArmResult | None) -> pd.DataFrame:
+def df_paired(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.DataFrame:
     """arm, quantity, restart, unit, mean, low, high, n: `differences` of every arm that has one."""
     rows = []
     for arm in arms:
-        for quantity, sides in differences(arm, baseline).items():
+        for quantity, sides in differences(arm, reference).items():
             for restart, m in sides.items():
                 if m.mean is not None:
                     row = (arm.arm.name, quantity, restart, m.unit, m.mean, *m.ends(), m.n)

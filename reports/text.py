@@ -7,6 +7,7 @@ HTML is escaped by the template, SVG by matplotlib (with mathtext off).
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,23 @@ def aligned(rows: Sequence[Sequence[str]], *, right: bool = False, least: int = 
 def _padded(row: Sequence[str], widths: Sequence[int], *, right: bool) -> Iterator[str]:
     for k, (cell, width) in enumerate(zip(row, widths, strict=True)):
         yield cell.rjust(width) if right and k else cell.ljust(width)
+
+
+def hanging(
+    head: str, text: str, width: int, *, indent: str | None = None, whole_words: bool = False
+) -> list[str]:
+    """Lines of at most `width`: `head` before the first, `indent` or as much room before the rest.
+
+    Nothing is broken at a hyphen, which may be an option's, nor, with `whole_words`, inside a word.
+    """
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * len(head) if indent is None else indent,
+        break_long_words=not whole_words,
+        break_on_hyphens=False,
+    )
 
 
 def percent(fraction: float) -> str:

@@ -263,7 +263,7 @@ class RunResult:
     zaps: int
     """Pages of the AUX buffers that the host unmapped."""
     wall: int
-    verdict: str
+    ended_because: str
     """Empty, or why the arm ended before its stream did."""
     engine_events: int
     kernel_calls: int

@@ -55,7 +55,7 @@ ELSEWHERE = {
     "sim/runs/cluster.py": "tests/tools/test_dask.py: on Dask itself",
     "sim/spe/compiled.py": _ENGINES,
     "sim/spe/fast.py": _ENGINES,
-    "sim/spe/port.py": "sim/linux/test_driver.py: every access of the driver",
+    "sim/spe/register_port.py": "sim/linux/test_driver.py: every access of the driver",
     "sim/spe/reference.py": _ENGINES,
     "sim/spe/spu.py": _ENGINES,
     "sim/workload/capture/survey.py": "reports/captures/test_survey.py: every finding",

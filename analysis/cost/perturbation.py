@@ -63,18 +63,18 @@ def walls_ms(runs: Sequence[RunResult], clock_hz: int) -> F64:
     return np.array([times_ms(run, clock_hz)[-1] for run in runs])
 
 
-def added(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Added]:
+def added(arm: ArmResult, reference: ArmResult | None) -> dict[str, Added]:
     """Time added to baremetal's over equal ops, by cause and in all; empty if not comparable.
 
     Causes that add nothing anywhere in the band are left out.
     """
-    found = profiles.pairs(arm, baseline)
-    if found is None or baseline is None or arm is baseline:
+    found = profiles.pairs(arm, reference)
+    if found is None or reference is None or arm is reference:
         return {}
     mine = [times_ms(run, arm.clock_hz) for run in found.arm]
-    bare = [times_ms(run, baseline.clock_hz) for run in found.bare]
+    bare = [times_ms(run, reference.clock_hz) for run in found.bare]
     here = np.mean(np.array(mine) - np.array(bare), axis=0)
-    shifts = _shifts(arm, baseline)
+    shifts = _shifts(arm, reference)
     out = {}
     for k, cause in enumerate([*(c.value for c in TimeCause), TOTAL]):
         ends = {end: None if s is None else float(here[k] + s[k]) for end, s in shifts.items()}
@@ -83,12 +83,12 @@ def added(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Added]:
     return out
 
 
-def _shifts(arm: ArmResult, baseline: ArmResult) -> dict[str, F64 | None]:
+def _shifts(arm: ArmResult, reference: ArmResult) -> dict[str, F64 | None]:
     """How the time added to replication 0 moves at each end [causes + 1]."""
-    if arm.band is None or baseline.band is None or not profiles.comparable(arm, baseline):
+    if arm.band is None or reference.band is None or not profiles.comparable(arm, reference):
         return {"low": None, "high": None, "unmapping": None}
-    low = _moved(arm, arm.band.low), _moved(baseline, baseline.band.low)
-    high = _moved(arm, arm.band.high), _moved(baseline, baseline.band.high)
+    low = _moved(arm, arm.band.low), _moved(reference, reference.band.low)
+    high = _moved(arm, arm.band.high), _moved(reference, reference.band.high)
     unmapping = None if arm.band.unmapping is None else _moved(arm, arm.band.unmapping)
     return {
         "low": _minus(*low),
@@ -109,23 +109,23 @@ def _minus(a: F64 | None, b: F64 | None) -> F64 | None:
     return None if a is None or b is None else a - b
 
 
-def time_added(arm: ArmResult, baseline: ArmResult | None) -> Metric:
+def time_added(arm: ArmResult, reference: ArmResult | None) -> Metric:
     """Wall time above baremetal's over equal ops, paired by replication, fraction of it."""
-    found = profiles.pairs(arm, baseline)
-    if found is None or baseline is None:
+    found = profiles.pairs(arm, reference)
+    if found is None or reference is None:
         return metric([], "fraction")
     mine = walls_ms(found.arm, arm.clock_hz)
-    bare = walls_ms(found.bare, baseline.clock_hz)
+    bare = walls_ms(found.bare, reference.clock_hz)
     return metric(
         np.divide(mine, bare, out=np.full_like(mine, np.nan), where=bare > 0) - 1, "fraction"
     )
 
 
-def df_perturbation(arms: Sequence[ArmResult], baseline: ArmResult | None) -> pd.DataFrame:
+def df_perturbation(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.DataFrame:
     """arm, cause, low_ms, here_ms, high_ms, unmapping_ms: `added` of every arm, `total` last."""
     rows = [
         (a.arm.name, cause, x.low_ms, x.here_ms, x.high_ms, x.unmapping_ms)
         for a in arms
-        for cause, x in added(a, baseline).items()
+        for cause, x in added(a, reference).items()
     ]
     return pd.DataFrame(rows, columns=list(TABLES["time_band.parquet"]))

@@ -92,7 +92,7 @@ def exit_limits(arm: ArmResult, run: RunResult) -> ExitLimits:
     policies = arm.arm.policies.bundle
     bypassed = not policies.accounting.charges or arm.arm.settings.host.cap_ipc_lock
     _, steps = growth(run.locked)
-    if bypassed or run.verdict or not steps:
+    if bypassed or run.ended_because or not steps:
         return ExitLimits(None, None)
     return ExitLimits(steps[0], max(run.rlimit.locked_bytes_peak, steps[-1]))
 

@@ -26,7 +26,7 @@ SMALL_SHARE = 0.001
 
 def same_shares(
     arm: ArmResult,
-    baseline: ArmResult | None,
+    reference: ArmResult | None,
     *,
     by: By = "symbol",
     margin: float = SHARE_MARGIN,
@@ -38,14 +38,14 @@ def same_shares(
     group beyond the margin in a two-sided interval at `alpha` over the number of groups.
     """
     unit = "pp"
-    if baseline is None:
+    if reference is None:
         return skip(margin, unit, "no baremetal arm to compare with")
-    if arm is baseline:
+    if arm is reference:
         return skip(margin, unit, "this is the reference arm")
-    basis = profiles.basis(arm, baseline)
+    basis = profiles.basis(arm, reference)
     if basis is None:
         return skip(margin, unit, "not the same ops of the same stream (an arm ended early?)")
-    names, columns = _columns(arm, baseline, by)
+    names, columns = _columns(arm, reference, by)
     if not columns.size:
         return skip(margin, unit, "no samples")
     every = [
@@ -62,9 +62,9 @@ def _prefix_note(arm: ArmResult) -> str:
     return f"on the common prefix: baremetal stopped where this arm ended, {shown} ops"
 
 
-def _columns(arm: ArmResult, baseline: ArmResult, by: By) -> tuple[list[str], F64]:
+def _columns(arm: ArmResult, reference: ArmResult, by: By) -> tuple[list[str], F64]:
     """Names and differences [replications, groups], pp; small groups are added up into one."""
-    differences = 100 * profiles.share_differences(arm, baseline, by)
+    differences = 100 * profiles.share_differences(arm, reference, by)
     differences = differences[np.isfinite(differences).all(axis=1)]
     total = profiles.truths(arm, by).sum(axis=0)
     share = total / max(1, int(total.sum()))

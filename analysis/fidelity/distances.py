@@ -101,7 +101,7 @@ DISTANCES: dict[str, tuple[Distance, Callable[[F64, float], float], str]] = {
 BOUNDS = {"fraction": SHARE, "nats": (0.0, math.log(2))}
 
 
-def distances(arm: ArmResult, baseline: ArmResult | None, by: By) -> dict[str, Metric]:
+def distances(arm: ArmResult, reference: ArmResult | None, by: By) -> dict[str, Metric]:
     """Contract names (`profile.<view>`): every distance of one arm in one view."""
     if not profiles.has(arm, by):
         return dict.fromkeys(NAMES, metric([], "fraction")) | {
@@ -109,7 +109,7 @@ def distances(arm: ArmResult, baseline: ArmResult | None, by: By) -> dict[str, M
         }
     counts = profiles.sampled(arm, by)
     p_hat, p = profiles.shares(counts), profiles.shares(profiles.truths(arm, by))
-    found = profiles.compared(arm, baseline, by)
+    found = profiles.compared(arm, reference, by)
     out: dict[str, Metric] = {}
     for name, (distance, floor, unit) in DISTANCES.items():
         bounds = BOUNDS[unit]
@@ -171,10 +171,10 @@ def _against(
     for r, (mine, bare, other) in enumerate(
         zip(found.arm, found.bare, found.independent, strict=True)
     ):
-        reference = profiles.shares(other)
-        to_bare.append(_of(distance, profiles.shares(mine), reference))
+        theirs = profiles.shares(other)
+        to_bare.append(_of(distance, profiles.shares(mine), theirs))
         same_size = thinned(bare, int(mine.sum()), r)
-        noise.append(_of(distance, profiles.shares(same_size), reference))
+        noise.append(_of(distance, profiles.shares(same_size), theirs))
     return to_bare, noise
 
 

@@ -53,11 +53,11 @@ def against_truth(arm: ArmResult, by: By) -> F64:
     return 100 * (profiles.shares(profiles.sampled(arm, by)) - p)
 
 
-def against_baremetal(arm: ArmResult, baseline: ArmResult | None, by: By) -> F64:
+def against_baremetal(arm: ArmResult, reference: ArmResult | None, by: By) -> F64:
     """Share minus baremetal's over equal ops [replications, groups], pp; empty if none is equal."""
-    if baseline is None or arm is baseline:
+    if reference is None or arm is reference:
         return np.zeros((0, len(profiles.names(arm, by))))
-    found = 100 * profiles.share_differences(arm, baseline, by)
+    found = 100 * profiles.share_differences(arm, reference, by)
     return found if found.size else np.zeros((0, len(profiles.names(arm, by))))
 
 
@@ -84,18 +84,18 @@ class ErrorRow(NamedTuple):
 
 
 def df_errors(
-    arms: Sequence[ArmResult], baseline: ArmResult | None, by: By = "symbol"
+    arms: Sequence[ArmResult], reference: ArmResult | None, by: By = "symbol"
 ) -> pd.DataFrame:
     """arm, by, group, truth_share, against, error, low, high (pp), n, differs: largest share first.
 
     `against` is `truth` or `baremetal`; groups that are in neither truth nor samples are left out.
     An exact error has low = high; one replication has neither.
     """
-    rows = [row for arm in arms if profiles.has(arm, by) for row in _rows(arm, baseline, by)]
+    rows = [row for arm in arms if profiles.has(arm, by) for row in _rows(arm, reference, by)]
     return pd.DataFrame(rows, columns=list(ERROR_TABLE))
 
 
-def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[ErrorRow]:
+def _rows(arm: ArmResult, reference: ArmResult | None, by: By) -> Iterator[ErrorRow]:
     whole = profiles.truths(arm, by).sum(axis=0)
     share = profiles.shares(whole)
     names = profiles.names(arm, by)
@@ -103,7 +103,7 @@ def _rows(arm: ArmResult, baseline: ArmResult | None, by: By) -> Iterator[ErrorR
     order = [int(k) for k in np.argsort(-whole, kind="stable") if seen[k]]
     for against, differences in (
         ("truth", against_truth(arm, by)),
-        ("baremetal", against_baremetal(arm, baseline, by)),
+        ("baremetal", against_baremetal(arm, reference, by)),
     ):
         found = metrics(differences[:, order])
         for k, (error, differs) in zip(order, found, strict=True):

@@ -146,9 +146,9 @@ def _total(arm: ArmResult, run: RunResult, what: Literal["profile", "lost"]) -> 
     return out
 
 
-def baseline_of(arms: Sequence[ArmResult]) -> ArmResult | None:
+def reference_arm(arms: Sequence[ArmResult]) -> ArmResult | None:
     """The reference arm: `baremetal` by name, else the first without a VM."""
-    chosen = counterparts.baseline([a.arm for a in arms])
+    chosen = counterparts.reference_arm([a.arm for a in arms])
     return next((a for a in arms if a.arm is chosen), None)
 
 
@@ -157,23 +157,23 @@ def ended_early(arm: ArmResult) -> bool:
     return any(v.ended_at_op < arm.stream.ops for run in arm.runs for v in run.vcpus)
 
 
-def comparable(arm: ArmResult, baseline: ArmResult | None) -> bool:
+def comparable(arm: ArmResult, reference: ArmResult | None) -> bool:
     """True if both arms executed the same ops of the same stream and counted the same truth."""
-    if baseline is None or ended_early(arm) or ended_early(baseline):
+    if reference is None or ended_early(arm) or ended_early(reference):
         return False
-    same = arm.stream.ops == baseline.stream.ops and np.array_equal(arm.truth, baseline.truth)
-    return same and arm.stream.symbols == baseline.stream.symbols
+    same = arm.stream.ops == reference.stream.ops and np.array_equal(arm.truth, reference.truth)
+    return same and arm.stream.symbols == reference.stream.symbols
 
 
 Basis = Literal["whole", "prefix"]
 """Equal executed ops: all of the stream, or those of an arm that ended early."""
 
 
-def basis(arm: ArmResult, baseline: ArmResult | None) -> Basis | None:
+def basis(arm: ArmResult, reference: ArmResult | None) -> Basis | None:
     """What an arm can be compared with baremetal on; None: not at all."""
-    if comparable(arm, baseline):
+    if comparable(arm, reference):
         return "whole"
-    return "prefix" if baseline is not None and arm.prefix is not None else None
+    return "prefix" if reference is not None and arm.prefix is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,26 +191,26 @@ class Pairs:
     independent_latency: Latency | None
 
 
-def pairs(arm: ArmResult, baseline: ArmResult | None) -> Pairs | None:
+def pairs(arm: ArmResult, reference: ArmResult | None) -> Pairs | None:
     """What of an arm is compared with what of baremetal; None if nothing can be."""
-    found = basis(arm, baseline)
-    if found is None or baseline is None:
+    found = basis(arm, reference)
+    if found is None or reference is None:
         return None
     if found == "prefix" and arm.prefix is not None:
         p = arm.prefix
-        return Pairs(arm.runs, p.baseline, p.independent, p.latency, p.independent_latency)
-    n = min(len(arm.runs), len(baseline.runs))
-    turn = [(r + 1) % len(baseline.runs) for r in range(n)]
+        return Pairs(arm.runs, p.reference, p.independent, p.latency, p.independent_latency)
+    n = min(len(arm.runs), len(reference.runs))
+    turn = [(r + 1) % len(reference.runs) for r in range(n)]
     several = n > 1
-    latency = baseline.latency
+    latency = reference.latency
     turned = None
     if latency is not None and several:
         turned = Latency(latency.sampled[turn], latency.truth[turn])
         latency = Latency(latency.sampled[:n], latency.truth[:n])
     return Pairs(
         arm=arm.runs[:n],
-        bare=baseline.runs[:n],
-        independent=tuple(baseline.runs[k] for k in turn) if several else (),
+        bare=reference.runs[:n],
+        independent=tuple(reference.runs[k] for k in turn) if several else (),
         bare_latency=latency,
         independent_latency=turned,
     )
@@ -225,10 +225,10 @@ class Profiles:
     independent: I64
 
 
-def compared(arm: ArmResult, baseline: ArmResult | None, by: By) -> Profiles | None:
+def compared(arm: ArmResult, reference: ArmResult | None, by: By) -> Profiles | None:
     """An arm's samples beside baremetal's over equal executed ops; None if there are none."""
-    found = pairs(arm, baseline)
-    if found is None or baseline is None or not (has(arm, by) and has(baseline, by)):
+    found = pairs(arm, reference)
+    if found is None or reference is None or not (has(arm, by) and has(reference, by)):
         return None
     mine = sampled(arm, by)[: len(found.arm)]
     bare = _counts(arm, found.bare, found.bare_latency, by)
@@ -238,9 +238,9 @@ def compared(arm: ArmResult, baseline: ArmResult | None, by: By) -> Profiles | N
     return Profiles(mine, bare, other)
 
 
-def share_differences(arm: ArmResult, baseline: ArmResult, by: By) -> F64:
+def share_differences(arm: ArmResult, reference: ArmResult, by: By) -> F64:
     """Share in the arm minus share in baremetal [replications, groups], paired by replication."""
-    found = compared(arm, baseline, by)
+    found = compared(arm, reference, by)
     if found is None:
         return np.zeros((0, 0))
     return shares(found.arm) - shares(found.bare)

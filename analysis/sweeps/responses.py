@@ -35,7 +35,7 @@ def each(arms: Sequence[ArmResult]) -> dict[str, dict[str, list[float]]]:
 
     For the metrics of `RESPONSES`, in their units.
     """
-    base = profiles.baseline_of(arms)
+    base = profiles.reference_arm(arms)
     found = {
         arm.arm.name: {name: list(of(arm, base).values) for name, of in RESPONSES.items()}
         for arm in arms

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.captures.spe_parquet import ParquetCapture
+from reports.captures.spe_parser_reader import ParquetCapture
 from sim import units
 from sim.workload.capture import container
 from sim.workload.capture.container import PerfCapture

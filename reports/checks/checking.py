@@ -78,7 +78,7 @@ def watched(scenario: Scenario) -> frozenset[str]:
 
 def _baremetal(scenario: Scenario) -> str:
 
-    base = counterparts.baseline(scenario.arms)
+    base = counterparts.reference_arm(scenario.arms)
     if base is None:
         raise CheckError("checks: no baremetal arm to compare distributions with; give against:")
     return base.name

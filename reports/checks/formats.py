@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -12,7 +11,7 @@ from analysis.statistics.families import Finding, amount
 from analysis.statistics.verdicts import Status, Verdict
 from reports.exitcodes import ExitCode
 from reports.pages.markdown import escaped, paragraph
-from reports.text import printable
+from reports.text import hanging, printable
 
 WIDTH = 100
 _SKIPS = {Status.SKIP: " # SKIP", Status.UNDECIDED: " # SKIP UNDECIDED"}
@@ -43,14 +42,7 @@ class Report:
 
 
 def _wrapped(text: str, indent: str) -> str:
-    return textwrap.fill(
-        printable(text),
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(hanging(indent, printable(text), WIDTH, whole_words=True))
 
 
 def as_table(report: Report) -> str:

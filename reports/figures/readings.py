@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.intervals import t_cdf
-from reports.results.arms import baseline, skew
+from reports.results.arms import reference_arm, skew
 from reports.results.result import Arm, Result
 from reports.store.rows import (
     DesignRow,
@@ -60,15 +60,15 @@ def ledgers(result: Result) -> str:
     cause = max(worst.loss.labels, key=lambda c: worst.ledger.ops[c])
     text = f"{printable(name, 40)} loses most, {percent(total)} of ops, mainly to "
     text += f"{cause}"
-    base = baseline(result)
+    base = reference_arm(result)
     if base is None:
         return text + "."
-    reference = base.loss.total.value
-    alike = [n for n, a in counted if a is not base and same_order(a.loss.total.value, reference)]
+    own = base.loss.total.value
+    alike = [n for n, a in counted if a is not base and same_order(a.loss.total.value, own)]
     if alike:
         verb = "loses" if len(alike) == 1 else "lose"
         text += f"; {_listed(alike)} {verb} no more than the order of baremetal's own"
-        text += f" {percent(reference)}, and loss is not skew"
+        text += f" {percent(own)}, and loss is not skew"
     return text + "."
 
 
@@ -87,7 +87,7 @@ def losses(result: Result) -> str:
         f"The loss matters most in {printable(name, 40)}: by itself it would move "
         f"{percent(most)} of the profile between symbols"
     )
-    if arm is baseline(result):
+    if arm is reference_arm(result):
         return f"{text}; it is the reference arm, so no arm's loss falls on code more than its own."
     excess = arm.profile.symbol.tvd_excess.mean
     said = {
@@ -110,7 +110,7 @@ def distances(result: Result) -> str:
     rows = [
         (found.tvd_vs_baremetal.mean / found.tvd_noise_floor.mean, n)
         for n, a in _arms(result)
-        if a is not baseline(result)
+        if a is not reference_arm(result)
         for found in (a.profile.symbol,)
         if found.tvd_vs_baremetal.mean is not None and found.tvd_noise_floor.mean
     ]
@@ -186,7 +186,7 @@ def _before(tables: Tables) -> str:
 
 def symbols(result: Result) -> str:
     """Which arms differ from baremetal by more than noise."""
-    base = baseline(result)
+    base = reference_arm(result)
     others = [(n, a) for n, a in _arms(result) if a is not base]
     found = [n for n, a in others if skew(a) == "detected"]
     judged = [n for n, a in others if skew(a) not in ("not judged", "one symbol")]

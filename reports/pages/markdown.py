@@ -1,4 +1,4 @@
-"""report.md: verdicts and the table at a glance, for a mail or a merge request."""
+"""report.md: the sentences and the table at a glance, for a mail or a merge request."""
 
 from __future__ import annotations
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from dataclasses import asdict, dataclass
 
 from analysis.cost.sizing import LIBVIRT_HEADROOM, Sizing
-from reports.text import aligned
+from reports.text import aligned, hanging
 from sim.units import div_up, format_size
 
 
@@ -174,22 +173,18 @@ def as_text(answer: Sizing) -> str:
     """The answer for a person."""
     out = [f"speskew memlock: {_title(answer)}", "a prediction; nothing here is measured", ""]
     for name, value in _rows(answer):
-        out += _wrapped(f"  {name:<{_NAME}}", value)
+        out += hanging(f"  {name:<{_NAME}}", value, _WIDTH)
     made = lines(answer)
     if made:
         out += ["", "write one of"]
         out += [f"  {line}" for line in aligned([*made.items()])]
     out.append("")
     for note in notes(answer):
-        out += _wrapped("* ", note)
+        out += hanging("* ", note, _WIDTH)
     return "\n".join(out) + "\n"
 
 
 _NAME, _WIDTH = 38, 100
-
-
-def _wrapped(first: str, text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
 
 
 def _title(answer: Sizing) -> str:

@@ -18,7 +18,7 @@ from analysis.metrics import distances
 from reports import figures
 from reports.pages import parameters, sentences, summary, templating
 from reports.results import shapes
-from reports.results.arms import baseline
+from reports.results.arms import reference_arm
 from reports.results.compared import Distances
 from reports.results.metric import Metric
 from reports.results.result import Result, SymbolLoss
@@ -182,7 +182,7 @@ def _arm(name: str, result: Result, tables: Tables) -> ArmText:
     arm = result.arms[name]
     return ArmText(
         name=printable(name, 40),
-        heading=summary.heading(name, arm, arm is baseline(result)),
+        heading=summary.heading(name, arm, arm is reference_arm(result)),
         sentences=sentences.of_arm(name, result, tables),
         sections=summary.sections(name, result),
         symbols=[s for s in arm.loss_by_symbol if s.loss],

@@ -5,7 +5,7 @@ Each sentence stands alone, carries its interval, and says what it cannot say.
 
 from __future__ import annotations
 
-from reports.results.arms import baseline, skew, time_added, time_by_cause
+from reports.results.arms import reference_arm, skew, time_added, time_by_cause
 from reports.results.compared import Distances
 from reports.results.result import Arm, Result
 from reports.store.rows import PerturbationRow, Tables, read
@@ -52,7 +52,7 @@ SECOND = 0.1
 
 def of_arm(name: str, result: Result, tables: Tables) -> tuple[str, str, str]:
     """What is lost, whether the profile is skewed, what it costs."""
-    arm, base = result.arms[name], baseline(result)
+    arm, base = result.arms[name], reference_arm(result)
     whole = next(
         (r for r in read(PerturbationRow, tables) if (r.arm, r.cause) == (name, "all")), None
     )
@@ -106,7 +106,7 @@ def _why(cause: str, arm: Arm) -> str:
 def _skew(arm: Arm, base: Arm | None) -> str:
     name, view = _view(arm)
     if _ended_early(arm):
-        why = printable(arm.verdict) or "it ended early"
+        why = printable(arm.ended_because) or "it ended early"
         return (
             f"Its profile is not judged: it ended at operation {arm.ended_at_op:,} of "
             f"{arm.setup.stream_ops:,} ({why})."

@@ -6,13 +6,12 @@ as a prediction: no KVM support for SPE can be measured today.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from reports.results import shapes
-from reports.results.arms import baseline, harmless_loss, skew, time_added, time_by_cause
+from reports.results.arms import harmless_loss, reference_arm, skew, time_added, time_by_cause
 from reports.results.result import Arm, Ends, Result
-from reports.text import aligned, number, percent, printable, size, with_interval
+from reports.text import aligned, hanging, number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
 WIDTH = 100
@@ -37,12 +36,12 @@ def render(result: Result) -> str:
     """The summary of a run as text: each arm, then all of them in one table."""
     head = f"{printable(result.scenario)}: prediction of {len(result.arms)} arms, "
     head += f"{result.replications} replications, seed {result.seed}"
-    blocks = [*_wrapped(head, ""), *_wrapped(printable(result.question), "  ")]
-    blocks += _wrapped("Simulated, not measured. Intervals are 95 % over replications.", "  ")
+    blocks = [*hanging("", head, WIDTH), *hanging("  ", printable(result.question), WIDTH)]
+    blocks += hanging("  ", "Simulated, not measured. Intervals are 95 % over replications.", WIDTH)
     if result.interrupted:
-        blocks += _wrapped(INTERRUPTED, "  ")
+        blocks += hanging("  ", INTERRUPTED, WIDTH)
     for doubt in doubts(result):
-        blocks += _wrapped(doubt, "    ", "  ")
+        blocks += hanging("  ", doubt, WIDTH, indent="    ")
     for name in result.arm_order:
         blocks += ["", *_block(name, result)]
     return "\n".join([*blocks, "", *_glance_lines(result)]) + "\n"
@@ -60,7 +59,7 @@ def doubts(result: Result) -> list[str]:
 
 def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     """What there is to say about an arm: titles, each with its lines."""
-    arm, base = result.arms[name], baseline(result)
+    arm, base = result.arms[name], reference_arm(result)
     rows = [
         ("not run as asked", asked_lines(arm)),
         ("predicted loss", loss_lines(arm, base)),
@@ -83,10 +82,11 @@ def of_arm(name: str, result: Result) -> str:
 
 def _block(name: str, result: Result) -> Iterator[str]:
     arm = result.arms[name]
-    yield heading(name, arm, arm is baseline(result))
+    yield heading(name, arm, arm is reference_arm(result))
     for title, lines in sections(name, result):
         for k, line in enumerate(lines):
-            yield from _wrapped(line, " " * (HEAD + 2), f"  {'' if k else title:<{HEAD}}")
+            start = f"  {'' if k else title:<{HEAD}}"
+            yield from hanging(start, line, WIDTH, indent=" " * (HEAD + 2))
 
 
 GLANCE = ("predicted", "ops lost", "skew", "time added", "locked", "RLIMIT exits", "records")
@@ -94,7 +94,7 @@ GLANCE = ("predicted", "ops lost", "skew", "time added", "locked", "RLIMIT exits
 
 def glance(result: Result) -> list[tuple[str, ...]]:
     """One row of text per arm, columns GLANCE."""
-    base = baseline(result)
+    base = reference_arm(result)
     rows = []
     for name in result.arm_order:
         arm = result.arms[name]
@@ -112,7 +112,7 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
     return (
         printable(name, 30) + mark,
         "–" if loss is None else _open(percent(loss), arm.loss_band),
-        "baseline" if arm is base else _skew_cell(arm),
+        "reference" if arm is base else _skew_cell(arm),
         "–" if arm is base or added is None else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
         f"{r.exits:,}" if virtual else "–",
@@ -137,16 +137,9 @@ def _glance_lines(result: Result) -> list[str]:
     return aligned([GLANCE, *glance(result)], right=True)
 
 
-def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
-    start = indent if first is None else first
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
-    )
-
-
-def heading(name: str, arm: Arm, is_baseline: bool) -> str:
+def heading(name: str, arm: Arm, is_reference: bool) -> str:
     """Name, design and what the reader must know first."""
-    marks = ["baseline"] if is_baseline else []
+    marks = ["reference"] if is_reference else []
     if arm.setup.upper_bound:
         marks.append("UPPER BOUND, not an expectation")
     if arm.design != name:
@@ -389,8 +382,8 @@ def unmap_lines(arm: Arm) -> Iterator[str]:
 def end_lines(arm: Arm) -> Iterator[str]:
     """Why an arm ended before its stream did."""
     at, whole = arm.ended_at_op, arm.setup.stream_ops
-    if at < whole or arm.verdict:
-        reason = f": {printable(arm.verdict)}" if arm.verdict else ""
+    if at < whole or arm.ended_because:
+        reason = f": {printable(arm.ended_because)}" if arm.ended_because else ""
         yield f"ended at op {at:,} of {whole:,}{reason}"
     if arm.compared_on.basis == "prefix":
         yield "compared with baremetal stopped at the same op in each replication"

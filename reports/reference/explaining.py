@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -13,7 +12,7 @@ from analysis.columns import AXES, COLUMNS, DATA_TABLES, ENTRIES, TABLES
 from analysis.metrics import METRICS
 from analysis.metrics import find as metric_of
 from reports.store.sweep_columns import SWEEP_COLUMNS, SWEEP_TABLES
-from reports.text import aligned
+from reports.text import aligned, hanging
 from sim.ledger import LOSS_LABELS
 from sim.scenario.models.designs import DESIGNS, Policies, Word
 from sim.scenario.models.scenario import Scenario, Settings
@@ -190,7 +189,7 @@ def as_text(found: list[Entry]) -> str:
 
 def _paragraph(e: Entry) -> Iterator[str]:
     yield f"{e.name}  ({e.kind})\n"
-    yield textwrap.fill(e.meaning, WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n"
+    yield from _hanging("  ", e.meaning)
     for head, text in (
         ("unit", e.unit),
         ("type", e.dtype),
@@ -205,11 +204,11 @@ def _paragraph(e: Entry) -> Iterator[str]:
         ("badge", "UNVERIFIED" if e.unverified else ""),
     ):
         if text:
-            start = f"  {head:<{HEAD}} "
-            yield (
-                textwrap.fill(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
-                + "\n"
-            )
+            yield from _hanging(f"  {head:<{HEAD}} ", text)
+
+
+def _hanging(head: str, text: str) -> Iterator[str]:
+    yield from (f"{line}\n" for line in hanging(head, text, WIDTH))
 
 
 def as_list(found: tuple[Entry, ...]) -> str:

@@ -8,9 +8,9 @@ from reports.results.result import Arm, Result
 from reports.text import milliseconds
 
 
-def baseline(result: Result) -> Arm | None:
+def reference_arm(result: Result) -> Arm | None:
     """The reference arm, which the others are compared with; None if there is none."""
-    name = result.baseline
+    name = result.reference_arm
     return None if name is None else result.arms[name]
 
 

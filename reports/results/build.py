@@ -52,7 +52,7 @@ UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 
 def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> Result:
     """The result of a run; arms in the scenario's order, finished ones only."""
-    baseline = profiles.baseline_of(arms)
+    reference = profiles.reference_arm(arms)
     return Result(
         result_version=RESULT_VERSION,
         kind="prediction",
@@ -60,15 +60,15 @@ def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -
         question=scenario.question,
         seed=scenario.seed,
         replications=scenario.replications,
-        baseline=None if baseline is None else baseline.arm.name,
+        reference_arm=None if reference is None else reference.arm.name,
         interrupted=interrupted,
         arm_order=tuple(a.arm.name for a in arms),
-        arms={a.arm.name: _arm(a, baseline) for a in arms},
+        arms={a.arm.name: _arm(a, reference) for a in arms},
     )
 
 
-def _arm(arm: ArmResult, baseline: ArmResult | None) -> Arm:
-    differences = paired.differences(arm, baseline)
+def _arm(arm: ArmResult, reference: ArmResult | None) -> Arm:
+    differences = paired.differences(arm, reference)
     return Arm(
         design=arm.arm.design,
         setup=setup(arm),
@@ -82,20 +82,20 @@ def _arm(arm: ArmResult, baseline: ArmResult | None) -> Arm:
         loss_by_symbol=_loss_by_symbol(arm),
         blackouts={k: _blackouts(v) for k, v in frames.merged_blackouts(arm).items()},
         rlimit=_rlimit(arm),
-        profile=Profile(**{v: Distances(**distances(arm, baseline, v)) for v in profiles.VIEWS}),
-        share_errors=_share_errors(arm, baseline),
-        shares_verdict=_shares_verdict(arm, baseline),
-        compared_on=_compared_on(arm, baseline),
+        profile=Profile(**{v: Distances(**distances(arm, reference, v)) for v in profiles.VIEWS}),
+        share_errors=_share_errors(arm, reference),
+        shares_verdict=_shares_verdict(arm, reference),
+        compared_on=_compared_on(arm, reference),
         wall=metric(perturbation.walls_ms(arm.runs, arm.clock_hz), "ms"),
-        time_added=perturbation.time_added(arm, baseline),
-        time_band=_time_band(arm, baseline),
+        time_added=perturbation.time_added(arm, reference),
+        time_band=_time_band(arm, reference),
         time_band_moved=() if arm.band is None else tuple(arm.band.moved),
         paired=Paired(**{quantity: Sides(**sides) for quantity, sides in differences.items()}),
         counts=_counts(arm.runs),
         unmap_rate_per_s=arm.unmap_rate_per_s,
         ended_at_op=_ended_at_op(arm),
-        verdict="; ".join(sorted({run.verdict for run in arm.runs if run.verdict})),
-        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(baseline, "hold")),
+        ended_because="; ".join(sorted({r.ended_because for r in arm.runs} - {""})),
+        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(reference, "hold")),
         aux=_aux(arm.runs),
         loss_band=_ends(openness.loss(arm)),
         skew_band=_ends(openness.skew(arm)),
@@ -110,24 +110,24 @@ def _ended_at_op(arm: ArmResult) -> int:
     return min(v.ended_at_op for run in arm.runs for v in run.vcpus)
 
 
-def _compared_on(arm: ArmResult, baseline: ArmResult | None) -> ComparedOn:
-    found = profiles.basis(arm, baseline)
+def _compared_on(arm: ArmResult, reference: ArmResult | None) -> ComparedOn:
+    found = profiles.basis(arm, reference)
     return ComparedOn(found, None if found is None else _ended_at_op(arm))
 
 
-def _shares_verdict(arm: ArmResult, baseline: ArmResult | None) -> SharesVerdict:
-    v = same_shares(arm, baseline)
+def _shares_verdict(arm: ArmResult, reference: ArmResult | None) -> SharesVerdict:
+    v = same_shares(arm, reference)
     return SharesVerdict(v.status.value, v.effect, v.interval, v.margin, v.n, v.unit, v.sentence)
 
 
-def _time_band(arm: ArmResult, baseline: ArmResult | None) -> dict[str, Band]:
+def _time_band(arm: ArmResult, reference: ArmResult | None) -> dict[str, Band]:
     return {
         cause: Band(x.here_ms, x.low_ms, x.high_ms, x.unmapping_ms)
-        for cause, x in perturbation.added(arm, baseline).items()
+        for cause, x in perturbation.added(arm, reference).items()
     }
 
 
-def _share_errors(arm: ArmResult, baseline: ArmResult | None) -> tuple[ShareError, ...]:
+def _share_errors(arm: ArmResult, reference: ArmResult | None) -> tuple[ShareError, ...]:
     """The symbols that are largest in the truth; intervals are per symbol, verdicts per family."""
     whole = profiles.truths(arm, "symbol").sum(axis=0)
     share = profiles.shares(whole)
@@ -135,7 +135,7 @@ def _share_errors(arm: ArmResult, baseline: ArmResult | None) -> tuple[ShareErro
     order = (-whole).argsort(kind="stable")
     present = order[whole[order] > 0]
     to_truth = errors.metrics(errors.against_truth(arm, "symbol")[:, present])
-    to_bare = errors.metrics(errors.against_baremetal(arm, baseline, "symbol")[:, present])
+    to_bare = errors.metrics(errors.against_baremetal(arm, reference, "symbol")[:, present])
     every = zip(present, to_truth, to_bare, strict=True)
     return tuple(
         ShareError(names[k], float(share[k]), a, b, a_differs, b_differs)
@@ -196,7 +196,7 @@ def _replication(run: RunResult) -> Replication:
             zaps=run.zaps,
         ),
         ended_at_op=tuple(v.ended_at_op for v in run.vcpus),
-        verdict=run.verdict,
+        ended_because=run.ended_because,
     )
 
 

@@ -22,7 +22,7 @@ from reports.results.metric import Metric
 from sim.ledger import DeliveryLedger, OpsLedger, SelectionsLedger, TimeLedger
 from sim.machine.effective import Adjusted
 
-RESULT_VERSION: Literal[3] = 3
+RESULT_VERSION: Literal[4] = 4
 Entries = Mapping[str, int]
 """Entries of a ledger by name."""
 
@@ -80,7 +80,7 @@ class Replication:
     ledger: Ledger
     metrics: Each
     ended_at_op: Annotated[tuple[int, ...], 1]
-    verdict: str
+    ended_because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class Arm:
     counts: Counts
     unmap_rate_per_s: float | None
     ended_at_op: int
-    verdict: str
+    ended_because: str
     hold: Annotated[Arm | None, "the twin of an arm with restart: resync"]
     aux: Annotated[Aux | None, "absent in results of before it was counted"] = None
     loss_band: Annotated[Ends | None, "loss over the UNVERIFIED times; null: no band"] = None
@@ -245,13 +245,13 @@ class Arm:
 class Result:
     """A run."""
 
-    result_version: Literal[3]
+    result_version: Literal[4]
     kind: Literal["prediction"]
     scenario: str
     question: str
     seed: int
     replications: Annotated[int, 1]
-    baseline: str | None
+    reference_arm: str | None
     interrupted: bool
     arm_order: Annotated[tuple[str, ...], 1]
     arms: Mapping[str, Arm]
@@ -259,8 +259,8 @@ class Result:
     def __post_init__(self) -> None:
         if sorted(self.arm_order) != sorted(self.arms):
             raise DamagedError("must name every arm once", "arm_order")
-        if self.baseline is not None and self.baseline not in self.arms:
-            raise DamagedError("must name an arm", "baseline")
+        if self.reference_arm is not None and self.reference_arm not in self.arms:
+            raise DamagedError("must name an arm", "reference_arm")
 
 
 def dumps(result: Result) -> str:

@@ -246,8 +246,8 @@ def _notes(a: Side, b: Side, same: bool) -> Iterator[str]:
     for side in (a, b):
         if side.arm.setup.upper_bound:
             yield f"{printable(side.label)} is an UPPER BOUND, not an expectation"
-        if side.arm.verdict:
-            yield f"{printable(side.label)}: {printable(side.arm.verdict)}"
+        if side.arm.ended_because:
+            yield f"{printable(side.label)}: {printable(side.arm.ended_because)}"
 
 
 # --- formats ---------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def _perturbation(result: Result) -> Rows:
     rows: Rows = []
     for name in result.arm_order:
         arm = result.arms[name]
-        if name == result.baseline or TOTAL not in arm.time_band:
+        if name == result.reference_arm or TOTAL not in arm.time_band:
             continue
         wall = arm.wall.mean
         for cause, band in arm.time_band.items():

@@ -62,7 +62,7 @@ class Memo:
 
     def _watches(self, unit: Unit) -> bool:
         """True for an arm's own runs; those that stop early stand for another arm."""
-        return unit.arm.name in self.watched and not unit.ends
+        return unit.arm.name in self.watched and not unit.stop_at
 
     def histograms(self, arm: str, of: str) -> list[Histogram]:
         """Of each replication, in order."""

@@ -41,7 +41,7 @@ def makers(
     arms: Sequence[ArmResult], *, records_of_seed: int | None = None
 ) -> dict[str, Callable[[], pd.DataFrame]]:
     """How each table is made, by the name of its file."""
-    baseline = profiles.baseline_of(arms)
+    reference = profiles.reference_arm(arms)
     tables: dict[str, Callable[[], pd.DataFrame]] = {
         "profile.parquet": lambda: _profiles(arms),
         "ledger.parquet": lambda: frames.df_ledger(arms),
@@ -49,9 +49,9 @@ def makers(
         "locked.parquet": lambda: rlimit.df_locked(arms),
         "limits.parquet": lambda: rlimit.df_exit_limits(arms),
         "loss.parquet": lambda: losses.df_loss_by_symbol(arms),
-        "errors.parquet": lambda: errors.df_errors(arms, baseline),
-        "time_band.parquet": lambda: perturbation.df_perturbation(arms, baseline),
-        "paired.parquet": lambda: paired.df_paired(arms, baseline),
+        "errors.parquet": lambda: errors.df_errors(arms, reference),
+        "time_band.parquet": lambda: perturbation.df_perturbation(arms, reference),
+        "paired.parquet": lambda: paired.df_paired(arms, reference),
         "theory.parquet": lambda: curves.df_theory(arms),
     }
     if records_of_seed is not None:

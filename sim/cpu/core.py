@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.cpu.losses import LossCounter
+from sim.cpu.lost_ops import LossCounter
 from sim.cpu.ports import (
     CpuParts,
     Log,
@@ -69,7 +69,7 @@ class Cpu:
         self.engine, self.index, self.stream, self.clock = engine, index, stream, clock
         self.plan, self.ledgers, self.log = plan, ledgers, log
         self.virq = False
-        self.verdict = ""
+        self.ended_because = ""
         self.done = engine.signal()
         self.ended_at = -1
         self.blackouts: dict[str, Blackouts] = {}
@@ -212,7 +212,7 @@ class Cpu:
         self._idle_slices = 0 if progress else self._idle_slices + 1
         if self._idle_slices < MAX_IDLE_SLICES:
             return False
-        self.verdict = (
+        self.ended_because = (
             "no progress: starting and stopping the event left the task under 1 % "
             f"of its time slice, {MAX_IDLE_SLICES} slices in a row"
         )

@@ -48,7 +48,7 @@ from sim.spe.buffer import (
     Pmbsr,
     is_full,
 )
-from sim.spe.port import Limit, Reg, Value
+from sim.spe.register_port import Limit, Reg, Value
 from sim.spe.spu import Spu
 from sim.units import div_up
 

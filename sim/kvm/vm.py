@@ -64,12 +64,12 @@ class Vm:
     dirty_logging: bool = False
     booting: int = 0
     killed: bool = False
-    verdict: str = ""
+    ended_because: str = ""
 
     def kill(self, why: str) -> None:
         """The VMM destroys the VM: every vCPU ends where it is."""
         self.killed = True
-        self.verdict = self.verdict or why
+        self.ended_because = self.ended_because or why
         for cpu in self.cpus:
             cpu.kill()
 

@@ -27,7 +27,7 @@ from sim.engine import Process
 from sim.ledger import TimeCause
 from sim.linux.aux import TRUNCATED, AuxFlag, AuxRing
 from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr
-from sim.spe.port import Limit, Reg, Registers
+from sim.spe.register_port import Limit, Reg, Registers
 from sim.spe.spu import Spu
 
 MAX_PERIOD = 0xFFFF_FF00

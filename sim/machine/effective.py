@@ -14,7 +14,7 @@ from sim.linux.aux import Geometry, next_window
 from sim.linux.driver import PERIOD_QUANTUM, sanitise_period
 from sim.machine.resolve import kernel_driver, updates_flags
 from sim.scenario.files.dump import written
-from sim.scenario.models.hosts import Balloon
+from sim.scenario.models.host import Balloon
 from sim.scenario.models.quantities import (
     SIZES,
     TIMES,

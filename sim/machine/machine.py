@@ -157,7 +157,7 @@ class Machine:
             locked=tuple(self.account.points),
             zaps=self._zaps(),
             wall=max(vcpu.ledgers.time.wall for vcpu in self.vcpus),
-            verdict=self._verdict(),
+            ended_because=self._ended_because(),
             engine_events=self.engine.events,
             kernel_calls=sum(v.spu.sampler.kernel_calls for v in self.vcpus),
             kernel_truncations=sum(v.spu.sampler.truncations for v in self.vcpus),
@@ -169,12 +169,12 @@ class Machine:
         written = sum(vcpu.spu.sampler.written() for vcpu in self.vcpus)
         return self.host.zaps + (written if zaps_records(self.spec) else 0)
 
-    def _verdict(self) -> str:
+    def _ended_because(self) -> str:
         if self.vm.killed:
-            return self.vm.verdict
+            return self.vm.ended_because
         if any(vcpu.event.refused for vcpu in self.vcpus):
             return "-ENOMEM at configuration: refused, so a vCPU has no SPE"
-        return next((vcpu.cpu.verdict for vcpu in self.vcpus if vcpu.cpu.verdict), "")
+        return next((vcpu.cpu.ended_because for vcpu in self.vcpus if vcpu.cpu.ended_because), "")
 
 
 def simulate(

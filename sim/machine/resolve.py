@@ -31,7 +31,7 @@ from sim.machine.spec import (
 )
 from sim.policies.stages import KvmCosts
 from sim.scenario.files.loader import stock_folder
-from sim.scenario.models.hosts import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
+from sim.scenario.models.host import Balloon, LiveMigration, MemslotChange, PoissonUnmap, Scan
 from sim.scenario.models.quantities import (
     UNLIMITED,
     ConstantTime,

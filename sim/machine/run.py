@@ -16,7 +16,7 @@ class Run:
     replication: int
     keep_records: bool = False
     keep_log: bool = False
-    ends: tuple[int, ...] = ()
+    stop_at: tuple[int, ...] = ()
     """First op that a vCPU does not execute, per vCPU; empty: the stream's end."""
 
     def key(self, vcpu: int, component: str) -> int:

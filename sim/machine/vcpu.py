@@ -31,7 +31,7 @@ from sim.machine.spec import MachineSpec, zaps_records
 from sim.results import FIRST_TID, RecordSink, VcpuResult
 from sim.spe.buffer import DataLoss
 from sim.spe.fast import MacroSampler
-from sim.spe.port import DirectRegisters
+from sim.spe.register_port import DirectRegisters
 from sim.spe.select import Interval, TargetBias, target_distances
 from sim.spe.spu import Sampler, SamplerConfig, Spu
 from sim.workload.arrays import Stream
@@ -265,14 +265,14 @@ class Vcpu:
 
     def _plan(self) -> Plan:
         """Random start: U{0 … gap-1} population ops in, the same in all arms."""
-        spec, ends, start = self._shared.spec, self._shared.run.ends, 0
+        spec, stop_at, start = self._shared.spec, self._shared.run.stop_at, 0
         if spec.event.random_start:
             gap = spec.spu.interval + 1
             start = self.stream.op_of_pop(draws.below(self.key("start"), 0, gap))
         task = spec.task
         return Plan(
             start,
-            min(self.stream.ops, ends[self.index]) if ends else self.stream.ops,
+            min(self.stream.ops, stop_at[self.index]) if stop_at else self.stream.ops,
             task.switch_ticks,
             task.away_ticks,
             task.wall_slices,

@@ -64,13 +64,13 @@ class Latency:
 class Prefix:
     """What an arm that ended early is compared with: its own ops, replication by replication.
 
-    `baseline[r]` is baremetal's replication r, run again and stopped at the ops at which the arm's
+    `reference[r]` is baremetal's replication r, run again and stopped at the ops at which the arm's
     replication r ended; `independent[r]` is its replication r + 1, stopped there too (empty with
     one replication). `truth` [R, cells] counts exactly those ops. Latencies as in `Latency`.
     """
 
     truth: I64
-    baseline: tuple[RunResult, ...]
+    reference: tuple[RunResult, ...]
     independent: tuple[RunResult, ...]
     latency: Latency | None = None
     independent_latency: Latency | None = None
@@ -122,7 +122,7 @@ class Unit:
     replication: int
     engine: str
     keep_records: bool
-    ends: tuple[int, ...] = ()
+    stop_at: tuple[int, ...] = ()
     keep_log: bool = False
 
     @property
@@ -209,14 +209,14 @@ class _Batch:
 
     def _units_of(self, arm: Arm) -> int:
         twins = 1 if counterparts.hold_twin(arm) is None else 2
-        ends = len(counterparts.ends(arm)) if self._band else 0
+        ends = len(counterparts.band_ends(arm)) if self._band else 0
         return twins * self._scenario.replications + ends
 
     def arm(self, arm: Arm) -> ArmResult:
         """An arm and everything that is run beside it."""
         twin = counterparts.hold_twin(arm)
         hold = None if twin is None else self._result(twin, f"{arm.name} (hold)", None, None)
-        return self._result(arm, arm.name, hold, self._ends(arm) if self._band else None)
+        return self._result(arm, arm.name, hold, self._band_ends(arm) if self._band else None)
 
     def _result(self, arm: Arm, label: str, hold: ArmResult | None, band: Band | None) -> ArmResult:
         units = [self._unit(arm, r) for r in range(self._scenario.replications)]
@@ -235,8 +235,8 @@ class _Batch:
             band=band,
         )
 
-    def _unit(self, arm: Arm, replication: int, ends: tuple[int, ...] = ()) -> Unit:
-        return Unit(arm, self._scenario.seed, replication, self._engine, self._keep, ends)
+    def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
+        return Unit(arm, self._scenario.seed, replication, self._engine, self._keep, stop_at)
 
     def _run(self, units: Sequence[Unit], label: str, *, counted: bool = True) -> _Runs:
         """Results in the order of `units`; `counted` units are part of the announced total."""
@@ -262,28 +262,28 @@ class _Batch:
     def _prefix(self, arm: Arm, runs: _Runs) -> Prefix | None:
         """Baremetal on the ops of an arm that ended early; None if there is nothing to run."""
         stream = _stream(arm.settings)
-        base = counterparts.baseline(self._scenario.arms)
-        ends = [tuple(vcpu.ended_at_op for vcpu in run.vcpus) for run in runs]
-        early = any(op < stream.ops for row in ends for op in row)
+        base = counterparts.reference_arm(self._scenario.arms)
+        stops = [tuple(vcpu.ended_at_op for vcpu in run.vcpus) for run in runs]
+        early = any(op < stream.ops for row in stops for op in row)
         if not early or base is None or base.name == arm.name:
             return None
         if not counterparts.same_stream(arm, base):
             return None
         base = base.model_copy(update={"settings": _restarting_like(base, arm)})
         label = f"{base.name} on the prefix of {arm.name}"
-        same = self._stopped(base, ends, 0, label)
-        other = self._stopped(base, ends, 1, label) if len(runs) > 1 else ()
+        same = self._stopped(base, stops, 0, label)
+        other = self._stopped(base, stops, 1, label) if len(runs) > 1 else ()
         executed = [tuple(v.ended_at_op for v in run.vcpus) for run in same + other]
         mine = self._truths(arm, runs)
-        if executed != (ends + ends)[: len(executed)]:
+        if executed != (stops + stops)[: len(executed)]:
             return None  # baremetal ended before that
         if not np.array_equal(mine, self._truths(base, same)):
             return None  # another population or filter
         return Prefix(mine, same, other, self._latency(base, same), self._latency(base, other))
 
-    def _stopped(self, base: Arm, ends: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
-        n = len(ends)
-        units = [self._unit(base, (r + shift) % n, ends[r]) for r in range(n)]
+    def _stopped(self, base: Arm, stops: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
+        n = len(stops)
+        units = [self._unit(base, (r + shift) % n, stops[r]) for r in range(n)]
         return self._run(units, label, counted=False)
 
     def _truths(self, arm: Arm, runs: _Runs) -> I64:
@@ -291,8 +291,8 @@ class _Batch:
         spec = resolve.machine_spec(arm, stream)
         return np.stack([truth(stream, spec, run) for run in runs])
 
-    def _ends(self, arm: Arm) -> Band:
-        at = counterparts.ends(arm)
+    def _band_ends(self, arm: Arm) -> Band:
+        at = counterparts.band_ends(arm)
         units = [self._unit(end, 0) for end in at.values()]
         found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
         low, high = found["low"], found["high"]
@@ -313,7 +313,7 @@ def run_unit(unit: Unit) -> RunResult:
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
     run = Run(
-        unit.arm.name, unit.seed, unit.replication, unit.keep_records, unit.keep_log, unit.ends
+        unit.arm.name, unit.seed, unit.replication, unit.keep_records, unit.keep_log, unit.stop_at
     )
     return simulate(spec, (stream,), run, unit.engine)
 

@@ -55,7 +55,7 @@ def open_times(arms: Sequence[Arm]) -> tuple[str, ...]:
     return tuple(name for name in PARAMETERS if name in found)
 
 
-def ends(arm: Arm) -> dict[str, Arm]:
+def band_ends(arm: Arm) -> dict[str, Arm]:
     """The arm at the ends of its band: low, high, and unmapping if unpinning may unmap."""
     out = {"low": _at(arm, _low), "high": _at(arm, at_high)}
     if arm.policies.bundle.may_unmap:
@@ -75,7 +75,7 @@ def _at(arm: Arm, end: Callable[[str], TimeDistribution]) -> Arm:
     )
 
 
-def baseline(arms: Sequence[Arm]) -> Arm | None:
+def reference_arm(arms: Sequence[Arm]) -> Arm | None:
     """The reference arm: `baremetal` by name, else the first without a VM."""
     bare = [arm for arm in arms if not arm.policies.virtual]
     named = [arm for arm in bare if arm.name == "baremetal"]

@@ -1,6 +1,6 @@
 """A unit's result as bytes: JSON with a schema and raw arrays behind a checksum, no code.
 
-    line    ``speskew unit 2``
+    line    ``speskew unit 3``
     digest  SHA-256 of all that follows
     size    of the body before compression, uint32, little-endian
     body    zlib: the length of the JSON, uint32, little-endian; the JSON; the arrays, end to end
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from sim.results import AUX_DT, RunResult
 
-MAGIC = b"speskew unit 2\n"
+MAGIC = b"speskew unit 3\n"
 MOST_BYTES = (1 << 32) - 1
 """Of a body before compression."""
 _DIGEST = 32

@@ -138,7 +138,7 @@ def frame_functions() -> list[Callable[..., pd.DataFrame]]:
 def test_every_frame_has_known_columns(df: Callable[..., pd.DataFrame]) -> None:
     """Columns of each frame are in the dictionary, also of a frame without rows."""
     arms = [arm(Plan(lost=5)), arm(Plan(name="v6", design="v6", pin_ticks=9))]
-    extra = (arms[0],) if "baseline" in inspect.signature(df).parameters else ()
+    extra = (arms[0],) if "reference" in inspect.signature(df).parameters else ()
     full, empty = df(arms, *extra), df([], *extra)
     assert len(full)
     assert not len(empty)

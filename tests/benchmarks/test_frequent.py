@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reports import rerunning
-from reports.captures import spetables
+from reports.captures import spe_parser_writer
 from sim.runs import batch
 from sim.scenario.files import loader
 from sim.workload.index import build_index
@@ -81,9 +81,9 @@ def test_parquet(tmp_path: Path) -> None:
     arm = scenario.arms[0]
     run = batch.rerun(arm, scenario.seed, 0)
     found = rerunning.Rerun(arm, scenario.seed, run, batch.stream_of(arm))
-    spetables.write(tmp_path / "x", found)
+    spe_parser_writer.write(tmp_path / "x", found)
     began = time.perf_counter()
-    spetables.write(tmp_path / "x", found)
+    spe_parser_writer.write(tmp_path / "x", found)
     seconds = time.perf_counter() - began
     line("frequent", "Parquet: records", found.total / seconds / 1e6, "M/s")
     assert found.total > 100_000

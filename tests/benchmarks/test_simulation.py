@@ -63,7 +63,7 @@ def test_64_vcpus_for_a_second(
     run = Run(design, 1, 0)
     tracemalloc.start()
     try:
-        simulate(spec, (stream,), Run(design, 1, 0, ends=(10_000_000,) * spec.vcpus), "fast")
+        simulate(spec, (stream,), Run(design, 1, 0, stop_at=(10_000_000,) * spec.vcpus), "fast")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -428,7 +428,7 @@ def everything(result: RunResult) -> dict[str, object]:
         "locked": result.locked,
         "zaps": result.zaps,
         "wall": result.wall,
-        "verdict": result.verdict,
+        "ended_because": result.ended_because,
     }
     for k, v in enumerate(result.vcpus):
         for name in (

@@ -69,8 +69,8 @@ def test_the_suite_reaches_every_mechanism() -> None:
             seen |= {"partial"} if flags & AuxFlag.PARTIAL else set()
             seen |= {"collision"} if flags & AuxFlag.COLLISION else set()
         seen |= {"rlimit_exits"} if result.rlimit.exits else set()
-        seen |= {"killed"} if "destroyed" in result.verdict else set()
-        seen |= {"no progress"} if "no progress" in result.verdict else set()
+        seen |= {"killed"} if "destroyed" in result.ended_because else set()
+        seen |= {"no progress"} if "no progress" in result.ended_because else set()
     wanted = {
         "collided",
         "filtered",

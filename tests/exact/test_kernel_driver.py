@@ -24,8 +24,8 @@ from sim.runs import batch
 from sim.scenario.files import loader
 from sim.scenario.models.scenario import Arm
 from sim.spe.fast import MacroSampler
-from sim.spe.port import Reg, Registers, Value
 from sim.spe.reference import SampleTimer
+from sim.spe.register_port import Reg, Registers, Value
 from sim.spe.select import Jitter
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
@@ -180,7 +180,7 @@ def test_a_period_that_is_not_sanitised_shows(version: str, linux: Linux, tmp_pa
         arm = loader.load("synthetic", options).arms[0]
         stream = batch.stream_of(arm)
         spec = resolve.machine_spec(arm, stream)
-        result = simulate(spec, (stream,), Run("x", 1, 0, ends=(OPS,) * spec.vcpus))
+        result = simulate(spec, (stream,), Run("x", 1, 0, stop_at=(OPS,) * spec.vcpus))
         delivered[name] = sum(vcpu.ledgers.delivery.delivered for vcpu in result.vcpus)
     assert delivered["as it is"] > 100
     assert delivered["patched"] == pytest.approx(2 * delivered["as it is"], rel=0.05)

@@ -109,7 +109,7 @@ def one(name: str, options: list[str]) -> None:
 
 ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1, 1.5, 1e308, math.nan, math.inf, 1 << 64, "", "x", "\ud800", [], {}, [[]]
-)  # fmt: skip
+)  # values in a row  # fmt: skip
 """Values that stand in a JSON document where they should not."""
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from elftools.common.exceptions import ELFError
 
-from reports.captures.spe_parquet import ParquetCapture
+from reports.captures.spe_parser_reader import ParquetCapture
 from reports.checks import baselines
 from reports.checks.baselines import BaselineError
 from reports.figures import readings

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reports.results.metric import Metric
-from reports.text import aligned, fixed, interval, number, percent, size, with_interval
+from reports.text import aligned, fixed, hanging, interval, number, percent, size, with_interval
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,15 @@ def test_columns_stand_under_each_other() -> None:
         "              5",
     ]
     assert aligned([]) == []
+
+
+def test_text_hangs_below_its_head() -> None:
+    """As much room as the head takes before the other lines, or what is asked for; no option is
+    broken at its hyphens, and with `whole_words` no word."""
+    assert hanging("note: ", "a --max-buffer of it", 18) == [
+        "note: a",
+        "      --max-buffer",
+        "      of it",
+    ]
+    assert hanging("  ", "one two", 6, indent="    ") == ["  one", "    tw", "    o"]
+    assert hanging("  ", "one twothree", 6, whole_words=True) == ["  one", "  twothree"]

@@ -72,7 +72,7 @@ class Plan:
     pin_ticks: int = 0
     exits: int = 0
     zap_rate: float | None = None
-    verdict: str = ""
+    ended_because: str = ""
 
 
 def settings(plan: Plan) -> Settings:
@@ -114,7 +114,7 @@ def _run(plan: Plan, replication: int) -> RunResult:
         locked=points if plan.pin_ticks else (),
         zaps=3,
         wall=max(v.ledgers.time.wall for v in vcpus),
-        verdict=plan.verdict,
+        ended_because=plan.ended_because,
         engine_events=1,
         kernel_calls=1,
         kernel_truncations=0,

@@ -93,7 +93,7 @@ PLANS = (
         lost=5,
         symbols=SYMBOLS,
         ended_at=1000,
-        verdict="the VMM refused",
+        ended_because="the VMM refused",
     ),
     Plan(name="silent", design="unpinned-error", samples=0, symbols=SYMBOLS),
 )

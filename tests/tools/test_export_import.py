@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from reports.captures.opening import open_any
-from reports.captures.spetables import paths
+from reports.captures.spe_parser_writer import paths
 from reports.perf.writer import BASE_NS
 from reports.rerunning import nanoseconds
 from sim.workload.capture.records import Packet, code_address, exception_level, has

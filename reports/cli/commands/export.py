@@ -102,16 +102,16 @@ def perf(
 def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool) -> None:
     """Write an arm's delivered records as spe-parser's three Parquet tables."""
     from reports import progress
-    from reports.captures import spetables
+    from reports.captures import spe_parser_writer
     from reports.rerunning import rerun
     from reports.store import files
 
-    for path in spetables.paths(output).values():
+    for path in spe_parser_writer.paths(output).values():
         files.check(path, force=force)
     found = rerun(run_dir, arm, replication)
     with progress.counted(found.total, "records") as written:
-        rows = spetables.write(output, found, written)
-    for name, path in spetables.paths(output).items():
+        rows = spe_parser_writer.write(output, found, written)
+    for name, path in spe_parser_writer.paths(output).items():
         say(f"{path}: {rows[name]:,} records")
 
 

@@ -25,7 +25,7 @@ from sim.linux.aux import AuxRing
 from sim.linux.driver import DriverCosts
 from sim.linux.tree.program import DriverDiedError, DriverProgram, Message, Operation, SysReg, Told
 from sim.spe.buffer import Pmbsr
-from sim.spe.port import Limit, Reg, Registers, Value
+from sim.spe.register_port import Limit, Reg, Registers, Value
 from sim.spe.spu import Spu
 
 _STOPPED = 1  # PERF_HES_STOPPED

@@ -28,7 +28,7 @@ from sim.scenario.models import samples as sampling
 from sim.scenario.models.checks import Check, Until
 from sim.scenario.models.designs import DESIGNS as DESIGNS
 from sim.scenario.models.designs import Policies as Policies
-from sim.scenario.models.hosts import Host
+from sim.scenario.models.host import Host
 from sim.scenario.models.matrix import Cases, Matrix
 from sim.scenario.models.quantities import (
     MAX_AUX,

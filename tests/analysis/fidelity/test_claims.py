@@ -50,7 +50,7 @@ def test_family_rarely_fails_by_chance() -> None:
 
 
 def test_reasons_to_skip() -> None:
-    """No baseline, the baseline itself, an arm that ended early."""
+    """No reference arm, the reference arm itself, an arm that ended early."""
     bare = arm(Plan())
     assert "no baremetal" in same_shares(bare, None).sentence
     assert "reference arm" in same_shares(bare, bare).sentence

@@ -41,9 +41,9 @@ def test_baseline_is_the_arm_called_baremetal() -> None:
         arm(Plan(name="fast-irq")),
         arm(Plan(name="v6", design="v6")),
     )
-    assert profiles.baseline_of([virtual, other, bare]) is bare
-    assert profiles.baseline_of([virtual, other]) is other
-    assert profiles.baseline_of([virtual]) is None
+    assert profiles.reference_arm([virtual, other, bare]) is bare
+    assert profiles.reference_arm([virtual, other]) is other
+    assert profiles.reference_arm([virtual]) is None
 
 
 def test_the_latency_view_is_no_histogram_of_static_ops() -> None:

@@ -46,5 +46,5 @@ def test_nothing_to_show_is_no_figure() -> None:
 
 
 def test_made_up_run_covers_every_kind_of_arm() -> None:
-    """The sample has a baseline, a pinned, a biased, a refused and a silent arm."""
+    """The sample has a reference arm, a pinned, a biased, a refused and a silent arm."""
     assert [p.name for p in PLANS] == ["baremetal", "v6", "unpinned-cold", "refused", "silent"]

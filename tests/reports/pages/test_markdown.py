@@ -10,7 +10,7 @@ from reports.pages import markdown
 from tests.rigs.samples import EVIL, PLANS, described, tables
 
 
-def test_small_report_has_verdicts_and_the_table() -> None:
+def test_small_report_has_sentences_and_the_table() -> None:
     """One bullet an arm, one row an arm."""
     text = markdown.render(described(), tables())
     assert text.startswith("# made \\<up\\>: prediction\n")

@@ -147,10 +147,10 @@ def test_tables_take_the_room_that_figures_leave(monkeypatch: pytest.MonkeyPatch
     assert "in the run directory" in less
 
 
-def test_verdict_comes_first(html: str) -> None:
+def test_the_short_answer_comes_first(html: str) -> None:
     """Before any table or figure: three sentences an arm."""
     first = min(html.index("<table"), html.index("<svg"))
-    said = re.findall(r'<p class="verdict">(.*?)</p>', html[:first])
+    said = re.findall(r'<p class="short">(.*?)</p>', html[:first])
     assert len(said) == 5
     assert "loses" in said[0]
     assert "upper bound" in said[2]

@@ -13,11 +13,11 @@ from tests.rigs.samples import PLANS, arms, changed, described, scenario, tables
 
 
 def said(name: str, plans: tuple[Plan, ...] = PLANS) -> tuple[str, str, str]:
-    """The verdict of one arm."""
+    """The sentences of one arm."""
     return sentences.of_arm(name, described(plans), tables(plans))
 
 
-def test_baseline() -> None:
+def test_reference_arm() -> None:
     """Loss with its cause, distance from the truth, what the handler costs."""
     loss, skew, cost = said("baremetal")
     assert loss.startswith("baremetal loses 0.01 % (exact) of the operations")

@@ -100,7 +100,7 @@ def test_unmapping_stands_beside_the_published_rate() -> None:
 
 
 def test_early_end_has_its_reason() -> None:
-    """Op and verdict."""
+    """Op and reason."""
     assert lines("refused")["predicted end"] == "ended at op 1,000 of 1,000,000: the VMM refused"
     assert "predicted end" not in lines("v6")
 

@@ -88,7 +88,11 @@ BROKEN: list[tuple[tuple[str | int, ...], object, str]] = [
     (("arms", "v6", "ledger", "ops", "executed"), -1, "arms.v6.ledger.ops.executed: must be a w"),
     (("arms", "v6", "ledger", "time"), {}, "arms.v6.ledger.time.wall: is missing"),
     (("arms", "v6", "replications"), [], "arms.v6.replications: must have 1 or more"),
-    (("arms", "v6", "replications", 1, "verdict"), 3, "arms.v6.replications[1].verdict: must be t"),
+    (
+        ("arms", "v6", "replications", 1, "ended_because"),
+        3,
+        "replications[1].ended_because: must be t",
+    ),
     (("arms", "v6", "surprise"), 1, "arms.v6.surprise: is not a key that belongs here"),
     (("arms", "v6", "hold"), {}, "arms.v6.hold.design: is missing"),
 ]

@@ -27,7 +27,7 @@ NOTHING = {"mean": None, "ci95": None, "n": 0, "unit": "fraction"}
     [
         (("arm_order",), ["v6"], "arm_order: must name every arm once"),
         (("arm_order", 0), "v6", "arm_order: must name every arm once"),
-        (("baseline",), "none", "baseline: must name an arm"),
+        (("reference_arm",), "none", "reference_arm: must name an arm"),
         (("arms", "v6", "wall", "mean"), None, "arms.v6.wall: has an interval but no mean"),
         (("seed",), 10**40, "seed: is too large"),
         (("arms", "v6", "loss", "pin_refused"), NOTHING, "loss.pin_refused.mean: has a value only"),

@@ -96,7 +96,7 @@ def test_blackouts_last_as_long_as_the_model_says(runs: list[tuple[Arm, RunResul
             assert len(marks) == vcpu.stops
             causes = {name for track, name, _, _ in slices if track == tracks.BLACKOUT}
             seen |= causes
-            if run.verdict or (causes and not vcpu.stops):
+            if run.ended_because or (causes and not vcpu.stops):
                 continue  # no SPE at all, or an event that KVM's own injection ended: no S = 1
             compared += 1
             ticks = sum(b.ticks for b in vcpu.blackouts.values())

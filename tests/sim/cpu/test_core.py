@@ -48,23 +48,23 @@ def test_wall_slices_leave_less_work_where_starting_costs_more() -> None:
     runs = {design: simulated(*built(design, **WALL)) for design in ("baremetal", "v6")}
     counts = {design: len(switches(run.vcpus[0])) for design, run in runs.items()}
     assert counts["v6"] > counts["baremetal"]
-    assert {run.verdict for run in runs.values()} == {""}
+    assert {run.ended_because for run in runs.values()} == {""}
     assert len({run.vcpus[0].ended_at_op for run in runs.values()}) == 1
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_an_arm_whose_pin_exceeds_its_slice_is_ended(engine: str) -> None:
-    """The no-progress guard: a verdict, ended_at_op, and ledgers that still close."""
+    """The no-progress guard: a reason, ended_at_op, and ledgers that still close."""
     slow = {"clock": "guest_wall", "every": "20us", "away": "10us"}
     spec, stream = built("v6", vm={"exits": "none"}, switch=slow)
     result = simulated(spec, stream, engine=engine)
     vcpu = result.vcpus[0]
-    assert "no progress" in result.verdict
+    assert "no progress" in result.ended_because
     assert vcpu.ended_at_op == vcpu.ledgers.ops.executed < stream.ops // 100
     assert len(switches(vcpu)) == MAX_IDLE_SLICES
     assert vcpu.ledgers.time.wall > MAX_IDLE_SLICES * spec.task.switch_ticks
     baremetal = simulated(*built("baremetal", switch=slow), engine=engine)
-    assert baremetal.verdict == ""
+    assert baremetal.ended_because == ""
     assert baremetal.vcpus[0].ended_at_op == stream.ops
 
 
@@ -74,8 +74,9 @@ def test_slices_with_progress_never_end_an_arm() -> None:
     begun = simulated(spec, stream).vcpus[0].log
     start = next(t for t, what, _ in begun if what == "START")
     cost = next(t for t, what, _ in begun if what == "RUN" and t > start) - start
-    assert simulated(vary(spec, switch_ticks=cost + cost // 20), stream).verdict == ""
-    assert "no progress" in simulated(vary(spec, switch_ticks=cost + cost // 200), stream).verdict
+    assert simulated(vary(spec, switch_ticks=cost + cost // 20), stream).ended_because == ""
+    ended = simulated(vary(spec, switch_ticks=cost + cost // 200), stream)
+    assert "no progress" in ended.ended_because
 
 
 # --- next_exit -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from sim.results import RecordSink, VcpuResult
 from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
+from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import Stream
 from tests.rigs.machines import agreed, machine_of, synthetic
 
@@ -100,7 +101,7 @@ def test_pinning_on_a_fault_has_to_rewind_too() -> None:
     vcpu = agreed(_spec("first-fault", 1000), STREAM).vcpus[0]
     assert len(_voided(vcpu)) > 3
     assert vcpu.ledgers.delivery.voided_by_DL == sum(_voided(vcpu)) == 0
-    late = UnmapSpec("poisson", (64 * 40_000,))
+    late = UnmapSpec("poisson", (TICKS_PER_CYCLE * 40_000,))
     assert sum(_voided(agreed(_spec("first-fault", 1000, unmap=late), STREAM).vcpus[0])) > 0
 
 
@@ -114,8 +115,8 @@ def test_designs_that_never_fault_never_void(design: str) -> None:
 
 def test_an_error_with_dl_is_truncated_and_partial_until_the_reader_enables() -> None:
     """The guest keeps its records: TRUNCATED | PARTIAL, off until PERF_EVENT_IOC_ENABLE."""
-    reader = ReaderSpec(False, 64 * 3000, 64, 64)
-    pressure = UnmapSpec("poisson", (64 * 20_000,))
+    reader = ReaderSpec(False, TICKS_PER_CYCLE * 3000, 64, 64)
+    pressure = UnmapSpec("poisson", (TICKS_PER_CYCLE * 20_000,))
     vcpu = agreed(_spec("unpinned-error", 1000, unmap=pressure, reader=reader), STREAM).vcpus[0]
     flags = set(vcpu.aux["flags"].tolist())
     assert int(AuxFlag.TRUNCATED | AuxFlag.PARTIAL) in flags
@@ -127,7 +128,7 @@ def test_an_error_with_dl_is_truncated_and_partial_until_the_reader_enables() ->
 def test_perf_enables_nothing_if_the_error_left_it_nothing_to_copy() -> None:
     """A fault on the first write: an empty transaction, the reader sees no new data, and the event
     stays disabled although the record says TRUNCATED."""
-    reader = ReaderSpec(False, 64 * 3000, 64, 64)
+    reader = ReaderSpec(False, TICKS_PER_CYCLE * 3000, 64, 64)
     vcpu = agreed(
         _spec("unpinned-error", 1000, warm=False, unmap=UnmapSpec("never"), reader=reader), STREAM
     ).vcpus[0]
@@ -143,7 +144,7 @@ def test_an_error_without_dl_is_for_ever_on_a_busy_cpu() -> None:
     assert vcpu.stops == 1
     assert vcpu.ledgers.ops.by_label[OpLabel.EVENT_DISABLED] > NEVER_LEFT
     again = agreed(
-        _spec("unpinned-error", 0, switch_ticks=64 * 50_000, away_ticks=64), STREAM
+        _spec("unpinned-error", 0, switch_ticks=TICKS_PER_CYCLE * 50_000, away_ticks=64), STREAM
     ).vcpus[0]
     switches = sum(what == "SWITCH" for _, what, _ in again.log)
     assert switches <= again.stops <= switches + 1
@@ -163,13 +164,13 @@ def test_a_destroyed_vm_leaves_no_voided_record_unread() -> None:
         memlock=37 * PAGE,
         memlock_hard=37 * PAGE,
         aux=Geometry(64 * PAGE, PAGE, 32 * PAGE),
-        unmap=UnmapSpec("poisson", (64 * 10_000,)),
+        unmap=UnmapSpec("poisson", (TICKS_PER_CYCLE * 10_000,)),
     )
     run = simulate(
         spec, (synthetic(_phase(100), _phase(400_000)), late), Run("arm", 7, 0, True, True)
     )
     ended = run.vcpus[0]
-    assert "destroyed" in run.verdict
+    assert "destroyed" in run.ended_because
     assert ended.ledgers.delivery.voided_by_DL > 0
     assert ended.ledgers.delivery.unread_at_end == len(ended.written) > 0
 

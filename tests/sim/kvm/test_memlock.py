@@ -243,7 +243,7 @@ def test_max_buffer_of_aux_size_fails_at_configuration_and_never_exits(
     run = simulated(spec, STREAM, seed=3)
     assert (run.rlimit.config_enomem, run.rlimit.exits) == (enomem, 0)
     assert run.rlimit.locked_bytes_peak == vcpus * 4 * MIB
-    assert run.verdict == ""
+    assert run.ended_because == ""
 
 
 def test_refusal_at_configuration_leaves_a_vcpu_without_spe() -> None:
@@ -255,7 +255,7 @@ def test_refusal_at_configuration_leaves_a_vcpu_without_spe() -> None:
     assert [ops[OpLabel.PROFILED] > 0 for ops in labels] == [True, True, False]
     assert run.vcpus[2].traps == 0
     assert all(vcpu.ended_at_op == STREAM.ops for vcpu in run.vcpus)
-    assert run.verdict.startswith("-ENOMEM at configuration")
+    assert run.ended_because.startswith("-ENOMEM at configuration")
 
 
 def test_tables_on_top_of_max_buffer_exit_once() -> None:
@@ -297,14 +297,14 @@ def test_the_largest_excess_is_one_that_an_exit_reported() -> None:
 
 
 def test_refusing_vmm_ends_the_vm_at_the_enable() -> None:
-    """refuse_kill: the arm ends where its event would have started, with a verdict."""
+    """refuse_kill: the arm ends where its event would have started, with a reason."""
     run = simulated(
         _spec({"vmm": "refuse_kill"}, max_buffer=UNLIMITED, memlock=PAGE), STREAM, seed=3
     )
     assert run.rlimit.exits == 1
     assert 0 < run.vcpus[0].ended_at_op <= 1025
     assert run.vcpus[0].ledgers.selections.selected == 0
-    assert "refused" in run.verdict
+    assert "refused" in run.ended_because
 
 
 def test_hard_limit_ends_the_vm_after_a_partial_raise() -> None:

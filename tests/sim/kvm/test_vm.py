@@ -49,13 +49,13 @@ def vm(cpus: list[Noted], account: Noted) -> Vm:
 
 
 def test_the_first_reason_to_end_stays() -> None:
-    """Killed twice: every CPU is told each time, and the verdict is that of the first."""
+    """Killed twice: every CPU is told each time, and the reason is that of the first."""
     cpus = [Noted(), Noted()]
     made = vm(cpus, Noted())
     made.kill("the VMM refused")
     made.kill("no progress")
     assert made.killed
-    assert made.verdict == "the VMM refused"
+    assert made.ended_because == "the VMM refused"
     assert [cpu.told for cpu in cpus] == [[("kill",), ("kill",)]] * 2
 
 

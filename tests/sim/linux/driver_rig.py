@@ -16,7 +16,7 @@ from sim.linux.aux import AuxRing, Geometry
 from sim.linux.driver import DriverCosts, DriverRules, SpeEvent
 from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import BSC_FULL, CLEAR, EC_BUFFER, Pmbsr
-from sim.spe.port import Limit, Reg, Value
+from sim.spe.register_port import Limit, Reg, Value
 from sim.spe.select import Interval, IntervalCounter, Jitter
 from sim.spe.spu import Spu
 

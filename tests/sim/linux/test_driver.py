@@ -29,7 +29,7 @@ from sim.spe.buffer import (
     EC_STAGE2_ABORT,
     Pmbsr,
 )
-from sim.spe.port import Limit, Reg
+from sim.spe.register_port import Limit, Reg
 from sim.spe.select import Jitter
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of, simulated

@@ -195,7 +195,7 @@ def test_a_destroyed_vm_is_not_read() -> None:
         random_start=True,
     )
     result = simulated(spec, STREAM)
-    assert "destroyed" in result.verdict
+    assert "destroyed" in result.ended_because
 
 
 # --- the task's own CPU ----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sim.machine.spec import MachineSpec
 from sim.scenario.files.loader import load
 from sim.scenario.models.scenario import DESIGNS, Arm, Settings
 from sim.scenario.models.workloads import Phase, Synthetic
+from sim.units import TICKS_PER_CYCLE
 from tests.rigs.machines import machine_of, mean_of, simulated, synthetic, vary
 
 LOOP = Phase(name="loop", length=100, iterations=4_000, cpi_millis=1000)
@@ -37,7 +38,7 @@ def test_published_paces_are_scaled(tmp_path: Any) -> None:
     path.write_text(TEXT)
     arm = load(path).arms[0]
     spec = machine_spec(arm, stream_of(arm.settings))
-    second = 3_000_000_000 * 64
+    second = 3_000_000_000 * TICKS_PER_CYCLE
     made = {p.kind: p for p in spec.host.pressures}
     assert made["ksm"].sweeps
     assert made["ksm"].law == (839 * second,)

@@ -21,11 +21,12 @@ from sim.machine.spec import BalloonSpec, PressureSpec, UnmapSpec
 from sim.policies.bundle import VALUES
 from sim.results import RunResult
 from sim.scenario.models.designs import DESIGNS, Policies
-from sim.scenario.models.hosts import Balloon, Host, LiveMigration, MemslotChange, Scan
+from sim.scenario.models.host import Balloon, Host, LiveMigration, MemslotChange, Scan
 from sim.scenario.models.scenario import Arm, Settings
+from sim.units import TICKS_PER_CYCLE
 from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
 
-US = 3000 * 64
+US = 3000 * TICKS_PER_CYCLE
 FREE = {"memlock": 1 << 40}
 SHORT = {"memlock": 3 * PAGE, "max_buffer": 1 << 62}
 COLD = {"unmap": UnmapSpec("per_window")}
@@ -103,7 +104,7 @@ def _numbers(run: RunResult) -> str:
     """What a report could show: no log."""
     vcpus = [(v.ledgers.as_dict(), v.traps, v.ordinary_exits, v.blackouts) for v in run.vcpus]
     locked = [(point.locked_bytes, point.limit_bytes) for point in run.locked]
-    return repr((vcpus, run.rlimit, locked, run.zaps, run.wall, run.verdict))
+    return repr((vcpus, run.rlimit, locked, run.zaps, run.wall, run.ended_because))
 
 
 def _values(name: str) -> tuple[Any, ...]:

@@ -98,6 +98,6 @@ RESULTS: st.SearchStrategy[RunResult] = _counts(
     vcpus=st.lists(_VCPUS, max_size=2).map(tuple),
     rlimit=_counts(RlimitCounts),
     locked=st.lists(_counts(LockedPoint), max_size=2).map(tuple),
-    verdict=TEXTS,
+    ended_because=TEXTS,
 )
 """Any result, of any values: whether its laws hold is no business of who stores it."""

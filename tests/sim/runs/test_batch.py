@@ -33,7 +33,7 @@ def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:
     text = BASE % "" + "parameters: {t_map_cold: 77ns}\n"
     arm = loaded(tmp_path, text).arms[1]
     assert "t_map_cold" not in counterparts.moved(arm)
-    high = counterparts.ends(arm)["high"].settings.parameters
+    high = counterparts.band_ends(arm)["high"].settings.parameters
     assert high["t_map_cold"] == ConstantTime.model_validate({"value": "77ns"})
     assert high["t_map_present"] == ConstantTime.model_validate({"value": "100ns"})
 

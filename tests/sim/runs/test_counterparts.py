@@ -47,9 +47,9 @@ def test_only_arms_that_ended_early_have_a_prefix(arms: dict[str, ArmResult]) ->
     for r, run in enumerate(refused.runs):
         ends = [v.ended_at_op for v in run.vcpus]
         assert min(ends) < refused.stream.ops
-        assert [v.ended_at_op for v in refused.prefix.baseline[r].vcpus] == ends
+        assert [v.ended_at_op for v in refused.prefix.reference[r].vcpus] == ends
         assert [v.ended_at_op for v in refused.prefix.independent[r].vcpus] == ends
-        assert refused.prefix.baseline[r].replication == run.replication
+        assert refused.prefix.reference[r].replication == run.replication
         assert refused.prefix.independent[r].replication == (r + 1) % 3
         assert refused.prefix.truth[r].sum() == sum(
             v.ledgers.ops.executed - v.ledgers.ops.as_dict()["not_in_population"] for v in run.vcpus
@@ -70,7 +70,7 @@ def test_a_stopped_run_is_the_beginning_of_the_whole(engine: str, end: int, tmp_
     stream = stream_of(arm.settings)
     spec = machine_spec(arm, stream)
     whole = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True), engine)
-    part = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True, ends=(end, end)), engine)
+    part = simulate(spec, (stream,), Run("x", 7, 0, keep_records=True, stop_at=(end, end)), engine)
     for a, b in zip(part.vcpus, whole.vcpus, strict=True):
         assert a.ended_at_op == min(end, stream.ops)
         assert a.ledgers.ops.executed == a.ended_at_op

@@ -54,7 +54,7 @@ def test_keys_depend_on_everything_that_matters(
         replace(first, seed=1),
         replace(first, engine="reference"),
         replace(first, arm=scenario.arms[1]),
-        replace(first, ends=(5,)),
+        replace(first, stop_at=(5,)),
     ]
     keys = {key(u) for u in (first, *changed)}
     monkeypatch.setattr(plan, "code_digest", lambda: "another version")

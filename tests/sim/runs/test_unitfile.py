@@ -57,7 +57,7 @@ def result() -> RunResult:
         locked=(LockedPoint(0, 1, 2),),
         zaps=0,
         wall=1 << 70,
-        verdict="",
+        ended_because="",
         engine_events=0,
         kernel_calls=0,
         kernel_truncations=0,

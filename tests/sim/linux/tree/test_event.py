@@ -50,15 +50,15 @@ def test_a_crash_ends_the_machine_and_says_where(design: str, linux: Linux, tmp_
     tree = patched(linux("6.12"), tmp_path, crash)
     arm = arms(tree, "vm.vcpus=2")[design]
     result = run(arm, vcpus=2)
-    assert result.verdict.startswith("the driver of Linux 6.12.")
+    assert result.ended_because.startswith("the driver of Linux 6.12.")
     assert (
         "gets SIGSEGV for address 0x8 in arm_spe_pmu_irq_handler (drivers/perf/arm_spe_pmu.c:"
-        in (result.verdict)
+        in (result.ended_because)
     )
     assert all(vcpu.ended_at_op < OPS for vcpu in result.vcpus)
     assert result.vcpus[0].ledgers.selections.written >= 64
     whole = run(arms(linux("6.12"), "vm.vcpus=2")[design], vcpus=2)
-    assert whole.verdict == ""
+    assert whole.ended_because == ""
     assert all(vcpu.ended_at_op == OPS for vcpu in whole.vcpus)
 
 
@@ -80,7 +80,7 @@ def test_what_is_not_modelled_is_not_passed_over(
 ) -> None:
     """The arm ends there, and says so."""
     result = run(arms(patched(linux("6.1"), tmp_path, edit), "spe.interval=1024ops")["baremetal"])
-    assert re.search(said, result.verdict), result.verdict
+    assert re.search(said, result.ended_because), result.ended_because
 
 
 def test_a_unit_is_known_by_its_sources(linux: Linux, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim.scenario.files.loader import ScenarioError, find, load, origins, stock_folder
-from sim.scenario.models.hosts import PoissonUnmap
+from sim.scenario.models.host import PoissonUnmap
 from sim.scenario.models.quantities import UNLIMITED, ConstantTime
 from tests.sim.scenario.files.written import ARMS, GOOD, problems, written
 

@@ -261,10 +261,10 @@ def test_an_injected_event_is_fatal_and_dl_truncates(injected: str, data_loss: b
 
 
 def test_entering_again_unchanged_is_a_live_lock() -> None:
-    """The guard ends the VM with a verdict that says why."""
+    """The guard ends the VM with a reason that says why."""
     run = _run("v6", {"vmm": "reenter"}, memlock=PAGE)
     assert run.rlimit.exits == LIVELOCK_EXITS
-    assert run.verdict.startswith("live-lock")
+    assert run.ended_because.startswith("live-lock")
     assert run.vcpus[0].ended_at_op < STREAM.ops
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from sim.scenario.models.hosts import Host
+from sim.scenario.models.host import Host
 from sim.scenario.models.quantities import UNLIMITED
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.captures.spe_parquet import EVENT_BITS, SOURCES, ParquetCapture
+from reports.captures.spe_parser_reader import EVENT_BITS, SOURCES, ParquetCapture
 from sim.workload.capture.packets import decode
 from sim.workload.capture.records import data_address
 from sim.workload.capture.source import CaptureError, Reading

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from reports import rerunning
-from reports.captures import spetables
+from reports.captures import spe_parser_writer as writer
 from tests.rigs.tiny import command
 from tests.tools import captures
 
@@ -20,7 +20,7 @@ call = command("export")
 def test_tables_hold_the_delivered_records(synthetic: Path, tmp_path: Path) -> None:
     """Rows of the three tables against records.parquet, column by column."""
     assert call("tables", synthetic, "--arm", "baremetal", "-o", tmp_path / "spe").exit_code == 0
-    read = {name: pd.read_parquet(path) for name, path in spetables.paths(tmp_path / "spe").items()}
+    read = {name: pd.read_parquet(path) for name, path in writer.paths(tmp_path / "spe").items()}
     kept = captures.kept(synthetic, "baremetal")
     pc, op_class, _ = captures.code_of(synthetic, "baremetal")
     classes = op_class[kept["insn"]]
@@ -71,7 +71,7 @@ def test_tables_have_spe_parsers_columns_and_types(synthetic: Path, tmp_path: Pa
         ]
     )
     flags = {"atomic", "excl", "ar", "sve_pred", "sve_sg", "sve_fp", "condition", "indirect"}
-    for name, path in spetables.paths(tmp_path / "spe").items():
+    for name, path in writer.paths(tmp_path / "spe").items():
         schema = pyarrow.parquet.read_schema(path)
         assert schema.names == columns[name].split()
         for field in schema:
@@ -99,7 +99,7 @@ def test_load_store_payloads_are_named(
     records = found.records(0, range(200))
     records = records[np.isin(found.stream.static_class[records["insn"]], (1, 2))][:1]
     records["op_payload"] = payload
-    row = spetables.tables(found, records)["ldst"].to_pylist()[0]
+    row = writer.tables(found, records)["ldst"].to_pylist()[0]
     names = ("atomic", "excl", "ar", "sve_pred", "sve_sg")
     assert (row["op"], row["subclass"], row["sve_evl"]) == (op, subclass, evl)
     assert tuple(int(row[name]) for name in names) == flags

@@ -121,6 +121,17 @@ def time_added(arm: ArmResult, reference: ArmResult | None) -> Metric:
     )
 
 
+def unmap_rate(arm: ArmResult) -> float | None:
+    """Pages that the host took per second of a running guest and vCPU; None if it never does."""
+    settings = arm.arm.settings
+    if not arm.arm.policies.virtual or settings.host.unmap == "never":
+        return None
+    times = [vcpu.ledgers.time for run in arm.runs for vcpu in run.vcpus]
+    ticks = sum(time.wall - time.stopped[TimeCause.PREFAULT] for time in times)
+    seconds = ticks / (settings.cpu.clock * TICKS_PER_CYCLE)
+    return sum(run.zaps for run in arm.runs) / seconds if seconds else None
+
+
 def df_perturbation(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.DataFrame:
     """arm, cause, low_ms, here_ms, high_ms, unmapping_ms: `added` of every arm, `total` last."""
     rows = [

@@ -92,7 +92,7 @@ def _arm(arm: ArmResult, reference: ArmResult | None) -> Arm:
         time_band_moved=() if arm.band is None else tuple(arm.band.moved),
         paired=Paired(**{quantity: Sides(**sides) for quantity, sides in differences.items()}),
         counts=_counts(arm.runs),
-        unmap_rate_per_s=arm.unmap_rate_per_s,
+        unmap_rate_per_s=perturbation.unmap_rate(arm),
         ended_at_op=_ended_at_op(arm),
         ended_because="; ".join(sorted({r.ended_because for r in arm.runs} - {""})),
         hold=None if arm.hold is None else _arm(arm.hold, paired.twin(reference, "hold")),

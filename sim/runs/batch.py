@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.ledger import TimeCause
 from sim.linux.tree import programming
 from sim.machine import resolve
 from sim.machine.machine import simulate
@@ -27,7 +26,6 @@ from sim.runs.pool import Pool
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
-from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import Stream
 
 I64 = NDArray[np.int64]
@@ -97,8 +95,8 @@ class ArmResult:
     `truth` counts population members that pass the filters among the ops that replication 0
     executed, summed over vCPUs, by static × LEVEL_STRIDE + level; it is that of every replication
     unless the arm ended early: then see `prefix`. With a latency filter it is the expected number,
-    from the same quantile tables. `unmap_rate_per_s` is per vCPU, measured. `hold` is the twin of
-    an arm with `restart: resync`; `latency` exists only if records were kept.
+    from the same quantile tables. `hold` is the twin of an arm with `restart: resync`; `latency`
+    exists only if records were kept.
     """
 
     arm: Arm
@@ -106,7 +104,6 @@ class ArmResult:
     runs: tuple[RunResult, ...]
     truth: I64
     clock_hz: int
-    unmap_rate_per_s: float | None
     latency: Latency | None = None
     prefix: Prefix | None = None
     hold: ArmResult | None = None
@@ -228,7 +225,6 @@ class _Batch:
             runs=runs,
             truth=truth(stream, resolve.machine_spec(arm, stream), runs[0]),
             clock_hz=arm.settings.cpu.clock,
-            unmap_rate_per_s=_unmap_rate(arm, runs),
             latency=self._latency(arm, runs),
             prefix=self._prefix(arm, runs),
             hold=hold,
@@ -352,16 +348,6 @@ def _tables(stream: Stream, settings: Settings) -> StreamTables:
         build_seconds=stream.build_seconds,
         remarks=stream.remarks,
     )
-
-
-def _unmap_rate(arm: Arm, runs: tuple[RunResult, ...]) -> float | None:
-    """Pages per second and vCPU, for the report: the model never reads it."""
-    if not arm.policies.virtual or arm.settings.host.unmap == "never":
-        return None
-    times = [v.ledgers.time for r in runs for v in r.vcpus]
-    ticks = sum(t.wall - t.stopped[TimeCause.PREFAULT] for t in times)
-    seconds = ticks / (arm.settings.cpu.clock * TICKS_PER_CYCLE)
-    return sum(r.zaps for r in runs) / seconds if seconds else None
 
 
 def records(arm: Arm, seed: int, run: RunResult) -> list[NDArray[np.void]]:

@@ -71,7 +71,7 @@ class Plan:
     ended_at: int = OPS
     pin_ticks: int = 0
     exits: int = 0
-    zap_rate: float | None = None
+    zaps: int = 3
     ended_because: str = ""
 
 
@@ -92,7 +92,6 @@ def arm(plan: Plan) -> ArmResult:
         runs=tuple(_run(plan, r) for r in range(plan.replications)),
         truth=cells(plan.truth, OPS) * plan.vcpus,
         clock_hz=CLOCK_HZ,
-        unmap_rate_per_s=plan.zap_rate,
     )
 
 
@@ -112,7 +111,7 @@ def _run(plan: Plan, replication: int) -> RunResult:
         vcpus=vcpus,
         rlimit=rlimit,
         locked=points if plan.pin_ticks else (),
-        zaps=3,
+        zaps=plan.zaps,
         wall=max(v.ledgers.time.wall for v in vcpus),
         ended_because=plan.ended_because,
         engine_events=1,

@@ -84,7 +84,7 @@ PLANS = (
         seed=2,
         symbols=SYMBOLS,
         shares=(0.42, 0.38, 0.15, 0.05),
-        zap_rate=68_000.0,
+        zaps=15,
         settings=UPPER,
     ),
     Plan(

@@ -113,10 +113,7 @@ def command(
     Results depend neither on the order nor on -j. A cell that fails is reported with the command
     that reproduces it and does not stop the others.
     """
-    if figures and no_report:
-        raise click.UsageError("--figures needs the report; drop --no-report")
-    if force and resume:
-        raise click.UsageError("--force begins anew, --resume goes on: give one of them")
+    _check_together(figures and no_report, force and resume)
     from reports.sweeps import attempt, estimating, sweeping, words
 
     plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
@@ -148,6 +145,14 @@ def command(
         say(f"speskew: {_resume(folder)}")
     say(str(folder / ("result.json" if no_report else "report.html")))
     sys.exit(_exit_code(plan, result))
+
+
+def _check_together(figures_without_page: bool, anew_and_on: bool) -> None:
+    """Refuses options that contradict each other."""
+    if figures_without_page:
+        raise click.UsageError("--figures needs the report; drop --no-report")
+    if anew_and_on:
+        raise click.UsageError("--force begins anew, --resume goes on: give one of them")
 
 
 def _cluster(

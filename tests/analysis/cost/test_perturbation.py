@@ -69,3 +69,17 @@ def test_prefix_of_a_real_run(tmp_path: Path) -> None:
     assert profiles.basis(refused, bare) == "prefix"
     assert perturbation.time_added(refused, bare).mean is not None
     assert perturbation.added(refused, bare)["vmm"].here_ms > 0
+
+
+def test_the_rate_of_unmapping_is_of_virtual_arms_that_a_host_presses() -> None:
+    """Pages of all replications over their wall time; twice the pages, twice the rate."""
+    pressed: dict[str, object] = {"host": {"unmap": "per_window"}}
+    once, twice = (
+        perturbation.unmap_rate(arm(Plan(design="unpinned", zaps=zaps, settings=pressed)))
+        for zaps in (3, 6)
+    )
+    assert once is not None
+    assert twice == pytest.approx(2 * once)
+    bare = Plan(design="baremetal", zaps=3, settings=pressed)
+    assert perturbation.unmap_rate(arm(bare)) is None
+    assert perturbation.unmap_rate(arm(Plan(design="unpinned", zaps=3))) is None

@@ -42,37 +42,6 @@ def _frame(rows: Iterable[tuple[object, ...]], columns: Sequence[str]) -> pd.Dat
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
-def df_ledger_ops(arms: Iterable[ArmResult]) -> pd.DataFrame:
-    """arm, replication, vcpu, label, ops: executed ops by label."""
-    rows = (
-        (*key, label.value, ops)
-        for key, vcpu in _each(arms)
-        for label, ops in vcpu.ledgers.ops.by_label.items()
-    )
-    return _frame(rows, (*KEY, "label", "ops"))
-
-
-def df_selections(arms: Iterable[ArmResult]) -> pd.DataFrame:
-    """arm, replication, vcpu, term, count: selections, then delivery of what was written."""
-    rows = (
-        (*key, term, count)
-        for key, vcpu in _each(arms)
-        for part in (vcpu.ledgers.selections, vcpu.ledgers.delivery)
-        for term, count in part.as_dict().items()
-    )
-    return _frame(rows, (*KEY, "term", "count"))
-
-
-def df_time(arms: Iterable[ArmResult]) -> pd.DataFrame:
-    """arm, replication, vcpu, cause, ticks: wall, running, then each cause of standing still."""
-    rows = (
-        (*key, cause, ticks)
-        for key, vcpu in _each(arms)
-        for cause, ticks in vcpu.ledgers.time.as_dict().items()
-    )
-    return _frame(rows, (*KEY, "cause", "ticks"))
-
-
 def df_ledger(arms: Iterable[ArmResult]) -> pd.DataFrame:
     """arm, replication, vcpu, ledger, entry, amount (ops, selections or ticks): all ledgers."""
     rows = (

@@ -18,7 +18,6 @@ from analysis.statistics.intervals import (
     Interval,
     finite,
     no_variance,
-    t_cdf,
     t_interval,
     t_quantile,
 )
@@ -62,13 +61,6 @@ class Verdict:
 def skip(margin: float, unit: str, why: str) -> Verdict:
     """The check makes no sense here."""
     return Verdict(Status.SKIP, None, None, margin, 0, unit, why)
-
-
-def tost_p(values: F64, margin: float) -> float:
-    """p-value of two one-sided t-tests that the mean of `values` [n ≥ 2] lies within ± margin."""
-    se = float(values.std(ddof=1)) / math.sqrt(values.size)
-    mean, df = float(values.mean()), values.size - 1
-    return max(t_cdf((mean - margin) / se, df), t_cdf(-(mean + margin) / se, df))
 
 
 def tost(

@@ -12,7 +12,6 @@ from reports.cli import completing
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-JSON_OR_TABLE = click.Choice(["table", "json"])
 ENGINES = click.Choice(["fast", "reference"])
 
 

@@ -51,7 +51,6 @@ _TIME_SHIFT = 19
 _CPU_MAGIC = 0x1010_1010_1010_1010
 _CPU_WORDS = 4
 _EVENT_MASK = 0xAA  # event filter bits that every SPE has: retired, L1 refill, TLB walk, mispredict
-AUXTRACE_HEADER_BYTES = 48
 
 
 @dataclass(frozen=True, slots=True)

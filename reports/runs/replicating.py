@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sim.scenario.models.checks import Until
     from sim.scenario.models.scenario import Scenario
 
-SAMPLED = ("gaps", "latencies")
 Sampled = dict[str, Histogram]
 """Histograms of one replication, all vCPUs together, by what they are of."""
 

@@ -12,28 +12,29 @@ from tests.rigs.fakes import OPS, SHARES, Plan, arm
 ARMS = [arm(Plan(lost=500, vcpus=2)), arm(Plan(name="v6", design="v6", lost=700, pin_ticks=9))]
 
 
-def test_ops_frame_keeps_the_law() -> None:
-    """Labels of each (arm, replication, vCPU) add up to the executed ops."""
-    frame = frames.df_ledger_ops(ARMS)
-    assert list(frame.columns) == ["arm", "replication", "vcpu", "label", "ops"]
-    assert (frame.groupby(["arm", "replication", "vcpu"])["ops"].sum() == OPS).all()
-    assert len(frame.groupby(["arm", "replication", "vcpu"])) == 10 * 2 + 10
-
-
-def test_selection_and_time_frames() -> None:
-    """Terms and causes have the contract's names; wall is the sum of the others."""
-    terms = set(frames.df_selections(ARMS)["term"])
-    assert {"selected", "collided", "written", "delivered"} <= terms
-    time = frames.df_time(ARMS).pivot_table(
-        index=["arm", "replication", "vcpu"], columns="cause", values="ticks"
-    )
-    assert (time.drop(columns="wall").sum(axis=1) == time["wall"]).all()
+def entries(ledger: str) -> pd.DataFrame:
+    """A ledger of each (arm, replication, vCPU): a column an entry."""
+    frame = frames.df_ledger(ARMS)
+    mine = frame[frame["ledger"] == ledger]
+    key = ["arm", "replication", "vcpu"]
+    return mine.pivot_table(index=key, columns="entry", values="amount")
 
 
 def test_ledger_frame_holds_all_four_parts() -> None:
     """One long table of every entry."""
     frame = frames.df_ledger(ARMS)
     assert set(frame["ledger"]) == {"ops", "selections", "delivery", "time"}
+    assert {"selected", "collided", "written"} <= set(entries("selections"))
+    assert "delivered" in set(entries("delivery"))
+
+
+def test_ledger_frame_keeps_the_laws() -> None:
+    """Labels add up to the executed ops, causes of time to the wall."""
+    ops, time = entries("ops"), entries("time")
+    assert len(ops) == 10 * 2 + 10
+    assert (ops["executed"] == OPS).all()
+    assert (ops.drop(columns="executed").sum(axis=1) == OPS).all()
+    assert (time.drop(columns="wall").sum(axis=1) == time["wall"]).all()
 
 
 def test_profile_frame_has_the_truth_beside_it() -> None:
@@ -76,7 +77,7 @@ def test_quantiles_of_a_histogram(p: float, edge: int) -> None:
 
 def test_no_arms_give_empty_frames() -> None:
     """Nothing in, a frame with columns out."""
-    for frame in (frames.df_ledger_ops([]), frames.df_profile([]), frames.df_time([])):
+    for frame in (frames.df_ledger([]), frames.df_profile([])):
         assert isinstance(frame, pd.DataFrame)
         assert frame.empty
 

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from sim.draws import njit, njit_inline
 from sim.workload.capture.records import CAPTURE_DT, MAX_RECORD, Packet, Records
 
-MAX_PACKET = 10
-"""Bytes of the longest packet: extended header and 8 bytes."""
 MAX_CHUNK = 65_536
 """Most records in one array that a decoder yields."""
 MAX_PLACES = 16

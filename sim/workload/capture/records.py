@@ -108,12 +108,6 @@ def code_address(raw: U64) -> U64:
     return np.asarray(np.where(kernel, raw | _TOP_BYTE, raw & _LOW56))
 
 
-def data_address(raw: U64) -> U64:
-    """Virtual address of a data VA payload, its tag byte replaced as `perf` does."""
-    kernel = (raw >> np.uint64(52)) & np.uint64(15) == 15
-    return np.asarray(np.where(kernel, raw | _TOP_BYTE, raw & _LOW56))
-
-
 def timing_class(records: Records) -> NDArray[np.uint8]:
     """TimingClass of each record [n]; scalar floating point cannot be told from other ops."""
     kind, payload = records["op_class"], records["op_payload"]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost, tost_p
+from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost
 
 TRIALS = 3000
 
@@ -46,17 +46,15 @@ def test_positive_and_negative_control() -> None:
 
 
 def test_verdict_agrees_with_the_p_value() -> None:
-    """PASS exactly when the larger one-sided p is below α; scipy's t-tests say the same."""
+    """PASS exactly when the larger p of scipy's two one-sided t-tests is below α."""
     from scipy.stats import ttest_1samp
 
     rng = np.random.default_rng(11)
     for row in rng.normal(0.6, 0.7, (50, 9)):
-        p = tost_p(row, 1.0)
-        theirs = max(
+        p = max(
             ttest_1samp(row, -1.0, alternative="greater").pvalue,
             ttest_1samp(row, 1.0, alternative="less").pvalue,
         )
-        assert p == pytest.approx(theirs)
         assert (judge(row).status is Status.PASS) == (p < 0.05)
 
 

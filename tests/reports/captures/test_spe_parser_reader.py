@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reports.captures.spe_parser_reader import EVENT_BITS, SOURCES, ParquetCapture
 from sim.workload.capture.packets import decode
-from sim.workload.capture.records import data_address
+from sim.workload.capture.records import code_address
 from sim.workload.capture.source import CaptureError, Reading
 from tests.rigs.clean_capture import good, reported
 from tests.rigs.spe_bytes import load, variable
@@ -124,7 +124,7 @@ def test_tables_hold_the_same_records() -> None:
     branch, other = found[found["op_class"] == 2][0], found[found["op_class"] == 0][0]
     assert (branch["events"], branch["op_payload"]) == (0x82, 1)
     assert hex(branch["target"]) == hex(1 << 63 | 0x400300)
-    assert hex(data_address(other["pc"][None])[0] & 0xFFFF) == "0x1000"
+    assert hex(code_address(other["pc"][None])[0] & 0xFFFF) == "0x1000"
 
 
 def test_tables_in_integers_and_report() -> None:

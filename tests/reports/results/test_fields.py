@@ -91,7 +91,7 @@ BROKEN: list[tuple[tuple[str | int, ...], object, str]] = [
     (
         ("arms", "v6", "replications", 1, "ended_because"),
         3,
-        "replications[1].ended_because: must be t",
+        "arms.v6.replications[1].ended_because: ",
     ),
     (("arms", "v6", "surprise"), 1, "arms.v6.surprise: is not a key that belongs here"),
     (("arms", "v6", "hold"), {}, "arms.v6.hold.design: is missing"),

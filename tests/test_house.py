@@ -26,6 +26,7 @@ ELSEWHERE = {
     "reports/captures/parquet_pages.py": "tests/fuzz/test_bombs.py: six codecs, pages that lie",
     "reports/captures/profiled.py": "reports/cli/commands/import_/test_spe.py runs what it makes",
     "reports/cli/commands/report/spe.py": "reports/captures/test_survey.py: all it prints",
+    "reports/cli/commands/validate.py": "reports/cli/test_asked.py; captures/test_survey.py",
     "reports/cli/options.py": "the test of each verb that has them; reports/docs/test_pages.py",
     "reports/figures/perturbation.py": _FIGURES,
     "reports/figures/theory.py": _FIGURES,

@@ -31,7 +31,8 @@ PLACES = {
     "reports/plotting.py": ("matplotlib matplotlib.font_manager", "its settings come first"),
     "reports/traces/perfetto.py": ("perfetto.trace_builder.proto_builder", "an extra"),
     "sim/machine/resolve.py": (
-        "sim.workload.index sim.workload.profiled sim.workload.synthetic",
+        "sim.workload.index sim.workload.profiled sim.workload.synthetic "
+        "sim.workload.spestream sim.workload.capture",
         "the kind of stream that the scenario has, without the compiled code of the others",
     ),
     "sim/runs/cluster.py": (

@@ -17,11 +17,12 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe, connection, resource_tracker
 from multiprocessing.connection import Connection
@@ -141,16 +142,41 @@ class _Process(SpawnProcess):
     """A spawned process that does not run the caller's script and is not for Ctrl-C."""
 
     def start(self) -> None:
-        """As any process, but what `spawn` says of `__main__` is that it has no file."""
+        """As any process, but what `spawn` says of `__main__` is that it has no file.
+
+        Whoever asks for our end meanwhile gets it afterwards: a process that has been told half of
+        what it is to do complains.
+        """
         resource_tracker.ensure_running()  # it would unblock Ctrl-C
         script = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            super().start()
+            with _kept_waiting(signal.SIGTERM, signal.SIGHUP):
+                super().start()
         finally:
             sys.modules["__main__"] = script
             signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+
+
+@contextmanager
+def _kept_waiting(*numbers: signal.Signals) -> Iterator[None]:
+    """Handlers of these run after the block; unlike a mask, a child does not inherit that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    usual = {number: signal.getsignal(number) for number in numbers}
+    handled = {number: handler for number, handler in usual.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda signum, _: asked.append(signum))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        for signum in asked[:1]:
+            signal.raise_signal(signum)
 
 
 class _Worker:

@@ -53,6 +53,45 @@ def test_leaving_amid_large_results_does_not_hang(_attempt: int) -> None:
     assert time.monotonic() - began < 30
 
 
+HALF_BEGUN = """\
+import os, signal
+from multiprocessing import resource_tracker, util
+from sim.runs.pool import Pool
+
+spawn = util.spawnv_passfds
+
+
+def dying(*words):
+    made = spawn(*words)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return made
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    resource_tracker.ensure_running()
+    util.spawnv_passfds = dying
+    try:
+        with Pool(2) as pool:
+            dict(pool.apply(len, [[1], [2]]))
+    except KeyboardInterrupt:
+        print("ended")
+"""
+
+
+def test_an_end_amid_the_start_of_a_worker() -> None:
+    """It is told all that it is to do, and then ended: nothing on stderr, nobody is left."""
+    with begun(
+        [sys.executable, "-c", HALF_BEGUN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        out, err = process.communicate(timeout=60)
+        assert not left(process.pid)
+    assert (out, err) == ("ended\n", "")
+
+
 def test_workers_do_not_outlive_a_killed_parent() -> None:
     """SIGKILL in the middle of endless units: the group is empty soon after."""
     code = (

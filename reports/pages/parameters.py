@@ -83,7 +83,9 @@ def _setting(settings: Settings, dotted: str) -> str:
     for key in dotted.split("."):
         assert isinstance(value, dict), dotted
         value = value[key]
-    return str(value)
+    if isinstance(value, dict):  # a table: where it comes from
+        value = value.get("source", value)
+    return "null" if value is None else str(value)
 
 
 def _overlay(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:

@@ -29,6 +29,7 @@ EXIT_NUMBER_NOTE = (
     "KVM_EXIT_RLIMIT is number 41 in the RFC; later headers use 41 for KVM_EXIT_ARM_SEA."
 )
 
+HARDWARE_LIKE = "hardware-like selection, UNVERIFIED"
 INTERRUPTED = "INTERRUPTED: only the arms that had finished are here."
 
 
@@ -48,13 +49,27 @@ def render(result: Result) -> str:
 
 
 def doubts(result: Result) -> list[str]:
-    """What the import of each workload found in doubt, once however many arms run it."""
+    """What the import of each workload found in doubt, and unproven weights, each once."""
     setups = [arm.setup for arm in result.arms.values()]
     found = [(setup.stream, remark) for setup in setups for remark in setup.remarks]
     return [
-        f"In doubt in the workload {printable(stream, 60)}: {printable(remark)}"
-        for stream, remark in dict.fromkeys(found)
+        *(
+            f"In doubt in the workload {printable(stream, 60)}: {printable(remark)}"
+            for stream, remark in dict.fromkeys(found)
+        ),
+        *_weighted(result),
     ]
+
+
+def _weighted(result: Result) -> Iterator[str]:
+    """Where the weights of hardware-like selection come from, and in which arms they are."""
+    by_source: dict[str, list[str]] = {}
+    for name in result.arm_order:
+        if source := result.arms[name].setup.selection:
+            by_source.setdefault(source, []).append(name)
+    for source, names in by_source.items():
+        who = "" if len(names) == len(result.arms) else f" in {', '.join(names)}"
+        yield f"{HARDWARE_LIKE}{printable(who, 200)}: weights from {printable(source)}"
 
 
 def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
@@ -142,6 +157,8 @@ def heading(name: str, arm: Arm, is_reference: bool) -> str:
     marks = ["reference"] if is_reference else []
     if arm.setup.upper_bound:
         marks.append("UPPER BOUND, not an expectation")
+    if arm.setup.selection:
+        marks.append(HARDWARE_LIKE)
     if arm.design != name:
         marks.insert(0, f"design {arm.design}")
     return printable(name) + (f"  ({'; '.join(marks)})" if marks else "")

@@ -28,7 +28,7 @@ _INTERRUPT = (
     "interrupt",
 )
 _LOCKSTEP = ("spe.jitter", "spe.interval", "setup.jitter", "profile.<view>.tvd_vs_truth")
-_ERRATUM = ("spe.target_bias_per_mille", "spe.target_bias_reach")
+_ERRATUM = ("spe.target_bias_per_mille", "spe.target_bias_reach", "spe.selection")
 _LOCKED = ("host.memlock", "rlimit.exits", "rlimit.config_enomem", "rlimit.locked_bytes_peak")
 _FLAGS = ("spe.flag_updates", "host.pressure", "t_ageing", "t_access_flag")
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -83,6 +83,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "erratum": _ERRATUM,
     "1694299": _ERRATUM,
     "skid": _ERRATUM,
+    "calibrate": ("spe.selection",),
+    "hardware-like": ("spe.selection",),
+    "weights": ("spe.selection",),
     "overhead": ("time_added", "wall", "time_band.<cause>.here_ms"),
     "slowdown": ("time_added", "wall", "time_band.<cause>.here_ms"),
     "accuracy": ("profile.<view>.tvd_vs_truth", "profile.<view>.overlap_vs_truth"),

@@ -167,6 +167,7 @@ def setup(arm: ArmResult) -> Setup:
         upper_bound=unmap in UPPER_BOUND_UNMAPS and any(run.zaps for run in arm.runs),
         adjusted=adjusted(arm.arm),
         remarks=arm.stream.remarks,
+        selection=s.spe.selection.source if s.spe.selection else "",
     )
 
 

@@ -49,6 +49,7 @@ class Setup:
     upper_bound: bool
     adjusted: Annotated[tuple[Adjusted, ...], "settings that are not run as asked for"] = ()
     remarks: Annotated[tuple[str, ...], "what the import of the stream found in doubt"] = ()
+    selection: Annotated[str, "source of the weights of hardware-like selection; empty: off"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,7 +243,7 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             S,
             K.config,
             K.sizes,
-            K.distance,
+            K.tracked,
             K.branches,
             K.pages,
             state,

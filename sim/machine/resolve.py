@@ -40,12 +40,14 @@ from sim.scenario.models.quantities import (
     UniformTime,
 )
 from sim.scenario.models.scenario import Arm, Settings, SpeFilter
+from sim.scenario.models.selection import SelectionTable
 from sim.scenario.models.workloads import Profiled, Recorded
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
 from sim.spe.record import CoreFacts
 from sim.spe.select import Jitter
+from sim.spe.selection import Weights, whole_weights
 from sim.workload.arrays import Stream
 from sim.workload.presets import get_preset
 from sim.workload.remarks import bounded
@@ -190,6 +192,7 @@ def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
         target_bias_per_mille=spe.target_bias_per_mille,
         target_bias_reach=spe.target_bias_reach,
         flag_updates=updates_flags(settings),
+        selection=_weights(spe.selection),
     )
 
 
@@ -197,6 +200,10 @@ def updates_flags(settings: Settings) -> bool:
     """PMBIDR_EL1.F: the core's, if `spe.flag_updates` leaves it to it."""
     said = settings.spe.flag_updates
     return bool(get_preset(settings.cpu.core).flag_updates) if said == "core" else said == "on"
+
+
+def _weights(table: SelectionTable | None) -> Weights | None:
+    return None if table is None else Weights(table.window, whole_weights(table.columns()))
 
 
 def _event(settings: Settings, parameters: Parameters) -> EventSpec:

@@ -19,6 +19,7 @@ from sim.scenario.models.designs import Policies
 from sim.spe.buffer import SLOT64, RecordLayout
 from sim.spe.filter import Filter
 from sim.spe.select import Jitter
+from sim.spe.selection import Weights
 
 Law = tuple[int, ...]
 """Integer quantile table in ticks (`sim.draws.pick`)."""
@@ -82,6 +83,7 @@ class SpuSpec:
     target_bias_reach: int = 4
     flag_updates: bool = True
     """PMBIDR.F: its walks set the access flag, and the dirty state where stage 2 has it."""
+    selection: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True)

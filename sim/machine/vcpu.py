@@ -33,6 +33,7 @@ from sim.spe.buffer import DataLoss
 from sim.spe.fast import MacroSampler
 from sim.spe.register_port import DirectRegisters
 from sim.spe.select import Interval, TargetBias, target_distances
+from sim.spe.selection import Selection
 from sim.spe.spu import Sampler, SamplerConfig, Spu
 from sim.workload.arrays import Stream
 
@@ -245,6 +246,7 @@ class Vcpu:
             resync=spu.resync,
             layout=spu.layout,
             bias=self._bias(),
+            selection=self._selection(),
             voidable=self._loses_data(),
             discard=spec.event.rules.discard,
         )
@@ -256,6 +258,13 @@ class Vcpu:
             return None
         distance = target_distances(self.stream, spu.target_bias_reach)
         return TargetBias(self.key("target_bias"), spu.target_bias_per_mille, distance)
+
+    def _selection(self) -> Selection | None:
+        """Weights of what is tracked, if the sampler has any."""
+        weights = self._shared.spec.spu.selection
+        if weights is None:
+            return None
+        return Selection(self.key("selection"), weights.window, weights.keep)
 
     def _loses_data(self) -> bool:
         """May a fault say DL = 1?"""

@@ -17,7 +17,7 @@ class KernelArrays(NamedTuple):
 
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
-    distance: NDArray[np.uint8]
+    tracked: NDArray[np.int64]
     branches: NDArray[np.int64]
     pages: NDArray[np.uint8]
     pages_before: NDArray[np.uint8]

@@ -27,6 +27,7 @@ from sim.spe.collect import (
     NOISE,
     latency_ticks,
 )
+from sim.spe.selection import choose
 from sim.workload.arrays import (
     AXES,
     EL,
@@ -100,8 +101,10 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     SLIPPING,  # of 1000 selections after a branch target, how many sample it (`TargetBias`)
     KEY_SLIP,
     BRANCH_EVENTS,  # that a record must have (`Filter.branch_events`)
-) = range(20)
-CONFIG_SIZE = 20
+    CHOOSING,  # is the tracked op drawn by weights (`sim.spe.selection`)?
+    KEY_CHOICE,
+) = range(22)
+CONFIG_SIZE = 22
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
 _LAW = np.uint64(laws.STRIDE)
@@ -149,7 +152,7 @@ def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any,
 
 
 @njit
-def _slip(S: Any, config: Any, distance: Any, ops: Any, place: Any, m: Any) -> None:
+def _slip(S: Any, config: Any, tracked: Any, ops: Any, place: Any, m: Any) -> None:
     """`TargetBias`: selections closely after a branch target become samples of the target."""
     T = S.tables
     key = np.uint64(config[KEY_SLIP])
@@ -157,7 +160,7 @@ def _slip(S: Any, config: Any, distance: Any, ops: Any, place: Any, m: Any) -> N
     entry = np.int64(-1)
     for j in range(m):
         static = (place[j] & PLACE_MASK) >> 8
-        back = np.int64(distance[static])
+        back = tracked[static]
         if back == 0 or back > ops[j]:
             continue
         if np.int64(mix64(key, np.uint64(ops[j])) >> np.uint64(1)) % 1000 >= config[SLIPPING]:
@@ -433,7 +436,7 @@ def advance(  # noqa: C901 - one loop: every call in it costs
     S: Any,
     config: Any,
     sizes: Any,
-    distance: Any,
+    tracked: Any,
     branches: Any,
     pages: Any,
     state: Any,
@@ -448,9 +451,9 @@ def advance(  # noqa: C901 - one loop: every call in it costs
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
     place of each record written, `rows` [same, 3] its op and times if they are kept, from
     state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
-    `distance[static]` is `TargetBias.distance` where that is on, `branches[static]` that of
-    `branch_places` where events of branches are filtered;
-    `pages[page]` tells whether the AUX page translates.
+    `tracked` is `TargetBias.distance` where that is on, or `selection_array` where the tracked op
+    is drawn by weights; `branches[static]` is that of `branch_places` where events of branches are
+    filtered; `pages[page]` tells whether the AUX page translates.
     """
     cand, ops, tick = scratch[0], scratch[1], scratch[2]
     place, busy, ok = scratch[3], scratch[4], scratch[5]
@@ -469,7 +472,9 @@ def advance(  # noqa: C901 - one loop: every call in it costs
             S, config[POP_END], base, state[HINT], cand, ops, tick, place, m + 1
         )
         if config[SLIPPING] != 0:
-            _slip(S, config, distance, ops, place, m)
+            _slip(S, config, tracked, ops, place, m)
+        elif config[CHOOSING] != 0:
+            choose(S, np.uint64(config[KEY_CHOICE]), tracked, ops, place, m)
         _latencies(S.tables, config, ops, tick, place, busy, m)
         passing = _passing(sizes, config, place, tick, busy, ok, m)
         if config[BRANCH_EVENTS] != 0:

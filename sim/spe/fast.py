@@ -26,6 +26,7 @@ from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays, RunsAhead
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
+from sim.spe.selection import selection_array
 from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
 from sim.workload.following import branch_places
@@ -73,13 +74,12 @@ class MacroSampler:
         self._started = False
         self._config = self._config_vector(config, stream)
         self._config[k.KEEP] = int(sink.keep and not config.discard)
-        distance = config.bias.distance if config.bias else np.zeros(1, np.uint8)
         branches = branch_places(stream) if config.filter.branch_events else np.zeros(1, np.int64)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
-        self._bind(sizes, distance, branches)
+        self._bind(sizes, _tracked(config, stream), branches)
 
     def _bind(
-        self, sizes: NDArray[np.uint8], distance: NDArray[np.uint8], branches: NDArray[np.int64]
+        self, sizes: NDArray[np.uint8], tracked: NDArray[np.int64], branches: NDArray[np.int64]
     ) -> None:
         """Hand the arrays to the kernel, once."""
         scratch = np.empty(k.SCRATCH, np.int64)
@@ -88,7 +88,7 @@ class MacroSampler:
             self._stream.arrays,
             self._config,
             sizes,
-            distance,
+            tracked,
             branches,
             self._pages,
             self._state,
@@ -99,7 +99,7 @@ class MacroSampler:
         self._arrays = KernelArrays(
             self._config,
             sizes,
-            distance,
+            tracked,
             branches,
             self._pages,
             self._zappable,
@@ -127,6 +127,9 @@ class MacroSampler:
         if config.bias:
             vector[k.SLIPPING] = config.bias.per_mille
             vector[k.KEY_SLIP] = signed(config.bias.key)
+        if config.selection:
+            vector[k.CHOOSING] = 1
+            vector[k.KEY_CHOICE] = signed(config.selection.key)
         vector[k.PAGE_SHIFT] = _ONE_PAGE if config.discard else config.page_shift
         vector[k.ZAP_AFTER_WRITE] = int(config.zap_after_write)
         vector[k.POP_END] = stream.size(POP)
@@ -351,6 +354,15 @@ class MacroSampler:
             selections.discarded_by_mode, selections.written = selections.written, 0
             self._profile[:] = 0
         return self._profile
+
+
+def _tracked(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
+    """What the kernel reads to find the op that is tracked, if it is not the counter's."""
+    if config.bias:
+        return config.bias.distance.astype(np.int64)
+    if config.selection:
+        return selection_array(config.selection, stream)
+    return np.zeros(1, np.int64)
 
 
 _STOPS = {k.FULL: Stop.FULL, k.FAULT: Stop.FAULT}

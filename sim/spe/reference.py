@@ -14,6 +14,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from sim import draws
 from sim.engine import FOREVER, Engine, Kind, Process, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
@@ -22,8 +23,9 @@ from sim.spe.buffer import Stop, is_full
 from sim.spe.collect import latency_of
 from sim.spe.record import branch_events
 from sim.spe.select import IntervalCounter, TargetBias
+from sim.spe.selection import TRIES, Selection
 from sim.spe.spu import OnStop, SamplerConfig
-from sim.workload.arrays import LEVEL_STRIDE, OP, POP, Place, Stream
+from sim.workload.arrays import EL, LEVEL_STRIDE, OP, POP, SEG_INFO, Place, Stream
 
 
 @dataclass(slots=True)
@@ -188,7 +190,7 @@ class SampleTimer:
         if len(self._flight) >= self._config.in_flight:
             self._ledger.collided += 1
         else:
-            seen = place if self._config.bias is None else self._sampled(place, self._config.bias)
+            seen = self._tracked(place)
             row_level = self._row[seen.static] + seen.level
             latency = latency_of(self._latency, row_level, self._config.latency_key, seen.op)
             self._fly(
@@ -203,8 +205,47 @@ class SampleTimer:
             self._candidate = self._anchor + self.counter.until_selection() - 1
         self._locate()
 
-    def _sampled(self, place: Place, bias: TargetBias) -> Place:
-        """The op whose record a selection makes: itself, or by erratum the branch target before."""
+    def _tracked(self, place: Place) -> Place:
+        """The op whose record a selection makes: the counter's, unless the core is odd."""
+        if self._config.bias:
+            return self._slipped(place, self._config.bias)
+        if self._config.selection:
+            return self._drawn(place, self._config.selection)
+        return place
+
+    def _drawn(self, place: Place, selection: Selection) -> Place:
+        """The counter's op, kept with its weight, or another of its window that is."""
+        stream, keep = self._stream, selection.keep
+        begin = place.op
+        while self._falls_into(begin):
+            begin -= 1
+        low = place.op - (place.op - begin) % selection.window
+        window: range | None = None
+        seen = place
+        for trial in range(TRIES):
+            word = draws.splitmix64(selection.key, place.op * TRIES + trial)
+            weights = keep[stream.static_class[seen.static]]
+            if word & 0xFFFF < weights[min(seen.op - begin, len(weights) - 1)]:
+                return seen
+            if window is None:
+                end = place.op + 1
+                while end < low + selection.window and self._falls_into(end):
+                    end += 1
+                window = range(stream.pop(low), stream.pop(end))
+            seen = stream.seek(POP, window[(word >> 32) * len(window) >> 32])
+        return place
+
+    def _falls_into(self, op: int) -> bool:
+        """Does the code run straight on from the op before, no branch taken, no change of level?"""
+        if not 0 < op < self._stream.ops:
+            return False
+        before, after = self._stream.seek(OP, op - 1), self._stream.seek(OP, op)
+        pcs, tables = self._stream.static_pc, self._stream.arrays.tables
+        levels = {int(tables[tables[SEG_INFO] + 4 * p.segment + EL]) for p in (before, after)}
+        return len(levels) == 1 and int(pcs[after.static]) == int(pcs[before.static]) + 4
+
+    def _slipped(self, place: Place, bias: TargetBias) -> Place:
+        """The op itself, or by erratum the branch target before."""
         back = int(bias.distance[place.static])
         if back == 0 or back > place.op or not bias.slips(place.op):
             return place

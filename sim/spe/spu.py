@@ -39,6 +39,7 @@ from sim.spe.buffer import (
 )
 from sim.spe.filter import Filter
 from sim.spe.select import Interval, IntervalCounter, TargetBias
+from sim.spe.selection import Selection
 
 
 def _nothing_faults(pointer: int) -> int:
@@ -59,6 +60,8 @@ class SamplerConfig:
     resync: bool
     layout: RecordLayout = SLOT64
     bias: TargetBias | None = None
+    selection: Selection | None = None
+    """At most one of the two."""
     voidable: bool = False
     """May records be voided after they were written?"""
     discard: bool = False

@@ -20,6 +20,7 @@ from sim.results import RecordSink
 from sim.spe.ahead import RunsAhead
 from sim.spe.buffer import Stop
 from sim.spe.select import IntervalCounter, Jitter
+from sim.spe.selection import Selection
 from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import EL, OP, SEG_INFO, Place, Stream
 
@@ -149,6 +150,40 @@ class PerOpTimer:
         return base + span * int(digits[-4:], 16) // 65536
 
     def recorded_as(self, place: Place) -> Place:
+        """The op that is tracked when the counter chooses the one at `place`."""
+        if self.config.selection:
+            return self.drawn_from_window(place, self.config.selection)
+        return self.slipped(place)
+
+    def drawn_from_window(self, place: Place, selection: Selection) -> Place:
+        """List the window's population, then keep or try another, by one 64-bit word a try."""
+        reach = range(max(0, place.op - 2000), min(self.stream.ops, place.op + 2000))
+        code = {op: self.stream.seek(OP, op) for op in reach}
+        pc = {op: int(self.stream.static_pc[at.static]) for op, at in code.items()}
+        level = {op: self.exception_level(op) for op in reach}
+
+        def taken(op: int) -> bool:
+            return op not in code or pc[op] - pc[op - 1] != 4 or level[op] != level[op - 1]
+
+        begin = end = place.op
+        while begin - 1 in code and not taken(begin):
+            begin -= 1
+        end += 1
+        while end in code and not taken(end):
+            end += 1
+        which = (place.op - begin) // selection.window
+        run = range(begin, end)[which * selection.window :][: selection.window]
+        members = [op for op in run for _ in range(self.stream.pop(op + 1) - self.stream.pop(op))]
+        op = place.op
+        for trial in range(64):
+            word = draws.splitmix64(selection.key, 64 * place.op + trial)
+            weights = selection.keep[int(self.stream.static_class[code[op].static])]
+            if word % 65536 < (weights[op - begin :] or weights[-1:])[0]:
+                return code[op]
+            op = members[(word // 2**32) * len(members) // 2**32]
+        return place
+
+    def slipped(self, place: Place) -> Place:
         """The erratum: walk back over ops that follow each other in the code."""
         bias = self.config.bias
         back = int(bias.distance[place.static]) if bias else 0

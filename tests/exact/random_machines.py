@@ -27,6 +27,8 @@ from sim.spe.buffer import PACKED, SLOT64
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN
 from sim.spe.filter import build_filter
 from sim.spe.select import Jitter
+from sim.spe.selection import Weights, whole_weights
+from sim.workload.a64 import OpClass
 from sim.workload.arrays import LEVEL_STRIDE, Stream, count_pass
 from sim.workload.build import (
     Blocks,
@@ -293,16 +295,28 @@ def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
     """Layout of the records, data loss at faults, slipping samples, huge pages; drawn apart."""
     r = random.Random(f"{of.ops} {machine.spu.interval} {machine.vm.memlock} {_costs(machine)}")
     machine = _huge_pages(random.Random(f"{of.ops} {_costs(machine)}"), machine)
+    chooser = random.Random(f"{of.ops} {_costs(machine)} {machine.spu.interval}")
     machine = vary(
         machine,
         data_loss_per_mille=r.choice([0, 0, 100, 500, 1000]),
         target_bias_per_mille=r.choice([0, 0, 0, 300, 1000]),
         target_bias_reach=r.choice([1, 4, 64]),
     )
+    if chooser.random() < 0.3:
+        machine = vary(machine, target_bias_per_mille=0, selection=_weights(chooser))
     if machine.event.snapshot or r.random() < 0.7:
         return machine
     aux = machine.event.aux._replace(record=PACKED.max_size, align=PACKED.align)
     return vary(machine, layout=PACKED, aux=aux)
+
+
+def _weights(r: random.Random) -> Weights:
+    """Weights of what is tracked: some ops never, some windows of ops that are all unlikely."""
+    columns = r.choice([1, 2, 5, 40])
+    levels = r.choice([[0, 1, 5], [1, 1, 3], [1, 40]])
+    weights = [[float(r.choice(levels)) for _ in range(columns)] for _ in OpClass]
+    weights[0][0] = 1.0  # one at least can be kept
+    return Weights(r.choice([2, 3, 8, 24, 200]), whole_weights(weights))
 
 
 def _huge_pages(r: random.Random, machine: MachineSpec) -> MachineSpec:
@@ -382,6 +396,7 @@ CALM: dict[str, Any] = {
     "visits": 1,
     "physical_cpus": 0,
     "data_loss_per_mille": 0,
+    "selection": None,
     "layout": SLOT64,
 }
 """A host that leaves the VM alone, and records of 64 bytes, for tests of something else."""

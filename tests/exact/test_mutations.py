@@ -45,6 +45,7 @@ MACHINES = 400
 
 
 KERNEL, FAST, SPU = "sim.spe.compiled", "sim.spe.fast", "sim.spe.reference"
+SELECTION = "sim.spe.selection"
 READER = "sim.linux.reader"
 CPU, GIC, ENGINE, HOST = "sim.cpu.core", "sim.cpu.gic", "sim.engine", "sim.host.pressure"
 AUX, DRIVER = "sim.linux.aux", "sim.linux.driver"
@@ -247,6 +248,31 @@ MUTANTS = [
     _m("reference: a slip keeps its memory level", SPU,
        "row_level = self._row[seen.static] + seen.level",
        "row_level = self._row[place.static] + place.level"),
+    _m("the tracked op is the counter's", KERNEL, "elif config[CHOOSING] != 0:", "elif False:"),
+    _m("a tracked op keeps the counter's place", SELECTION,
+       "place[j] = (row << ROW_SHIFT) | (static << 8) | level"),
+    _m("a tracked op keeps the counter's index", SELECTION, "ops[j] = op\n", "pass\n"),
+    _m("distance from the window's first op", SELECTION,
+       "distance = min(op - begin, columns - 1)", "distance = min(op - low, columns - 1)"),
+    _m("weights of the counter's class", SELECTION,
+       "op_class = table[first + S_WORDS * static + S_CLASS]",
+       "op_class = table[first + S_WORDS * ((place[j] & PLACE_MASK) >> 8) + S_CLASS]"),
+    _m("a window is the whole straight-line code", SELECTION,
+       "low = op - (op - begin) % window", "low = begin"),
+    _m("a window ends one op early", SELECTION, "static, el, low + window, entry, at)",
+       "static, el, low + window - 1, entry, at)"),
+    _m("the last op of a window weighs 1", SELECTION,
+       "members = at[POP] + T[T[STATIC] + 4 * last + WEIGHT]", "members = at[POP] + 1"),
+    _m("code runs on over a taken branch", SELECTION,
+       "!= el or table[first + S_WORDS * other + S_PC] != pc + 4:", "!= el:"),
+    _m("code runs on into the kernel", SELECTION,
+       "if level != el or before + 4 !=", "if before + 4 !="),
+    _m("a branch not taken begins a window", SELECTION, "op, static = op - 1, other", "break"),
+    _m("a branch not taken ends a window", SELECTION, "op, static = op + 1, other", "break"),
+    _m("half the tries", SELECTION, "for trial in range(TRIES):", "for trial in range(4):"),
+    _m("reference: the counter's op stands after one try", SPU, "for trial in range(TRIES):",
+       "for trial in range(1):"),
+    _m("reference: a branch not taken begins a window", SPU, "begin -= 1", "break"),
     _m("a fix after data loss keeps the records", HYP,
        "elif status.dl:\n            self._rewind()", "else:\n            pass"),
     _m("data loss rewinds the guest's pointer only", HYP,
@@ -877,6 +903,12 @@ def _sampler(module: str, mutant: ModuleType) -> tuple[Any, str]:
         host = build(FAST)
         host.__dict__["k"] = mutant
         return host.__dict__["MacroSampler"], "reference"
+    if module == SELECTION:
+        kernel, host = build(KERNEL), build(FAST)
+        kernel.__dict__["choose"] = mutant.__dict__["choose"]
+        host.__dict__["selection_array"] = mutant.__dict__["selection_array"]
+        host.__dict__["k"] = kernel
+        return host.__dict__["MacroSampler"], "reference"
     if module == FAST:
         return mutant.__dict__["MacroSampler"], "reference"
     return mutant.__dict__["SampleTimer"], "fast"
@@ -918,7 +950,7 @@ def _replace(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
         install(part, module.__dict__[part], monkeypatch)
 
 
-@pytest.mark.parametrize("module", [KERNEL, FAST, SPU, *SHARED])
+@pytest.mark.parametrize("module", [KERNEL, FAST, SPU, SELECTION, *SHARED])
 def test_an_unchanged_copy_passes(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: copies made and run in the same way differ from nothing."""
     assert not _is_told_apart(module, build(module), monkeypatch)

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.engine import Engine, WorkClock
+from sim.machine.spec import MachineSpec
 from sim.results import RecordSink
 from sim.spe import compiled as k
 from sim.spe import fast
 from sim.spe.buffer import Stop
 from sim.spe.select import Interval, IntervalCounter, Jitter, TargetBias, target_distances
+from sim.spe.selection import Selection
 from sim.spe.spu import SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream
 from sim.workload.following import branch_places
@@ -36,7 +38,7 @@ class Setup:
     stream: Stream
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
-    distance: NDArray[np.uint8]
+    tracked: NDArray[np.int64]
     pages: NDArray[np.uint8]
     state: NDArray[np.int64]
 
@@ -72,8 +74,7 @@ def _setup(seed: int) -> Setup:
     interval = Interval(
         spec.spu.interval, spec.spu.jitter, draws.key(seed, 0, 0, "i"), spec.spu.jitter_mask
     )
-    distance = target_distances(stream, spec.spu.target_bias_reach)
-    bias = TargetBias(draws.key(seed, 0, 0, "b"), spec.spu.target_bias_per_mille, distance)
+    bias, selection = _tracking(seed, spec, stream)
     config = SamplerConfig(
         interval,
         draws.key(seed, 0, 0, "l"),
@@ -84,6 +85,7 @@ def _setup(seed: int) -> Setup:
         resync=False,
         layout=spec.spu.layout,
         bias=bias,
+        selection=selection,
     )
     missing = r.choice([0, 0.2])
     pages = np.array([int(r.random() >= missing) for _ in range(16)], np.uint8)
@@ -95,7 +97,18 @@ def _setup(seed: int) -> Setup:
     sampler.pointer = align * r.randrange(15 * 4096 // align)
     sampler.limit = max(sampler.pointer + most, 4096 * r.randrange(1, 17))
     sizes = spec.spu.filter.passes * spec.spu.layout.sizes(stream.static_class)
-    return Setup(stream, sampler._config, sizes, bias.distance, pages, sampler._state)
+    tracked = fast._tracked(config, stream)
+    return Setup(stream, sampler._config, sizes, tracked, pages, sampler._state)
+
+
+def _tracking(
+    seed: int, spec: MachineSpec, stream: Stream
+) -> tuple[TargetBias | None, Selection | None]:
+    if spec.spu.selection:
+        weights = spec.spu.selection
+        return None, Selection(draws.key(seed, 0, 0, "s"), weights.window, weights.keep)
+    distance = target_distances(stream, spec.spu.target_bias_reach)
+    return TargetBias(draws.key(seed, 0, 0, "b"), spec.spu.target_bias_per_mille, distance), None
 
 
 def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
@@ -115,7 +128,7 @@ def _advance(setup: Setup, horizons: list[int], chunks: list[int]) -> End:
                     setup.stream.arrays,
                     setup.config,
                     setup.sizes,
-                    setup.distance,
+                    setup.tracked,
                     branches,
                     pages,
                     state,

@@ -47,6 +47,7 @@ from sim.scenario.files.overriding import (
     undotted,
     without_arm,
 )
+from sim.scenario.files.selections import read_table
 from sim.scenario.models.matrix import is_setting
 from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
@@ -286,6 +287,7 @@ class _Resolver:
         self._document, self._stem, self._problems = document, stem, problems
         self._heard: dict[str, frozenset[tuple[str, Mark]]] = {}
         self._bare: set[str] = set()
+        self._tables: set[str] = set()
         self.remarks: list[Unheeded] = []
 
     def scenario(self, asked: Sequence[Override] = ()) -> Scenario:
@@ -405,8 +407,12 @@ class _Resolver:
         return self._validated(Policies, base | plain, items, "policies")
 
     def _settings(self, item: Item) -> Settings | None:
-        located = self._locate_tree(self._locate_stream(item))
+        located = self._with_table(self._locate_tree(self._locate_stream(item)))
         settings = self._validated(Settings, located.plain(), located)
+        tables = self._tables
+        self._problems[:] = [
+            replace(p, harmless=True) if p.file in tables else p for p in self._problems
+        ]
         self._parameters(located.get("parameters"), settings)
         return settings
 
@@ -418,6 +424,17 @@ class _Resolver:
             trouble = problem_with(name, value)
             if trouble:
                 self._add(marks.keys[name], f"parameters.{clipped(name)}: {trouble}")
+
+    def _with_table(self, item: Item) -> Item:
+        """The table that spe.selection names, in its place."""
+        spe = item.get("spe")
+        named = spe.get("selection") if spe else None
+        if spe is None or named is None or not isinstance(named.value, str):
+            return item
+        table = read_table(named, stock_folder(), self._problems)
+        if isinstance(table.value, dict):
+            self._tables.add(table.mark.file)
+        return merge(item, nested(["spe", "selection"], table))
 
     def _locate_stream(self, item: Item) -> Item:
         """workload.path relative to its file, then to the stock; kept relative inside the stock."""

@@ -104,6 +104,7 @@ _MUST = {
 }
 _KINDS = {
     "int_type": "must be a whole number, without quotes or unit",
+    "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text; put it in quotes",
     "tuple_type": "must be a list, e.g. [a, b]",

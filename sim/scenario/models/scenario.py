@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from sim import units
@@ -25,6 +26,7 @@ from sim.scenario.models import checks as checking
 from sim.scenario.models import matrix as expansion
 from sim.scenario.models import pmsevfr
 from sim.scenario.models import samples as sampling
+from sim.scenario.models import selection as weighing
 from sim.scenario.models.checks import Check, Until
 from sim.scenario.models.designs import DESIGNS as DESIGNS
 from sim.scenario.models.designs import Policies as Policies
@@ -49,6 +51,7 @@ from sim.scenario.models.quantities import (
     text_schema,
 )
 from sim.scenario.models.samples import Samples
+from sim.scenario.models.selection import SelectionTable
 from sim.scenario.models.strict import Strict as Strict
 from sim.scenario.models.workloads import Workload
 from sim.scenario.words import Incoherence
@@ -70,6 +73,13 @@ class SpeFilter(Strict):
         description="PMSEVFR: all these event bits must be set; bits "
         "that spe.version or driver.version reserve are refused, as perf_event_open does",
     )
+
+
+def _or_a_file(schema: JsonDict) -> None:
+    """A person writes the table's file."""
+    forms = schema["anyOf"]
+    assert isinstance(forms, list)
+    forms.insert(0, {"type": "string", "description": "the file of a table"})
 
 
 class Spe(Strict):
@@ -128,6 +138,13 @@ class Spe(Strict):
     )
     target_bias_reach: int = Field(
         default=4, ge=1, le=64, description="ops that are closely after it; UNVERIFIED"
+    )
+    selection: SelectionTable | None = Field(
+        default=None,
+        description="weights of the ops that are tracked, by op class and distance from the last "
+        "taken branch: the file of a table (`speskew calibrate` makes one), or the table; null: "
+        "every op alike; a hypothesis, UNVERIFIED",
+        json_schema_extra=_or_a_file,
     )
     data_loss_per_mille: int = Field(
         default=0,
@@ -386,6 +403,8 @@ class Settings(Strict):
 def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     yield from _buffer_problems(settings)
     yield from _spe_problems(settings.spe)
+    biased, ordered = settings.spe.target_bias_per_mille > 0, settings.workload.kind != "profile"
+    yield from weighing.problems(settings.spe.selection, biased, ordered)
     yield from _driver_problems(settings.driver)
     refused = pmsevfr.problem(
         settings.spe.filter.event_filter, settings.spe.version, settings.driver.version

@@ -128,3 +128,21 @@ def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     assert arms["half"].profile.symbol.tvd_excess.mean == 0
     assert skew(arms["half"]) == "one symbol"
     assert skew(arms["same"]) == "identical"
+
+
+def test_unproven_weights_are_badged() -> None:
+    """In the heading of each arm that has them, and with their source at the top of all forms."""
+    result = changed(
+        described(),
+        baremetal={"setup.selection": "one data set"},
+        v6={"setup.selection": f"one {EVIL} set"},
+    )
+    assert summary.HARDWARE_LIKE in summary.heading("v6", result.arms["v6"], False)
+    assert summary.HARDWARE_LIKE not in summary.heading("refused", result.arms["refused"], False)
+    first, second = summary.doubts(result)
+    assert first == f"{summary.HARDWARE_LIKE} in baremetal: weights from one data set"
+    assert second == f"{summary.HARDWARE_LIKE} in v6: weights from one {printable(EVIL)} set"
+    assert summary.doubts(described()) == []
+    text = summary.render(result)
+    assert "weights from one data set" in text
+    assert max(len(line) for line in text.splitlines()) <= summary.WIDTH

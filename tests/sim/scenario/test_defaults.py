@@ -125,7 +125,7 @@ def test_facts_are_the_models_defaults(name: str) -> None:
     """A fact documents the default that a scenario without the key gets."""
     top, key = FACTS[name].setting.split(".")
     text = FACTS[name].value
-    value = int(text) if text.isdigit() else text
+    value = None if text == "null" else int(text) if text.isdigit() else text
     written = Settings.model_validate({"workload": WORKLOAD, top: {key: value}})
     assert written == _settings()
 

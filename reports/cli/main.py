@@ -21,6 +21,7 @@ from reports.signals import terminable
 VERBS = (
     "baseline",
     "cache",
+    "calibrate",
     "check",
     "compare",
     "explain",

@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
+from reports.captures import calibrating
+from reports.captures.loops import loops_of
 from reports.cli.main import main
 from tests.needs import CROSS, RECORDING, need, run
 from tests.rigs import perf_file
@@ -27,6 +29,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "baseline update": ("s.yaml", "--baseline", OUT),
     "cache": (),
     "cache clear": ("--kind", "left-over"),
+    "calibrate": ("calibrate.data", "--program", "calibrate", "-o", OUT),
     "check": ("s.yaml",),
     "compare": ("disk/run", "disk/run:v6"),
     "explain": ("lost",),
@@ -55,6 +58,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "export perf": ("reports.rerunning:rerun",),
     "export perfetto": ("reports.rerunning:rerun",),
     "export tables": ("reports.rerunning:rerun",),
+    "calibrate": ("reports.captures.opening:open_any",),
     "import drmemtrace": ("sim.workload.importers.threads:import_trace",),
     "import execlog": ("sim.workload.importers.threads:import_trace",),
     "import spe": ("reports.captures.opening:open_any",),
@@ -68,6 +72,8 @@ SILENT = ("baseline migrate", "export perf", "export perfetto", "export tables")
 """Verbs that print nothing on stdout, as they are called here."""
 WRITES_BESIDE = ("baseline migrate", "report index", "report run")
 """Verbs that write into what they read, in the folder `disk`."""
+OTHERWISE = {"--baseline", "--source"}
+"""Options with an output of another way to call a verb."""
 INPUTS = {"--program", "--symfs", "--sysroot", "--tls-ca", "--tls-cert", "--tls-key"}
 """Options with a path that is read."""
 
@@ -124,6 +130,12 @@ def prepare_more(verb: str) -> None:
         need(*RECORDING)
         Path("prog.c").write_text("int main(void) { return 0; }\n")
         run(CROSS, "-static", "-O1", "-o", "prog", "prog.c")
+    if verb == "calibrate":
+        Path("calibrate.c").write_bytes(calibrating.source_text())
+        run(CROSS, "-O1", "-no-pie", "-o", "calibrate", "calibrate.c")
+        loops = loops_of(Path("calibrate"))
+        pcs = [pc for loop in loops for pc in range(loop.address, loop.end, 4)]
+        Path("calibrate.data").write_bytes(_capture(b"".join(variable(load(pc, 9)) for pc in pcs)))
 
 
 def _foreign() -> None:
@@ -135,6 +147,11 @@ def _foreign() -> None:
     Path("fvp.tarmac.gz").write_bytes(gzip.compress("".join(write.fastmodel(ops)).encode()))
     Path("prog.log").write_text("".join(write.execlog(ops)))
     records = b"".join(variable(load(0x400100 + 4 * (k % 3), 1000 + 300 * k)) for k in range(400))
+    Path("perf.data").write_bytes(_capture(records))
+
+
+def _capture(records: bytes) -> bytes:
+    """A perf.data with these records."""
     events = [
         perf_file.time_conv(),
         perf_file.INFO_V2,
@@ -142,7 +159,7 @@ def _foreign() -> None:
         perf_file.aux(0, len(records), 0),
         perf_file.auxtrace(records, 0),
     ]
-    Path("perf.data").write_bytes(perf_file.perf_data(events, config=1, period=4096))
+    return perf_file.perf_data(events, config=1, period=4096)
 
 
 def forbid(verb: str, patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from analysis.fidelity import losses, profiles
 from analysis.statistics.intervals import F64
 from sim import laws
 from sim.ledger import LOSS_LABELS, OpLabel
-from sim.linux.driver import sanitise_period
+from sim.machine.resolve import interval_of
 from sim.scenario.models.quantities import ConstantLatency, ExponentialLatency
 from sim.scenario.models.scenario import Settings
 from sim.spe.buffer import RECORD_BYTES
@@ -72,8 +72,7 @@ def mean_gap(arm: ArmResult) -> float:
 
 def period_of(arm: ArmResult) -> int:
     """The programmed interval, ops."""
-    spe = arm.arm.settings.spe
-    return sanitise_period(spe.interval, spe.min_interval)
+    return interval_of(arm.arm.settings)
 
 
 def _accumulates(arm: ArmResult) -> bool:

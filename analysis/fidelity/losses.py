@@ -79,7 +79,8 @@ class SymbolLoss:
 def explained(arm: ArmResult) -> bool:
     """True if lost ops can be set against the truth: no filter that depends on the single op."""
     spe_filter = arm.arm.settings.spe.filter
-    return spe_filter.min_latency == 0 and spe_filter.event_filter == 0
+    levels = (spe_filter.event_filter, spe_filter.inv_data_src_filter)
+    return spe_filter.min_latency == 0 and not any(levels)
 
 
 def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:

@@ -21,6 +21,8 @@ def perf_event(settings: Settings, terms_before: Sequence[str] = ()) -> str:
             terms.append(f"{flag}_filter=1")
     if chosen.min_latency:
         terms.append(f"min_latency={chosen.min_latency}")
+    if chosen.inv_data_src_filter:
+        terms.append(f"inv_data_src_filter={chosen.inv_data_src_filter:#x}")
     if chosen.event_filter:
         terms.append(f"event_filter={chosen.event_filter:#x}")
     if settings.driver.capture == "discard":

@@ -14,8 +14,9 @@ still keeps the guest's PMBSR in memory: it stands for a physical interrupt that
 the guest clears S. With `pmbsr_sync: irq_only` a trap can overtake the maintenance interrupt and
 read a stale PMBSR; KVM drops an event whose buffer the guest has disabled by then (an assumption:
 injecting it would leave the guest with an interrupt that nobody clears). A window in discard mode
-pins nothing (assumption). Not modelled: huge pages. The host's handling of a PMBIRQ that it does
-not own is `t_host_irq`, UNVERIFIED.
+pins nothing (assumption). An exit of a vCPU whose buffer is enabled drains the SPU, which takes
+`t_drain`, UNVERIFIED (0 by default). Not modelled: huge pages. The host's handling of a PMBIRQ that
+it does not own is `t_host_irq`, UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ class Hypervisor:
         PMBSR is only brought up to date by PMBIRQ (`pmbsr_sync: irq_only`) and that is on its
         way still: then it stays stale.
         """
-        yield from self._spend(TimeCause.TRAP, self.vm.costs.trap * self._trapping)
+        if self._trapping:
+            yield from self._spend(TimeCause.TRAP, self.vm.costs.trap + self._drain())
         if self._sees_stop():
             yield from self._management_event()
         self._collect()
@@ -281,14 +283,20 @@ class Hypervisor:
                 self.pages.unmap_unpinned()
                 self._spu.sampler.on_change()
 
+    def _drain(self) -> int:
+        """Ticks of PSB CSYNC and DSB at an exit: only while the hardware's E is set (v5 30/38)."""
+        return self.vm.costs.drain if self._spu.limit_enable else 0
+
     def _on_ordinary_exit(self) -> Process:
-        yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
+        ticks = self.vm.costs.ordinary_exit + self._drain()
+        yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)
         if self._sees_stop():
             yield from self._management_event()
 
     def _on_pause(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread leaves its CPU: SPE state is saved (22/35), so a pending S = 1 is too."""
-        yield from self._spend(TimeCause.ORDINARY_EXIT, self.vm.costs.ordinary_exit)
+        ticks = self.vm.costs.ordinary_exit + self._drain()
+        yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)
         if self._spu.pmbsr.s:
             yield from self._management_event()
         arrival, anew = self._arrival, False
@@ -333,7 +341,7 @@ class Hypervisor:
 
     def _on_pmbirq(self) -> Process:
         costs = self.vm.costs
-        yield from self._spend(TimeCause.HANDLER, costs.exit + costs.host_irq)
+        yield from self._spend(TimeCause.HANDLER, costs.exit + self._drain() + costs.host_irq)
         if self._spu.pmbsr.s:
             yield from self._management_event()
         if not self.vm.killed:

@@ -5,13 +5,13 @@ on baremetal, a trap in a VM, so trap counts emerge; the sampling registers (PMS
 are never trapped.
 
 Fidelity note. Modelled, from drivers/perf/arm_spe_pmu.c and kernel/events/ring_buffer.c: period
-rounding (6.1 to 6.12: below min_interval → min_interval, then down to 256), the life of PMSICR (see
-docs/background/pmsicr.md), window choice, AUX flags, FATAL on anything but a full buffer (profiling
-off until the next start), disabling through irq_work on TRUNCATED or a full ring until the reader's
-PERF_EVENT_IOC_ENABLE, the failure of perf_aux_output_begin in the two versions that differ,
-snapshot and discard mode. Times: `t_irq_handler` is an estimate; `t_driver_start` and
-`t_driver_stop` are UNVERIFIED. Not modelled: inherited events, PERF_EVENT_IOC_PERIOD, and the
-rate-limited error message of the FATAL path, which reads PMBPTR and PMBLIMITR once more.
+rounding (below min_interval → min_interval, in 7.x → 256, then down to 256), the life of PMSICR
+(see docs/background/pmsicr.md), window choice, AUX flags, FATAL on anything but a full buffer
+(profiling off until the next start), disabling through irq_work on TRUNCATED or a full ring until
+the reader's PERF_EVENT_IOC_ENABLE, the failure of perf_aux_output_begin in the two versions that
+differ, snapshot and discard mode. Times: `t_irq_handler` is an estimate; `t_driver_start` and
+`t_driver_stop` are UNVERIFIED. Not modelled: inherited events, PERF_EVENT_IOC_PERIOD, and the rate-
+limited error message of the FATAL path, which reads PMBPTR and PMBLIMITR once more.
 """
 
 from __future__ import annotations
@@ -34,8 +34,14 @@ MAX_PERIOD = 0xFFFF_FF00
 PERIOD_QUANTUM = 256
 
 
+def least_period(version: str, min_interval: int) -> int:
+    """What a driver raises shorter periods to, ops: PMSIDR_EL1.Interval, which 7.x takes for a
+    recommendation: it warns, and raises to one step of the register only."""
+    return PERIOD_QUANTUM if version == "7.x" else min_interval
+
+
 def sanitise_period(period: int, min_interval: int) -> int:
-    """arm_spe_event_sanitise_period: clamp, then round down to the register's quantum."""
+    """arm_spe_event_sanitise_period: clamp to `least_period`, then round down to the quantum."""
     clamped = min(max(period, min_interval), MAX_PERIOD)
     return clamped - clamped % PERIOD_QUANTUM
 
@@ -53,8 +59,8 @@ class DriverCosts:
 class DriverRules:
     """What differs between driver versions and events.
 
-    `stops_on_failure`: 6.12 stops the event when output_begin fails, which saves PMSICR in the
-    handler; 6.1 only marks it STOPPED. `discard`: attr.config bit 35, PMBLIMITR.FM = DISCARD.
+    `stops_on_failure`: 6.12 and newer stop the event when output_begin fails, which saves PMSICR in
+    the handler; 6.1 only marks it STOPPED. `discard`: attr.config bit 35, PMBLIMITR.FM = DISCARD.
     """
 
     stops_on_failure: bool = False

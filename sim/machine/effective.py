@@ -1,7 +1,7 @@
 """What an arm asks for beside what it gets: every setting that is clamped, rounded or passed over.
 
 No mechanism of its own: it asks the functions that the machine is built with (`resolve`, the
-driver's `sanitise_period`, the ring's `next_window`), and says both values and why.
+driver's periods, the ring's `next_window`), and says both values and why.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sim import units
 from sim.linux.aux import Geometry, next_window
-from sim.linux.driver import PERIOD_QUANTUM, sanitise_period
-from sim.machine.resolve import kernel_driver, updates_flags
+from sim.linux.driver import PERIOD_QUANTUM
+from sim.machine.resolve import interval_of, kernel_driver, updates_flags
 from sim.scenario.files.dump import written
 from sim.scenario.models.host import Balloon
 from sim.scenario.models.quantities import (
@@ -61,15 +61,18 @@ def adjusted(arm: Arm) -> tuple[Adjusted, ...]:
 
 def _interval(settings: Settings) -> Iterator[Adjusted]:
     spe = settings.spe
-    kernel = kernel_driver(settings)
-    effective = sanitise_period(spe.interval, spe.min_interval)
-    if kernel is not None:
-        effective = kernel.interval
+    kernel, effective = kernel_driver(settings), interval_of(settings)
+    if kernel is None and settings.driver.version == "7.x" and effective < spe.min_interval:
+        why = (
+            f"below spe.min_interval, {spe.min_interval}ops, which the driver of 7.x only warns of"
+        )
+        yield Adjusted("spe.interval", f"{spe.interval}ops", f"{effective}ops", why)
+        return
     if effective == spe.interval:
         return
     if kernel is not None:
         why = f"the driver of {kernel.name} programs it (PMSIRR_EL1)"
-    elif spe.interval < spe.min_interval:
+    elif spe.interval < spe.min_interval and settings.driver.version != "7.x":
         why = f"the least is spe.min_interval, {spe.min_interval}ops (PMSIDR_EL1.Interval)"
     else:
         why = f"the driver rounds down to multiples of {PERIOD_QUANTUM}ops (PMSIRR_EL1.INTERVAL)"

@@ -14,7 +14,7 @@ from sim.host.migration import Migration
 from sim.host.pressure import SWEEP_MEMORY, Touch
 from sim.kvm.tables import DESCRIPTOR_BYTES
 from sim.linux.aux import Geometry
-from sim.linux.driver import DriverCosts, DriverRules, sanitise_period
+from sim.linux.driver import DriverCosts, DriverRules, least_period, sanitise_period
 from sim.linux.reader import ReaderSpec
 from sim.linux.tree import programming
 from sim.linux.tree.programming import KernelDriver, Wanted
@@ -160,6 +160,7 @@ def kernel_driver(settings: Settings) -> KernelDriver | None:
         branch=spe.filter.branch,
         event_filter=spe.filter.event_filter,
         min_latency=spe.filter.min_latency,
+        inv_data_src_filter=spe.filter.inv_data_src_filter,
         exclude_kernel=spe.exclude_kernel,
         snapshot=driver.capture == "snapshot",
         discard=driver.capture == "discard",
@@ -170,21 +171,31 @@ def kernel_driver(settings: Settings) -> KernelDriver | None:
     return programming.driver(driver.kernel_tree, wanted)
 
 
+def interval_of(settings: Settings) -> int:
+    """The interval in ops that the driver programs: the period, raised and rounded."""
+    kernel = kernel_driver(settings)
+    if kernel is not None:
+        return kernel.interval
+    spe = settings.spe
+    least = least_period(settings.driver.version, spe.min_interval)
+    return sanitise_period(spe.interval, least)
+
+
 def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
     spe, clock = settings.spe, settings.cpu.clock
     kernel = kernel_driver(settings)
-    interval, jitter = sanitise_period(spe.interval, spe.min_interval), _JITTER[spe.jitter]
-    filters = spe.filter
+    jitter, filters = _JITTER[spe.jitter], spe.filter
     if kernel is not None:  # what it programs is what the SPU does
-        interval, filters = kernel.interval, SpeFilter.model_validate(kernel.filters)
+        filters = SpeFilter.model_validate(kernel.filters)
         jitter = (jitter if spe.jitter != "off" else Jitter.RND) if kernel.random else Jitter.OFF
+    facts = core_facts(settings)
     return SpuSpec(
-        interval=interval,
+        interval=interval_of(settings),
         jitter=jitter,
         jitter_mask=255,
         resync=spe.restart == "resync",
         in_flight=spe.in_flight,
-        filter=build_filter(filters, stream.static_class, core_facts(settings).level_events),
+        filter=build_filter(filters, stream.static_class, facts.level_events, facts.level_source),
         irq_latency=law(parameters["t_irq_latency"], clock),
         irq_retract=_constant(parameters, "t_irq_retract", clock),
         layout=LAYOUTS[settings.records],
@@ -214,7 +225,7 @@ def _event(settings: Settings, parameters: Parameters) -> EventSpec:
         aux_va=settings.buffer.va,
         driver=_driver_costs(parameters, settings.cpu.clock),
         random_start=True,
-        rules=DriverRules(driver.version == "6.12", driver.capture == "discard"),
+        rules=DriverRules(driver.version != "6.1", driver.capture == "discard"),
         snapshot=driver.capture == "snapshot",
         reader=_reader(settings, parameters),
         per_task=driver.mode == "task",
@@ -334,7 +345,7 @@ def _piece(settings: Settings) -> int:
     kernel = kernel_driver(settings)
     if kernel is not None:
         return kernel.piece
-    if driver.version == "6.12":
+    if driver.version != "6.1":
         return 1
     watermark = driver.aux if driver.capture == "snapshot" else driver.watermark or driver.aux // 2
     chunk = min(driver.aux, 1 << (watermark - 1).bit_length(), page << MAX_ORDER)

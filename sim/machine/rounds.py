@@ -172,7 +172,7 @@ def fault_costs(spec: MachineSpec) -> Costs:
     if _waits(spec) or told or by_status(spec):
         return {}
     return {
-        TimeCause.HANDLER: costs.exit + costs.host_irq + costs.entry,
+        TimeCause.HANDLER: costs.exit + costs.drain + costs.host_irq + costs.entry,
         TimeCause.FAULT: costs.fault,
     }
 

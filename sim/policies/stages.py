@@ -104,6 +104,7 @@ class KvmCosts:
     swap_in: int
     remote: int
     access_flag: int
+    drain: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def spends(arm: Arm, name: str) -> bool:
     match name:
         case "t_reader_wakeup" | "t_reader_enable":
             return settings.driver.reader.kind == "process"
-        case "t_exit" | "t_entry" | "t_host_irq":
+        case "t_exit" | "t_entry" | "t_host_irq" | "t_drain":
             return policies.virtual
         case "t_compaction" | "t_free_page_report":
             kinds = {pressure.kind for pressure in settings.host.pressure}

@@ -34,9 +34,14 @@ class Filter:
 
 
 def build_filter(
-    spec: SpeFilter, static_class: NDArray[np.uint8], level_events: NDArray[np.int64]
+    spec: SpeFilter,
+    static_class: NDArray[np.uint8],
+    level_events: NDArray[np.int64],
+    level_source: NDArray[np.int64],
 ) -> Filter:
-    """`level_events[level]`: event bits of an access at a memory level."""
+    """`level_events[level]`: event bits of an access at a memory level; `level_source[level]`: its
+    data source, of which PMSDSFR looks at bits [5:0]. What has no data source passes that filter.
+    """
     wanted = np.ones(static_class.size, bool)
     if spec.load or spec.store or spec.branch:
         wanted = np.zeros(static_class.size, bool)
@@ -53,6 +58,11 @@ def build_filter(
         events = (level_events | EV_RETIRED).astype(np.uint64)
         mask = np.uint64(spec.event_filter ^ branch_events)
         passes &= (events & mask) == mask
+    if spec.inv_data_src_filter:  # PMSDSFR, inverted
+        excluded = [spec.inv_data_src_filter >> (int(s) & 63) & 1 for s in level_source]
+        sourced = np.isin(static_class, (OpClass.LOAD, OpClass.ATOMIC))
+        at_level = np.array(excluded, bool) & (np.arange(LEVEL_STRIDE) > 0)
+        passes &= ~(sourced[:, None] & at_level)
     if branch_events:
         passes &= (static_class == OpClass.BRANCH)[:, None]
     min_latency = spec.min_latency * TICKS_PER_CYCLE

@@ -225,6 +225,7 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         ),
         of.static_class,
         np.zeros(LEVEL_STRIDE, np.int64),
+        np.zeros(LEVEL_STRIDE, np.int64),
     )
     if r.random() < 0.3:
         filters = replace(filters, min_latency=r.choice([16, 64, 1000]))
@@ -269,14 +270,19 @@ def spec(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
 
 def _costs(machine: MachineSpec) -> str:
     """Something to draw by that is known of every machine."""
-    return repr(machine.vm.kvm).replace(f", access_flag={machine.vm.kvm.access_flag}", "")
+    later = f", access_flag={machine.vm.kvm.access_flag}, drain={machine.vm.kvm.drain}"
+    return repr(machine.vm.kvm).replace(later, "")
 
 
 def _flags(machine: MachineSpec, of: Stream) -> MachineSpec:
     """Ageing, what the SPU updates, a dirty log by hardware, answers by status; drawn apart."""
     r = random.Random(f"flags {of.ops} {machine.spu.interval} {_costs(machine)}")
     made: dict[str, Any] = {
-        "kvm": replace(machine.vm.kvm, access_flag=r.choice([0, 16, 64, 640, 3000])),
+        "kvm": replace(
+            machine.vm.kvm,
+            access_flag=r.choice([0, 16, 64, 640, 3000]),
+            drain=random.Random(_costs(machine)).choice([0, 0, 16, 640]),
+        ),
         "flag_updates": r.random() < 0.4,
         "dirty_bit": r.random() < 0.4,
     }

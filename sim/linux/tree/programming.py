@@ -17,7 +17,9 @@ from sim.linux.tree.sources import FILES, Tree, TreeError
 
 _JITTER, _BRANCH, _LOAD, _STORE, _DISCARD = (1 << bit for bit in (16, 32, 33, 34, 35))
 """attr.config: perf's arm_spe_0/jitter, branch_filter, load_filter, store_filter, discard/."""
-_FE, _FT, _FL, _B, _LD, _ST = (1 << bit for bit in (0, 1, 2, 16, 17, 18))
+_FE, _FT, _FL, _FDS, _B, _LD, _ST = (1 << bit for bit in (0, 1, 2, 4, 16, 17, 18))
+_FDS_OF_ID = 1 << 7
+"""PMSIDR_EL1.FDS: only where the filter is asked for, as its register is written then only."""
 _INTERVALS = {256: 0, 512: 2, 768: 3, 1024: 4, 1536: 5, 2048: 6, 3072: 7, 4096: 8}
 """PMSIDR_EL1.Interval by ops (Arm ARM D24.7.14)."""
 _VERSIONS = {"v1p0": 1, "v1p1": 2, "v1p2": 3}
@@ -25,7 +27,11 @@ _VERSIONS = {"v1p0": 1, "v1p1": 2, "v1p2": 3}
 _FEATURES = _FE | _FT | _FL | 1 << 3 | 1 << 4
 """PMSIDR_EL1: filters, ArchInst and LDS, the last two of which change nothing here."""
 _INTERVAL, _RND = 0xFFFF_FF00, 1
-_FIXED = (SysReg.PMSIRR, SysReg.PMSFCR, SysReg.PMSEVFR, SysReg.PMSNEVFR, SysReg.PMSLATFR)
+_FIXED = (
+    *(SysReg.PMSIRR, SysReg.PMSFCR, SysReg.PMSEVFR, SysReg.PMSNEVFR, SysReg.PMSLATFR),
+    SysReg.PMSDSFR,
+)
+_ALL = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Wanted:
     branch: bool = False
     event_filter: int = 0
     min_latency: int = 0
+    inv_data_src_filter: int = 0
     exclude_kernel: bool = True
     snapshot: bool = False
     discard: bool = False
@@ -59,7 +66,12 @@ class Wanted:
             (_BRANCH, self.branch),
             (_DISCARD, self.discard),
         )
-        pmsidr = _FEATURES | self.ernd << 5 | _INTERVALS[self.min_interval] << 8
+        pmsidr = (
+            _FEATURES
+            | _FDS_OF_ID * bool(self.inv_data_src_filter)
+            | self.ernd << 5
+            | _INTERVALS[self.min_interval] << 8
+        )
         pmsidr |= (self.aux.record.bit_length() - 1) << 12 | (2 + self.wide_counters) << 16
         return Setup(
             page_shift=self.aux.page.bit_length() - 1,
@@ -71,7 +83,7 @@ class Wanted:
             config1=self.event_filter,
             config2=self.min_latency,
             config3=0,
-            config4=0,
+            config4=self.inv_data_src_filter,
             exclude_kernel=int(self.exclude_kernel),
             pmsidr=pmsidr,
             pmbidr=self.aux.align.bit_length() - 1,
@@ -128,6 +140,7 @@ class KernelDriver:
             "branch": typed and bool(control & _B),
             "event_filter": self.register(SysReg.PMSEVFR) if events else 0,
             "min_latency": self.register(SysReg.PMSLATFR) if late else 0,
+            "inv_data_src_filter": self.register(SysReg.PMSDSFR) ^ _ALL if control & _FDS else 0,
         }
 
 
@@ -173,6 +186,11 @@ def _driver(path: str, stamp: tuple[int, ...], wanted: Wanted) -> KernelDriver:
     program, setup = building.program(found), wanted.setup()
     registers, piece = _programmed(program, found.name, setup)
     made = KernelDriver(str(program), found.name, setup, piece, registers)
+    if wanted.inv_data_src_filter and not made.filters["inv_data_src_filter"]:
+        raise TreeError(
+            f"spe.filter.inv_data_src_filter: the driver of {found.name} ({path}) has no filter by "
+            "data source; remove it, or use a newer tree"
+        )
     if made.interval == 0:
         raise TreeError(
             f"the driver of {found.name} programs PMSIRR_EL1.INTERVAL = 0 for a period of "

@@ -8,7 +8,7 @@ IMPLEMENTATION DEFINED bits (12 to 15, 24 to 31, 48 to 63) pass. Not modelled: v
 from __future__ import annotations
 
 VERSIONS = ("v1p0", "v1p1", "v1p2")
-KNOWN = {"6.1": "v1p1", "6.12": "v1p2"}
+KNOWN = {"6.1": "v1p1", "6.12": "v1p2", "7.x": "v1p2"}
 """The latest version whose bits a driver lets through."""
 
 

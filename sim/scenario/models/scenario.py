@@ -73,6 +73,14 @@ class SpeFilter(Strict):
         description="PMSEVFR: all these event bits must be set; bits "
         "that spe.version or driver.version reserve are refused, as perf_event_open does",
     )
+    inv_data_src_filter: int = Field(
+        default=0,
+        ge=0,
+        lt=1 << 64,
+        description="PMSDSFR inverted, as perf has it (config4): loads whose data source is a bit "
+        "that is set are not kept; what has no data source is. driver.version: 7.x, on a core with "
+        "FEAT_SPE_FDS",
+    )
 
 
 def _or_a_file(schema: JsonDict) -> None:
@@ -215,9 +223,11 @@ class Driver(Strict):
         description="full: every record goes to perf; snapshot: the ring is overwritten and read "
         "once, at the end; discard: records are made and thrown away (PMBLIMITR.FM)",
     )
-    version: Literal["6.1", "6.12"] = Field(
+    version: Literal["6.1", "6.12", "7.x"] = Field(
         default="6.1",
-        description="Linux version of arm_spe_pmu; they differ when perf_aux_output_begin fails",
+        description="Linux version of arm_spe_pmu. From 6.12 on an event is stopped when "
+        "perf_aux_output_begin fails; 7.x (7.3) programs periods below spe.min_interval, with a "
+        "warning, and filters by data source",
     )
     kernel_tree: str = Field(
         default="",
@@ -240,9 +250,9 @@ class Buffer(Strict):
     physical: Literal["driver", "contiguous", "scattered"] = Field(
         default="driver",
         description="where its pages lie in guest memory: driver: as perf allocates them, in "
-        "pieces as large as the watermark (6.1) or page by page (6.12); contiguous: in one piece; "
-        "scattered: every page alone. What lies together goes together under NUMA balancing, and "
-        "has no neighbours for ballooning",
+        "pieces as large as the watermark (6.1) or page by page (from 6.12 on); contiguous: in one "
+        "piece; scattered: every page alone. What lies together goes together under NUMA "
+        "balancing, and has no neighbours for ballooning",
     )
     va: int = Field(
         default=0xFFFF_8000_8000_0000, ge=0, lt=1 << 64, description="guest VA of the AUX area"
@@ -406,6 +416,7 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
     biased, ordered = settings.spe.target_bias_per_mille > 0, settings.workload.kind != "profile"
     yield from weighing.problems(settings.spe.selection, biased, ordered)
     yield from _driver_problems(settings.driver)
+    yield from _data_source_problems(settings)
     refused = pmsevfr.problem(
         settings.spe.filter.event_filter, settings.spe.version, settings.driver.version
     )
@@ -426,6 +437,16 @@ def _incoherences(settings: Settings) -> Iterator[Incoherence]:
         yield (
             ("host.memlock", "host.memlock_hard"),
             "a soft limit is at most the hard one; raise host.memlock_hard",
+        )
+
+
+def _data_source_problems(settings: Settings) -> Iterator[Incoherence]:
+    driver = settings.driver
+    wanted = settings.spe.filter.inv_data_src_filter
+    if wanted and driver.version != "7.x" and not driver.kernel_tree:
+        yield (
+            ("spe.filter.inv_data_src_filter", "driver.version"),
+            f"the driver of {driver.version} has no filter by data source; use driver.version: 7.x",
         )
 
 

@@ -37,7 +37,10 @@ from tests.rigs.machines import synthetic, vary
 
 PAGE = 4096
 OP = 64  # ticks
-K = KvmCosts(*(1_000_000 + 10_000 * n for n in range(len(KvmCosts.__dataclass_fields__))))
+K = replace(
+    KvmCosts(*(1_000_000 + 10_000 * n for n in range(len(KvmCosts.__dataclass_fields__)))),
+    drain=0,  # test_drain.py
+)
 D = DriverCosts(3_000_000, 3_100_000, 3_200_000)
 TABLES = 4  # of one page's walk
 WINDOW = 1 + TABLES  # pages of an 8 KiB AUX area's window, with its tables

@@ -15,6 +15,7 @@ from sim.linux.driver import (
     MAX_PERIOD,
     DriverRules,
     is_fatal,
+    least_period,
     sanitise_period,
 )
 from sim.machine.spec import MachineSpec
@@ -60,6 +61,14 @@ CORRUPT = AuxFlag.TRUNCATED | AuxFlag.PARTIAL
 def test_period_rounding(period: int, programmed: int) -> None:
     """6.1 to 6.12 with caps/min_interval = 1024: raise, cap, or round down to 256."""
     assert sanitise_period(period, 1024) == programmed
+
+
+@pytest.mark.parametrize(("period", "programmed"), [(1, 256), (300, 256), (600, 512), (1500, 1280)])
+def test_periods_of_7(period: int, programmed: int) -> None:
+    """PMSIDR_EL1.Interval is a recommendation: one step of the register is the least."""
+    assert sanitise_period(period, least_period("7.x", 1024)) == programmed
+    for version in ("6.1", "6.12"):
+        assert least_period(version, 1024) == 1024
 
 
 @settings(deadline=None)

@@ -97,6 +97,19 @@ def test_ageing_that_the_core_makes_up_for(tmp_path: Path) -> None:
         assert "host.pressure" not in _adjusted(tmp_path, aged, f"spe.flag_updates={said}")
 
 
+def test_intervals_of_7(tmp_path: Path) -> None:
+    """Run as they are asked for, and remarked upon where the driver warns."""
+    seven = 'driver.version="7.x"'
+    for asked, run in ((256, 256), (600, 512)):
+        found = _adjusted(tmp_path, f"spe.interval={asked}ops", seven)["spe.interval"]
+        assert (found.requested, found.effective) == (f"{asked}ops", f"{run}ops")
+        assert found.why == "below spe.min_interval, 1024ops, which the driver of 7.x only warns of"
+    assert "spe.interval" not in _adjusted(tmp_path, "spe.interval=1024ops", seven)
+    rounded = _adjusted(tmp_path, "spe.interval=1300ops", seven)["spe.interval"]
+    assert rounded.effective == "1280ops"
+    assert "rounds down" in rounded.why
+
+
 def test_an_interval_that_a_kernel_tree_programs(
     tmp_path: Path, linux: Callable[[str], Path]
 ) -> None:

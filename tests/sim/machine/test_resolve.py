@@ -95,6 +95,7 @@ def test_what_notifies_before_it_looks_at_pins(kind: str, anonymous: Touch, shar
         ({"driver": {"aux": "4MiB"}}, 512),
         ({"driver": {"aux": "16MiB"}}, 1024),  # the page allocator's largest chunk
         ({"driver": {"aux": "4MiB", "version": "6.12"}}, 1),
+        ({"driver": {"aux": "4MiB", "version": "7.x"}}, 1),
         ({"driver": {"aux": "4MiB"}, "buffer": {"physical": "scattered"}}, 1),
         ({"driver": {"version": "6.12"}, "buffer": {"physical": "contiguous"}}, 1024),
     ],

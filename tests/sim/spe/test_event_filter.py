@@ -63,6 +63,25 @@ def test_a_filter_keeps_the_records_that_have_its_bits(
         assert ledger.passed == due
 
 
+def test_a_filter_by_data_source(everything: batch.ArmResult, tmp_path: Path) -> None:
+    """Without loads of L1 and of memory: as many records as an unfiltered run has of the others."""
+    settings = everything.arm.settings
+    key = draws.key(20260101, 0, 0, "latency")
+    rows = everything.runs[0].vcpus[0].written
+    records = expand(stream_of(settings), rows, core_facts(settings), key, 0, 1)
+    of_loads = np.isin(stream_of(settings).static_class[records["insn"]], (1, 3))
+    gone = of_loads & (records["level"] > 0) & np.isin(records["source"], (0, 14))
+    path = tmp_path / "s.yaml"
+    path.write_text(TEXT % 32)
+    sets = [f"spe.filter.inv_data_src_filter={1 << 0 | 1 << 14}"]
+    (arm,) = batch.run(load(path, [*sets, 'driver.version="7.x"']))
+    passed = arm.runs[0].vcpus[0].ledgers.selections.passed
+    assert 100 < int(gone.sum()) < records.size
+    assert passed == records.size - int(gone.sum())
+    with pytest.raises(ScenarioError, match=r"6.12 has no filter by data source; use .*7\.x"):
+        load(path, sets)
+
+
 @pytest.mark.parametrize("mask", [EV_NOT_TAKEN, EV_MISPREDICTED])
 def test_the_truth_is_of_the_filtered_population(mask: int, tmp_path: Path) -> None:
     """Expected records are the truth over the mean gap, within 5 standard errors."""

@@ -18,10 +18,13 @@ EVENTS = np.array(
     [0, L1D_ACCESS, L1D_ACCESS | L1D_REFILL, L1D_ACCESS | L1D_REFILL | LLC_MISS, 0, 0, 0, 0]
 )
 
+SOURCES = np.array([0, 0, 8, 64 + 11, 14, 0, 0, 0])
+"""Data source by level: L1, L2, one whose bits [5:0] are 11, DRAM."""
+
 
 def _kept(spec: SpeFilter) -> set[tuple[int, int]]:
     """(class, level) that pass."""
-    passes = build_filter(spec, CLASSES, EVENTS).passes
+    passes = build_filter(spec, CLASSES, EVENTS, SOURCES).passes
     assert passes.dtype == np.uint8
     table = passes.reshape(CLASSES.size, LEVEL_STRIDE)
     return {(int(c), int(level)) for c, level in np.argwhere(table)}
@@ -68,11 +71,26 @@ def test_type_and_event_filters_are_both_needed() -> None:
     assert kept == {(c, level) for c in (LOAD, ATOMIC) for level in (2, 3)}
 
 
+@pytest.mark.parametrize(
+    ("mask", "levels"),
+    [
+        (1 << 0, {1, 5, 6, 7}),
+        (1 << 8, {2}),
+        (1 << 11 | 1 << 14, {3, 4}),
+        ((1 << 64) - 1, set(range(1, 8))),
+    ],
+)
+def test_data_sources_are_left_out(mask: int, levels: set[int]) -> None:
+    """Of loads and atomics, at levels that have one; stores and branches have none and stay."""
+    gone = _all(*CLASSES.tolist()) - _kept(SpeFilter(inv_data_src_filter=mask))
+    assert gone == {(c, level) for c in (LOAD, ATOMIC) for level in levels}
+
+
 @settings(deadline=None)
 @given(st.integers(0, 4095))
 def test_min_latency_is_in_ticks(cycles: int) -> None:
     """MINLAT cycles become ticks and do not touch the type table."""
-    built = build_filter(SpeFilter(min_latency=cycles), CLASSES, EVENTS)
+    built = build_filter(SpeFilter(min_latency=cycles), CLASSES, EVENTS, SOURCES)
     assert built.min_latency == 64 * cycles
     assert built.passes.all()
 

@@ -54,6 +54,7 @@ def test_filters_and_jitter(version: str, linux: Linux) -> None:
         "branch": False,
         "event_filter": 2,
         "min_latency": 40,
+        "inv_data_src_filter": 0,
     }
     nothing = programming.driver(str(linux(version)), Wanted(4096, AUX, 0))
     assert not any(nothing.filters.values())
@@ -93,6 +94,26 @@ def test_an_area_that_the_driver_refuses(linux: Linux) -> None:
     """Two pages are the least."""
     with pytest.raises(TreeError, match="perf_event_open fails"):
         programming.driver(str(linux("6.1")), Wanted(1024, Geometry(PAGE, PAGE, PAGE), 0))
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12"])
+def test_data_sources_are_filtered_by_newer_drivers(version: str, linux: Linux) -> None:
+    """One that passes attr.config4 over would record everything."""
+    with pytest.raises(TreeError, match=rf"Linux {version}.* has no filter by data source"):
+        programming.driver(str(linux(version)), Wanted(1024, AUX, 0, inv_data_src_filter=1))
+
+
+def test_a_driver_that_filters_by_data_source(linux: Linux, tmp_path: Path) -> None:
+    """As Linux 7.3's does: inverted, with PMSFCR_EL1.FDS."""
+    writes = "\treg = arm_spe_event_to_pmslatfr(event);\n\twrite"
+    added = (
+        "\twrite_sysreg_s(~event->attr.config4, sys_reg(3, 0, 9, 10, 4));\n"
+        "\tif (event->attr.config4)\n"
+        "\t\twrite_sysreg_s(arm_spe_event_to_pmsfcr(event) | BIT(4), SYS_PMSFCR_EL1);\n"
+    )
+    tree = patched(linux("6.12"), tmp_path, (writes, added + writes))
+    made = programming.driver(str(tree), Wanted(1024, AUX, 0, inv_data_src_filter=0x4001))
+    assert made.filters["inv_data_src_filter"] == 0x4001
 
 
 @pytest.mark.parametrize("version", ["6.1", "6.12"])

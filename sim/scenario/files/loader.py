@@ -48,7 +48,7 @@ from sim.scenario.files.overriding import (
     without_arm,
 )
 from sim.scenario.files.selections import read_table
-from sim.scenario.models.matrix import is_setting
+from sim.scenario.models.matrix import SCENARIO_KEYS, is_setting
 from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 from sim.scenario.words import clipped, shown, suggest
@@ -65,20 +65,6 @@ __all__ = [
     "stock_folder",
 ]
 
-_SCENARIO_KEYS = (
-    "schema_version",
-    "name",
-    "question",
-    "seed",
-    "replications",
-    "until",
-    "extends",
-    "arms",
-    "checks",
-    "matrix",
-    "cases",
-    "samples",
-)
 _ARM_KEYS = ("name", "design", "policies", "overrides")
 MAX_EXTENDS = 10
 M = TypeVar("M", bound=BaseModel)
@@ -231,7 +217,7 @@ def _foreign(path: Path, problems: Problems) -> Item:
         first = error.problems[0]
         raise ScenarioError(Problem(str(path), first.line, first.col, no, harmless=True)) from None
     keys = document.value if isinstance(document.value, dict) else {}
-    known = sum(key in _SCENARIO_KEYS or key in Settings.model_fields for key in keys)
+    known = sum(key in SCENARIO_KEYS or key in Settings.model_fields for key in keys)
     if 2 * known <= len(keys):
         raise ScenarioError(problem(Mark(str(path)), no, harmless=True))
     problems.extend(found)
@@ -301,7 +287,7 @@ class _Resolver:
             self._settings(shared)  # for what else is wrong
         self._names_unique(items)
         self._look_for_effects(asked)
-        own = {k: v.plain() for k, v in top.value.items() if k in _SCENARIO_KEYS}
+        own = {k: v.plain() for k, v in top.value.items() if k in SCENARIO_KEYS}
         own.pop("extends", None)
         self._sampled_keys(top)
         if len(arms) != len(items):  # what checks say of an arm that is wrong would mislead
@@ -330,8 +316,8 @@ class _Resolver:
         for key, item in top.value.items():
             if key in Settings.model_fields:
                 yield key, item
-            elif key not in _SCENARIO_KEYS:
-                known = [*_SCENARIO_KEYS, *Settings.model_fields]
+            elif key not in SCENARIO_KEYS:
+                known = [*SCENARIO_KEYS, *Settings.model_fields]
                 self._problems.append(unknown(top.keys[key], key, known))
 
     def _arm_items(self) -> list[Item]:

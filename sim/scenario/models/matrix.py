@@ -135,24 +135,24 @@ def problems(
             yield (f"matrix.{key}", "matrix", "cases"), f"{key} is no setting that cells can have"
 
 
-NOT_SETTINGS = (
+SCENARIO_KEYS = (
     "schema_version",
     "name",
     "question",
-    "arms",
     "seed",
     "replications",
     "until",
+    "extends",
+    "arms",
     "checks",
     "matrix",
     "cases",
     "samples",
-    "extends",
 )
-"""Keys of a scenario that its cells share."""
+"""Keys of a scenario that are no settings: its cells share them."""
 
 
 def is_setting(key: str) -> bool:
     """Whether cells can have a dotted key: a setting, or one of an arm, `arms.v6.host.unmap`."""
     root, *rest = key.split(".")
-    return root not in NOT_SETTINGS or (root == "arms" and len(rest) > 1)
+    return root not in SCENARIO_KEYS or (root == "arms" and len(rest) > 1)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sim.scenario.files.document import parse
 from sim.scenario.files.dump import dump
 from sim.scenario.files.loader import ScenarioError, load, stock_folder
-from sim.scenario.models.matrix import expand
+from sim.scenario.models.matrix import SCENARIO_KEYS, expand, is_setting
+from sim.scenario.models.scenario import Scenario, Settings
 from tests.sim.scenario.models.celled import BASE, load_text
 
 VALUES: st.SearchStrategy[Any] = st.integers(1, 9) | st.sampled_from(["64KiB", "never"])
@@ -22,6 +23,13 @@ AXES = st.dictionaries(
     st.lists(VALUES, min_size=1, max_size=3, unique=True),
     min_size=1,
 )
+
+
+def test_a_scenarios_keys_are_listed_once() -> None:
+    """Those of its model and `extends`, which ends with the file; no cell has one, but settings."""
+    assert sorted(SCENARIO_KEYS) == sorted((*Scenario.model_fields, "extends"))
+    assert not any(map(is_setting, SCENARIO_KEYS))
+    assert all(map(is_setting, Settings.model_fields))
 
 
 @given(AXES)

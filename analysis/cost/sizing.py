@@ -5,11 +5,11 @@ stage 1 table pages that map them. How many table pages there are depends on whe
 the buffer, so there are two figures: the fewest (best alignment) and the most (worst alignment).
 
 Fidelity note. Modelled: a contiguous window, page aligned, mapped by page descriptors of one
-granule with 48-bit addresses (Arm ARM D8.2), each vCPU's need charged by itself, in pages. Not
-modelled: contiguous hints and block mappings at stage 1, 52-bit addresses (one level more), what
-else the VMM locks (VFIO, mlock). UNVERIFIED, as RFC v6's code was read by title only: the unit
-(pages), CAP_IPC_LOCK, whether a table page that two vCPUs share is charged twice, and how hugetlb
-pages are counted.
+granule, with 48-bit addresses or those that are asked for (Arm ARM D8.2; LPA2 and 4 KiB: 5 levels),
+each vCPU's need charged by itself, in pages. Not modelled: contiguous hints and block mappings at
+stage 1, what else the VMM locks (VFIO, mlock). UNVERIFIED, as RFC v6's code was read by title only:
+the unit (pages), CAP_IPC_LOCK, whether a table page that two vCPUs share is charged twice, and how
+hugetlb pages are counted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from sim.errors import SpeskewError
 from sim.units import div_up
 
 VA_BITS = 48
+KERNELS = {4096: (39, 48, 52), 16384: (36, 47, 48, 52), 65536: (42, 48, 52)}
+"""CONFIG_ARM64_VA_BITS that Linux has for a granule (arch/arm64/Kconfig)."""
 DESCRIPTOR_BYTES = 8
 LIBVIRT_HEADROOM = 1 << 30
 """What libvirt adds to guest memory for the VMM itself when it must lock (qemumemlocktest.c)."""
@@ -137,6 +139,8 @@ class Request:
     huge_page: int | None = None
     vms: int = 1
     """Such VMs on the host; the limit is each VMM process's own."""
+    va_bits: int = VA_BITS
+    """Of the guest kernel's addresses, CONFIG_ARM64_VA_BITS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +174,15 @@ class Sizing:
         return request.max_buffer is not None and request.window > request.max_buffer
 
 
-def levels(granule: int) -> int:
-    """Levels of a 48-bit stage 1 walk: 4, 4 and 3 for 4, 16 and 64 KiB granules."""
+def levels(granule: int, va_bits: int = VA_BITS) -> int:
+    """Levels of a stage 1 walk: of 48 bits 4, 4 and 3 for 4, 16 and 64 KiB granules; of 52 bits 5,
+    4 and 3 (FEAT_LPA2 for the first two); of 39 bits and 4 KiB 3."""
     page_bits = granule.bit_length() - 1
     entry_bits = (granule // DESCRIPTOR_BYTES).bit_length() - 1
-    return div_up(VA_BITS - page_bits, entry_bits)
+    return div_up(va_bits - page_bits, entry_bits)
 
 
-def table_pages(window: int, granule: int) -> Extent:
+def table_pages(window: int, granule: int, va_bits: int = VA_BITS) -> Extent:
     """Stage 1 table pages of a contiguous window of `window` bytes (a multiple of `granule`).
 
     A table of a level maps a fixed span. An aligned window touches the fewest; one whose first
@@ -185,10 +190,14 @@ def table_pages(window: int, granule: int) -> Extent:
     """
     pages = window // granule
     entries = granule // DESCRIPTOR_BYTES
-    spans = [entries**depth for depth in range(1, levels(granule))]
+    spans = [entries**depth for depth in range(1, levels(granule, va_bits))]
     least = 1 + sum(div_up(pages, span) for span in spans)
     most = 1 + sum(1 + div_up(pages - 1, span) for span in spans)
     return Extent(least, most)
+
+
+def _tables(request: Request, window: int) -> Extent:
+    return table_pages(window, request.granule, request.va_bits)
 
 
 def window_of_aux(aux: int, granule: int) -> int:
@@ -208,7 +217,7 @@ def size(request: Request) -> Sizing:
     """How much locked memory `request` needs; raises SizingError for an impossible request."""
     _check(request)
     charge = CHARGES[request.design]
-    tables = table_pages(request.window, request.granule)
+    tables = _tables(request, request.window)
     configuration = request.vcpus * (request.max_buffer or 0)
     if charge.charged is Charged.WINDOW:
         return _window_sizing(request, charge, tables, configuration)
@@ -219,7 +228,7 @@ def size(request: Request) -> Sizing:
 def _window_sizing(request: Request, charge: Charge, tables: Extent, configuration: int) -> Sizing:
     window, granule, vcpus = request.window, request.granule, request.vcpus
     pinned = charge.windows * window
-    most_tables = table_pages(pinned, granule).most
+    most_tables = _tables(request, pinned).most
     base = pinned + most_tables * granule
     contiguous = None
     worst = base
@@ -233,7 +242,8 @@ def _window_sizing(request: Request, charge: Charge, tables: Extent, configurati
         tables=tables,
         least=vcpus * (window + tables.least * granule),
         guaranteed=vcpus * worst,
-        least_shared=vcpus * window + table_pages(vcpus * window, granule).least * granule,
+        least_shared=vcpus * window
+        + table_pages(vcpus * window, granule, request.va_bits).least * granule,
         guaranteed_base_pages=vcpus * base,
         guaranteed_contiguous=None if contiguous is None else vcpus * contiguous,
         configuration=configuration,
@@ -243,6 +253,12 @@ def _window_sizing(request: Request, charge: Charge, tables: Extent, configurati
 
 def _check(request: Request) -> None:
     """Raises SizingError for the first thing that cannot be."""
+    if request.va_bits not in KERNELS[request.granule]:
+        known = ", ".join(map(str, KERNELS[request.granule]))
+        raise SizingError(
+            f"Linux with pages of {request.granule} B has no {request.va_bits}-bit addresses; "
+            f"one of {known}"
+        )
     window, granule, huge = request.window, request.granule, request.huge_page
     if request.design not in CHARGES:
         raise SizingError(f"unknown design {request.design!r}; one of {', '.join(CHARGES)}")

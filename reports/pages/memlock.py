@@ -17,6 +17,7 @@ class Said:
     design: str
     vcpus: int
     granule_bytes: int
+    va_bits: int
     window_bytes: int
     memory_bytes: int
     huge_page_bytes: int | None
@@ -54,6 +55,7 @@ def said(answer: Sizing) -> Said:
         design=request.design,
         vcpus=request.vcpus,
         granule_bytes=request.granule,
+        va_bits=request.va_bits,
         window_bytes=request.window,
         memory_bytes=request.memory,
         huge_page_bytes=request.huge_page,
@@ -127,6 +129,11 @@ def _window_notes(answer: Sizing) -> list[str]:
             "pages, each page of the buffer and of its tables in another one, at most guest memory "
             "per vCPU."
         )
+    found.append(
+        f"Guaranteed means: wherever a guest of {request.va_bits}-bit addresses puts a window that "
+        "is contiguous there, mapped by pages, if the VMM locks nothing else and KVM counts in "
+        "pages of this size, as RFC v6 is understood. --va-bits for other guests."
+    )
     found.append(
         "Stage 1 table pages are shared between vCPUs: Linux maps every AUX area in one kernel "
         "address space. The model charges each vCPU for all that it pins (UNVERIFIED for v6)."

@@ -78,9 +78,10 @@ class ToHard(Raise):
 RAISES = Values(
     "vmm_raise",
     "how far it lifts the limit",
-    Raise("by_excess"),
-    Double("double"),
-    ToHard("to_hard"),
+    Raise("by_excess", "by what KVM asks for"),
+    Double("double", "to twice the limit, or by the excess if that is more (fewer exits)"),
+    ToHard("to_hard", "to the hard limit at once"),
+    between="; ",
 )
 
 

@@ -64,6 +64,14 @@ def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | Non
     show_default=True,
     help="Page size of guest and host.",
 )
+@click.option(
+    "--va-bits",
+    type=click.Choice(["36", "39", "42", "47", "48", "52"]),
+    default="48",
+    show_default=True,
+    help="Of the guest kernel's addresses (CONFIG_ARM64_VA_BITS): 52 needs a table level more "
+    "with pages of 4KiB, 39 one less.",
+)
 @click.option("--design", type=click.Choice(DESIGNS), default="v6", show_default=True)
 @click.option(
     "--max-buffer",
@@ -94,6 +102,7 @@ def command(
     window: int | None,
     aux: int | None,
     granule: str,
+    va_bits: str,
     design: str,
     max_buffer: int | None,
     hugepages: int | None,
@@ -125,6 +134,7 @@ def command(
             max_buffer=max_buffer,
             huge_page=hugepages,
             vms=vms,
+            va_bits=int(va_bits),
         )
         answer = sizing.size(request)
     except sizing.SizingError as error:

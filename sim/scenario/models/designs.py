@@ -178,6 +178,12 @@ _V7_SILENT = (
     "locked-memory accounting: accounting",
     "when PMBSR is brought up to date: pmbsr_sync (v6: by PMBIRQ only)",
     "which buffer registers trap: traps (see v7-guest-memfd-untrapped)",
+    "whether what is pre-faulted stays mapped: KVM_PRE_FAULT_MEMORY for arm64 (v5, Aug 2026) does "
+    "not guarantee it; here it does (host.pressure: ageing takes access flags all the same)",
+    "migration of guest_memfd folios (RFC, Jun 2026), which notifiers that are ignored would not "
+    "see: none here",
+    "dirty logging of slots that are guest_memfd only (RFC, Jul 2026): host.pressure, "
+    "live_migration logs them",
 )
 
 DESIGNS: dict[str, Design] = {
@@ -257,14 +263,15 @@ DESIGNS: dict[str, Design] = {
     "v7-guest-memfd": Design(
         _V7,
         "guest_memfd backs the VM and all of it is pre-faulted before the first run; its notifiers "
-        "are ignored, nothing is pinned or charged.",
-        "v7, Sep 2026 (read in a digest)",
+        "are ignored, nothing is pinned or charged. As of Sep 2026: an RFC whose prerequisites are "
+        "not merged; there is no maximum buffer size and no KVM_EXIT_RLIMIT any more.",
+        "v7, 3 Sep 2026 (read in a digest)",
         _V7_SILENT,
     ),
     "v7-guest-memfd-untrapped": Design(
         _V7.model_copy(update={"traps": "none"}),
         "v7 if the guest's buffer registers do not trap.",
-        "v7, Sep 2026 (read in a digest); the trap set is unknown",
+        "v7, 3 Sep 2026 (read in a digest); the trap set is unknown",
         _V7_SILENT,
     ),
 }

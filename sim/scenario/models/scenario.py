@@ -180,6 +180,8 @@ class Reader(Strict):
 
 PACKED_CORES = frozenset({"kunpeng-920"})
 """Cores that write records one after the other, in two lengths; the others fill slots."""
+MAX_WATERMARK = (1 << 32) - 1
+"""U32_MAX: what perf_event_attr.aux_watermark holds, and rb_alloc_aux sets at most by itself."""
 AUX_DEFAULTS = {"default-privileged": "4MiB", "default-unprivileged": "128KiB"}
 """What perf record mmaps for arm_spe_0 without -m: privileged (or paranoid < 0), and not."""
 
@@ -479,6 +481,11 @@ def _buffer_problems(settings: Settings) -> Iterator[Incoherence]:
         )
     if aux > MAX_AUX:
         yield ("driver.aux",), f"at most {units.format_size(MAX_AUX)}"
+    if settings.driver.watermark > MAX_WATERMARK:
+        yield (
+            ("driver.watermark",),
+            f"attr.aux_watermark has 32 bits: at most {MAX_WATERMARK}B",
+        )
     if settings.driver.watermark > aux:
         yield (
             ("driver.watermark", "driver.aux"),

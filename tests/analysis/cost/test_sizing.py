@@ -72,6 +72,43 @@ def test_levels_of_48_bits(granule: int, expected: int) -> None:
     assert levels(granule) == expected == len(stage1_tables(ALIGNED, granule, granule).walk[0])
 
 
+@pytest.mark.parametrize(
+    ("granule", "bits", "expected"),
+    [
+        (K4, 39, 3),
+        (K4, 52, 5),
+        (K16, 36, 2),
+        (K16, 47, 3),
+        (K16, 52, 4),
+        (K64, 42, 2),
+        (K64, 52, 3),
+    ],
+)
+def test_levels_of_other_kernels(granule: int, bits: int, expected: int) -> None:
+    """By hand: 52 bits with 4 KiB are 12 of the page and 40 of five tables of nine, at most."""
+    assert levels(granule, bits) == expected
+
+
+@pytest.mark.parametrize(("bits", "more"), [(39, -8192), (48, 0), (52, 8192)])
+def test_a_level_more_is_two_pages_at_worst(bits: int, more: int) -> None:
+    """Of a window of 2 MiB and 4 KiB pages, per vCPU; counted too, at the worst place there is."""
+    least = Request("v6", 3, 2 * MIB, K4, 1 << 34)
+    sized, usual = size(replace(least, va_bits=bits)), size(least)
+    assert sized.guaranteed is not None
+    assert usual.guaranteed is not None
+    assert sized.guaranteed - usual.guaranteed == 3 * more
+    last = (1 << (bits - 1)) // K4 - 1  # the next page is in another table of every level
+    pages, depth = range(last, last + 512), range(1, levels(K4, bits))
+    tables = 1 + sum(len({page >> 9 * level for page in pages}) for level in depth)
+    assert tables == sized.tables.most
+
+
+def test_addresses_that_linux_does_not_have() -> None:
+    """39 bits are 4 KiB's alone."""
+    with pytest.raises(SizingError, match=r"65536 B has no 39-bit addresses; one of 42, 48, 52"):
+        size(Request("v6", 1, 2 * MIB, K64, 1 << 34, va_bits=39))
+
+
 def _places(pages: int, granule: int) -> Iterator[int]:
     """Page addresses: every place in a leaf table, and every cut of the window by each boundary."""
     leaf = granule // 8

@@ -582,3 +582,11 @@ def test_a_kernel_tree_is_found_beside_the_scenario(own_folder: Path) -> None:
     assert load(path, ["driver.kernel_tree=''"]).arms[0].settings.driver.kernel_tree == ""
     with pytest.raises(ScenarioError, match=r"--set .*: 'here' is no kernel tree"):
         load(path, ["driver.kernel_tree=here"])
+
+
+def test_a_watermark_has_32_bits(tmp_path: Path) -> None:
+    """attr.aux_watermark is a __u32; 4 GiB would be 0."""
+    path = written(tmp_path, GOOD + "driver: {aux: 4GiB, watermark: 4GiB}\n")
+    assert any("driver.watermark: attr.aux_watermark has 32 bits" in one for one in problems(path))
+    path = written(tmp_path, GOOD + "driver: {aux: 4GiB, watermark: 4095MiB}\n")
+    assert load(path).arms[0].settings.driver.watermark == 4095 << 20

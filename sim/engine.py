@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import IntEnum
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import simpy
@@ -58,6 +59,7 @@ class Kind(IntEnum):
 _CLASS_OF = {Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: Class.SELECT}
 _FIRST_PRIORITY = 2
 MAX_VCPUS = 1024
+MAX_DUES = 4096
 _BASE = tuple(
     _FIRST_PRIORITY + (_CLASS_OF.get(kind, Class.EXTERNAL) * len(Kind) + kind) * MAX_VCPUS
     for kind in Kind
@@ -72,6 +74,7 @@ class Engine(simpy.Environment):
     def __init__(self) -> None:
         super().__init__(0)
         self.events = 0
+        self._dues: dict[int, list[int]] = {}
 
     def at(self, delay: int, kind: Kind, vcpu: int) -> Event:
         """An event `delay` ticks from now, in the place that (kind, vCPU) has in its instant."""
@@ -82,6 +85,12 @@ class Engine(simpy.Environment):
     def fire(self, event: Event, delay: int, kind: Kind, vcpu: int) -> None:
         """Like `at`, for an event that somebody already waits for."""
         self.events += 1
+        dues = self._dues.get(vcpu)
+        if dues is not None:
+            heappush(dues, self.now + delay)
+            if len(dues) > MAX_DUES:  # nobody has asked for long: forget what has passed
+                dues[:] = [due for due in dues if due > self.now]
+                heapify(dues)
         # What SimPy's own Timeout does to itself. Its public ways (`succeed`, `trigger`, `timeout`)
         # know no delay with a priority, and none for an event that somebody waits for already.
         event._ok, event._value = True, None
@@ -90,6 +99,21 @@ class Engine(simpy.Environment):
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> None:
         """Like `at`, for an action that needs no process."""
         self.at(delay, kind, vcpu).callbacks.append(action)
+
+    def watch(self, vcpu: int) -> None:
+        """From now on `next_due` knows of this vCPU's events."""
+        self._dues.setdefault(vcpu, [])
+
+    def next_due(self, vcpu: int) -> int:
+        """When a watched vCPU's next event after now is due, as far as is known; FOREVER if none.
+
+        A hint, far cheaper than `next_event`: it knows of no event that was scheduled before
+        `watch`, of no process that is being woken, and nothing of what is yet to be scheduled.
+        """
+        dues = self._dues[vcpu]
+        while dues and dues[0] <= self.now:
+            heappop(dues)
+        return dues[0] if dues else FOREVER
 
     def next_event(self, vcpu: int | None = None) -> int:
         """When the next event is due, of one vCPU or of all; FOREVER if there is none.

@@ -34,6 +34,7 @@ MAX_ROUNDS = 1024
     POP_IS_OP,  # and counts once
     # What a call begins with, and leaves behind.
     UNTIL,  # wall time of the next event that matters
+    BOUND,  # wall time to which samples are made at most
     OFFSET,  # wall - work
     RESUMED,  # work time at the last restart
     FROM,  # first op that has no label yet
@@ -53,7 +54,7 @@ MAX_ROUNDS = 1024
     FULLS,
     FAULTS,
     SIZE,
-) = range(28)
+) = range(29)
 COUNTS = slice(PROFILED, SIZE)
 
 # One row per round: what the loss and the AUX transactions need.
@@ -230,7 +231,7 @@ def _settle(K: Any, first: Any, offset: Any) -> Any:
 
 @njit
 def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
-    """`sim.spe.compiled.advance` over as many rounds as there are.
+    """`sim.spe.compiled.advance` over as many rounds as there are before wall time BOUND.
 
     K.saved is the state of the last restart; returns what ended the samples since then.
     """
@@ -250,7 +251,7 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             K.places,
             K.rows,
             K.scratch,
-            k.FOREVER,
+            k.FOREVER if v[BOUND] == k.FOREVER else v[BOUND] - v[OFFSET],
             left,
         )
         if status != k.FULL and status != k.FAULT:

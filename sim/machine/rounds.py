@@ -83,10 +83,11 @@ class Rounds:
         v[c.MASKLESS] = int(virtual or stream.never_masked)
         v[c.ALL_COUNTED], v[c.POP_IS_OP] = int(stream.all_counted), int(stream.pop_is_op)
 
-    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> int:
+    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int, until: int) -> int:
         """Run ahead; the machine is then as if the SPU had just been restarted a last time."""
         v = self._vector
         self._load(v)
+        v[c.BOUND] = until
         status = int(c.advance_rounds(stream.arrays, arrays, self._arrays, candidates))
         if v[c.FULLS] or v[c.FAULTS]:
             self._tell(v, int(arrays.saved[k.WRITTEN]))

@@ -32,7 +32,7 @@ class KernelArrays(NamedTuple):
 class RunsAhead(Protocol):
     """Runs ahead over stops that need no decision (`sim.machine.rounds`)."""
 
-    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> int:
-        """Like `sim.spe.compiled.advance` to FOREVER; `arrays.saved` becomes the state of the last
-        restart, its ROWS those that are final.
+    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int, until: int) -> int:
+        """Like `sim.spe.compiled.advance` to wall time `until`; `arrays.saved` becomes the state of
+        the last restart, its ROWS those that are final.
         """

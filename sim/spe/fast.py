@@ -1,10 +1,11 @@
 """The fast engine's sampler: one SimPy event per state change, every sample in the kernel.
 
-Between two state changes the kernel runs ahead to its own stop, to the end of the stream, or over a
-chunk of candidates (*speculation*). Its rows are committed when that end is reached in simulated
-time. If something changes earlier, at work time T, the saved state is restored and the kernel runs
-again to T: results never depend on how far a speculation went, only the cost does. Chunks double
-on success and shrink to twice what was used on a truncation.
+Between two state changes the kernel runs ahead to its own stop, to the end of the stream, over a
+chunk of candidates, or to the vCPU's next event that is known of (*speculation*). Its rows are
+committed when that end is reached in simulated time. If something changes earlier, at work time T,
+the saved state is restored and the kernel runs again to T: results never depend on how far a
+speculation went, only the cost does. Chunks double on success and shrink to twice what was used on
+a truncation; a speculation that ended at T itself is not run again.
 
 Fidelity note: none of its own; `tests/exact` holds it bit-identical to
 `sim.spe.reference.SampleTimer`.
@@ -70,6 +71,8 @@ class MacroSampler:
         self._chunk = 1024
         self._generation = 0
         self._speculating = False
+        self._reached = FOREVER  # work time to which the speculation is complete, if to one
+        engine.watch(vcpu)
         self._enabled = False
         self._started = False
         self._config = self._config_vector(config, stream)
@@ -254,24 +257,35 @@ class MacroSampler:
         self._saved_word[:] = self._word
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
+        until = self._engine.next_due(self._vcpu)
         if rounds is None:
-            status = self._advance(FOREVER, self._chunk)
+            offset = self._engine.now - self._clock.work(self._engine.now)
+            status = self._advance(FOREVER if until == FOREVER else until - offset, self._chunk)
         else:
             self.kernel_calls += 1
-            status = rounds.advance(self._stream, self._arrays, self._chunk)
+            status = rounds.advance(self._stream, self._arrays, self._chunk, until)
             self._emit(0, self._saved_word[k.ROWS], 0)
         self._speculating = True
         self._generation += 1
-        if status == k.HORIZON:  # no candidate is left in the stream
-            return
+        self._reached = FOREVER
         generation = self._generation
         now = self._clock.work(self._engine.now)
-        if status == k.EXHAUSTED:
+        if status == k.HORIZON:
+            if until == FOREVER or self._is_over():
+                return  # no candidate is left in the stream
+            delay, kind = until - self._engine.now, Kind.SELECTION
+            self._reached = now + delay
+        elif status == k.EXHAUSTED:
             place = self._stream.seek(POP, self._word[k.CANDIDATE])
             delay, kind = max(0, place.tick - now), Kind.SELECTION
         else:
             delay, kind = self._word[k.STOP_WORK] - now, Kind.RECORD_WRITE
         self._engine.call(delay, kind, self._vcpu, lambda _: self._end(generation, status))
+
+    def _is_over(self) -> bool:
+        """Is nothing in flight, and no candidate left in the stream?"""
+        state = self._word
+        return bool(not state[k.FLYING] and state[k.CANDIDATE] >= self._config[k.POP_END])
 
     def _end(self, generation: int, status: int) -> None:
         """Simulated time has reached the end of the run."""
@@ -279,7 +293,7 @@ class MacroSampler:
             return
         self._commit()
         self._chunk = min(MAX_CHUNK, 2 * self._chunk)
-        if status == k.EXHAUSTED:
+        if status in (k.EXHAUSTED, k.HORIZON):
             self._speculate(self._rounds)
             return
         self._enabled = False
@@ -290,6 +304,9 @@ class MacroSampler:
     def _sync(self, work: int) -> None:
         """The committed state becomes that of `work`, everything at `work` excluded."""
         if not self._speculating:
+            return
+        if work == self._reached:
+            self._commit()
             return
         self._state[:] = self._saved
         if self._settings.zap_after_write:

@@ -17,6 +17,7 @@ import pytest
 import sim.machine.machine
 import sim.machine.vcpu
 from sim import draws
+from sim.engine import FOREVER, Engine
 
 MACHINE_SECONDS = 20
 """Time for one small machine, hundreds of times what it needs."""
@@ -24,6 +25,7 @@ MEETING_POINTS = {"sim.host.pressure": ("Blocks", "MemslotChange", "Random", "Sw
 """Classes by which a module and its users recognise each other: a copy must share them."""
 BUILDERS = (sim.machine.machine, sim.machine.vcpu)
 """Where a machine is put together, from names that a mutant can take the place of."""
+_TOLD = Engine.next_due
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ def install(part: str, made: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert builders, f"no machine is built from {part}"
     for module in builders:
         monkeypatch.setattr(module, part, made)
+
+
+def hints(monkeypatch: pytest.MonkeyPatch, known: int) -> None:
+    """`fast` is told of its vCPU's next event `known` times of four, else that none is due.
+
+    What it is not told of comes as a surprise, and it must go back. A hint changes no result.
+    """
+
+    def now_and_then(engine: Engine, vcpu: int) -> int:
+        return _TOLD(engine, vcpu) if engine.events % 4 < known else FOREVER
+
+    monkeypatch.setattr(Engine, "next_due", now_and_then)
 
 
 @contextmanager

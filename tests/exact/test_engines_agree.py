@@ -13,6 +13,7 @@ from sim.machine.run import Run
 from sim.results import AuxCounts, RunResult
 from sim.spe import fast
 from tests.exact import random_machines as made
+from tests.exact.mutants import hints
 
 SEEDS_PER_TEST = 50
 
@@ -26,11 +27,12 @@ def _run(seed: int, engine: str) -> RunResult:
 
 @pytest.mark.parametrize("block", range(12))
 def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random designs, streams and host pressure, with random chunk sizes."""
+    """Random designs, streams and host pressure, with random chunk sizes and hints."""
     r = random.Random(block)
     for seed in range(block * SEEDS_PER_TEST, (block + 1) * SEEDS_PER_TEST):
         monkeypatch.setattr(fast, "MIN_CHUNK", r.choice([1, 2, 7, 64]))
         monkeypatch.setattr(fast, "MAX_CHUNK", r.choice([64, 1000, 65536]))
+        hints(monkeypatch, known=r.choice([0, 2, 4]))
         slow, quick = made.everything(_run(seed, "reference")), made.everything(_run(seed, "fast"))
         differing = [name for name, value in slow.items() if quick[name] != value]
         assert not differing, f"seed {seed}: {differing}"

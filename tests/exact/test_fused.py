@@ -18,7 +18,7 @@ from sim.results import RunResult
 from sim.spe import fast
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, hints, install
 from tests.exact.mutants import mutant as _m
 
 SEEDS_PER_TEST = 75
@@ -46,6 +46,7 @@ def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(block * SEEDS_PER_TEST, (block + 1) * SEEDS_PER_TEST):
         monkeypatch.setattr(fast, "MIN_CHUNK", r.choice([1, 7, 64]))
         monkeypatch.setattr(fast, "MAX_CHUNK", r.choice([64, 1000, 65536]))
+        hints(monkeypatch, known=r.choice([0, 2, 4]))
         slow, quick = made.everything(_run(seed, "reference")), made.everything(_run(seed, "fast"))
         differing = [name for name, value in slow.items() if quick[name] != value]
         assert not differing, f"seed {seed}: {differing}"
@@ -156,8 +157,9 @@ MUTANTS = [
 
 
 @pytest.fixture
-def plain_numpy() -> Iterator[None]:
-    """numpy scalars warn where compiled integers wrap."""
+def plain_numpy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """numpy scalars warn where compiled integers wrap; every other event comes as a surprise."""
+    hints(monkeypatch, known=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

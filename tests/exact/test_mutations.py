@@ -36,7 +36,7 @@ from sim.spe.reference import SampleTimer
 from sim.spe.select import Jitter
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 from tests.exact import random_machines as made
-from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, install
+from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, hints, install
 from tests.exact.mutants import mutant as _m
 from tests.rigs.machines import table, vary
 
@@ -100,6 +100,11 @@ MUTANTS = [
     _m("COUNT = 0 at a stop forgotten", FAST, "counter.count = 0 if at_zero else primary - pop + 1",
        "counter.count = primary - pop + 1"),
     _m("page changes unseen", FAST, "self._sync(self._clock.work(self._engine.now))"),
+    _m("nothing flies at the stream's end", FAST, "not state[k.FLYING] and ", ""),
+    _m("complete before it is", FAST, "if work == self._reached:", "if self._reached < FOREVER:"),
+    _m("what was reached stays reached", FAST, "self._reached = FOREVER\n        generation",
+       "pass\n        generation"),
+    _m("an event's wall time for its work time", FAST, "else until - offset", "else until"),
     _m("speculated zaps kept", FAST, "self._pages[:] = self._zappable"),
     _m("ERnd resumes off its grid", FAST, "state[k.PRIMARY] = pop + to_zero - 1 - n1",
        "state[k.PRIMARY] = pop + to_zero - n1"),
@@ -925,6 +930,7 @@ def _plain_numpy() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "MAX_CHUNK", 64)
+    hints(monkeypatch, known=2)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)

@@ -31,12 +31,10 @@ from sim.draws import njit, njit_inline
 I64 = NDArray[np.int64]
 
 OP, POP, TICK, SLOT, AXES = 0, 1, 2, 3, 4
-STRIDE = 16
+STRIDE = 8
 """Block executions per index entry: a look-up walks half of it on average."""
 GUESS = AXES
 """Fifth column of an index entry; see `index_of`."""
-NEAR = 16
-"""Entries ahead of the hint that galloping reaches sooner than the directory does."""
 
 ROW_SHIFT = 40
 PLACE_MASK = (1 << ROW_SHIFT) - 1
@@ -63,12 +61,16 @@ LEVEL_STRIDE = 8
     FLAT_OP,  # [F] (timing row + level) << 40 | static << 8 | level
     BLOCK,  # [K, 4] ops, population, first static op, slots
     STATIC,  # [S, 4] weight, slot (0/1), ticks (of ops without a slot), timing row
+    BEFORE,  # [S + 1, 4] sums of these over the static ops before: weights, slots, ticks, unused
+    SLOT_ROWS,  # timing row of each static op with a slot, in order
+    SLOT_OPS,  # and which of the static ops it is
     ROW_TICKS,  # [rows] throughput of ops with a slot, by row + level
     LATENCY,  # [rows × laws.STRIDE] laws of time in flight, by (row + level) × STRIDE + cell
     STATICS,  # how many
+    BLOCKS,  # how many
     CHECK_STEP,  # block executions between checkpoints; 0 without them
-) = range(19)
-HEADER = 19
+) = range(23)
+HEADER = 23
 BODY, COUNTED, MASKED, EL = range(4)
 FIRST_FLAT = 0
 BLOCK_STATIC = 2
@@ -119,26 +121,35 @@ def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
 
 @njit
 def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
-    """Last index entry whose start is at most `rest`; gallops from `hint`, or from a better guess.
+    """Last index entry whose start is at most `rest`.
 
     On POP the entries carry a directory: `GUESS` of entry k is the last one that starts at or
-    before rank k × width, so that a far look-up costs the same wherever it goes.
+    before rank k × width. On the others the search gallops from `hint`, or from where the entry
+    would be if all were alike.
     """
-    n = S.index_at.shape[0]
-    low = hint if 0 <= hint < n and S.index_at[hint, axis] <= rest else np.int64(0)
-    if axis == POP and low + NEAR < n and S.index_at[low + NEAR, POP] <= rest:
-        k = min(n - 1, rest // guess_width(S.index_at))
-        low = S.index_at[k, GUESS]
-        high = S.index_at[k + 1, GUESS] if k < n - 1 else n - 1
+    entries = S.index_at
+    n = entries.shape[0]
+    if axis == POP:
+        k = min(n - 1, rest // guess_width(entries))
+        low = entries[k, GUESS]
+        high = entries[k + 1, GUESS] if k < n - 1 else n - 1
     else:
-        step = 1
-        while low + step < n and S.index_at[low + step, axis] <= rest:
-            low += step
+        low = hint
+        if not 0 <= hint < n:
+            share = np.float64(rest) / np.float64(max(np.int64(1), entries[n - 1, axis]))
+            low = min(n - 1, np.int64(share * (n - 1)))
+        high, step = low, 1
+        while low > 0 and entries[low, axis] > rest:
+            low, high = max(np.int64(0), low - step), low - 1
             step <<= 1
-        high = min(n - 1, low + step)
+        if step == 1:
+            while low + step < n and entries[low + step, axis] <= rest:
+                low += step
+                step <<= 1
+            high = min(n - 1, low + step)
     while low < high:
         mid = (low + high + 1) >> 1
-        if S.index_at[mid, axis] <= rest:
+        if entries[mid, axis] <= rest:
             low = mid
         else:
             high = mid - 1
@@ -305,23 +316,27 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
 
 
 @njit
-def _add_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
+def _add_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body, over checkpoints where they help."""
     step = S.tables[CHECK_STEP]
     if step > 0:
         first = index_of(S, OP, a, np.int64(-1)) * STRIDE // step + 1
         last = index_of(S, OP, b, np.int64(-1)) * STRIDE // step
         if last > first:
-            _walk_indexed(S, a, S.index_at[first * step // STRIDE, OP], out)
+            _walk_indexed(S, a, S.index_at[first * step // STRIDE, OP], blocks, out)
             for k in range(S.checkpoints.shape[1]):
                 out[k] += S.checkpoints[last, k] - S.checkpoints[first, k]
             a = S.index_at[last * step // STRIDE, OP]
-    _walk_indexed(S, a, b, out)
+    _walk_indexed(S, a, b, blocks, out)
 
 
 @njit
-def _walk_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
-    """Add ops [a, b) of one iteration of the indexed body, one by one."""
+def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
+    """Add ops [a, b) of one iteration of the indexed body, block by block.
+
+    Of a block that is executed whole only the ops with a slot, whose level is the execution's own,
+    are added here; the others when all is done, as often as `blocks` says (`_add_blocks`).
+    """
     if a >= b:
         return
     T = S.tables
@@ -329,24 +344,54 @@ def _walk_indexed(S: Any, a: Any, b: Any, out: Any) -> None:
     o, m = S.index_at[entry, OP], S.index_at[entry, SLOT]
     x = entry * STRIDE
     while o < b:
-        row = T[BLOCK] + 4 * np.int64(S.ids[x])
-        s = T[row + BLOCK_STATIC]
-        for _ in range(T[row + OP]):
-            static = T[STATIC] + 4 * s
-            level = np.int64(0)
-            if T[static + HAS_SLOT] != 0:
-                level = np.int64(S.levels[m])
-                m += 1
-            if a <= o < b:
-                out[s * LEVEL_STRIDE + level] += T[static + WEIGHT]
-            o += 1
-            s += 1
+        block = np.int64(S.ids[x])
+        row = T[BLOCK] + 4 * block
+        ops, slots = T[row + OP], T[row + SLOT]
+        if a <= o and o + ops <= b:
+            blocks[block] += 1
+            begun = T[SLOT_OPS] + T[T[BEFORE] + 4 * T[row + BLOCK_STATIC] + HAS_SLOT]
+            for k in range(slots):
+                s = T[begun + k]
+                weight = T[T[STATIC] + 4 * s + WEIGHT]
+                out[s * LEVEL_STRIDE + np.int64(S.levels[m + k])] += weight
+        elif a < o + ops:
+            _add_part(S, T[row + BLOCK_STATIC], m, a - o, min(b - o, ops), out)
+        o += ops
+        m += slots
         x += 1
 
 
 @njit
-def _count_in_pass(S: Any, begin: Any, end: Any, out: Any) -> None:
-    """Add the population members among ops [begin, end) of one pass to `out`."""
+def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, out: Any) -> None:
+    """Add ops [a, b) of a block of static ops from `s` on, with slots from `slot` on."""
+    T = S.tables
+    for k in range(b):
+        static = T[STATIC] + 4 * (s + k)
+        level = np.int64(0)
+        if T[static + HAS_SLOT] != 0:
+            level = np.int64(S.levels[slot])
+            slot += 1
+        if k >= a:
+            out[(s + k) * LEVEL_STRIDE + level] += T[static + WEIGHT]
+
+
+@njit
+def _add_blocks(S: Any, blocks: Any, out: Any) -> None:
+    """Add the ops without a slot of blocks that were executed whole, so many times each."""
+    T = S.tables
+    for block in range(blocks.size):
+        if blocks[block] == 0:
+            continue
+        row = T[BLOCK] + 4 * block
+        for s in range(T[row + BLOCK_STATIC], T[row + BLOCK_STATIC] + T[row + OP]):
+            static = T[STATIC] + 4 * s
+            if T[static + HAS_SLOT] == 0:
+                out[s * LEVEL_STRIDE] += blocks[block] * T[static + WEIGHT]
+
+
+@njit
+def _count_in_pass(S: Any, begin: Any, end: Any, blocks: Any, out: Any) -> None:
+    """Add the population members among ops [begin, end) of one pass to `blocks` and `out`."""
     T = S.tables
     for g in range(last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, begin), T[SEGMENTS]):
         start, stop = T[T[SEG_AT] + 4 * g + OP], T[T[SEG_AT] + 4 * g + 4 + OP]
@@ -364,7 +409,7 @@ def _count_in_pass(S: Any, begin: Any, end: Any, out: Any) -> None:
         n = T[T[BODY_SIZE] + 4 * body + OP]
         while a < b:
             turn_end = min(b, (a // n + 1) * n)
-            _add_indexed(S, a % n, a % n + turn_end - a, out)
+            _add_indexed(S, a % n, a % n + turn_end - a, blocks, out)
             a = turn_end
 
 
@@ -372,17 +417,19 @@ def _count_in_pass(S: Any, begin: Any, end: Any, out: Any) -> None:
 def _count_intervals(S: Any, pairs: Any, whole: Any, out: Any) -> None:
     """Population members of each interval of ops; `whole` holds those of one pass."""
     size = S.tables[PASS + OP]
+    blocks = np.zeros(S.tables[BLOCKS], np.int64)
     for r in range(pairs.shape[0]):
         first, last = pairs[r, 0] // size, pairs[r, 1] // size
         begin, end = pairs[r, 0] - first * size, pairs[r, 1] - last * size
         if first == last:
-            _count_in_pass(S, begin, end, out)
+            _count_in_pass(S, begin, end, blocks, out)
             continue
-        _count_in_pass(S, begin, size, out)
-        _count_in_pass(S, np.int64(0), end, out)
+        _count_in_pass(S, begin, size, blocks, out)
+        _count_in_pass(S, np.int64(0), end, blocks, out)
         if last - first > 1:
             for k in range(out.size):
                 out[k] += whole[k] * (last - first - 1)
+    _add_blocks(S, blocks, out)
 
 
 @njit
@@ -545,8 +592,9 @@ class Stream:
 
 def count_pass(arrays: StreamArrays) -> I64:
     """Population members of one pass by static × LEVEL_STRIDE + level."""
+    size = int(arrays.tables[PASS + OP])
     out = np.zeros(int(arrays.tables[STATICS]) * LEVEL_STRIDE, np.int64)
-    _count_in_pass(arrays, 0, int(arrays.tables[PASS + OP]), out)
+    _count_intervals(arrays, np.array([[0, size]], np.int64), np.zeros(0, np.int64), out)
     return out
 
 

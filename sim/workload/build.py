@@ -150,6 +150,9 @@ def assemble(
         arrays.STATIC: np.stack(
             [statics.weight, statics.slots, statics.ticks, statics.row], axis=1
         ),
+        arrays.BEFORE: _before(statics),
+        arrays.SLOT_OPS: np.flatnonzero(statics.slots),
+        arrays.SLOT_ROWS: statics.row[statics.slots != 0],
         arrays.ROW_TICKS: timing.row_ticks,
         arrays.LATENCY: timing.latency,
     }
@@ -158,6 +161,7 @@ def assemble(
     header[arrays.PASS : arrays.PASS + AXES] = seg_at[-1]
     header[arrays.SEGMENTS] = len(segments)
     header[arrays.STATICS] = statics.weight.size
+    header[arrays.BLOCKS] = blocks.first.size if blocks else 0
     header[arrays.CHECK_STEP] = indexed.check_step if indexed else 0
     checkpoints = indexed.checkpoints if indexed else None
     return StreamArrays(
@@ -168,6 +172,15 @@ def assemble(
         index_at=read_only(indexed.index_at if indexed else _NO_ROWS),
         checkpoints=read_only(_NO_ROWS if checkpoints is None else checkpoints),
     )
+
+
+def _before(statics: Statics) -> I64:
+    """Sums of weights, slots and ticks of ops without a slot, before each static op [S + 1, 4]."""
+    before = np.zeros((statics.weight.size + 1, AXES), np.int64)
+    before[1:, arrays.WEIGHT] = np.cumsum(statics.weight)
+    before[1:, arrays.HAS_SLOT] = np.cumsum(statics.slots)
+    before[1:, arrays.TICKS] = np.cumsum(np.where(statics.slots != 0, 0, statics.ticks))
+    return before
 
 
 def _flat_ops(body: FlatBody, statics: Statics) -> I64:

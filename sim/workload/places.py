@@ -13,9 +13,7 @@ import numpy as np
 
 from sim.draws import njit, njit_inline
 from sim.workload.arrays import (
-    BLOCK as BLOCK_TABLE,
-)
-from sim.workload.arrays import (
+    BEFORE,
     BLOCK_STATIC,
     BODY,
     BODY_INFO,
@@ -23,6 +21,7 @@ from sim.workload.arrays import (
     FIRST_FLAT,
     FLAT_AT,
     FLAT_OP,
+    GUESS,
     HAS_SLOT,
     OP,
     PASS,
@@ -35,13 +34,17 @@ from sim.workload.arrays import (
     SEG_SKIP,
     SEGMENTS,
     SLOT,
+    SLOT_ROWS,
     STATIC,
     STRIDE,
     TICK,
     TICKS,
     WEIGHT,
-    index_of,
+    guess_width,
     last_at_most,
+)
+from sim.workload.arrays import (
+    BLOCK as BLOCK_TABLE,
 )
 
 MAX_FLAT = 1 << 20
@@ -113,7 +116,8 @@ def places_of(
             k += 1
         size = T[BODY_SIZE] + 4 * body
         if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0:
-            hint = _places_indexed(S, base, hint, cand, ops, tick, place, j, k)
+            unit = T[size + OP] == T[size + POP]
+            hint = _places_indexed(S, unit, base, cand, ops, tick, place, j, k)
         elif T[size + OP] != T[size + POP]:
             _places_weighted(T, body, base, cand, ops, tick, place, j, k)
         elif k - j >= FEW and T[size + OP] <= MAX_FLAT:
@@ -128,18 +132,26 @@ def places_of(
 
 @njit
 def _places_indexed(
-    S: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
+    S: Any, unit: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> Any:
-    """Places of ascending candidates in one iteration of an indexed body; returns the hint."""
+    """Places of ascending candidates in one iteration of an indexed body, all of whose weights are
+    1 if it is a `unit` one; returns the last index entry.
+
+    Three loops, since a processor waits for many memory accesses at once, but not beyond a branch
+    that it mispredicts: the entry of each candidate, what is read behind it, and then the walks,
+    which find everything near.
+    """
     T = S.tables
-    block, static, row_ticks = T[BLOCK_TABLE], T[STATIC], T[ROW_TICKS]
+    last = _entries(S.index_at, base[POP], cand, place, begin, end)
+    base[SLOT] = _fetched(S, place, begin, end)
+    block, static, before = T[BLOCK_TABLE], T[STATIC], T[BEFORE]
     execs = S.ids.size
     for j in range(begin, end):
         rest = cand[j] - base[POP]
-        hint = index_of(S, POP, rest, hint)
-        o, p = S.index_at[hint, OP], S.index_at[hint, POP]
-        t, slot = S.index_at[hint, TICK], S.index_at[hint, SLOT]
-        x = hint * STRIDE
+        entry = place[j]
+        o, p = S.index_at[entry, OP], S.index_at[entry, POP]
+        t, slot = S.index_at[entry, TICK], S.index_at[entry, SLOT]
+        x = entry * STRIDE
         row = block + 4 * np.int64(S.ids[x])
         while p + T[row + POP] <= rest and x < execs - 1:
             o += T[row + OP]
@@ -148,25 +160,64 @@ def _places_indexed(
             t += np.int64(S.exec_ticks[x])
             x += 1
             row = block + 4 * np.int64(S.ids[x])
-        op = static + 4 * T[row + BLOCK_STATIC]
+        first = T[row + BLOCK_STATIC]
+        s = first + rest - p
+        if not unit:
+            s = first
+            while T[before + 4 * s + 4 + WEIGHT] - T[before + 4 * first + WEIGHT] <= rest - p:
+                s += 1
+        begun, now = before + 4 * first, before + 4 * s
+        t += T[now + TICKS] - T[begun + TICKS]
+        slots = T[now + HAS_SLOT] - T[begun + HAS_SLOT]
+        rows = T[SLOT_ROWS] + T[begun + HAS_SLOT]
+        for k in range(slots):
+            t += T[T[ROW_TICKS] + T[rows + k] + np.int64(S.levels[slot + k])]
+        op = static + 4 * s
         level = np.int64(0)
-        while True:
-            cost = T[op + TICKS]
-            level = np.int64(0)
-            if T[op + HAS_SLOT] != 0:
-                level = np.int64(S.levels[slot])
-                cost = T[row_ticks + T[op + ROW] + level]
-            if p + T[op + WEIGHT] > rest:
-                break
-            o += 1
-            p += T[op + WEIGHT]
-            slot += T[op + HAS_SLOT]
-            t += cost
-            op += 4
-        ops[j] = base[OP] + o
+        if T[op + HAS_SLOT] != 0:
+            level = np.int64(S.levels[slot + slots])
+        ops[j] = base[OP] + o + s - first
         tick[j] = base[TICK] + t
-        place[j] = ((T[op + ROW] + level) << ROW_SHIFT) | (((op - static) >> 2) << 8) | level
-    return hint
+        place[j] = ((T[op + ROW] + level) << ROW_SHIFT) | (s << 8) | level
+    return last
+
+
+@njit
+def _entries(index_at: Any, pop: Any, cand: Any, place: Any, begin: Any, end: Any) -> Any:
+    """The index entry of each candidate into `place`; returns the last one's.
+
+    The directory says in which entries a rank may lie: one or two, where blocks are of a kind.
+    """
+    n = index_at.shape[0]
+    width = guess_width(index_at)
+    low = np.int64(0)
+    for j in range(begin, end):
+        rest = cand[j] - pop
+        k = min(n - 1, divide(rest, width))
+        low = index_at[k, GUESS]
+        high = index_at[k + 1, GUESS] if k < n - 1 else n - 1
+        while high - low > FEW:
+            mid = (low + high + 1) >> 1
+            if index_at[mid, POP] <= rest:
+                low = mid
+            else:
+                high = mid - 1
+        while low < high and index_at[low + 1, POP] <= rest:
+            low += 1
+        place[j] = low
+    return low
+
+
+@njit
+def _fetched(S: Any, place: Any, begin: Any, end: Any) -> Any:
+    """Read what lies behind the entries in `place`; the sum has no meaning but to be read."""
+    total = np.int64(0)
+    for j in range(begin, end):
+        x = place[j] * STRIDE
+        total += np.int64(S.ids[x]) + np.int64(S.exec_ticks[x])
+        slot = S.index_at[place[j], SLOT]
+        total += np.int64(S.levels[slot]) if slot < S.levels.size else np.int64(0)
+    return total
 
 
 @njit

@@ -16,7 +16,7 @@ import pytest
 
 from reports.exitcodes import ExitCode
 from sim import scratch
-from tests.faults.victim import Server, server
+from tests.faults.victim import CHECK, Server, server
 from tests.needs import CROSS, RECORDING, need, run
 from tests.rigs.processes import left
 from tests.rigs.swept import MATRIX, results
@@ -25,7 +25,7 @@ from tests.rigs.tiny import TINY
 KILLS = {"run": 14, "sweep": 10, "record": 8, "check": 8}
 """Kills of each command, one in each of as many equal parts of its duration."""
 COMMANDS = {
-    "run": ("run", "s.yaml", "-o", "out", "--no-report"),
+    "run": ("run", "s.yaml", "-o", "out", "--no-report", "--no-band"),
     "sweep": ("sweep", "sweep.yaml", "-o", "out", "--no-report"),
     "record": ("record", "-o", "out"),
     "check": ("check", "s.yaml"),
@@ -36,6 +36,8 @@ int main(void) { for (volatile long i = 0; i < 300000; i++); return 0; }
 """
 SMALL = TINY.replace("repeat: 40", "repeat: 10").replace("replications: 3", "replications: 2")
 VARYING = ("manifest.json", "log.jsonl")
+TRIES = 3
+"""Of a kill, until it finds the command alive: how long one takes changes with the load."""
 Record = Callable[[str, object], None]
 
 
@@ -51,8 +53,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a scenario and a sweep."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    check = "checks: [{test: bound, metric: arms.cold.loss.total, at_most: 10%}]\n"
-    Path("s.yaml").write_text(SMALL + check)
+    Path("s.yaml").write_text(SMALL + CHECK)
     Path("sweep.yaml").write_text(SMALL + MATRIX)
 
 
@@ -61,9 +62,12 @@ def begin(victims: Server, verb: str, *options: str) -> int:
     return victims.begin(*COMMANDS[verb], *options, *LAST.get(verb, ()))
 
 
-def wait(victim: int, seconds: float) -> float:
-    """So long, or until the victim has ended; returns how long it took then, else for ever."""
-    began = time.monotonic()
+def wait(victim: int, began: float, seconds: float) -> float:
+    """Until so long after `began`, or until the victim has ended; returns how long it took then,
+    else for ever.
+
+    Counted from before the server was asked: on a busy machine its answer comes late.
+    """
     while (passed := time.monotonic() - began) < seconds:
         if not Path(f"/proc/{victim}").exists():
             return passed
@@ -146,13 +150,18 @@ def test_kills(verb: str, victims: Server, record_property: Record) -> None:
     instants = random.Random(f"kills of {verb}")
     hit: Counter[str] = Counter()
     for part in range(KILLS[verb]):
-        victim = begin(victims, verb)
-        took = min(took, wait(victim, took * (part + instants.random()) / KILLS[verb]))
-        send(victim, signal.SIGKILL)
-        ended = victims.end()
-        assert not left(victim)
+        for _ in range(TRIES):
+            forget()
+            began = time.monotonic()
+            victim = begin(victims, verb)
+            took = min(took, wait(victim, began, took * (part + instants.random()) / KILLS[verb]))
+            send(victim, signal.SIGKILL)
+            ended = victims.end()
+            assert not left(victim)
+            assert ended in (0, -signal.SIGKILL), Path("../stderr").read_text()
+            if ended != 0:
+                break
         hit["done" if ended == 0 else phase(verb)] += 1
-        assert ended in (0, -signal.SIGKILL), Path("../stderr").read_text()
         if verb == "run" and Path("out").exists():
             assert there(verb) == wanted
         if verb == "record" and Path("out").exists():
@@ -172,8 +181,9 @@ def test_ctrl_c_twice(verb: str, victims: Server, record_property: Record) -> No
     instants = random.Random(f"Ctrl-C at {verb}")
     codes: Counter[str] = Counter()
     for part in range(8):
+        began = time.monotonic()
         victim = begin(victims, verb)
-        took = min(took, wait(victim, took * (part + instants.random()) / 8))
+        took = min(took, wait(victim, began, took * (part + instants.random()) / 8))
         send(victim, signal.SIGINT)
         time.sleep(took * instants.random() / 8)
         send(victim, signal.SIGINT)

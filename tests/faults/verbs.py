@@ -13,6 +13,7 @@ import pytest
 from reports.captures import calibrating
 from reports.captures.loops import loops_of
 from reports.cli.main import main
+from tests.faults.victim import CHECK
 from tests.needs import CROSS, RECORDING, need, run
 from tests.rigs import perf_file
 from tests.rigs import trace_writers as write
@@ -114,8 +115,7 @@ def words(verb: str, out: str) -> tuple[str, ...]:
 
 def prepare() -> None:
     """What verbs read, in the current folder; `disk` holds what may be written to."""
-    check = "checks: [{test: bound, metric: arms.cold.loss.total, at_most: 10%}]\n"
-    Path("s.yaml").write_text(TINY.replace("repeat: 40", "repeat: 10") + check)
+    Path("s.yaml").write_text(TINY.replace("repeat: 40", "repeat: 10") + CHECK)
     Path("sweep.yaml").write_text(TINY.replace("repeat: 40", "repeat: 10") + MATRIX)
     Path("disk").mkdir()
     done = call("run", "s.yaml", "-o", "disk/run", "-q", "--no-band", "--no-report")

@@ -11,16 +11,21 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, NoReturn
 
 from reports.exitcodes import ExitCode
 from reports.signals import ending
 from speskew.__main__ import main
+from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY, call
+
+CHECK = "checks: [{test: bound, metric: arms.cold.loss.total, at_most: 10%}]\n"
+"""Of the tiny scenario; it passes."""
 
 
 class Server:
@@ -64,8 +69,12 @@ def server(**environment: str) -> Iterator[Server]:
 
 def _serve() -> None:
     with TemporaryDirectory() as warm:
-        Path(warm, "s.yaml").write_text(TINY)
-        assert call("run", f"{warm}/s.yaml", "-o", f"{warm}/out", "-q").exit_code == 0
+        scenario, sweep, out = (Path(warm, name) for name in ("s.yaml", "sweep.yaml", "out"))
+        scenario.write_text(TINY + CHECK)
+        sweep.write_text(TINY + MATRIX)
+        for verb, source in (("run", scenario), ("check", scenario), ("sweep", sweep)):
+            output = () if verb == "check" else ("-o", out / verb)
+            assert call(verb, source, *output, "-q").exit_code == 0
     for line in sys.stdin:
         folder, words = json.loads(line)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it can be answered
@@ -79,13 +88,23 @@ def _serve() -> None:
         _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
-def _run() -> None:
+def _run() -> NoReturn:
+    """The command, to its last line: clearing up a forked Python takes longer than its work."""
+    code: object = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         main()
+    except SystemExit as leaving:
+        code = leaving.code
     except KeyboardInterrupt:  # before its first line
         ending()
-        sys.exit(ExitCode.INTERRUPTED)
+        code = ExitCode.INTERRUPTED
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    with suppress(OSError):  # of a full disk, which has been told of
+        sys.stdout.flush()
+    os._exit(code if isinstance(code, int) else 0)
 
 
 def _say(number: int) -> None:

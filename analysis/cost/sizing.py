@@ -51,6 +51,8 @@ class Charge:
     windows: int = 1
     at_configuration: bool = False
     """Is the vCPU's maximum buffer size charged when the VMM sets it?"""
+    tables: bool = True
+    """Are stage 1 table pages pinned with a window?"""
 
 
 _WINDOW = "the programmed window and the stage 1 table pages that map it, for each vCPU"
@@ -113,6 +115,19 @@ CHARGES: dict[str, Charge] = {
         "guest_memfd memory that is populated before the first run; its locked-"
         "memory accounting is not public",
         "KVM SPE RFC v7 (Sep 2026), read in a digest",
+    ),
+    "spe-exc": Charge(
+        Charged.WINDOW,
+        f"{_WINDOW}, when the guest enables it",
+        f"{_V6}; FEAT_SPE_EXC changes nothing of it",
+        at_configuration=True,
+    ),
+    "spe-nvm": Charge(
+        Charged.WINDOW,
+        "the programmed window alone, for each vCPU, when the guest enables it",
+        f"{_V6}, without the tables that FEAT_SPE_nVM does not read (inferred)",
+        at_configuration=True,
+        tables=False,
     ),
 }
 """Design preset → its charge."""
@@ -197,6 +212,8 @@ def table_pages(window: int, granule: int, va_bits: int = VA_BITS) -> Extent:
 
 
 def _tables(request: Request, window: int) -> Extent:
+    if not CHARGES[request.design].tables:
+        return Extent(0, 0)
     return table_pages(window, request.granule, request.va_bits)
 
 
@@ -242,8 +259,7 @@ def _window_sizing(request: Request, charge: Charge, tables: Extent, configurati
         tables=tables,
         least=vcpus * (window + tables.least * granule),
         guaranteed=vcpus * worst,
-        least_shared=vcpus * window
-        + table_pages(vcpus * window, granule, request.va_bits).least * granule,
+        least_shared=vcpus * window + _tables(request, vcpus * window).least * granule,
         guaranteed_base_pages=vcpus * base,
         guaranteed_contiguous=None if contiguous is None else vcpus * contiguous,
         configuration=configuration,

@@ -30,6 +30,7 @@ _INTERRUPT = (
 _LOCKSTEP = ("spe.jitter", "spe.interval", "setup.jitter", "profile.<view>.tvd_vs_truth")
 _ERRATUM = ("spe.target_bias_per_mille", "spe.target_bias_reach", "spe.selection")
 _LOCKED = ("host.memlock", "rlimit.exits", "rlimit.config_enomem", "rlimit.locked_bytes_peak")
+_EXCEPTION = ("exceptions", "t_profiling_exception", "irq_masked", "virq_delivery")
 _FLAGS = ("spe.flag_updates", "host.pressure", "t_ageing", "t_access_flag")
 ALIASES: dict[str, tuple[str, ...]] = {
     "aux data lost": _LOST,
@@ -67,6 +68,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "buffer full": ("irq_delivery_full", "blackouts.<cause>.count"),
     "black hole": ("blackouts.<cause>.ops", "irq_delivery_full", "irq_delivery_fault"),
     "blackout": ("blackouts.<cause>.ops", "irq_delivery_full", "irq_delivery_fault"),
+    "feat_spe_exc": _EXCEPTION,
+    "spe_exc": _EXCEPTION,
+    "profiling exception": _EXCEPTION,
+    "pmbsr_el2": _EXCEPTION,
+    "pstate.pm": _EXCEPTION,
+    "feat_spe_nvm": ("pointers",),
+    "nvm": ("pointers",),
     "access flag": _FLAGS,
     "pmbidr": _FLAGS,
     "damon": ("host.pressure", "t_ageing", "spe.flag_updates"),

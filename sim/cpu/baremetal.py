@@ -5,16 +5,20 @@ from __future__ import annotations
 from sim.cpu.ports import PerfEvent, Spend
 from sim.engine import Process
 from sim.ledger import TimeCause
+from sim.policies.exceptions import Masking
 
 
 class Baremetal:
-    """No hypervisor: PMBIRQ is taken at EL1, by the driver."""
+    """No hypervisor: PMBIRQ, or the exception for it, is taken at EL1, by the driver."""
 
     virtual = False
     next_exit_only = False
+    guest_takes = True
+    """The kernel, at least: there is nobody else."""
 
-    def __init__(self, event: PerfEvent, spend: Spend) -> None:
+    def __init__(self, event: PerfEvent, spend: Spend, masking: Masking) -> None:
         self._event, self._spend = event, spend
+        self.masking = self.virq_masking = masking
 
     def boot(self, *, profiled: bool) -> Process:
         """Nothing has to be made ready."""

@@ -3,8 +3,9 @@
 Fidelity note. Modelled: the stream executes only while the CPU runs it; handlers, traps, exits and
 time away cost wall time and never stream ops (design §1.6). At any instant the CPU does one thing:
 what arrives while it is busy waits and is taken, in a fixed order, before the stream goes on.
-Interrupt masking comes from the stream's own masked stretches. Every executed op gets one label.
-Not modelled: the pipeline; cache pollution by handlers.
+Interrupt masking comes from the stream's own masked stretches, that of profiling exceptions from
+its exception levels. Every executed op gets one label. Not modelled: the pipeline; cache pollution
+by handlers.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sim.cpu.ports import (
 )
 from sim.engine import Engine, Kind, Process, StreamAlarm, WorkClock
 from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
+from sim.policies.exceptions import Masking
 from sim.results import Blackouts
 from sim.spe.buffer import Stop
 from sim.workload.arrays import Stream
@@ -127,7 +129,8 @@ class Cpu:
         match reason:
             case Reason.PMBIRQ:
                 if self.gic.arrived:
-                    yield from self.platform.pmbirq()
+                    direct = self.platform.guest_takes
+                    yield from self.event.irq() if direct else self.platform.pmbirq()
             case Reason.VIRQ:
                 if self.virq:
                     yield from self.event.irq()
@@ -299,18 +302,23 @@ class Cpu:
         """Is PMBIRQ or the virtual interrupt taken before the next op?"""
         if self.gic.arrived and not self.next_exit_only and self._can_take(self._op):
             self._pending.add(Reason.PMBIRQ)
-        elif self.virq and self.stream.unmasked_from(self._op) == self._op:
+        elif self.virq and self._free_from(self.platform.virq_masking, self._op) == self._op:
             self._pending.add(Reason.VIRQ)
         return bool(self._pending)
 
-    @property
-    def maskless(self) -> bool:
-        """Nothing in this stream can hold PMBIRQ back."""
-        return self.platform.virtual or self.stream.never_masked
-
     def _can_take(self, op: int) -> bool:
-        """EL2 is never masked by the guest; EL1 is by PSTATE.I."""
-        return self.maskless or self.stream.unmasked_from(op) == op
+        """Is what has arrived taken before `op`?"""
+        return self._free_from(self.platform.masking, op) == op
+
+    def _free_from(self, masking: Masking, op: int) -> int:
+        """First op from `op` on that is not held under this masking."""
+        match masking:
+            case Masking.NOTHING:
+                return op
+            case Masking.INTERRUPTS:
+                return self.stream.unmasked_from(op)
+            case Masking.KERNEL:
+                return self.stream.user_from(op)
 
     def interrupt(self, reason: Reason) -> None:
         """Something demands the CPU now; it is served at once or when the current path ends."""
@@ -342,9 +350,11 @@ class Cpu:
             position = min(position, self._ticks.start)
         if self._switch_due is not None:
             position = min(position, self._switch_due)
-        waiting = self.virq or (self.gic.arrived and not self.next_exit_only)
-        if waiting:
-            position = min(position, self.stream.tick(self._unmask_position(self._op)))
+        waiting = [self.platform.virq_masking] if self.virq else []
+        if self.gic.arrived and not self.next_exit_only:
+            waiting.append(self.platform.masking)
+        for masking in waiting:
+            position = min(position, self.stream.tick(self._unmask_position(masking)))
         self._alarm.set(position)
         self._alarm.arm()
 
@@ -355,8 +365,8 @@ class Cpu:
             return None
         return self._ticks.switch(self._switches)
 
-    def _unmask_position(self, op: int) -> int:
-        return min(self.stream.unmasked_from(op), self.plan.end)
+    def _unmask_position(self, masking: Masking) -> int:
+        return min(self._free_from(masking, self._op), self.plan.end)
 
     def _position_reached(self) -> None:
         """An alarm position is the next op's begin."""
@@ -369,11 +379,10 @@ class Cpu:
         if work >= self._ticks.end:
             reasons.append(Reason.END)
         op = self.stream.op_at(work)
-        if self.stream.unmasked_from(op) == op:
-            if self.gic.arrived and not self.next_exit_only:
-                reasons.append(Reason.PMBIRQ)
-            elif self.virq:
-                reasons.append(Reason.VIRQ)
+        if self.gic.arrived and not self.next_exit_only and self._can_take(op):
+            reasons.append(Reason.PMBIRQ)
+        elif self.virq and self._free_from(self.platform.virq_masking, op) == op:
+            reasons.append(Reason.VIRQ)
         for reason in reasons:
             self.interrupt(reason)
 
@@ -386,9 +395,6 @@ class Cpu:
             return
         if self.next_exit_only:
             self._relabel_now()
-            return
-        if self.maskless:
-            self.interrupt(Reason.PMBIRQ)
             return
         op = self.stream.op_at(self._work())
         if self._can_take(op):
@@ -460,7 +466,7 @@ class Cpu:
             return OpLabel.EVENT_DISABLED
         if self.virq:
             return OpLabel.VIRQ_DELIVERY
-        if self.spu.pmbsr.s:
+        if self.spu.s:
             return self._waiting_label()
         return OpLabel.PROFILED
 

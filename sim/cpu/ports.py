@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from sim.cpu.gic import Gic
 from sim.engine import FOREVER, Engine, Process
 from sim.ledger import Ledgers, TimeCause
+from sim.policies.exceptions import Masking
 from sim.spe.ahead import RunsAhead
 from sim.spe.spu import Spu
 from sim.workload.arrays import Stream
@@ -45,6 +46,18 @@ class Platform(Protocol):
     virtual: bool
     next_exit_only: bool
     """PMBIRQ is looked at in the next exit, whatever causes that one."""
+
+    @property
+    def guest_takes(self) -> bool:
+        """What has arrived is the kernel's on this CPU, not the hypervisor's."""
+
+    @property
+    def masking(self) -> Masking:
+        """What holds back the event that has arrived."""
+
+    @property
+    def virq_masking(self) -> Masking:
+        """What holds back an event that the hypervisor has made."""
 
     def boot(self, *, profiled: bool) -> Process:
         """Before the CPU first runs the stream; `profiled`: it has an SPE."""

@@ -39,6 +39,7 @@ from sim.kvm.tables import Absence
 from sim.kvm.vm import Vm
 from sim.ledger import TimeCause
 from sim.policies.answers import Answer, Reply
+from sim.policies.exceptions import Masking
 from sim.policies.stages import LEVELS, Effect, Fault, KvmCosts, Outcome, Stages, View
 from sim.spe.buffer import (
     BSC_FULL,
@@ -73,7 +74,9 @@ class Hypervisor:
         self.vm, self.cpu, self.pages, self.stage2 = vm, cpu, pages, pages.stage2
         self._engine = cpu.engine
         self._spu, self._gic = spu, gic
-        self.next_exit_only = not vm.policies.interrupt.forces_exit
+        self.next_exit_only = vm.policies.waits_for_exit
+        self.virq_masking = vm.policies.exceptions.masking
+        self._splits = vm.policies.splits
         self.pmbptr = 0
         self.pmblimitr = Limit(0, enable=False)
         self.pmbsr: Pmbsr = CLEAR
@@ -139,6 +142,16 @@ class Hypervisor:
 
     # --- Platform ------------------------------------------------------------------------
 
+    @property
+    def guest_takes(self) -> bool:
+        """FEAT_SPE_EXC: all but a stage 2 fault is the guest's."""
+        return self._splits and not self._spu.pmbsr_el2.s
+
+    @property
+    def masking(self) -> Masking:
+        """No guest masks what EL2 takes."""
+        return self.virq_masking if self.guest_takes else Masking.NOTHING
+
     def boot(self, *, profiled: bool) -> Process:
         """Before the vCPU first runs."""
         if profiled:
@@ -198,12 +211,26 @@ class Hypervisor:
             yield from self._spend(TimeCause.TRAP, self.vm.costs.trap + self._drain())
         if self._sees_stop():
             yield from self._management_event()
+        yield from self._notice()
         self._collect()
 
+    @property
+    def _stopped(self) -> bool:
+        """S = 1 in hardware, of what is KVM's."""
+        return self._spu.pmbsr_el2.s if self._splits else self._spu.pmbsr.s
+
     def _sees_stop(self) -> bool:
-        """S = 1 in hardware, and KVM looks at it in this exit."""
+        """And KVM looks at it in this exit."""
         sync = self.vm.policies.pmbsr_sync
-        return self._spu.pmbsr.s and sync.looks(interrupted=self._gic.arrived)
+        return self._stopped and sync.looks(interrupted=self._gic.arrived)
+
+    def _notice(self) -> Process:
+        """FEAT_SPE_EXC: PMBSR_EL1 is the guest's own; that it has S = 1 is a disable edge."""
+        if not self._splits or not self._spu.pmbsr.s or self.pmbsr.s:
+            return
+        self._collect()
+        self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
+        yield from self._disable_for(self._spu.read_pmbsr())
 
     def _on_write(self, reg: Reg, value: Value) -> Process:
         yield from self._trap()
@@ -217,7 +244,7 @@ class Hypervisor:
             case Reg.PMBSR, Pmbsr():
                 self.pmbsr = value
                 self._spu.write_pmbsr(value)
-        self.cpu.virq = self.pmbsr.s
+        self.cpu.virq = self.pmbsr.s and not (self._splits and self._spu.pmbsr.s)
         yield from self._edges(was)
 
     def _edges(self, was: bool) -> Process:
@@ -297,8 +324,9 @@ class Hypervisor:
         """The vCPU thread leaves its CPU: SPE state is saved (22/35), so a pending S = 1 is too."""
         ticks = self.vm.costs.ordinary_exit + self._drain()
         yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)
-        if self._spu.pmbsr.s:
+        if self._stopped:
             yield from self._management_event()
+        yield from self._notice()
         arrival, anew = self._arrival, False
         if arrival is not None and cause is TimeCause.DOWNTIME:
             self._arrival = None
@@ -341,18 +369,22 @@ class Hypervisor:
 
     def _on_pmbirq(self) -> Process:
         costs = self.vm.costs
-        yield from self._spend(TimeCause.HANDLER, costs.exit + self._drain() + costs.host_irq)
-        if self._spu.pmbsr.s:
+        ticks = self.vm.policies.exceptions.exit_ticks(costs) + self._drain()
+        yield from self._spend(TimeCause.HANDLER, ticks)
+        if self._stopped:
             yield from self._management_event()
         if not self.vm.killed:
             yield from self._spend(TimeCause.HANDLER, costs.entry)
 
     def _management_event(self) -> Process:
         """Hardware S = 1: take PMBSR into memory, then respond."""
-        status = self._spu.read_pmbsr()
+        status = self._spu.pmbsr_el2 if self._splits else self._spu.read_pmbsr()
         self._collect()
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
-        self._spu.write_pmbsr(CLEAR)
+        if self._splits:
+            self._spu.clear_pmbsr_el2()
+        else:
+            self._spu.write_pmbsr(CLEAR)
         if not self.pmblimitr.enable:  # irq_only: the guest has closed the buffer in the meantime
             return
         if status.ec == EC_STAGE2_ABORT:
@@ -409,9 +441,10 @@ class Hypervisor:
             yield from self._disable_edge()
 
     def _inject(self, status: Pmbsr) -> Process:
-        """Raise the virtual PPI; it waits in the guest for PSTATE.I."""
+        """Raise the virtual PPI; it waits in the guest for PSTATE.I. Or write PMBSR_EL1."""
         self.pmbsr = status
-        yield from self._spend(TimeCause.INJECT, self.vm.costs.inject)
+        ticks = self.vm.policies.exceptions.inject_ticks(self.vm.costs)
+        yield from self._spend(TimeCause.INJECT, ticks)
         self.cpu.virq = True
 
     def _collect(self) -> None:

@@ -123,6 +123,12 @@ def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
     return Stage1Tables(pages, granule, tuple(walks), len(numbers))
 
 
+def no_tables(size: int, granule: int) -> Stage1Tables:
+    """FEAT_SPE_nVM: `size` bytes whose pointers no stage 1 translates."""
+    pages = size // granule
+    return Stage1Tables(pages, granule, ((),) * pages, 0)
+
+
 class Stage2:
     """Stage 2 of one AUX area: which pages are mapped and pinned.
 

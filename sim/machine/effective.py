@@ -56,6 +56,7 @@ def adjusted(arm: Arm) -> tuple[Adjusted, ...]:
     found = [*_interval(settings), *_watermark(settings), *_times(settings)]
     if arm.policies.virtual:
         found += [*_memlock(arm), *_max_buffer(arm), *_pressure(settings), *_ageing(settings)]
+        found += _physical(arm)
     return tuple(found)
 
 
@@ -134,6 +135,14 @@ def _pressure(settings: Settings) -> Iterator[Adjusted]:
         else:
             continue
         yield Adjusted("host.pressure", pressure.kind, "nothing", why)
+
+
+def _physical(arm: Arm) -> Iterator[Adjusted]:
+    """As `resolve._piece` has it."""
+    asked = arm.settings.buffer.physical
+    if not arm.policies.bundle.pointers.virtual and asked == "scattered":
+        why = "intermediate physical pointers (pointers: ipa) need one piece of guest memory"
+        yield Adjusted("buffer.physical", asked, "contiguous", why)
 
 
 def _ageing(settings: Settings) -> Iterator[Adjusted]:

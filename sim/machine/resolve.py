@@ -133,11 +133,11 @@ def machine_spec(arm: Arm, stream: Stream) -> MachineSpec:
         policies=arm.policies,
         vcpus=settings.vm.vcpus,
         granule=settings.vm.page_bytes,
-        spu=_spu(settings, stream, parameters),
+        spu=_spu(arm, stream, parameters),
         event=_event(settings, parameters),
         task=_task(settings, parameters),
         vm=_vm(arm, parameters),
-        host=_host(settings, parameters),
+        host=_host(arm, parameters),
     )
 
 
@@ -181,7 +181,8 @@ def interval_of(settings: Settings) -> int:
     return sanitise_period(spe.interval, least)
 
 
-def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
+def _spu(arm: Arm, stream: Stream, parameters: Parameters) -> SpuSpec:
+    settings = arm.settings
     spe, clock = settings.spe, settings.cpu.clock
     kernel = kernel_driver(settings)
     jitter, filters = _JITTER[spe.jitter], spe.filter
@@ -196,7 +197,7 @@ def _spu(settings: Settings, stream: Stream, parameters: Parameters) -> SpuSpec:
         resync=spe.restart == "resync",
         in_flight=spe.in_flight,
         filter=build_filter(filters, stream.static_class, facts.level_events, facts.level_source),
-        irq_latency=law(parameters["t_irq_latency"], clock),
+        irq_latency=law(parameters[arm.policies.bundle.exceptions.latency], clock),
         irq_retract=_constant(parameters, "t_irq_retract", clock),
         layout=LAYOUTS[settings.records],
         data_loss_per_mille=spe.data_loss_per_mille,
@@ -305,7 +306,8 @@ def _exits(settings: Settings) -> tuple[int, ...] | None:
     return draws.exponential_table(units.ticks(gap, settings.cpu.clock)) if gap else None
 
 
-def _unmap(settings: Settings, parameters: Parameters) -> UnmapSpec:
+def _unmap(arm: Arm, parameters: Parameters) -> UnmapSpec:
+    settings = arm.settings
     unmap, clock = settings.host.unmap, settings.cpu.clock
     if isinstance(unmap, PoissonUnmap):
         if unmap.poisson == 0:
@@ -315,7 +317,7 @@ def _unmap(settings: Settings, parameters: Parameters) -> UnmapSpec:
         return UnmapSpec(unmap)
     periods = law(parameters["t_numa_sweep"], clock)
     scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
-    return UnmapSpec("published", scaled, _piece(settings), _scans(settings))
+    return UnmapSpec("published", scaled, _piece(arm), _scans(settings))
 
 
 SCAN_SIZE = 256 << 20
@@ -329,13 +331,17 @@ def _scans(settings: Settings) -> int:
     return max(1, settings.vm.memory // SCAN_SIZE)
 
 
-def _piece(settings: Settings) -> int:
+def _piece(arm: Arm) -> int:
     """Pages of the AUX area that lie together in guest memory.
 
     Source: rb_alloc_aux in kernel/events/ring_buffer.c. In 6.1 chunks are as large as the
     watermark, or the allocator's largest; since May 2025 (6.12.y) single pages, unless a driver
-    sets PERF_PMU_CAP_AUX_NO_SG or AUX_PREFER_LARGE, and arm_spe sets neither.
+    sets PERF_PMU_CAP_AUX_NO_SG or AUX_PREFER_LARGE, and arm_spe sets neither. Pointers that are
+    intermediate physical addresses need one piece, wherever a driver would get it.
     """
+    settings = arm.settings
+    if not arm.policies.bundle.pointers.virtual:
+        return settings.driver.aux // settings.vm.page_bytes
     driver, page = settings.driver, settings.vm.page_bytes
     match settings.buffer.physical:
         case "scattered":
@@ -367,8 +373,9 @@ _SWEEPS = ("numa_balancing", "ksm")
 _THP_BYTES = 2 << 20
 
 
-def _host(settings: Settings, parameters: Parameters) -> HostSpec:
+def _host(arm: Arm, parameters: Parameters) -> HostSpec:
     """`host.pressure` in ticks; paces are scaled to the guest's memory and the buffer's share."""
+    settings = arm.settings
     clock = settings.cpu.clock
     pressures: list[PressureSpec] = []
     balloons: list[BalloonSpec] = []
@@ -376,15 +383,15 @@ def _host(settings: Settings, parameters: Parameters) -> HostSpec:
     for pressure in settings.host.pressure:
         match pressure:
             case Scan(kind=kind):
-                pressures.append(_scan(settings, kind, parameters))
+                pressures.append(_scan(arm, kind, parameters))
             case Balloon():
-                balloons.extend(_balloon(settings, pressure, parameters))
+                balloons.extend(_balloon(arm, pressure, parameters))
             case MemslotChange(every=every):
                 memslot_changes = units.ticks(every, clock)
             case LiveMigration():
                 migration = _migration(pressure, clock, parameters)
     return HostSpec(
-        unmap=_unmap(settings, parameters),
+        unmap=_unmap(arm, parameters),
         pressures=tuple(pressures),
         balloons=tuple(balloons),
         memslot_changes=memslot_changes,
@@ -405,10 +412,9 @@ def _migration(plan: LiveMigration, clock: int, parameters: Parameters) -> Migra
     )
 
 
-def _balloon(
-    settings: Settings, pressure: Balloon, parameters: Parameters
-) -> Iterator[BalloonSpec]:
+def _balloon(arm: Arm, pressure: Balloon, parameters: Parameters) -> Iterator[BalloonSpec]:
     """Nothing where the host has no huge pages, or what is reported is never a part of one."""
+    settings = arm.settings
     page, clock = settings.vm.page_bytes, settings.cpu.clock
     block = page * (page // DESCRIPTOR_BYTES)
     whole = pressure.kind == "free_page_reporting" and page < 64 << 10
@@ -419,22 +425,23 @@ def _balloon(
     else:
         mean = _constant(parameters, "t_free_page_report", clock)
     law = draws.exponential_table(max(1, mean))
-    yield BalloonSpec(pressure.kind, law, _piece(settings), block // page)
+    yield BalloonSpec(pressure.kind, law, _piece(arm), block // page)
 
 
-def _scan(settings: Settings, kind: str, parameters: Parameters) -> PressureSpec:
+def _scan(arm: Arm, kind: str, parameters: Parameters) -> PressureSpec:
     """A sweep's period grows with memory; a random hit falls on the buffer with its share of it.
 
     What reclaim takes grows with memory, so that what it takes of the buffer does not.
     """
     name, touch = _SCANS[kind]
+    settings = arm.settings
     if settings.vm.memory_kind == "shared":
         touch = _SHARED.get(kind, touch)
     pace, memory = law(parameters[name], settings.cpu.clock), settings.vm.memory
     if kind in _SWEEPS:
         periods = tuple(max(1, period * memory // SWEEP_MEMORY) for period in pace)
         numa = kind == "numa_balancing"
-        piece, scans = (_piece(settings), _scans(settings)) if numa else (1, 0)
+        piece, scans = (_piece(arm), _scans(settings)) if numa else (1, 0)
         return PressureSpec(kind, touch, periods, sweeps=True, piece=piece, scans=scans)
     spread = SWEEP_MEMORY if kind == "reclaim" else memory
     span = max(1, _THP_BYTES // settings.vm.page_bytes) if kind == "khugepaged" else 1

@@ -35,6 +35,7 @@ from sim.linux.aux import AuxRing, Transaction
 from sim.linux.driver import SpeEvent
 from sim.machine import compiled as c
 from sim.machine.spec import Law, MachineSpec, by_status
+from sim.policies.exceptions import Masking
 from sim.results import HIST_BINS, Blackouts
 from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays
@@ -60,7 +61,9 @@ class RoundParts:
 class Rounds:
     """Runs the rounds of one vCPU and tells its parts what has gone by."""
 
-    def __init__(self, parts: RoundParts, law: Law, key: int, full: Costs, fault: Costs) -> None:
+    def __init__(
+        self, parts: RoundParts, law: Law, key: int, full: Costs, fault: Costs, maskless: bool
+    ) -> None:
         self._parts, self._full, self._fault = parts, full, fault
         self.rounds = 0
         engine, virtual = parts.cpu.engine, parts.stage2 is not None
@@ -80,7 +83,7 @@ class Rounds:
         v[c.KEY_IRQ] = signed(key)
         v[c.AUX_SIZE], v[c.AUX_PAGE] = geometry.size, geometry.page
         v[c.WATERMARK] = geometry.watermark
-        v[c.MASKLESS] = int(virtual or stream.never_masked)
+        v[c.MASKLESS] = int(maskless or stream.never_masked)
         v[c.ALL_COUNTED], v[c.POP_IS_OP] = int(stream.all_counted), int(stream.pop_is_op)
 
     def advance(self, stream: Stream, arrays: KernelArrays, candidates: int, until: int) -> int:
@@ -160,6 +163,8 @@ def full_costs(spec: MachineSpec) -> Costs:
     event = spec.event
     if spec.policies.virtual or event.reader or event.snapshot or event.rules.discard:
         return {}
+    if spec.policies.bundle.exceptions.masking is Masking.KERNEL:
+        return {}
     return {TimeCause.HANDLER: event.driver.handler}
 
 
@@ -173,7 +178,7 @@ def fault_costs(spec: MachineSpec) -> Costs:
     if _waits(spec) or told or by_status(spec):
         return {}
     return {
-        TimeCause.HANDLER: costs.exit + costs.drain + costs.host_irq + costs.entry,
+        TimeCause.HANDLER: policies.exceptions.exit_ticks(costs) + costs.drain + costs.entry,
         TimeCause.FAULT: costs.fault,
     }
 

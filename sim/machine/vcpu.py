@@ -18,7 +18,7 @@ from sim.cpu.ports import CpuParts, Plan
 from sim.engine import Engine, WorkClock
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.pages import Pages
-from sim.kvm.tables import FlagUpdates, Stage2, stage1_tables
+from sim.kvm.tables import FlagUpdates, Stage2, no_tables, stage1_tables
 from sim.kvm.vm import Vm
 from sim.ledger import Ledgers
 from sim.linux.aux import AuxRing
@@ -28,6 +28,7 @@ from sim.linux.tree.event import Around, KernelEvent
 from sim.machine.rounds import RoundParts, Rounds, fault_costs, full_costs
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, zaps_records
+from sim.policies.exceptions import Masking
 from sim.results import FIRST_TID, RecordSink, VcpuResult
 from sim.spe.buffer import DataLoss
 from sim.spe.fast import MacroSampler
@@ -99,18 +100,19 @@ class Vcpu:
     def _make_parts(self, cpu: Cpu) -> CpuParts:
         """Everything that the CPU drives and that reports to it."""
         spec, engine = self._shared.spec, self._shared.engine
+        exceptions = spec.policies.bundle.exceptions
         self.gic = Gic(
             engine,
             self.index,
             spec.spu.irq_latency,
             self.key("irq"),
             cpu.pmbirq_arrived,
-            spec.spu.irq_retract,
+            0 if exceptions.profiling else spec.spu.irq_retract,
             cpu.pmbirq_late,
         )
         data_loss = DataLoss(self.key("data_loss"), spec.spu.data_loss_per_mille)
         line = self._logged_line if self._shared.run.keep_log else self.gic.line
-        status = (self._fsc,) if self.stage2 else ()
+        status = (self._fsc, spec.policies.bundle.splits) if self.stage2 else ()
         self.spu = Spu(self._sampler(), cpu.spu_stopped, line, data_loss, *status)
         self.ring = self._ring()
         wake = cpu.enable_event
@@ -118,7 +120,7 @@ class Vcpu:
             wake = Reader(engine, self.index, self.ring, cpu, spec.event.reader).wake
         self.hypervisor = self._hypervisor(cpu)
         self.event = self._event(cpu, wake)
-        platform = self.hypervisor or Baremetal(self.event, cpu.spend)
+        platform = self.hypervisor or Baremetal(self.event, cpu.spend, exceptions.masking)
         self.rounds = self._rounds(cpu)
         return CpuParts(self.spu, self.gic, platform, self.event, self.rounds)
 
@@ -205,7 +207,11 @@ class Vcpu:
         spec = self._shared.spec
         if not spec.policies.virtual:
             return None
-        tables = stage1_tables(spec.event.aux_va, spec.event.aux.size, spec.granule)
+        size, granule = spec.event.aux.size, spec.granule
+        if spec.policies.bundle.pointers.virtual:
+            tables = stage1_tables(spec.event.aux_va, size, granule)
+        else:
+            tables = no_tables(size, granule)
         updates = FlagUpdates.of(spec.spu.flag_updates, spec.vm.dirty_bit)
         return Stage2(tables, spec.vm.warm, updates)
 
@@ -229,7 +235,11 @@ class Vcpu:
         if isinstance(self.event, KernelEvent):  # whose code is not ours to compile
             return None
         parts = RoundParts(cpu, self.gic, self.spu, self.event, self.ring, self.stage2)
-        return Rounds(parts, spec.spu.irq_latency, self.key("irq"), full, fault)
+        held = not spec.policies.virtual and self._holds_interrupts()
+        return Rounds(parts, spec.spu.irq_latency, self.key("irq"), full, fault, not held)
+
+    def _holds_interrupts(self) -> bool:
+        return self._shared.spec.policies.bundle.exceptions.masking is not Masking.NOTHING
 
     # --- what they are told --------------------------------------------------------------
 

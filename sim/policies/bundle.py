@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.policies.answers import RAISES, VMMS, Raise, Vmm
 from sim.policies.backings import BACKINGS, Backing
+from sim.policies.exceptions import EXCEPTIONS, POINTERS, Exceptions, Pointers
 from sim.policies.faults import (
     FIX_SCOPES,
     INJECT_ERROR,
@@ -60,6 +61,8 @@ VALUES: Mapping[str, Values[Any]] = {
         NOTIFIERS,
         LOST_PINS,
         PIN_MAPS,
+        EXCEPTIONS,
+        POINTERS,
         INTERRUPTS,
         PMBSR_SYNCS,
         TRAPS,
@@ -78,7 +81,8 @@ VALUES: Mapping[str, Values[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a design is made of. `virtual: false` is baremetal."""
+    """What a design is made of. `virtual: false` is baremetal, of which only `exceptions` says
+    anything."""
 
     virtual: bool
     backing: Backing
@@ -91,6 +95,8 @@ class Bundle:
     lost_pin: LostPin
     pin_maps: PinMaps
     unmap_on_unpin: bool
+    exceptions: Exceptions
+    pointers: Pointers
     interrupt: Interrupt
     pmbsr_sync: PmbsrSync
     traps: Traps
@@ -161,10 +167,21 @@ class Bundle:
         return self.backing.bounces or kept
 
     @property
+    def splits(self) -> bool:
+        """Has a stage 2 fault a syndrome of its own, and the guest all the others? A buffer that is
+        EL2's own has one syndrome, EL2's."""
+        return self.virtual and self.exceptions.profiling and not self.backing.bounces
+
+    @property
+    def waits_for_exit(self) -> bool:
+        """Does what EL2 takes wait for the next exit? An exception is one."""
+        return not (self.interrupt.forces_exit or self.exceptions.profiling)
+
+    @property
     def fixes_alone(self) -> bool:
         """Is a fault fixed at its own exit, without a look at anything else?"""
-        exits = self.stage2_fault.alone and self.interrupt.forces_exit
-        return self.virtual and exits and not self.backing.bounces
+        exits = self.stage2_fault.alone and not self.waits_for_exit
+        return self.virtual and exits and not (self.backing.bounces or self.splits)
 
     @property
     def may_unmap(self) -> bool:
@@ -175,10 +192,11 @@ class Bundle:
 
     def spends(self, time: str) -> bool:
         """Can this time of parameters.toml be spent? True for those that no policy has as its own;
-        of the others, baremetal spends none."""
+        of the others, baremetal spends those of `exceptions`."""
         if not any(time in value.spends for values in VALUES.values() for value in values):
             return True
-        return self.virtual and any(time in value.spends for value in self._values())
+        chosen = self._values() if self.virtual else [self.exceptions]
+        return any(time in value.spends for value in chosen)
 
     def _values(self) -> list[Policy]:
         return [getattr(self, name) for name in VALUES]

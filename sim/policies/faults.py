@@ -76,7 +76,8 @@ class InjectError(Response):
 
     def on_stage2_fault(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
         """The virtual interrupt; what PMBSR says is `injected`."""
-        yield Stage(TimeCause.INJECT, costs.inject, Effect.INJECT_ERROR)
+        ticks = design.exceptions.inject_ticks(costs)
+        yield Stage(TimeCause.INJECT, ticks, Effect.INJECT_ERROR)
 
 
 PIN_THEN_RESUME = PinThenResume("pin_then_resume", "pins the window and resumes")

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from sim.scenario.models.quantities import ConstantTime, TimeDistribution
 from sim.scenario.models.scenario import Settings
 
-DISTRIBUTED = frozenset({"t_irq_latency", "t_numa_sweep"})
+DISTRIBUTED = frozenset({"t_irq_latency", "t_profiling_exception", "t_numa_sweep"})
 """Parameters that may be distributions; the others are one time."""
 SWEEP_FLOOR = 10**9
 """Shortest sweep of 16 GiB, picoseconds: one millisecond, 6,400 times the published rate."""

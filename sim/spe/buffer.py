@@ -7,7 +7,7 @@ PMBIRQ, a level. Records are slots of 64 bytes, or packed and then of two length
 straddle a page, and if the second page faults, DL = 1 and PMBPTR is that page, past the last whole
 record. Any other fault says DL = 1 with the probability `spe.data_loss_per_mille` (UNVERIFIED:
 records need not be written in order); PMBPTR stays at the last whole record. Not modelled: DL at a
-full buffer, external aborts raised by hardware, FEAT_SPE_EXC.
+full buffer, external aborts raised by hardware.
 """
 
 from __future__ import annotations

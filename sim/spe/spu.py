@@ -9,7 +9,8 @@ Fidelity note. Modelled: no sample spans a freeze: at exception entry, world swi
 sample in flight completes at that instant and its write may itself set S. With S = 1 nothing
 completes: what is still in flight is discarded (D17.4). PMSICR is saved at each disable and
 re-initialised at the next enable if it is 0. Not modelled: the time that PSB CSYNC takes (it is
-part of the handler's duration), owning exception level, FEAT_SPE_EXC. A fault's status (FSC) is
+part of the handler's duration), owning exception level. With FEAT_SPE_EXC a stage 2 fault is in
+PMBSR_EL2 (`sim.policies.exceptions`). A fault's status (FSC) is
 what stage 2 says of the page that PMBPTR points to (`sim.kvm.tables`).
 """
 
@@ -120,8 +121,9 @@ class Spu:
     """PMSCR, PMSIRR, PMSICR, PMBPTR, PMBLIMITR and PMBSR of one core.
 
     The sampler is made by the SPU, which it reports its stops to; `on_stop(stop, op)` is called at
-    the instant S is set; `line(level)` drives PMBIRQ. `fsc(pointer)` is what stage 2 says of a
-    write there that has just missed.
+    the instant S is set; `line(level)` drives PMBIRQ, or the exception that stands for it.
+    `fsc(pointer)` is what stage 2 says of a write there that has just missed; `splits`: that goes
+    to PMBSR_EL2.
     """
 
     __slots__ = (
@@ -129,9 +131,11 @@ class Spu:
         "_fsc",
         "_line",
         "_on_stop",
+        "_splits",
         "collisions_cleared",
         "limit_enable",
         "pmbsr",
+        "pmbsr_el2",
         "pmscr",
         "sampler",
         "stops",
@@ -145,17 +149,25 @@ class Spu:
         line: Callable[[bool], None],
         data_loss: DataLoss = NO_DATA_LOSS,
         fsc: Callable[[int], int] = _nothing_faults,
+        splits: bool = False,
     ) -> None:
         self._on_stop, self._line, self._data_loss, self._fsc = on_stop, line, data_loss, fsc
         self.pmscr = self.limit_enable = False
+        self._splits = splits
         self.pmbsr: Pmbsr = CLEAR
+        self.pmbsr_el2: Pmbsr = CLEAR
         self.stops = self.voided = self.collisions_cleared = 0
         self.sampler = make_sampler(self.stopped)
 
     @property
     def armed(self) -> bool:
         """Would profiling be enabled if the CPU ran its stream?"""
-        return self.pmscr and self.limit_enable and not self.pmbsr.s
+        return self.pmscr and self.limit_enable and not self.s
+
+    @property
+    def s(self) -> bool:
+        """SPEProfilingStopped: PMBSR.S of any level (Arm ARM J1.1.1.100)."""
+        return self.pmbsr.s or self.pmbsr_el2.s
 
     @property
     def coll(self) -> bool:
@@ -175,7 +187,13 @@ class Spu:
         """PMBSR_EL1; clearing S drops the line and clears COLL."""
         self.pmbsr = value
         self.collisions_cleared = self.sampler.collisions()
-        if not value.s:
+        if not self.s:
+            self._line(False)
+
+    def clear_pmbsr_el2(self) -> None:
+        """PMBSR_EL2 = 0."""
+        self.pmbsr_el2 = CLEAR
+        if not self.s:
             self._line(False)
 
     def read_pmbsr(self) -> Pmbsr:
@@ -223,6 +241,9 @@ class Spu:
         else:
             fsc = self._fsc(self.sampler.pointer)
             dl = self.sampler.cut > 0 or self._data_loss.at(self.stops)
-            self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
+            if self._splits:
+                self.pmbsr_el2 = self.pmbsr_el2.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
+            else:
+                self.pmbsr = self.pmbsr.with_event(EC_STAGE2_ABORT, fsc, dl=dl)
         self._on_stop(stop, op)
         self._line(True)

@@ -453,17 +453,23 @@ def counted_ops(S: Any, op: Any) -> Any:
 @njit
 def unmasked_from(S: Any, op: Any) -> Any:
     """First op at or after `op` that executes with interrupts unmasked; -1 if none ever does."""
+    return clear_from(S, op, MASKED)
+
+
+@njit
+def clear_from(S: Any, op: Any, what: Any) -> Any:
+    """First op at or after `op` whose segment has 0 for MASKED or EL; -1 if there is none."""
     T = S.tables
     turn = op // T[PASS + OP]
     g = last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, op - turn * T[PASS + OP])
-    if T[T[SEG_INFO] + 4 * g + MASKED] == 0:
+    if T[T[SEG_INFO] + 4 * g + what] == 0:
         return op
     for step in range(1, T[SEGMENTS] + 1):
         h = g + step
         wrapped = h >= T[SEGMENTS]
         if wrapped:
             h -= T[SEGMENTS]
-        if T[T[SEG_INFO] + 4 * h + MASKED] == 0:
+        if T[T[SEG_INFO] + 4 * h + what] == 0:
             return (turn + wrapped) * T[PASS + OP] + T[T[SEG_AT] + 4 * h + OP]
     return -1
 
@@ -579,6 +585,11 @@ class Stream:
         if self.never_masked:
             return op
         found = int(unmasked_from(self.arrays, min(op, self.ops)))
+        return self.ops if found < 0 else min(found, self.ops)
+
+    def user_from(self, op: int) -> int:
+        """First op at or after `op` at EL0; `ops` if none is left."""
+        found = int(clear_from(self.arrays, min(op, self.ops), EL))
         return self.ops if found < 0 else min(found, self.ops)
 
     def count_intervals(self, pairs: NDArray[np.int64], out: I64) -> None:

@@ -275,7 +275,8 @@ def _costs(machine: MachineSpec) -> str:
 
 
 def _flags(machine: MachineSpec, of: Stream) -> MachineSpec:
-    """Ageing, what the SPU updates, a dirty log by hardware, answers by status; drawn apart."""
+    """Ageing, what the SPU updates, a dirty log by hardware, answers by status, profiling
+    exceptions, pointers; drawn apart."""
     r = random.Random(f"flags {of.ops} {machine.spu.interval} {_costs(machine)}")
     made: dict[str, Any] = {
         "kvm": replace(
@@ -294,7 +295,13 @@ def _flags(machine: MachineSpec, of: Stream) -> MachineSpec:
         pins = machine.policies.bundle.backing.pins_windows
         answers = ["fix_flags_or_error", *["fix_flags_or_pin"] * pins]
         made["policies"] = machine.policies.model_copy(update={"stage2_fault": r.choice(answers)})
-    return vary(machine, **made)
+    machine = vary(machine, **made)
+    chosen: dict[str, object] = {}
+    if r.random() < 0.3:
+        chosen["exceptions"] = r.choice(["profiling", "profiling_el0"])
+    if r.random() < 0.15:
+        chosen["pointers"] = "ipa"
+    return vary(machine, policies=machine.policies.model_copy(update=chosen))
 
 
 def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
@@ -413,7 +420,12 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
     machine = spec(r, of, dense)
     design = r.choice(["baremetal", "baremetal", "unpinned", "v6"])
     policies = DESIGNS[design][0].model_copy(
-        update={"notifiers": "honour_all", "fix_scope": r.choice(["page", "walk"])}
+        update={
+            "notifiers": "honour_all",
+            "fix_scope": r.choice(["page", "walk"]),
+            "exceptions": machine.policies.exceptions,
+            "pointers": machine.policies.pointers,
+        }
     )
     size, page = r.choice([512, 2048, 8192]), PAGE
     window = r.choice([64, size // 4, size // 2])

@@ -326,8 +326,8 @@ MUTANTS = [
        "if self._sees_stop():\n            yield from self._management_event()\n\n"
        "    def _on_pause", "\n    def _on_pause"),
     _m("S = 1 stays behind when the thread leaves", HYP,
-       "if self._spu.pmbsr.s:\n            yield from self._management_event()\n        arrival",
-       "arrival"),
+       "if self._stopped:\n            yield from self._management_event()\n        yield from",
+       "yield from"),
     _m("lost pins are forgotten", PAGES, "self.pins_lost = bool(self.stage2.pins.any())"),
     _m("a lost pin is lost for ever", PAGES, "self.pins_lost = False\n        self.stage2",
        "self.stage2"),
@@ -393,6 +393,37 @@ MUTANTS = [
     _m("policies do not see the status", HYP, "fault=Fault(self._status & ~LEVELS),", ""),
     _m("an access flag stays clear", PAGES, "self.stage2.mark_accessed(old)"),
     _m("every fault is a missing entry", REGISTERS, "self._fsc(self.sampler.pointer)", "7"),
+    _m("a full buffer is EL2's", HYP, "return self._splits and not self._spu.pmbsr_el2.s",
+       "return False"),
+    _m("KVM looks for faults in the guest's PMBSR", HYP,
+       "return self._spu.pmbsr_el2.s if self._splits else self._spu.pmbsr.s",
+       "return self._spu.pmbsr.s"),
+    _m("KVM does not notice a full buffer", HYP,
+       "if not self._splits or not self._spu.pmbsr.s or self.pmbsr.s:", "if True:"),
+    _m("what EL1 takes is never masked", HYP,
+       "return self.virq_masking if self.guest_takes else Masking.NOTHING",
+       "return Masking.NOTHING"),
+    _m("what EL2 takes is masked", HYP,
+       "return self.virq_masking if self.guest_takes else Masking.NOTHING",
+       "return self.virq_masking"),
+    _m("an exception is the host's interrupt too", HYP,
+       "self.vm.policies.exceptions.exit_ticks(costs)", "costs.exit + costs.host_irq"),
+    _m("PMBSR_EL1 is written at the cost of an interrupt", HYP,
+       "self.vm.policies.exceptions.inject_ticks(self.vm.costs)", "self.vm.costs.inject"),
+    _m("S at EL2 does not stop", REGISTERS, "return self.pmbsr.s or self.pmbsr_el2.s",
+       "return self.pmbsr.s"),
+    _m("a fault is in the guest's PMBSR", REGISTERS, "if self._splits:", "if False:"),
+    _m("the kernel takes what it has masked", CPU, "return self.stream.user_from(op)",
+       "return op"),
+    _m("PSTATE.I masks an exception", CPU,
+       "case Masking.NOTHING:\n                return op",
+       "case Masking.NOTHING:\n                return self.stream.unmasked_from(op)"),
+    _m("the virtual interrupt is never due", CPU,
+       "waiting = [self.platform.virq_masking] if self.virq else []", "waiting = []"),
+    _m("a masked exception is never due", CPU, "waiting.append(self.platform.masking)"),
+    _m("the guest's own exception exits", CPU,
+       "yield from self.event.irq() if direct else self.platform.pmbirq()",
+       "yield from self.platform.pmbirq()"),
 ]  # a mutant a line  # fmt: skip
 
 
@@ -456,6 +487,7 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         *_packed(),
         *_pressed(found),
         *_aged(found),
+        *_excepted(),
         *found,
     ]
 
@@ -522,6 +554,59 @@ def _pressed(
             )
         )
     return pressed
+
+
+def _excepted() -> list[tuple[int, Stream, MachineSpec]]:
+    """FEAT_SPE_EXC and FEAT_SPE_nVM: full buffers and faults in a kernel that is profiled, stops
+    just before switches, errors for the guest, stale PMBSRs."""
+    found: list[tuple[int, Stream, MachineSpec]] = []
+    for seed in range(8200, 8600):
+        r = random.Random(seed)
+        stream = made.stream(r, dense=True)
+        kernel = stream.all_counted and not stream.never_masked
+        if stream.ops > MAX_OPS or not kernel:
+            continue
+        n = len(found)
+        design = ("spe-exc", "baremetal", "spe-nvm", "unpinned-error")[n % 4]
+        changes = {
+            "exceptions": ("profiling", "profiling_el0", "profiling")[n % 3],
+            "notifiers": "honour_all",
+            "pmbsr_sync": ("irq_only", "every_exit")[n // 4 % 2],
+        }
+        zapping = PressureSpec("scan", Touch.ZAP, table((320, 1280, 3200)))
+        spec = vary(
+            made.spec(r, stream, dense=True),
+            **made.CALM
+            | {
+                "policies": DESIGNS[design][0].model_copy(update=changes),
+                "pressures": (zapping,) if n % 2 else (),
+                "vcpus": 1,
+                "aux": Geometry(8192, 256, 256),
+                "kvm": KvmCosts(*(160 for _ in range(21))),
+                "max_buffer": 4096 if n % 16 == 12 else 1 << 62,
+                "memlock": 1 << 40,
+                "interval": 2,
+                "period": 2,
+                "jitter": Jitter.OFF,
+                "resync": False,
+                "snapshot": False,
+                "rules": DriverRules(),
+                "reader": None,
+                "exits": table((640, 3200)) if n % 5 == 4 else None,
+                "switch_ticks": 2400 if n % 3 == 2 else 0,
+                "per_task": True,
+                "wall_slices": False,
+                "halted": False,
+                "unmap": UnmapSpec("never"),
+                "warm": True,
+                "irq_latency": table((0, 64, 640, 1280)),
+                "filter": Filter(np.ones(stream.statics * LEVEL_STRIDE, np.uint8), 0),
+            },
+        )
+        found.append((seed, stream, spec))
+        if len(found) == 48:
+            break
+    return found
 
 
 def _aged(

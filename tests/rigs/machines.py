@@ -59,10 +59,12 @@ def machine_of(
     return vary(machine_spec(arm, stream), **changes)
 
 
-def synthetic(*phases: Phase, repeat: int = 1, core: str = "neoverse-n1") -> Stream:
-    """A synthetic stream of user code, counted in instructions."""
+def synthetic(
+    *phases: Phase, repeat: int = 1, core: str = "neoverse-n1", exclude_kernel: bool = True
+) -> Stream:
+    """A synthetic stream, counted in instructions, of user code alone unless it is said."""
     workload = Synthetic(kind="synthetic", phases=phases, repeat=repeat)
-    return synthetic_stream(workload, core=core, exclude_kernel=True, micro_ops=False)
+    return synthetic_stream(workload, core=core, exclude_kernel=exclude_kernel, micro_ops=False)
 
 
 def simulated(

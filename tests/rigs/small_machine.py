@@ -15,6 +15,7 @@ from sim.machine.spec import MachineSpec, PressureSpec
 from sim.results import RunResult
 from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
+from sim.workload.arrays import Stream
 from sim.workload.synthetic import synthetic_stream
 from tests.rigs.machines import machine_of
 
@@ -34,12 +35,16 @@ RUN = Run("arm", 5, 0, keep_records=True, keep_log=True)
 
 
 def spec(
-    design: str, policies: dict[str, Any] | None = None, pages: int = 32, **changes: Any
+    design: str,
+    policies: dict[str, Any] | None = None,
+    pages: int = 32,
+    stream: Stream = STREAM,
+    **changes: Any,
 ) -> MachineSpec:
     """An AUX area of so many pages, windows of two; `changes` are fields of the machine."""
     fixed = {"exits": None, "irq_latency": (64,), "aux": Geometry(pages * PAGE, PAGE, 2 * PAGE)}
     settings = Settings(workload=_WORKLOAD)
-    return machine_of(design, settings, STREAM, policies, **(fixed | changes))
+    return machine_of(design, settings, stream, policies, **(fixed | changes))
 
 
 def ran(design: str, policies: dict[str, Any] | None = None, **changes: Any) -> RunResult:

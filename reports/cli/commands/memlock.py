@@ -20,6 +20,8 @@ DESIGNS = (
     "bounce-buffer",
     "v7-guest-memfd",
     "v7-guest-memfd-untrapped",
+    "spe-exc",
+    "spe-nvm",
 )
 """Keys of analysis.cost.sizing.CHARGES, which is not imported for --help."""
 

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 from sim.policies.answers import RAISES, VMMS
 from sim.policies.backings import BACKINGS
 from sim.policies.bundle import Bundle
+from sim.policies.exceptions import EXCEPTIONS, POINTERS
 from sim.policies.faults import FIX_SCOPES, INJECTED, NOTIFIERS, RESPONSES
 from sim.policies.limits import ACCOUNTING_SCOPES, ACCOUNTINGS, CHARGES, RETRIES, WINDOW_LIMITS
 from sim.policies.pins import LOST_PINS, PIN_MAPS, UNPINS
@@ -69,7 +70,9 @@ def _any_of(words: tuple[str, ...]) -> str:
 class Policies(Strict):
     """A design as a bundle of policies. `virtual: false` is baremetal."""
 
-    virtual: bool = Field(default=True, description="false: baremetal, all else is ignored")
+    virtual: bool = Field(
+        default=True, description="false: baremetal, all else but exceptions is ignored"
+    )
     backing: Annotated[str, Word(BACKINGS)] = Field(default="none", description=BACKINGS.meaning)
     unpin: Annotated[str, Word(UNPINS)] = Field(default="on_disable", description=UNPINS.meaning)
     stage2_fault: Annotated[str, Word(RESPONSES)] = Field(
@@ -94,6 +97,10 @@ class Policies(Strict):
     unmap_on_unpin: bool = Field(
         default=False, description="unpinning removes the stage 2 entries (t_unmap each)"
     )
+    exceptions: Annotated[str, Word(EXCEPTIONS)] = Field(
+        default="pmbirq", description=EXCEPTIONS.meaning
+    )
+    pointers: Annotated[str, Word(POINTERS)] = Field(default="va", description=POINTERS.meaning)
     interrupt: Annotated[str, Word(INTERRUPTS)] = Field(
         default="forced_exit", description=INTERRUPTS.meaning
     )
@@ -273,6 +280,29 @@ DESIGNS: dict[str, Design] = {
         "v7 if the guest's buffer registers do not trap.",
         "v7, 3 Sep 2026 (read in a digest); the trap set is unknown",
         _V7_SILENT,
+    ),
+    "spe-exc": Design(
+        _V6.model_copy(update={"exceptions": "profiling"}),
+        "v6 on a core with FEAT_SPE_EXC: a full buffer is the guest's own exception, without an "
+        "exit or an injection; a stage 2 fault is EL2's, in PMBSR_EL2. No interrupt mask holds "
+        "either. Asynchronous still: the CPU runs on after S = 1.",
+        "Arm ARM, FEAT_SPE_EXC (J1.1.1.50, J1.1.1.95, J1.1.1.100); no series uses it",
+        (
+            "whether the guest's kernel lets it in (PMSCR_EL1.KE): exceptions",
+            "how long it takes: t_profiling_exception",
+            "the guest's handler, for which no driver exists: as for PMBIRQ",
+            *_V6_SILENT,
+        ),
+    ),
+    "spe-nvm": Design(
+        _V6.model_copy(update={"pointers": "ipa"}),
+        "v6 on a core with FEAT_SPE_nVM, whose guest programs intermediate physical addresses: no "
+        "stage 1 walk, and no table is pinned, charged or missed.",
+        "Arm ARM, FEAT_SPE_nVM (PMBLIMITR_EL1.nVM); v6 does not advertise it",
+        (
+            "where a driver gets a buffer that is contiguous in guest memory",
+            *_V6_SILENT,
+        ),
     ),
 }
 """Preset name → design."""

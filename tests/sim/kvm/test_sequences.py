@@ -114,9 +114,12 @@ def _fault(pointer: int) -> list[Step]:
 
 
 FAULT = _fault(0)
-BUFFER_FULL_IRQ = [VIRQ, HANDLER, *[TRAP] * 5]
+BUFFER_FULL_IRQ: list[Step] = [VIRQ, HANDLER, *[TRAP] * 5]
 FATAL_IRQ = [VIRQ, HANDLER, *[TRAP] * 4]
 PIN = [WALK, CHARGE, *_pinned()]
+FULL_AT_EL1: list[Step] = [
+    *_full(), HANDLER, TRAP, *_unpinned(), *[TRAP] * 4, CLEARED, *PIN, RUN, PROFILED,
+]  # KVM learns of the disable edge at the first trap  # fmt: skip
 REAL_UNMAP = [_pins(0), *_fault(640), EXIT, CLEARED]
 REFUSED = [STARTS, TRAP, TRAP, WALK, CHARGE, _rlimit(4), EXIT_TO_VMM]
 SWITCH_OUT: list[Step] = [("SWITCH", None), STOP]
@@ -168,6 +171,12 @@ PATHS = [
         machine=COLD,
     ),
     Path(
+        "6.2 start, intermediate physical pointers", "spe-nvm",
+        [STARTS, TRAP, TRAP, CHARGE, ("pin", K.pin), _pins(1), ("map", K.map_present), START, RUN,
+         PROFILED],
+        {"pointers": "ipa"},
+    ),
+    Path(
         "6.2 step 2, larger than MaxBuffSize", "v6",
         [STARTS, TRAP, TRAP, INJECT, START, *FATAL_IRQ, RUN, DISABLED],
         machine={"max_buffer": PAGE - 1},
@@ -205,6 +214,15 @@ PATHS = [
          *BUFFER_FULL_IRQ, WALK, CHARGE, *_pinned(cold=WINDOW), RUN, PROFILED],
         {"unmap_on_unpin": True}, nth=1,
     ),
+    Path("6.3 buffer full, a profiling exception", "spe-exc", FULL_AT_EL1),
+    Path(
+        "6.3 step 5, no interrupt mask holds a profiling exception", "spe-exc", FULL_AT_EL1,
+        stream=MASKED,
+    ),
+    Path(
+        "6.3 buffer full, KE = 0 but at EL0", "spe-exc", FULL_AT_EL1,
+        {"exceptions": "profiling_el0"},
+    ),
     # 6.4 stage 2 fault
     Path(
         "6.4a fix the walk", "unpinned",
@@ -239,6 +257,17 @@ PATHS = [
         [*FAULT, EXIT, CLEARED, INJECT, ENTRY, VIRQ, HANDLER, TRAP, TRAP, STOP, TRAP, TRAP, TRAP,
          ("ENABLE", None), TRAP, TRAP, START, RUN, PROFILED],
         {"injected": "imp_def", "injected_dl": True}, COLD,
+    ),
+    Path(
+        "6.4a fix, by EL2's profiling exception", "spe-exc",
+        [*FAULT, ("handler", K.exit), CLEARED, ("fault", K.fault), ENTRY, RUN, PROFILED],
+        {"notifiers": "honour_all"}, {"unmap": UnmapSpec("per_window")},
+    ),
+    Path(
+        "6.4c an error in PMBSR_EL1: FATAL, nothing injected", "spe-exc",
+        [*FAULT, ("handler", K.exit), CLEARED, *_unpinned(), ENTRY, *FATAL_IRQ, RUN, DISABLED],
+        {"notifiers": "honour_all", "stage2_fault": "inject_error"},
+        {"unmap": UnmapSpec("per_window")},
     ),
     # 6.5 over the limit, the VMM raises it
     Path(

@@ -23,7 +23,10 @@ from sim.results import RunResult
 from sim.scenario.models.designs import DESIGNS, Policies
 from sim.scenario.models.host import Balloon, Host, LiveMigration, MemslotChange, Scan
 from sim.scenario.models.scenario import Arm, Settings
+from sim.scenario.models.workloads import Phase
 from sim.units import TICKS_PER_CYCLE
+from sim.workload.arrays import Stream
+from tests.rigs.machines import synthetic
 from tests.rigs.small_machine import PAGE, RUN, STREAM, WORK, spec
 
 US = 3000 * TICKS_PER_CYCLE
@@ -42,6 +45,16 @@ EXITS = {"exits": (US // 2,), "irq_latency": (2 * US,)}
 SWITCHED = {"switch_ticks": 20 * US, "away_ticks": 20 * US}
 
 
+KERNEL = synthetic(
+    Phase(name="user", length=100, iterations=500, cpi_millis=1000),
+    Phase(name="kernel", length=100, iterations=300, cpi_millis=1000, el=1),
+    Phase(name="masked", length=100, iterations=200, cpi_millis=1000, el=1, irq_masked=True),
+    repeat=5,
+    exclude_kernel=False,
+)
+"""A program whose kernel is profiled, some of it with interrupts masked."""
+
+
 @dataclass(frozen=True)
 class Situation:
     """Where the values of a policy have to differ: a design, other policies, a machine."""
@@ -51,6 +64,7 @@ class Situation:
     machine: dict[str, Any] = field(default_factory=lambda: dict(FREE))
     by_value: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Other policies that a value needs."""
+    stream: Stream = STREAM
 
 
 CLOSED = {"backing": "on_enable", "notifiers": "honour_all"}
@@ -73,6 +87,8 @@ SITUATIONS: dict[str, Situation] = {
         "v6", {}, {**FREE, "balloons": (BalloonSpec("ballooning", (WORK // 2,), 1, 512),)}
     ),
     "unmap_on_unpin": Situation("v6"),
+    "exceptions": Situation("v6", {}, {**FREE, "irq_latency": (5 * US,)}, stream=KERNEL),
+    "pointers": Situation("v6"),
     "interrupt": Situation("v6", {}, {**FREE, "exits": (20 * US,)}),
     "pmbsr_sync": Situation("v6", {}, {**FREE, **EXITS}),
     "traps": Situation("v7-guest-memfd"),
@@ -93,11 +109,14 @@ ORDER_ONLY = {
 
 
 def _run(
-    design: str, policies: dict[str, Any] | None = None, machine: dict[str, Any] | None = None
+    design: str,
+    policies: dict[str, Any] | None = None,
+    machine: dict[str, Any] | None = None,
+    stream: Stream = STREAM,
 ) -> RunResult:
     fixed = {"memory": 64 * PAGE, "random_start": False}
     chosen = fixed | (FREE if machine is None else machine)
-    return simulate(spec(design, policies, pages=8, **chosen), (STREAM,), RUN)
+    return simulate(spec(design, policies, 8, stream, **chosen), (stream,), RUN)
 
 
 def _numbers(run: RunResult) -> str:
@@ -125,7 +144,7 @@ def _as_if(name: str, value: Any, known: Any) -> RunResult:
     machine = dict(where.machine)
     if name == "unpin" and known != "after:10us":
         machine.pop("unpin_after")
-    return _run(where.design, {**where.policies, name: value, **extra}, machine)
+    return _run(where.design, {**where.policies, name: value, **extra}, machine, where.stream)
 
 
 def test_every_policy_has_a_situation() -> None:

@@ -15,6 +15,7 @@ from sim.workload.presets import PRESETS
 WORKLOAD = {"kind": "synthetic", "phases": [{"name": "x", "length": 1, "iterations": 1}]}
 PUBLISHED = {
     "t_irq_latency": "0.5us",
+    "t_profiling_exception": "0.5us",
     "t_irq_handler": "3us",
     "t_driver_start": "1us",
     "t_driver_stop": "1us",
@@ -60,6 +61,7 @@ PUBLISHED = {
 }
 UNVERIFIED = {
     "t_access_flag",
+    "t_profiling_exception",
     "t_irq_latency",
     "t_irq_handler",
     "t_charge",

@@ -148,7 +148,7 @@ def test_distributions_where_they_are_allowed(value: TimeDistribution) -> None:
         else:
             assert found == (
                 f"{name} is one time, not a distribution; write e.g. 450ns "
-                "(distributions: t_irq_latency, t_numa_sweep)"
+                "(distributions: t_irq_latency, t_numa_sweep, t_profiling_exception)"
             )
 
 

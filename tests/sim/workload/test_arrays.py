@@ -7,9 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from sim.scenario.models.workloads import KernelOverlay
+from sim.scenario.models.workloads import KernelOverlay, Phase
 from sim.workload.arrays import OP, POP, SLOT, TICK
 from sim.workload.spestream import read_spestream
+from tests.rigs.machines import synthetic
 from tests.sim.workload.recorded import OVERLAY, THREAD, recorded
 
 
@@ -72,6 +73,20 @@ def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:
     assert overlaid.unmasked_from(first) == first + OVERLAY.masked_prefix
     both = recorded(OVERLAY, exclude=False)
     assert both.size(POP) == overlaid.ops
+
+
+def test_the_next_op_at_el0() -> None:
+    """By hand: 300 user ops, 200 of the kernel, the last half of them masked; three times."""
+    loops = [
+        Phase(name="user", length=100, iterations=3),
+        Phase(name="kernel", length=100, iterations=1, el=1),
+        Phase(name="masked", length=100, iterations=1, el=1, irq_masked=True),
+    ]
+    stream = synthetic(*loops, repeat=3)
+    wanted = [op if op % 500 < 300 else (op // 500 + 1) * 500 for op in range(1500)]
+    assert [stream.user_from(op) for op in range(1500)] == wanted
+    assert stream.user_from(1500) == 1500
+    assert [stream.unmasked_from(op) for op in (299, 399, 400, 499)] == [299, 399, 500, 500]
 
 
 def test_first_access_to_a_page_faults() -> None:

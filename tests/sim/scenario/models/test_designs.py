@@ -99,7 +99,7 @@ def test_every_preset_has_an_effect_where_it_should() -> None:
         return {name for name in DESIGNS if holds(name)}
 
     whole, v7 = {"v3-mlock", "v5-memslot-lock"}, {"v7-guest-memfd", "v7-guest-memfd-untrapped"}
-    pins = {"v6", "v6-lazy-unpin", "first-fault"}
+    pins = {"v6", "v6-lazy-unpin", "first-fault", "spe-exc", "spe-nvm"}
     tells, metal = {"unpinned-error"} | whole, {"baremetal"}
     copies, untrapped = {"bounce-buffer"}, {"v7-guest-memfd-untrapped"}
     assert those(lambda n: runs[n].rlimit.locked_bytes_peak) == whole | pins
@@ -109,6 +109,9 @@ def test_every_preset_has_an_effect_where_it_should() -> None:
     assert those(lambda n: _time(one[n], TimeCause.PIN)) == pins
     assert those(lambda n: _time(one[n], TimeCause.UNPIN)) == pins
     assert those(lambda n: _time(one[n], TimeCause.TRAP)) == set(DESIGNS) - metal - untrapped
+    walks = copies | pins - {"spe-nvm"}
+    assert those(lambda n: _time(one[n], TimeCause.WALK)) == walks
+    assert those(lambda n: _time(one[n], TimeCause.INJECT)) == set(DESIGNS) - metal - {"spe-exc"}
     assert those(lambda n: _lost(one[n], OpLabel.EVENT_DISABLED)) == tells
     faults = tells | {"unpinned", "first-fault"}
     assert those(lambda n: one[n].ledgers.selections.lost_at_fault) == faults

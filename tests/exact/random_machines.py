@@ -315,7 +315,7 @@ def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
         target_bias_per_mille=r.choice([0, 0, 0, 300, 1000]),
         target_bias_reach=r.choice([1, 4, 64]),
     )
-    if chooser.random() < 0.3:
+    if chooser.random() < 0.2:
         machine = vary(machine, target_bias_per_mille=0, selection=_weights(chooser))
     if machine.event.snapshot or r.random() < 0.7:
         return machine
@@ -326,7 +326,7 @@ def _records(machine: MachineSpec, of: Stream) -> MachineSpec:
 def _weights(r: random.Random) -> Weights:
     """Weights of what is tracked: some ops never, some windows of ops that are all unlikely."""
     columns = r.choice([1, 2, 5, 40])
-    levels = r.choice([[0, 1, 5], [1, 1, 3], [1, 40]])
+    levels = r.choice([[0, 2, 3], [1, 1, 3], [1, 6]])
     weights = [[float(r.choice(levels)) for _ in range(columns)] for _ in OpClass]
     weights[0][0] = 1.0  # one at least can be kept
     return Weights(r.choice([2, 3, 8, 24, 200]), whole_weights(weights))

@@ -701,7 +701,7 @@ def _unmapped_by_records(
                 max_buffer=1 << 62,
             ),
         )
-        for seed, stream, spec in _small_windows(machines)[:10]
+        for seed, stream, spec in _small_windows(machines)[:40]
     ]
 
 

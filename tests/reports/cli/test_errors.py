@@ -131,6 +131,7 @@ def test_every_error_of_ours_has_the_base() -> None:
         "AbsentError",
         "BrokenSealError",
         "DamagedUnitError",
+        "DriverDiedError",
         "_BrokenError",
         "_Corrupt",
     }  # caught where raised

@@ -26,9 +26,13 @@ class BusyError(Exception):
 
 
 @contextmanager
-def file(parent: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file, of the mode that files have, and its name, which is gone at the end."""
-    tidy(parent)
+def file(parent: Path, *, tidied: bool = False) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A new file, of the mode that files have, and its name, which is gone at the end.
+
+    Whoever makes many says that the folder is `tidied`: looking costs time with each file in it.
+    """
+    if not tidied:
+        tidy(parent)
     lock = None
     while lock is None:  # it may have been tidied up before it was locked
         handle, name = tempfile.mkstemp(prefix=_FILE, dir=parent)

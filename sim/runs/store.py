@@ -7,10 +7,10 @@ and cannot be read is told to whoever asked for the store, and counts as absent:
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sim import scratch
 from sim.results import RunResult
 from sim.runs import unitfile
 from sim.runs.unitfile import DamagedUnitError
@@ -30,15 +30,11 @@ class Store:
         """Keep a result for good."""
         self._folder.mkdir(exist_ok=True)  # whoever removed what it is in meant it
         data = unitfile.dumps(result)
-        handle, name = tempfile.mkstemp(prefix=".", dir=self._folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path(key))
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with scratch.file(self._folder, tidied=True) as (name, file):
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            name.replace(self._path(key))
 
     def get(self, key: str) -> RunResult | None:
         """A kept result; None if there is none, or none that can be read."""
@@ -57,9 +53,8 @@ class Store:
         return isinstance(key, str) and self.get(key) is not None
 
     def sweep_up(self) -> None:
-        """Remove temporary files that a kill left; nobody else may be writing."""
-        for left in self._folder.glob(".*"):
-            left.unlink(missing_ok=True)
+        """Remove temporary files that a kill left."""
+        scratch.tidy(self._folder)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.unit"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim import scratch
 from sim.runs import batch
 from sim.runs.store import Store
 from sim.scenario.models.scenario import Scenario
@@ -79,7 +80,7 @@ def test_a_unit_that_may_not_be_read_is_said(store: Store, said: list[str], tmp_
 
 def test_leftovers_of_a_kill_are_swept_up(tmp_path: Path) -> None:
     """Temporary files go, results stay."""
-    (tmp_path / ".tmp123").write_bytes(b"half")
+    (tmp_path / f"{scratch.PREFIX}part-123").write_bytes(b"half")  # nobody's lock is on it
     (tmp_path / "k.unit").write_bytes(b"")
     Store(tmp_path, lambda path, why: None).sweep_up()
     assert [p.name for p in tmp_path.iterdir()] == ["k.unit"]

@@ -212,6 +212,12 @@ MUTANTS = [
     _m("an interrupt too close is recalled", GIC, "if left < self._retract:", "if False:"),
     _m("a stale PMBSR is never read", HYP,
        "sync.looks(interrupted=self._gic.arrived)", "True"),
+    _m("drained while E is 0", HYP, "if self._spu.limit_enable else 0", ""),
+    _m("an ordinary exit drains nothing", HYP,
+       "_exit + self._drain()\n        yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)\n"
+       "        if self._sees",
+       "_exit\n        yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)\n"
+       "        if self._sees"),
     _m("discard mode pins", HYP, "if self.pmblimitr.discard:", "if False:"),
     _m("after an abort the buffer stays on", DRIVER,
        "if is_fatal(status):\n            yield from self._disable_and_drain()",

@@ -7,12 +7,14 @@ said in the tree's own places, and what the shim does not know is named.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
@@ -102,11 +104,9 @@ def _is_whole(path: Path) -> bool:
 @lru_cache(maxsize=1)
 def _spare() -> Path:
     """Where nothing can be kept: a folder that goes with this process."""
-    return Path(_Spare.folder.name)
-
-
-class _Spare:
-    folder = tempfile.TemporaryDirectory(prefix="speskew-kernel-")
+    made = ExitStack()
+    atexit.register(made.close)
+    return made.enter_context(scratch.folder(Path(tempfile.gettempdir())))
 
 
 def _compiler(tree: Tree) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from sim import scratch
 from sim.cache import home, keeping
 from sim.linux.tree import building, sources
 from sim.linux.tree.sources import INTERNAL, RING, TreeError
@@ -62,6 +64,16 @@ def test_a_damaged_program_is_compiled_again(
     home.STATE.said.clear()
     assert building.program(tree).read_bytes() == whole
     assert "compiling the SPE driver" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_kept(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program lies in a folder of its own process, and serves that one."""
+    monkeypatch.setattr(home, "root", lambda: None)
+    tree = sources.read(linux("6.1"))
+    made = building.program(tree)
+    assert os.access(made, os.X_OK)
+    assert made.parent.name.startswith(scratch.PREFIX)
+    assert building.program(tree) == made
 
 
 def test_without_a_compiler(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -359,6 +359,14 @@ MUTANTS = [
     _m("reclaimed pages stay in memory", NOTIFIERS,
        "if how in (Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP)", "if False"),
     _m("a huge page is one page", HOST, "min(first + pressure.span, target.pages)", "first + 1"),
+    _m("a scan takes page by page", HOST, "if self.scans == 0:", "if True:"),
+    _m("a piece is its first page", HOST, "min(first + pressure.piece, target.pages)",
+       "first + 1"),
+    _m("a sweep is a page longer", HOST, "yield self._engine.at(rest,",
+       "yield self._engine.at(rest + 64,"),
+    _m("shared memory is spared", NOTIFIERS, "case Touch.ZAP | Touch.UNMAP_THEN_SWAP:",
+       "case Touch.UNMAP_THEN_SWAP:\n                return False\n            case Touch.ZAP:"),
+    _m("a pinned page is swapped out", NOTIFIERS, " and not self._pinned(page):", ":"),
     _m("a memslot change is not counted", HOST, "self.zaps += target.gone()", "target.gone()"),
     _m("one round of dirty logging", MIGRATION, "1 if plan.post_copy else plan.rounds", "1"),
     _m("the dirty log starts at once", MIGRATION, "vm.pause(plan.log_start)"),
@@ -504,13 +512,12 @@ def _pressed(
     """All that a host does, to four designs: scans, a memslot change, a live migration, fewer CPUs
     than vCPUs, tasks that move between vCPUs."""
     log = Migration(3200, 3, 6400, 640, 6400, post_copy=False)
-    scans = (
-        PressureSpec("move", Touch.MOVE, table((3200, 6400)), span=2),
-        PressureSpec("reclaim", Touch.SWAP_OUT, table((6400, 9600))),
-    )
+    moving = PressureSpec("move", Touch.MOVE, table((3200, 6400)), span=2)
     pressed = []
     for n, (seed, stream, spec) in enumerate(machines[:40]):
         policies = DESIGNS[("v6", "unpinned", "v7-guest-memfd", "v6-lazy-unpin")[n % 4]][0]
+        how = Touch.UNMAP_THEN_SWAP if n % 5 == 2 else Touch.SWAP_OUT  # shared memory, anonymous
+        scans = (moving, PressureSpec("reclaim", how, table((6400, 9600))))
         pressed.append(
             (
                 seed,
@@ -521,6 +528,7 @@ def _pressed(
                         update={
                             "unmap_on_unpin": n % 3 == 0,
                             "lost_pin": "inject_error" if n % 10 == 3 else "as_fault",
+                            "notifiers": "honour_all" if n % 5 == 2 else policies.notifiers,
                         }
                     ),
                     pressures=scans if n % 5 < 3 else (),

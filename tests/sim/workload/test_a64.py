@@ -104,6 +104,7 @@ GROUPS: list[tuple[OpClass, int, str]] = [
 def assemble(tmp_path: Path, lines: list[str]) -> Words:
     source, binary = tmp_path / "t.s", tmp_path / "t.bin"
     source.write_text(ARCH + "\n".join(lines) + "\n")
+    need(AS, OBJCOPY)  # at once, so that all that is missing is said
     run(AS, "-o", tmp_path / "t.o", source)
     run(OBJCOPY, "-O", "binary", "-j", ".text", tmp_path / "t.o", binary)
     return np.fromfile(binary, "<u4")

@@ -359,7 +359,6 @@ MUTANTS = [
     _m("reclaimed pages stay in memory", NOTIFIERS,
        "if how in (Touch.SWAP_OUT, Touch.UNMAP_THEN_SWAP)", "if False"),
     _m("a huge page is one page", HOST, "min(first + pressure.span, target.pages)", "first + 1"),
-    _m("a scan takes page by page", HOST, "if self.scans == 0:", "if True:"),
     _m("a piece is its first page", HOST, "min(first + pressure.piece, target.pages)",
        "first + 1"),
     _m("a sweep is a page longer", HOST, "yield self._engine.at(rest,",

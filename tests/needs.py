@@ -94,11 +94,15 @@ def run(
 
 
 def programs(script: str) -> tuple[str, ...]:
-    """Tools that stand in a shell script where a command does, and those of `speskew record`."""
+    """Tools that stand in a shell script where a command does, and those that speskew runs itself:
+    for `record`, and for a kernel tree.
+    """
     commands = re.findall(r"(?:^|[|;&(])\s*(?:\$ )?([\w.-]+)", script, re.MULTILINE)
     found = [word for word in commands if word in PACKAGES]
     if CROSS in found:  # what it makes is recorded
         found += RECORDING
+    if "kernel_tree" in script:
+        found.append("gcc")
     return tuple(dict.fromkeys(found))
 
 

@@ -58,6 +58,7 @@ def test_tools_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ('speskew sweep a --scheduler "$(jq -r .address c.json)"\n', ("jq",)),
         ("aarch64-linux-gnu-gcc -O2 a.c\n", RECORDING),
         ("git bisect start BAD GOOD && git bisect run true\n", ("git",)),
+        ("speskew run synthetic --set driver.kernel_tree=linux", ("gcc",)),
     ],
 )
 def test_programs_of_a_script(script: str, tools: tuple[str, ...]) -> None:

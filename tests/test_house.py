@@ -23,7 +23,6 @@ _ENGINES = "tests/exact: both engines, the per-op model and seeded mutations"
 ELSEWHERE = {
     "analysis/agreement/forms.py": "tests/theory/test_conditions.py and test_loss.py",
     "reports/captures/opening.py": "reports/cli/commands/import_/test_spe.py opens every kind",
-    "reports/captures/parquet_pages.py": "tests/fuzz/test_bombs.py: six codecs, pages that lie",
     "reports/captures/profiled.py": "reports/cli/commands/import_/test_spe.py runs what it makes",
     "reports/cli/commands/report/spe.py": "reports/captures/test_survey.py: all it prints",
     "reports/cli/commands/validate.py": "reports/cli/test_asked.py; captures/test_survey.py",

@@ -116,7 +116,7 @@ def _rows(path: Path) -> int:
             rows = int(metadata.num_rows)
             groups = range(metadata.num_row_groups)
             unpacked = sum(int(metadata.row_group(k).total_byte_size) for k in groups)
-            parquet_pages.check(path, metadata)
+        parquet_pages.check(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CaptureError(f"{path}: cannot be read as Parquet: {error}") from error
     if rows > max(_ALWAYS_ROWS, _ROWS_PER_BYTE * size) or unpacked > max(_ALWAYS, _RATIO * size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -23,14 +24,14 @@ What = Literal["scenarios", "designs", "presets", "streams"]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(ABC):
     """A thing that there is to use."""
 
     name: str
 
+    @abstractmethod
     def words(self) -> str:
         """What a table says of it, on one line; the long parts are left to JSON."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

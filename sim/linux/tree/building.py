@@ -19,8 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sim import children, scratch
-from sim.cache import home, sealed
-from sim.cache.sealed import BrokenSealError
+from sim.cache import home, programs
 from sim.linux.tree import sources
 from sim.linux.tree.sources import Tree, TreeError
 
@@ -32,8 +31,7 @@ OPTIONS = (
     *("-Werror=implicit-function-declaration", "-Werror=implicit-int"),
     *("-Werror=incompatible-pointer-types", "-Werror=int-conversion"),
 )
-_MOST = 1 << 24
-"""Bytes of a program."""
+_DRIVER = programs.Kind("driver", most=1 << 24, mode=0o700)
 _SHOWN = 5
 """Errors of the compiler that are shown."""
 
@@ -61,21 +59,12 @@ def digest(tree: Tree) -> str:
 def program(tree: Tree) -> Path:
     """The program of a tree's driver, compiled unless it is in the cache; raises TreeError."""
     name = f"kernel-{digest(tree)}"
-    path = (home.root() or _spare()) / name
-    if _is_whole(path):
-        home.touch(path)
-        return path
-    home.say(name, f"compiling the SPE driver of {tree.name} ({tree.path})")
-    code = _compiled(tree)
-    try:
-        sealed.write(path, sealed.sealed(code, name))
-        path.chmod(0o700)
-    except OSError as error:
-        home.say("kernel", f"{path}: {error.strerror}; the compiled driver is not kept")
-        path = _spare() / name
-        path.write_bytes(code)
-        path.chmod(0o700)
-    return path
+
+    def make() -> bytes:
+        home.say(name, f"compiling the SPE driver of {tree.name} ({tree.path})")
+        return _compiled(tree)
+
+    return programs.program(_DRIVER, name, make, _spare)
 
 
 def place(path: Path, address: int) -> str:
@@ -88,17 +77,6 @@ def place(path: Path, address: int) -> str:
     return (
         function if at.startswith("??") else f"{function} ({at.split(' ')[0].removeprefix('./')})"
     )
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        sealed.unsealed(sealed.read(path, _MOST), path.name)
-    except FileNotFoundError:
-        return False
-    except BrokenSealError as error:
-        home.say("kernel", f"{path}: {error}; this program is not used, but compiled again")
-        return False
-    return os.access(path, os.X_OK)
 
 
 @lru_cache(maxsize=1)

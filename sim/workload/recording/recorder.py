@@ -27,8 +27,7 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 
 from sim import children, scratch
-from sim.cache import home, sealed
-from sim.cache.sealed import BrokenSealError
+from sim.cache import programs, sealed
 from sim.workload.dynamic import LOADER_FAILED, refuse_missing_libraries, refuse_missing_loader
 from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
@@ -40,7 +39,7 @@ PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
 MAX_THREADS: Final = 1 << 14
 MAX_ALIVE: Final = 64
 _POLL_S: Final = 0.25
-_MOST_PLUGIN: Final = 1 << 24
+_PLUGIN: Final = programs.Kind("plugin", most=1 << 24)
 _STATE_HEAD: Final = struct.Struct("<QQQ40x")
 _STATE_THREAD: Final = struct.Struct("<QQQQQ24x")
 _TOO_MANY_THREADS, _NO_SPACE, _NO_FILE = 1, 2, 4
@@ -164,29 +163,7 @@ def compile_plugin(spare: Path, api: int = 1) -> Path:
     """
     identity = f"{api} {platform.machine()} ".encode() + PLUGIN_SOURCE.read_bytes()
     name = f"spetrace-{hashlib.blake2b(identity, digest_size=12).hexdigest()}.so"
-    library = (home.root() or spare) / name
-    if _is_whole(library):
-        home.touch(library)
-        return library
-    code = _compiled(api)
-    try:
-        sealed.write(library, sealed.sealed(code, name))
-    except OSError as error:
-        home.say("plugin", f"{library}: {error.strerror}; the compiled plugin is not kept")
-        library = spare / name
-        library.write_bytes(code)
-    return library
-
-
-def _is_whole(library: Path) -> bool:
-    try:
-        sealed.unsealed(sealed.read(library, _MOST_PLUGIN), library.name)
-    except FileNotFoundError:
-        return False
-    except BrokenSealError as error:
-        home.say("plugin", f"{library}: {error}; this plugin is not used, but compiled again")
-        return False
-    return True
+    return programs.program(_PLUGIN, name, lambda: _compiled(api), lambda: spare)
 
 
 def _compiled(api: int) -> bytes:

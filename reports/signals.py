@@ -6,13 +6,10 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a command to end: it does so in order, and says what it leaves."""
+from sim.interrupts import ENDING, restore
 
 
 @contextmanager
@@ -34,30 +31,7 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
-        _restore(usual)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """What asks for an end waits for that of the block: what was simulated is written first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-
-    def remember(signum: int, frame: FrameType | None) -> None:
-        asked.append(signum)
-
-    usual = {number: signal.getsignal(number) for number in ENDING}
-    for number, handler in usual.items():
-        if handler not in (signal.SIG_IGN, None):
-            signal.signal(number, remember)
-    try:
-        yield
-    finally:
-        _restore(usual)
-    if asked:
-        signal.raise_signal(asked[0])
+        restore(usual)
 
 
 def _unraised(unraisable: sys.UnraisableHookArgs) -> None:
@@ -66,12 +40,6 @@ def _unraised(unraisable: sys.UnraisableHookArgs) -> None:
         _thread.interrupt_main()
     else:
         sys.__unraisablehook__(unraisable)
-
-
-def _restore(usual: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in usual.items():
-        if handler is not None:  # else it is not Python's
-            signal.signal(number, handler)
 
 
 def ending() -> None:

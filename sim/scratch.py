@@ -3,6 +3,9 @@
 A name says that it is ours, a lock (flock(2)) whether somebody is at work in it: the system drops
 the lock with the process, whatever ended that. On a file system without locks nobody can tell, so
 nothing is removed there.
+
+Ctrl-C can come between any two steps: making and locking are one step to it, and what stands
+between them and the block that removes, `abandon`, the last thing that a command does, removes.
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from sim.interrupts import uninterrupted
+
 PREFIX = ".speskew-"
 _FILE, _FOLDER = f"{PREFIX}part-", f"{PREFIX}work-"
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_AT_WORK: dict[Path, Callable[[Path], None]] = {}
+"""What this process has made and locked, and how each is removed."""
 
 
 class BusyError(Exception):
@@ -33,51 +41,73 @@ def file(parent: Path, *, tidied: bool = False) -> Iterator[tuple[Path, IO[bytes
     """
     if not tidied:
         tidy(parent)
-    lock = None
-    while lock is None:  # it may have been tidied up before it was locked
-        handle, name = tempfile.mkstemp(prefix=_FILE, dir=parent)
-        made, path = os.fdopen(handle, "wb"), Path(name)
-        lock = _locked(path, fresh=True)
-    try:
-        os.fchmod(made.fileno(), 0o666 & ~umask())
-        with made:
-            yield path, made
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
+    with _held(lambda: _new_file(parent), remove) as path, path.open("r+b") as made:
+        yield path, made
 
 
 @contextmanager
 def folder(parent: Path) -> Iterator[Path]:
     """A new folder, gone at the end with everything in it."""
     tidy(parent)
-    lock = None
-    while lock is None:
-        path = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
-        lock = _locked(path, fresh=True)
-    try:
+    with _held(lambda: (Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent)), True), remove) as path:
         yield path
-    finally:
-        remove(path)
-        os.close(lock)
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """A folder of this name is ours until the end of the block, and gone then if it is empty.
+def claimed(path: Path, finish: Callable[[Path], None]) -> Iterator[None]:
+    """A folder of this name is ours until the end of the block.
 
-    What a process that was killed has left in it is still there. Raises BusyError if it is another
-    one's.
+    `finish` sees to what is in it: what a process that was killed has left, and what the block
+    leaves. It is gone then if it is empty. Raises BusyError if it is another one's.
     """
-    lock = None
-    while lock is None:
-        lock = _locked(path, fresh=_made(path))
-    try:
-        yield
-    finally:
+
+    def put_away(path: Path) -> None:
+        finish(path)
         with suppress(OSError):
             path.rmdir()
-        os.close(lock)
+
+    with _held(lambda: (path, _made(path)), put_away):
+        finish(path)
+        yield
+
+
+def abandon() -> None:
+    """Remove what Ctrl-C has left: this process does nothing any more."""
+    for path, put_away in list(_AT_WORK.items()):
+        with suppress(OSError):
+            put_away(path)
+    _AT_WORK.clear()
+
+
+@contextmanager
+def _held(
+    make: Callable[[], tuple[Path, bool]], put_away: Callable[[Path], None]
+) -> Iterator[Path]:
+    """What `make` names, and may have made afresh, locked until the end and put away then."""
+    with uninterrupted():
+        lock = None
+        while lock is None:  # it may have been tidied up before it was locked
+            path, fresh = make()
+            lock = _locked(path, fresh=fresh)
+        _AT_WORK[path] = put_away
+    try:
+        yield path
+    finally:
+        with uninterrupted():
+            try:
+                put_away(path)
+            finally:
+                del _AT_WORK[path]
+                os.close(lock)
+
+
+def _new_file(parent: Path) -> tuple[Path, bool]:
+    handle, name = tempfile.mkstemp(prefix=_FILE, dir=parent)
+    try:
+        os.fchmod(handle, 0o666 & ~umask())
+    finally:
+        os.close(handle)
+    return Path(name), True
 
 
 def tidy(parent: Path) -> None:
@@ -138,8 +168,13 @@ def _locked(path: Path, *, fresh: bool = False) -> int | None:
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        if fresh:  # by somebody who tidies up, and removes it
+            return None
+        raise BusyError(path) from error
     except OSError as error:
-        if isinstance(error, BlockingIOError) or not fresh:
+        if not fresh:
             os.close(handle)
             raise BusyError(path) from error
     with suppress(FileNotFoundError):

@@ -10,6 +10,7 @@ import sys
 from reports.cli.main import main as command
 from reports.exitcodes import ExitCode
 from reports.signals import ending
+from sim import scratch
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     finally:
         ending()
+        scratch.abandon()
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from reports.results import shapes
 from reports.results.result import Result, dumps
 from reports.runs import rebuilding, simulating
 from reports.runs.simulating import Cut, Description, How, Simulation
-from reports.signals import uninterrupted
 from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
+from sim.interrupts import uninterrupted
 from sim.scenario.files import loader
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from importlib import metadata
 from pathlib import Path
 
 from reports.results.manifest import MANIFEST_VERSION, Host, Manifest
-from reports.signals import uninterrupted
 from sim import scratch
 from sim.errors import SpeskewError
+from sim.interrupts import uninterrupted
 
 HASH_CHARS = 8
 PACKAGES = (
@@ -125,15 +125,11 @@ def _claimed(target: Path) -> Iterator[Path]:
         name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
         claim = target.parent / f"{CLAIM}{name}"
         try:
-            with scratch.claimed(claim):
-                _finish(claim)
+            with scratch.claimed(claim, _finish):
                 stage = claim / _NEW / target.name
                 stage.mkdir(parents=True)
-                try:
-                    yield stage
-                    _put(claim, target)
-                finally:
-                    _finish(claim)
+                yield stage
+                _put(claim, target)
         except scratch.BusyError as error:
             why = "is being written by another process"
             raise RunDirError(f"{target} {why}; wait for it, or give -o another one") from error
@@ -154,8 +150,8 @@ def recover(target: Path) -> None:
     One that was killed amid the replacing of a directory has left two, both whole, under no name.
     """
     for claim in scratch.ours(target.parent, CLAIM):
-        with suppress(scratch.BusyError, OSError), scratch.claimed(claim):
-            _finish(claim)
+        with suppress(scratch.BusyError, OSError), scratch.claimed(claim, _finish):
+            pass
 
 
 def _finish(claim: Path) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from sim import scratch
+from sim import interrupts, scratch
 from sim.scratch import BusyError
 
 
@@ -40,13 +50,91 @@ def test_what_a_kill_left_is_tidied_up_and_no_more(tmp_path: Path) -> None:
 
 
 def test_a_claim_is_one_program_s(tmp_path: Path) -> None:
-    """A second one is refused while the first lasts; what stands in the folder stays."""
-    with scratch.claimed(tmp_path / "a"):
-        with pytest.raises(BusyError), scratch.claimed(tmp_path / "a"):
+    """A second one is refused while the first lasts; what stands in the folder is seen to."""
+    seen: list[list[Path]] = []
+
+    def finish(path: Path) -> None:
+        seen.append(list(path.iterdir()))
+
+    kept = tmp_path / "a" / "kept"
+    with scratch.claimed(tmp_path / "a", finish):
+        with pytest.raises(BusyError), scratch.claimed(tmp_path / "a", finish):
             pass
-        (tmp_path / "a" / "kept").touch()
-    with scratch.claimed(tmp_path / "a"):
-        assert (tmp_path / "a" / "kept").exists()
-    with scratch.claimed(tmp_path / "b"):
-        pass
-    assert not (tmp_path / "b").exists()
+        kept.touch()
+    with scratch.claimed(tmp_path / "a", finish):
+        kept.unlink()
+    assert seen == [[], [kept], [kept], []]
+    assert not (tmp_path / "a").exists()
+
+
+def test_who_tidies_up_is_no_rival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock on what was made this moment is that of a process that removes it."""
+    taken: list[int] = []
+    make = tempfile.mkdtemp
+
+    def seized(prefix: str, dir: Path) -> str:
+        name = make(prefix=prefix, dir=dir)
+        if not taken:
+            taken.append(os.open(name, os.O_RDONLY))
+            fcntl.flock(taken[0], fcntl.LOCK_EX)
+        return name
+
+    monkeypatch.setattr(tempfile, "mkdtemp", seized)
+    with scratch.folder(tmp_path) as made:
+        assert made.is_dir()
+    os.close(taken[0])
+
+
+@contextmanager
+def interrupted_at(steps: Sequence[int]) -> Iterator[list[int]]:
+    """Ctrl-C before each of these steps of scratch's own code; gives the number of steps."""
+    done = [0]
+
+    def traced(frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
+        if frame.f_code.co_filename not in (scratch.__file__, interrupts.__file__):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if done[0] in steps:
+                signal.raise_signal(signal.SIGINT)
+            done[0] += 1
+        return traced
+
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.settrace(traced)
+    try:
+        yield done
+    finally:
+        sys.settrace(None)
+        signal.signal(signal.SIGINT, usual)
+
+
+def _emptied(claim: Path) -> None:
+    (claim / "a").unlink(missing_ok=True)
+
+
+def _one_of_each(parent: Path) -> None:
+    with (
+        scratch.file(parent) as (_, made),
+        scratch.folder(parent) as folder,
+        scratch.claimed(parent / "claim", _emptied),
+    ):
+        made.write(b"x")
+        (folder / "a").touch()
+        (parent / "claim" / "a").touch()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_between_any_two_steps(tmp_path: Path) -> None:
+    """And once more, some steps later: nothing is left, and nothing stays locked by a name."""
+    with interrupted_at(()) as steps:
+        _one_of_each(tmp_path)
+    assert steps[0] > 500
+    instants = random.Random("Ctrl-C")
+    for step in range(0, steps[0], 3):
+        with interrupted_at((step, step + instants.randrange(1, 100))) as done:
+            with suppress(KeyboardInterrupt):
+                _one_of_each(tmp_path)
+            assert done[0] >= step
+        scratch.abandon()
+        assert list(tmp_path.iterdir()) == [], step

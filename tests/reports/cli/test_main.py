@@ -54,6 +54,7 @@ def test_one_verb_loads_no_other(verb: str) -> None:
         "reports.signals",
         "reports.text",
         "sim.errors",
+        "sim.interrupts",
         "sim.units",
     }
     others = {m for m in loaded if m != name and not m.startswith(f"{name}.")}

@@ -11,10 +11,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.statistics import shown
+from analysis.statistics.shown import number as number
+from sim.units import TICKS_PER_CYCLE
+
 if TYPE_CHECKING:
     from analysis.statistics.intervals import Metric
-
-from sim.units import TICKS_PER_CYCLE
 
 
 def printable(name: str, width: int = 0) -> str:
@@ -61,18 +63,6 @@ def percent(fraction: float) -> str:
     return f"{number(100 * fraction)} %"
 
 
-def number(value: float) -> str:
-    """Three significant digits, never scientific above 1e-4: ``0.0123``, ``12,345``."""
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size < 1e-4:
-        return f"{value:.1e}"
-    return f"{value:.3g}" if size < 100 else f"{value:.0f}"
-
-
 def size(count: int) -> str:
     """Bytes as a person writes them: ``4 MiB``, ``2.03 MiB``."""
     for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
@@ -94,8 +84,7 @@ TINY, SMALL = 6, 1e-4
 
 def decimals(metric: Metric, scale: float) -> int | None:
     """Decimals that show two digits of the interval's half-width; None without an interval."""
-    half = (metric.half_width or 0.0) * scale
-    return max(0, 1 - math.floor(math.log10(half))) if half else None
+    return shown.decimals((metric.half_width or 0.0) * scale)
 
 
 def interval(metric: Metric, scale: float = 1.0) -> str:

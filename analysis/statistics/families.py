@@ -23,12 +23,8 @@ from analysis.statistics.intervals import (
     t_cdf,
     t_quantile,
 )
+from analysis.statistics.needed import ALPHA, MOST_REPLICATIONS, POWER, replications
 from analysis.statistics.verdicts import Status, Verdict
-
-ALPHA = 0.05
-POWER = 0.8
-"""What a check promises to find, and what a warning about its resolution goes by."""
-MOST_REPLICATIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,21 +286,7 @@ def needed_for_decision(q: Question, size: int = 1, alpha: float = ALPHA) -> int
     e = q.estimate
     assert e.mean is not None
     room = min(abs(end - e.mean) for end in (q.region.low, q.region.high))
-    return _needed(e.sd, room, alpha / size, POWER, at_least=e.n + 1)
-
-
-def _needed(sd: float, room: float, alpha: float, power: float, at_least: int) -> int | None:
-    """Least n ≥ `at_least` with (t_{1-alpha} + t_{power})·sd/√n ≤ room."""
-    if room <= 0 or (sd / room) ** 2 > MOST_REPLICATIONS:
-        return None
-    n = max(2, at_least)
-    for _ in range(20):  # the quantiles shrink with n, so this falls to its fixed point
-        factor = t_quantile(1 - alpha, n - 1) + t_quantile(power, n - 1)
-        better = max(2, at_least, math.ceil((factor * sd / room) ** 2))
-        if better == n:
-            break
-        n = better
-    return n if n <= MOST_REPLICATIONS else None
+    return replications(e.sd, room, alpha=alpha / size, at_least=e.n + 1)
 
 
 def resolution(q: Question, size: int = 1, alpha: float = ALPHA) -> float:
@@ -333,7 +315,8 @@ def _resolution(q: Question, size: int, alpha: float) -> str:
         f"{e.n} replications can resolve {amount(can, e.unit)}, "
         f"you asked for {amount(asked, e.unit)}: "
     )
-    needed = _needed(e.sd, asked, alpha / size, _power_each(q), e.n + 1)
+    power = _power_each(q)
+    needed = replications(e.sd, asked, alpha=alpha / size, power=power, at_least=e.n + 1)
     if needed is None:
         return text + f"no less than {MOST_REPLICATIONS:,} replications would do; widen the margin"
     return text + f"use --replications {needed}"

@@ -7,7 +7,6 @@ and UNDECIDED are not PASS.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,8 +18,8 @@ from analysis.statistics.intervals import (
     finite,
     no_variance,
     t_interval,
-    t_quantile,
 )
+from analysis.statistics.needed import replications
 
 
 class Status(StrEnum):
@@ -124,20 +123,8 @@ def _reading(status: Status, values: F64, margin: float, alpha: float) -> str:
         return f"within ±{margin:g}"
     if status is Status.FAIL:
         return f"beyond ±{margin:g}"
-    needed = replications_needed(values, margin, alpha)
+    room = abs(margin - abs(float(values.mean())))
+    needed = replications(float(values.std(ddof=1)), room, alpha=alpha, at_least=values.size + 1)
     if needed is None:
         return f"too close to ±{margin:g} to tell"
     return f"cannot tell for ±{margin:g}; about {needed} replications would"
-
-
-def replications_needed(
-    values: F64, margin: float, alpha: float = 0.05, power: float = 0.8
-) -> int | None:
-    """Replications for a decision with `power`, if effect and spread are what `values` show."""
-    room = abs(margin - abs(float(values.mean())))
-    sd = float(values.std(ddof=1))
-    if room < 1e-3 * sd:
-        return None
-    df = values.size - 1
-    quantiles = t_quantile(1 - alpha, df) + t_quantile(power, df)
-    return max(values.size + 1, math.ceil((quantiles * sd / room) ** 2))

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from analysis.statistics.distributions import excess, histogram
 from analysis.statistics.families import (
-    ALPHA,
-    POWER,
     Estimate,
     Finding,
     Question,
@@ -26,6 +24,7 @@ from analysis.statistics.families import (
     resolution,
 )
 from analysis.statistics.intervals import metric, t_quantile
+from analysis.statistics.needed import ALPHA, POWER
 from analysis.statistics.verdicts import Status
 
 TRIALS = 800

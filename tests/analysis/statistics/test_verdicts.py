@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.verdicts import Status, Verdict, replications_needed, tost
+from analysis.statistics.verdicts import Status, Verdict, tost
 
 TRIALS = 3000
 
@@ -70,12 +70,3 @@ def test_too_little_data_is_skip() -> None:
     """No value, or one replication: nothing to say."""
     assert judge([]).status is Status.SKIP
     assert judge([0.1]).status is Status.SKIP
-
-
-def test_replications_needed_are_enough() -> None:
-    """With the number it asks for, at least 70 % of trials decide (80 % planned)."""
-    rng = np.random.default_rng(12)
-    n = replications_needed(np.array([-2.0, 2.0, -1.0, 1.0, 0.5, -0.5]), 1.0)
-    assert n is not None
-    rows = rng.normal(0.0, 1.52, (500, n))
-    assert sum(judge(row).status is Status.PASS for row in rows) > 350

@@ -7,10 +7,12 @@ a KVM_EXIT_RLIMIT, which take microseconds and would be hairlines in the window.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import itemgetter
 
 from sim.cpu.ports import Reason
 from sim.ledger import OpLabel, TimeCause
@@ -30,6 +32,7 @@ CLOSE_UP_US = 300
 AFTER_TAKEN_US = 8
 """A delivery's close-up ends so long after the exception is taken, if nothing ends it sooner."""
 
+ALWAYS = (0, sys.maxsize)
 LANES = ("CPU", "SPU", "PMBIRQ", "KVM", "VMM", "memory")
 _KVM = frozenset(
     {
@@ -133,9 +136,10 @@ def timeline(run: RunResult, *, virtual: bool, per_ms: int, granule: int) -> Tim
     scored = [(_window(v.log, WINDOW_MS * per_ms), k) for k, v in enumerate(run.vcpus)]
     (_, begin), vcpu = max(scored, key=lambda s: (s[0][0], -s[1]))
     log = run.vcpus[vcpu].log
-    lanes = spans(log, virtual=virtual, granule=granule)
+    window = (begin, begin + WINDOW_MS * per_ms)
+    lanes = spans(log, virtual=virtual, granule=granule, window=window)
     lanes += _account(run.locked, run.wall) if virtual else []
-    end, shown = _fitting(lanes, begin, begin + WINDOW_MS * per_ms)
+    end, shown = _fitting(lanes, *window)
     close = close_ups(log, begin, end, per_ms // 1000)
     return Timeline(run.replication, vcpu, begin, end, tuple(shown), tuple(close))
 
@@ -180,23 +184,28 @@ class _Open:
 
     lane: str
     done: list[Span]
+    earliest: int
     state: str = ""
     since: int = 0
     value: int = 0
 
     def change(self, t: int, state: str, value: int = 0) -> None:
-        """End what is open at `t`; begin `state`, or nothing if it is empty."""
-        if self.state and t > self.since:
+        """End what is open at `t`; begin `state`, or nothing if it is empty.
+
+        What ends before `earliest` is nobody's.
+        """
+        if self.state and t > self.since and t >= self.earliest:
             self.done.append(Span(self.lane, self.state, self.since, t, self.value))
         self.state, self.since, self.value = state, t, value
 
 
 @dataclass(slots=True)
 class _Lanes:
-    """Reads a log entry by entry."""
+    """Reads a log entry by entry; keeps what ends at `earliest` or later."""
 
     virtual: bool
     granule: int
+    earliest: int
     done: list[Span] = field(default_factory=list)
     reason: str = ""
     cpu: _Open = field(init=False)
@@ -205,8 +214,9 @@ class _Lanes:
     pinned: _Open = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cpu, self.spu = _Open("CPU", self.done), _Open("SPU", self.done)
-        self.line, self.pinned = _Open("PMBIRQ", self.done), _Open("memory", self.done)
+        lanes = ("CPU", "SPU", "PMBIRQ", "memory")
+        made = (_Open(lane, self.done, self.earliest) for lane in lanes)
+        self.cpu, self.spu, self.line, self.pinned = made
 
     def read(self, entry: Entry) -> None:
         t, what, value = entry
@@ -219,13 +229,16 @@ class _Lanes:
             self.cpu.change(t, "")
             self.spu.change(t, "")
         elif what in _CAUSES:
-            self._stage(TimeCause(what), t, t + value)
+            if t + value >= self.earliest:
+                self._stage(TimeCause(what), t, t + value)
         elif what == "PMBIRQ_LINE":
             self.line.change(t, "on its way" if value else "")
         elif what == "PMBIRQ_AT_CORE":
             self.line.change(t, "at the core")
         elif what == "PINNED_PAGES":
             self.pinned.change(t, "pinned by this vCPU", value * self.granule)
+        elif t < self.earliest:
+            return
         elif what == "KVM_EXIT_RLIMIT":
             self.done.append(Span("VMM", what, t, t, value))
         elif what == "VOIDED":
@@ -245,10 +258,13 @@ class _Lanes:
             self.done.append(Span("CPU", state, begin, end))
 
 
-def spans(log: Sequence[Entry], *, virtual: bool, granule: int) -> list[Span]:
-    """Everything that a log shows, in the order in which it begins."""
-    lanes = _Lanes(virtual, granule)
-    for entry in log:
+def spans(
+    log: Sequence[Entry], *, virtual: bool, granule: int, window: tuple[int, int] = ALWAYS
+) -> list[Span]:
+    """Everything that a log shows, in the order in which it begins; of a window, what is in it."""
+    earliest, end = window
+    lanes = _Lanes(virtual, granule, earliest)
+    for entry in islice(log, bisect_left(log, end, key=itemgetter(0))):
         lanes.read(entry)
     last = log[-1][0] if log else 0
     for lane in (lanes.cpu, lanes.spu, lanes.line, lanes.pinned):

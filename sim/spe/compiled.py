@@ -468,9 +468,7 @@ def advance(  # noqa: C901 - one loop: every call in it costs
             _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
         else:
             _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
-        state[HINT] = places_of(
-            S, config[POP_END], base, state[HINT], cand, ops, tick, place, m + 1
-        )
+        places_of(S, config[POP_END], base, busy, cand, ops, tick, place, m + 1)
         if config[SLIPPING] != 0:
             _slip(S, config, tracked, ops, place, m)
         elif config[CHOOSING] != 0:

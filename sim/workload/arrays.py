@@ -5,7 +5,8 @@ A stream is one *pass*, repeated `repeat` times. A pass is a list of *segments*;
 exception level, with interrupts masked or not. Bodies come in two kinds:
 
 * *flat*: one entry per op (synthetic loops, kernel segments);
-* *indexed*: a recorded sequence of block executions, with an index entry every `STRIDE` of them.
+* *indexed*: a recorded sequence of block executions, with an index entry (a *cell*) for every 64
+  ops.
 
 Every op has a position in four coordinates, all integers and all cumulative: OP (executed ops,
 ``i``), POP (rank in the sample population, ``p``), TICK (work time) and SLOT (memory slots). One
@@ -26,15 +27,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.bits import ALL, ones, place_of_one, width
 from sim.draws import njit, njit_inline
 
 I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 
 OP, POP, TICK, SLOT, AXES = 0, 1, 2, 3, 4
-STRIDE = 8
-"""Block executions per index entry: a look-up walks half of it on average."""
-GUESS = AXES
-"""Fifth column of an index entry; see `index_of`."""
+CELL_BITS = 6
+CELL = 1 << CELL_BITS
+"""Ops of a cell: as many as a word has bits."""
+BEGINS, SLOTS, EXECS, SLOT_BASE, CELL_WORDS = range(5)
+"""Words of a cell: two bits for each op, does an execution begin with it, has it a memory slot;
+then, from bit 0 and from bit COUNT_BITS on: executions begun before the cell, ops of the last of
+them that lie before it; slots before it, and at which tick that execution begins (>> TICK_STEP)."""
+COUNT_BITS = 36
+TICK_STEP = 31
+"""In a cell and the execution before it, ticks must span less than 1 << this."""
 
 ROW_SHIFT = 40
 PLACE_MASK = (1 << ROW_SHIFT) - 1
@@ -61,37 +70,44 @@ LEVEL_STRIDE = 8
     FLAT_OP,  # [F] (timing row + level) << 40 | static << 8 | level
     BLOCK,  # [K, 4] ops, population, first static op, slots
     STATIC,  # [S, 4] weight, slot (0/1), ticks (of ops without a slot), timing row
-    BEFORE,  # [S + 1, 4] sums of these over the static ops before: weights, slots, ticks, unused
+    BEFORE,  # [S + 1, 4] sums over the static ops before: weights, slots, ticks in L1; its place
     SLOT_ROWS,  # timing row of each static op with a slot, in order
     SLOT_OPS,  # and which of the static ops it is
     ROW_TICKS,  # [rows] throughput of ops with a slot, by row + level
     LATENCY,  # [rows × laws.STRIDE] laws of time in flight, by (row + level) × STRIDE + cell
     STATICS,  # how many
     BLOCKS,  # how many
-    CHECK_STEP,  # block executions between checkpoints; 0 without them
-) = range(23)
-HEADER = 23
+    CHECK_STEP,  # ops between checkpoints; 0 without them
+    CHECK_COLUMNS,  # static × LEVEL_STRIDE + level of each column of the checkpoints
+) = range(24)
+HEADER = 24
 BODY, COUNTED, MASKED, EL = range(4)
 FIRST_FLAT = 0
 BLOCK_STATIC = 2
 WEIGHT, HAS_SLOT, TICKS, ROW = range(4)
+PLACE = 3
+"""Column of BEFORE: (timing row << ROW_SHIFT) | static << 8 | a mask of the level, 0 or 255."""
+L1 = 1
+"""The level of a slot at which `BEFORE` counts its ticks (`sim.workload.timing.MemLevel`)."""
 
 
 class StreamArrays(NamedTuple):
-    """What compiled code reads; all read-only. X index entries, E block executions, M slots.
+    """What compiled code reads; all read-only. E block executions, M slots.
 
     The small tables lie in one int64 array behind a header (a compiled call costs time per array
-    that it is given). A stream has at most one indexed body: `ids`, `exec_ticks`, `levels` and
-    `index_at` [X, 5] are its; `checkpoints` [C, S × 8] count population members before every
-    CHECK_STEP-th execution, so that long intervals need no walk.
+    that it is given). A stream has at most one indexed body: `execs` [E], `levels` [M + 1] and
+    `cells` [X, CELL_WORDS] are its. A word of `execs` is the tick at which the execution begins
+    (32 bits), its block (31), and whether any of its slots takes other ticks than in L1. `pops` [X]
+    are the population members before each cell, empty if every op counts once; `checkpoints`
+    [C, columns] count them before every CHECK_STEP-th op, so that long intervals need no walk.
     """
 
     tables: I64
-    ids: NDArray[np.uint32]
-    exec_ticks: NDArray[np.uint32]
+    execs: U64
     levels: NDArray[np.uint8]
-    index_at: NDArray[np.int64]
-    checkpoints: NDArray[np.int64]
+    cells: U64
+    pops: I64
+    checkpoints: I64
 
 
 class Place(NamedTuple):
@@ -119,37 +135,113 @@ def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
     return low
 
 
-@njit
-def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
-    """Last index entry whose start is at most `rest`.
+# --- the indexed body ------------------------------------------------------------------------
 
-    On POP the entries carry a directory: `GUESS` of entry k is the last one that starts at or
-    before rank k × width. On the others the search gallops from `hint`, or from where the entry
-    would be if all were alike.
+_TOP, _COUNT, _COUNTS = np.uint64(CELL - 1), np.uint64(COUNT_BITS), np.uint64((1 << COUNT_BITS) - 1)
+_CELL_BITS, _TICK_STEP, _1 = np.uint64(CELL_BITS), np.uint64(TICK_STEP), np.uint64(1)
+_BLOCK_FROM, _TICKS = np.uint64(32), np.uint64((1 << 32) - 1)
+_BLOCKS_MASK, _SLOWER = np.uint64((1 << 31) - 1), np.uint64(1 << 63)
+
+
+@njit_inline
+def low_count(word: Any) -> Any:
+    """The number in the low COUNT_BITS of a word (uint64)."""
+    return word & _COUNTS
+
+
+@njit_inline
+def high_count(word: Any) -> Any:
+    """The number above them."""
+    return word >> _COUNT
+
+
+@njit_inline
+def in_cell(cells: Any, op: Any) -> Any:
+    """Of an op (uint64) of the indexed body: (the execution that holds it, and how many ops of it
+    come before; slots before it, and the cell's tick), each two counts in a word.
+
+    Free of branches but for blocks that are longer than a cell.
     """
-    entries = S.index_at
-    n = entries.shape[0]
+    k, i = op >> _CELL_BITS, op & _TOP
+    upto = ALL >> (_TOP - i)
+    begun = cells[k, BEGINS] & upto
+    slots = cells[k, SLOTS] & (upto >> _1)
+    execs = cells[k, EXECS]
+    n = ones(begun)
+    inside = i + _1 - width(begun) if n != 0 else i + (execs >> _COUNT)
+    exec_at = (execs & _COUNTS) + n - _1
+    return exec_at | (inside << _COUNT), cells[k, SLOT_BASE] + ones(slots)
+
+
+@njit_inline
+def block_of(word: Any) -> Any:
+    """The block of an execution's word."""
+    return np.int64((word >> _BLOCK_FROM) & _BLOCKS_MASK)
+
+
+@njit_inline
+def tick_of(word: Any, high: Any) -> Any:
+    """When an execution begins: the first tick from `high` << TICK_STEP on with its low bits."""
+    base = high << _TICK_STEP
+    return np.int64(base + ((word - base) & _TICKS))
+
+
+@njit_inline
+def ticks_within(S: Any, word: Any, first: Any, static: Any, slot: Any) -> Any:
+    """Ticks from the begin of an execution (its word) of a block of static ops from `first` on to
+    its op `static`, before which there are `slot` slots."""
+    T = S.tables
+    begun, now = T[BEFORE] + 4 * first, T[BEFORE] + 4 * static
+    ticks = T[now + TICKS] - T[begun + TICKS]
+    if word & _SLOWER != 0:
+        slots = T[now + HAS_SLOT] - T[begun + HAS_SLOT]
+        rows = T[SLOT_ROWS] + T[begun + HAS_SLOT]
+        for k in range(slots):
+            row = T[ROW_TICKS] + T[rows + k]
+            ticks += T[row + np.int64(S.levels[slot - slots + k])] - T[row + L1]
+    return ticks
+
+
+@njit_inline
+def _before_cell(S: Any, axis: Any, k: Any) -> Any:
+    """The position from which cell `k` is searched: its begin, or that of the execution in it."""
     if axis == POP:
-        k = min(n - 1, rest // guess_width(entries))
-        low = entries[k, GUESS]
-        high = entries[k + 1, GUESS] if k < n - 1 else n - 1
-    else:
-        low = hint
-        if not 0 <= hint < n:
-            share = np.float64(rest) / np.float64(max(np.int64(1), entries[n - 1, axis]))
-            low = min(n - 1, np.int64(share * (n - 1)))
-        high, step = low, 1
-        while low > 0 and entries[low, axis] > rest:
-            low, high = max(np.int64(0), low - step), low - 1
+        return S.pops[k]
+    word = S.cells[k, SLOT_BASE]
+    if axis == SLOT:
+        return np.int64(low_count(word))
+    return tick_of(S.execs[_first_exec(S, k)], high_count(word))
+
+
+@njit_inline
+def _first_exec(S: Any, k: Any) -> Any:
+    """The last execution that has begun before cell `k`, or the first one."""
+    return max(np.int64(0), np.int64(low_count(S.cells[k, EXECS])) - 1)
+
+
+@njit
+def cell_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
+    """Last cell of the indexed body that begins at most at `rest` on POP, TICK or SLOT.
+
+    The search gallops from `hint`, or from where the cell would be if all were alike.
+    """
+    n = S.cells.shape[0]
+    low = hint
+    if not 0 <= hint < n:
+        share = np.float64(rest) / np.float64(max(np.int64(1), _before_cell(S, axis, n - 1)))
+        low = min(n - 1, np.int64(share * (n - 1)))
+    high, step = low, 1
+    while low > 0 and _before_cell(S, axis, low) > rest:
+        low, high = max(np.int64(0), low - step), low - 1
+        step <<= 1
+    if step == 1:
+        while low + step < n and _before_cell(S, axis, low + step) <= rest:
+            low += step
             step <<= 1
-        if step == 1:
-            while low + step < n and entries[low + step, axis] <= rest:
-                low += step
-                step <<= 1
-            high = min(n - 1, low + step)
+        high = min(n - 1, low + step)
     while low < high:
         mid = (low + high + 1) >> 1
-        if entries[mid, axis] <= rest:
+        if _before_cell(S, axis, mid) <= rest:
             low = mid
         else:
             high = mid - 1
@@ -157,67 +249,106 @@ def index_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
 
 
 @njit
-def guess_width(index_at: Any) -> Any:
-    """POP ranks per directory entry: as many entries as the index has."""
-    return index_at[-1, POP] // index_at.shape[0] + 1
+def op_on(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
+    """(op of the indexed body that holds `rest` on an axis, its cell)."""
+    if axis == OP or (axis == POP and S.pops.size == 0):
+        return rest, rest >> CELL_BITS
+    k = cell_of(S, axis, rest, hint)
+    if axis == TICK:
+        return _op_on_tick(S, rest, k), k
+    if axis == POP:
+        return _op_on_pop(S, rest, k), k
+    nth = np.uint64(rest) - low_count(S.cells[k, SLOT_BASE])
+    return (k << CELL_BITS) + np.int64(place_of_one(S.cells[k, SLOTS], nth)), k
 
 
 @njit
-def _exec_of(S: Any, axis: Any, rest: Any, entry: Any, at: Any) -> Any:
-    """Walk from an index entry to the block execution that holds `rest`; `at` becomes its start."""
+def _op_on_tick(S: Any, rest: Any, k: Any) -> Any:
+    """The op of cell `k`, or of the execution that began before, which runs at tick `rest`."""
     T = S.tables
-    at[OP], at[POP] = S.index_at[entry, OP], S.index_at[entry, POP]
-    at[TICK], at[SLOT] = S.index_at[entry, TICK], S.index_at[entry, SLOT]
-    x = entry * STRIDE
-    last = S.ids.size - 1
-    while x < last:
-        row = T[BLOCK] + 4 * np.int64(S.ids[x])
-        ticks = np.int64(S.exec_ticks[x])
-        end = at[axis] + (ticks if axis == TICK else T[row + axis])
-        if end > rest:
-            break
-        at[OP] += T[row + OP]
-        at[POP] += T[row + POP]
-        at[SLOT] += T[row + SLOT]
-        at[TICK] += ticks
+    execs, high = S.cells[k, EXECS], high_count(S.cells[k, SLOT_BASE])
+    first = _first_exec(S, k)
+    x = first
+    while x + 1 < S.execs.size and tick_of(S.execs[x + 1], high) <= rest:
         x += 1
-    return x
+    op = (k << CELL_BITS) - np.int64(high_count(execs))
+    if x > first:
+        nth = np.uint64(x) - low_count(execs)
+        op = (k << CELL_BITS) + np.int64(place_of_one(S.cells[k, BEGINS], nth))
+    word = S.execs[x]
+    row = T[BLOCK] + 4 * block_of(word)
+    begin = T[row + BLOCK_STATIC]
+    slot = np.int64(low_count(in_cell(S.cells, np.uint64(op))[1]))
+    left = rest - tick_of(word, high)
+    for static in range(begin, begin + T[row + OP] - 1):
+        before = T[BEFORE] + 4 * static + TICKS
+        left -= T[before + 4] - T[before]
+        if T[T[STATIC] + 4 * static + HAS_SLOT] != 0:
+            ticks = T[ROW_TICKS] + T[T[STATIC] + 4 * static + ROW]
+            left -= T[ticks + np.int64(S.levels[slot])] - T[ticks + L1]
+            slot += 1
+        if left < 0:
+            return op
+        op += 1
+    return op
 
 
 @njit
-def _op_in_block(S: Any, axis: Any, rest: Any, block: Any, at: Any) -> Any:
-    """Walk within a block to the op that holds `rest`; returns (static, level)."""
+def _op_on_pop(S: Any, rest: Any, k: Any) -> Any:
+    """The op from cell `k` on that holds population rank `rest`."""
+    op, pop = k << CELL_BITS, S.pops[k]
     T = S.tables
-    row = T[BLOCK] + 4 * block
-    s = T[row + BLOCK_STATIC]
-    end_op = at[OP] + T[row + OP] - 1
     while True:
-        static = T[STATIC] + 4 * s
-        level = np.int64(0)
-        cost = T[static + TICKS]
-        if T[static + HAS_SLOT] != 0:
-            level = np.int64(S.levels[at[SLOT]])
-            cost = T[T[ROW_TICKS] + T[static + ROW] + level]
-        if axis == TICK:
-            end = at[TICK] + cost
-        elif axis == POP:
-            end = at[POP] + T[static + WEIGHT]
-        elif axis == OP:
-            end = at[OP] + 1
-        else:
-            end = at[SLOT] + T[static + HAS_SLOT]
-        if end > rest or at[OP] >= end_op:
-            return s, level
-        at[OP] += 1
-        at[POP] += T[static + WEIGHT]
-        at[SLOT] += T[static + HAS_SLOT]
-        at[TICK] += cost
-        s += 1
+        at, _ = in_cell(S.cells, np.uint64(op))
+        inside = np.int64(high_count(at))
+        row = T[BLOCK] + 4 * block_of(S.execs[low_count(at)])
+        for s in range(T[row + BLOCK_STATIC] + inside, T[row + BLOCK_STATIC] + T[row + OP]):
+            pop += T[T[STATIC] + 4 * s + WEIGHT]
+            if pop > rest:
+                return op
+            op += 1
+
+
+@njit
+def _pop_before(S: Any, op: Any) -> Any:
+    """Population members before an op of the indexed body."""
+    if S.pops.size == 0:
+        return op
+    T = S.tables
+    k = op >> CELL_BITS
+    at, pop = k << CELL_BITS, S.pops[k]
+    while at < op:
+        found, _ = in_cell(S.cells, np.uint64(at))
+        inside = np.int64(high_count(found))
+        row = T[BLOCK] + 4 * block_of(S.execs[low_count(found)])
+        more = min(T[row + OP] - inside, op - at)
+        static = T[BEFORE] + 4 * (T[row + BLOCK_STATIC] + inside)
+        pop += T[static + 4 * more + WEIGHT] - T[static + WEIGHT]
+        at += more
+    return pop
+
+
+@njit
+def _position(S: Any, op: Any, at: Any) -> Any:
+    """`at` [4] becomes the position of an op of the indexed body; returns (static, level)."""
+    T = S.tables
+    exec_at, slot_at = in_cell(S.cells, np.uint64(op))
+    word, slot = S.execs[low_count(exec_at)], np.int64(low_count(slot_at))
+    first = T[T[BLOCK] + 4 * block_of(word) + BLOCK_STATIC]
+    static = first + np.int64(high_count(exec_at))
+    at[OP], at[POP], at[SLOT] = op, _pop_before(S, op), slot
+    at[TICK] = tick_of(word, high_count(slot_at)) + ticks_within(S, word, first, static, slot)
+    mask = T[T[BEFORE] + 4 * static + PLACE] & 255
+    return static, np.int64(S.levels[slot]) & mask
+
+
+# --- the stream ------------------------------------------------------------------------------
 
 
 @njit
 def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
-    """`seek` with an index hint: `at` [4] becomes the op's position; (static, level, g, entry)."""
+    """`seek` with a cell to begin at: `at` [4] becomes the op's position; (static, level, segment,
+    cell)."""
     T = S.tables
     turn = value // T[PASS + axis]
     rest = value - turn * T[PASS + axis]
@@ -238,9 +369,8 @@ def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
         static = (T[T[FLAT_OP] + first + f] & PLACE_MASK) >> 8
         level = T[T[FLAT_OP] + first + f] & 255
     else:
-        entry = index_of(S, axis, x, hint)
-        x_exec = _exec_of(S, axis, x, entry, at)
-        static, level = _op_in_block(S, axis, x, np.int64(S.ids[x_exec]), at)
+        op, entry = op_on(S, axis, x, hint)
+        static, level = _position(S, op, at)
     if T[T[SEG_INFO] + 4 * g + COUNTED] == 0:
         at[POP] = 0
         iteration_pop = np.int64(0)
@@ -273,14 +403,15 @@ def op_at(S: Any, tick: Any) -> Any:
     return _seek(S, TICK, tick - 1)[0] + 1
 
 
-_NO_U32, _NO_U8 = np.empty(0, np.uint32), np.empty(0, np.uint8)
-_NO_ROWS = np.empty((0, 0), np.int64)
+_NO_WORDS, _NO_LEVELS = np.empty(0, np.uint64), np.empty(0, np.uint8)
+_NO_CELLS, _NO_POPS = np.empty((0, CELL_WORDS), np.uint64), np.empty(0, np.int64)
+_NO_CHECKPOINTS = np.empty((0, 0), np.int64)
 
 
 @njit_inline
 def _flat_stream(T: Any) -> Any:
     """A stream without an indexed body: one array handed over makes a call far cheaper than six."""
-    return StreamArrays(T, _NO_U32, _NO_U32, _NO_U8, _NO_ROWS, _NO_ROWS)
+    return StreamArrays(T, _NO_WORDS, _NO_LEVELS, _NO_CELLS, _NO_POPS, _NO_CHECKPOINTS)
 
 
 @njit
@@ -318,15 +449,16 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
 @njit
 def _add_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body, over checkpoints where they help."""
-    step = S.tables[CHECK_STEP]
+    T = S.tables
+    step = T[CHECK_STEP]
     if step > 0:
-        first = index_of(S, OP, a, np.int64(-1)) * STRIDE // step + 1
-        last = index_of(S, OP, b, np.int64(-1)) * STRIDE // step
+        first, last = (a + step - 1) // step, b // step
         if last > first:
-            _walk_indexed(S, a, S.index_at[first * step // STRIDE, OP], blocks, out)
+            _walk_indexed(S, a, first * step, blocks, out)
             for k in range(S.checkpoints.shape[1]):
-                out[k] += S.checkpoints[last, k] - S.checkpoints[first, k]
-            a = S.index_at[last * step // STRIDE, OP]
+                count = S.checkpoints[last, k] - S.checkpoints[first, k]
+                out[T[T[CHECK_COLUMNS] + k]] += count
+            a = last * step
     _walk_indexed(S, a, b, blocks, out)
 
 
@@ -340,11 +472,13 @@ def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     if a >= b:
         return
     T = S.tables
-    entry = index_of(S, OP, a, np.int64(-1))
-    o, m = S.index_at[entry, OP], S.index_at[entry, SLOT]
-    x = entry * STRIDE
+    exec_at, slot_at = in_cell(S.cells, np.uint64(a))
+    x, o = np.int64(low_count(exec_at)), a - np.int64(high_count(exec_at))
+    begin = T[T[BLOCK] + 4 * block_of(S.execs[x]) + BLOCK_STATIC]
+    before = T[BEFORE] + 4 * begin + HAS_SLOT
+    m = np.int64(low_count(slot_at)) - T[before + 4 * (a - o)] + T[before]
     while o < b:
-        block = np.int64(S.ids[x])
+        block = block_of(S.execs[x])
         row = T[BLOCK] + 4 * block
         ops, slots = T[row + OP], T[row + SLOT]
         if a <= o and o + ops <= b:
@@ -354,8 +488,8 @@ def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
                 s = T[begun + k]
                 weight = T[T[STATIC] + 4 * s + WEIGHT]
                 out[s * LEVEL_STRIDE + np.int64(S.levels[m + k])] += weight
-        elif a < o + ops:
-            _add_part(S, T[row + BLOCK_STATIC], m, a - o, min(b - o, ops), out)
+        else:
+            _add_part(S, T[row + BLOCK_STATIC], m, max(a - o, np.int64(0)), min(b - o, ops), out)
         o += ops
         m += slots
         x += 1
@@ -512,7 +646,7 @@ class Stream:
             "_sizes": sizes,
             "all_counted": bool(info[:, COUNTED].all()),
             "pop_is_op": sizes[OP] == sizes[POP] and bool(info[:, COUNTED].all()),
-            "_flat": self.arrays.ids.size == 0,
+            "_flat": self.arrays.execs.size == 0,
             "never_masked": not info[:, MASKED].any(),
         }
         for name, value in derived.items():

@@ -2,8 +2,8 @@
 
 Building costs O(ops) once per (file, core preset, cache-model version, population); after it, cost
 grows with samples and state changes, never with instructions. The index holds block executions,
-their ticks, memory levels and addresses by slot, and a row of cumulative (OP, POP, TICK, SLOT)
-every `STRIDE` executions. It is keyed by the file's content hash and lies in the cache directory.
+when each begins, memory levels and addresses by slot, and a cell for every `CELL` ops
+(`sim.workload.arrays`). It is keyed by the file's content hash and lies in the cache directory.
 
 Fidelity note. Ticks of an op come from the core preset's (class, level) throughput; levels from
 the preset's cache model over the recorded addresses (`sim.workload.timing`). An optional *kernel
@@ -34,11 +34,11 @@ from sim.units import TICKS_PER_CYCLE, ticks
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.arrays import (
     AXES,
+    CELL,
     LEVEL_STRIDE,
     OP,
     POP,
     SLOT,
-    STRIDE,
     TICK,
     Stream,
     StreamArrays,
@@ -53,7 +53,7 @@ from sim.workload.build import (
     Statics,
     Timing,
     assemble,
-    index_rows,
+    indexed_body,
 )
 from sim.workload.presets import get_preset
 from sim.workload.remarks import bounded
@@ -66,11 +66,11 @@ from sim.workload.timing import (
 )
 
 I64 = NDArray[np.int64]
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 MICRO_OPS_PER_PAIR = 2
 """UNVERIFIED: how many SPE micro-ops LDP/STP and atomics make is not published."""
 
-_BIG = ("ids", "exec_ticks", "levels", "index_at", "addresses", "checkpoints")
+_BIG = ("execs", "levels", "cells", "pops", "addresses", "checkpoints")
 _SMALL = (
     "block_first",
     "block_size",
@@ -83,6 +83,7 @@ _SMALL = (
     "payload",
     "symbol",
     "size",
+    "check_columns",
     "svc_ops",
     "pass_counts",
 )
@@ -123,7 +124,7 @@ def recorded_stream(
 def index_key(path: Path, preset: CorePreset, micro_ops: bool) -> str:
     """Address of an index in the cache: everything that its arrays depend on."""
     model = (preset.name, CACHE_MODEL_VERSION, preset.caches, preset.throughput_ticks().tolist())
-    parts = (content_hash(path), model, INDEX_VERSION, STRIDE, micro_ops)
+    parts = (content_hash(path), model, INDEX_VERSION, CELL, micro_ops)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -187,15 +188,19 @@ def build_index(
     slot_stores = np.zeros(recording.addresses.size, np.uint8)
     _slots_of(recording.ids, first, length, slots, stores, slot_stores)
     levels = memory_levels(recording.addresses, slot_stores, preset)
-    exec_ticks = np.zeros(recording.ids.size, np.uint32)
-    _exec_ticks(recording.ids, first, length, slots, op_ticks, row, throughput, levels, exec_ticks)
-    index_at, extent = index_rows(recording.ids, size, exec_ticks)
+    body = indexed_body(
+        recording.ids,
+        levels,
+        Blocks(first, size),
+        Statics(weight, slots, op_ticks, row),
+        throughput,
+    )
     symbol, names = _symbols(recording)
     arrays = {
-        "ids": recording.ids,
-        "exec_ticks": exec_ticks,
-        "levels": levels,
-        "index_at": index_at,
+        "execs": body.execs,
+        "levels": body.levels,
+        "cells": body.cells,
+        "pops": body.pops,
         "addresses": recording.addresses,
         "block_first": first,
         "block_size": size,
@@ -207,13 +212,15 @@ def build_index(
         "op_class": recording.op_class,
         "payload": recording.op_payload,
         "symbol": symbol,
-        "size": extent,
+        "size": body.size,
         "svc_ops": _svc_ops(recording, flags, length),
         "pass_counts": np.zeros(0, np.int64),
+        "check_columns": np.zeros(0, np.int64),
         "checkpoints": np.zeros((0, 0), np.int64),
     }
-    arrays["checkpoints"] = _checkpoints(arrays)
     arrays["pass_counts"] = _stream_arrays(arrays, preset, 1, True).pass_counts
+    arrays["check_columns"] = np.flatnonzero(arrays["pass_counts"])
+    arrays["checkpoints"] = _checkpoints(recording.ids, arrays)
     return arrays, names, recording.program
 
 
@@ -251,55 +258,31 @@ def _slots_of(ids: Any, first: Any, length: Any, slots: Any, kind: Any, out: Any
                 m += 1
 
 
-@njit
-def _exec_ticks(
-    ids: Any,
-    first: Any,
-    length: Any,
-    slots: Any,
-    op_ticks: Any,
-    row: Any,
-    throughput: Any,
-    levels: Any,
-    out: Any,
-) -> None:
-    """Ticks of each block execution."""
-    m = 0
-    for x in range(ids.size):
-        block = ids[x]
-        total = np.int64(0)
-        for s in range(first[block], first[block] + length[block]):
-            if slots[s] != 0:
-                total += throughput[row[s] + levels[m]]
-                m += 1
-            else:
-                total += op_ticks[s]
-        out[x] = total
-
-
 MIN_CHECK_STEP = 1 << 15
 MAX_CHECK_WORDS = 1 << 23
 
 
-def _check_step(execs: int, words: int) -> int:
-    """Executions between checkpoints: a multiple of STRIDE, few enough to stay below 64 MiB."""
-    affordable = max(1, MAX_CHECK_WORDS // max(1, words))
-    step = max(MIN_CHECK_STEP, -(-execs // affordable))
-    return -(-step // STRIDE) * STRIDE
+def _check_step(ops: int, columns: int) -> int:
+    """Ops between checkpoints: few enough to walk, many enough to stay below 64 MiB."""
+    affordable = max(1, MAX_CHECK_WORDS // max(1, columns))
+    return max(MIN_CHECK_STEP, -(-ops // affordable))
 
 
-def _checkpoints(arrays: dict[str, NDArray[Any]]) -> I64:
-    """Population members by static × LEVEL_STRIDE + level before every checkpoint [C, S × 8]."""
-    words = arrays["weight"].size * LEVEL_STRIDE
-    step = _check_step(arrays["ids"].size, words)
-    table = np.zeros((arrays["ids"].size // step + 1, words), np.int64)
+def _checkpoints(ids: NDArray[np.uint32], arrays: dict[str, NDArray[Any]]) -> I64:
+    """Population members of each column of `check_columns` before every checkpoint."""
+    columns, ops = arrays["check_columns"], int(arrays["size"][OP])
+    step = _check_step(ops, columns.size)
+    column_of = np.zeros(arrays["weight"].size * LEVEL_STRIDE, np.int64)
+    column_of[columns] = np.arange(columns.size)
+    table = np.zeros((ops // step + 1, columns.size), np.int64)
     _fill_checkpoints(
-        arrays["ids"],
+        ids,
         arrays["block_first"],
         arrays["block_size"],
         arrays["slots"],
         arrays["weight"],
         arrays["levels"],
+        column_of,
         step,
         table,
     )
@@ -308,22 +291,30 @@ def _checkpoints(arrays: dict[str, NDArray[Any]]) -> I64:
 
 @njit
 def _fill_checkpoints(
-    ids: Any, first: Any, size: Any, slots: Any, weight: Any, levels: Any, step: Any, table: Any
+    ids: Any,
+    first: Any,
+    size: Any,
+    slots: Any,
+    weight: Any,
+    levels: Any,
+    column_of: Any,
+    step: Any,
+    table: Any,
 ) -> None:
-    m = 0
+    m, op, row = 0, 0, 1
     running = np.zeros(table.shape[1], np.int64)
     for x in range(ids.size):
-        if x % step == 0:
-            table[x // step] = running
         block = ids[x]
-        for s in range(first[block], first[block] + size[block, 0]):
+        for s in range(first[block], first[block] + size[block, OP]):
             level = np.int64(0)
             if slots[s] != 0:
                 level = np.int64(levels[m])
                 m += 1
-            running[s * LEVEL_STRIDE + level] += weight[s]
-    if ids.size % step == 0:
-        table[ids.size // step] = running
+            running[column_of[s * LEVEL_STRIDE + level]] += weight[s]
+            op += 1
+            if op == row * step:
+                table[row] = running
+                row += 1
 
 
 def _symbols(recording: Recording) -> tuple[NDArray[np.int32], list[str]]:
@@ -361,15 +352,16 @@ def _statics(arrays: dict[str, NDArray[Any]]) -> Statics:
 
 
 def _indexed(arrays: dict[str, NDArray[Any]]) -> IndexedBody:
-    words = arrays["weight"].size * LEVEL_STRIDE
+    columns = arrays["check_columns"]
     return IndexedBody(
-        arrays["ids"],
-        arrays["exec_ticks"],
+        arrays["execs"],
         arrays["levels"],
-        arrays["index_at"],
+        arrays["cells"],
+        arrays["pops"],
         arrays["size"],
         arrays["checkpoints"],
-        _check_step(arrays["ids"].size, words),
+        columns,
+        _check_step(int(arrays["size"][OP]), columns.size) if columns.size else 0,
     )
 
 

@@ -1,8 +1,9 @@
 """Where ascending candidates of the population lie: op, work tick and place of each.
 
 The kernel asks for some hundreds at a time. A run of candidates in one iteration, or in one segment
-of a flat loop, is served by a small loop that LLVM vectorises; a recorded stream by its index and a
-walk of a few block executions. `tests/sim/workload/test_index.py` holds it equal to `seek`.
+of a flat loop, is served by a small loop that LLVM vectorises; a recorded stream by its cells, in
+which an op's execution and slot are a matter of counting bits. `tests/sim/workload/test_places.py`
+holds it equal to `seek`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from sim.draws import njit, njit_inline
 from sim.workload.arrays import (
     BEFORE,
+    BLOCK,
     BLOCK_STATIC,
     BODY,
     BODY_INFO,
@@ -21,30 +23,24 @@ from sim.workload.arrays import (
     FIRST_FLAT,
     FLAT_AT,
     FLAT_OP,
-    GUESS,
-    HAS_SLOT,
     OP,
     PASS,
+    PLACE,
     POP,
-    ROW,
     ROW_SHIFT,
-    ROW_TICKS,
     SEG_AT,
     SEG_INFO,
     SEG_SKIP,
     SEGMENTS,
-    SLOT,
-    SLOT_ROWS,
-    STATIC,
-    STRIDE,
     TICK,
-    TICKS,
-    WEIGHT,
-    guess_width,
+    block_of,
+    high_count,
+    in_cell,
     last_at_most,
-)
-from sim.workload.arrays import (
-    BLOCK as BLOCK_TABLE,
+    low_count,
+    op_on,
+    tick_of,
+    ticks_within,
 )
 
 MAX_FLAT = 1 << 20
@@ -101,9 +97,12 @@ def _locate(S: Any, cand: Any, base: Any) -> Any:
 
 @njit
 def places_of(
-    S: Any, pop_end: Any, base: Any, hint: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
-) -> Any:
-    """Places of ascending candidates; beyond the stream's end the tick is FOREVER."""
+    S: Any, pop_end: Any, base: Any, spare: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
+) -> None:
+    """Places of ascending candidates; beyond the stream's end the tick is FOREVER.
+
+    All arrays hold at least `m` words; what `spare` holds after has no meaning.
+    """
     T = S.tables
     j = 0
     while j < m and cand[j] < pop_end:
@@ -116,8 +115,7 @@ def places_of(
             k += 1
         size = T[BODY_SIZE] + 4 * body
         if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0:
-            unit = T[size + OP] == T[size + POP]
-            hint = _places_indexed(S, unit, base, cand, ops, tick, place, j, k)
+            _places_indexed(S, base, spare, cand, ops, tick, place, j, k)
         elif T[size + OP] != T[size + POP]:
             _places_weighted(T, body, base, cand, ops, tick, place, j, k)
         elif k - j >= FEW and T[size + OP] <= MAX_FLAT:
@@ -127,97 +125,76 @@ def places_of(
         j = k
     for k in range(j, m):
         ops[k], tick[k], place[k] = -1, FOREVER, 0
-    return hint
 
 
 @njit
 def _places_indexed(
-    S: Any, unit: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
-) -> Any:
-    """Places of ascending candidates in one iteration of an indexed body, all of whose weights are
-    1 if it is a `unit` one; returns the last index entry.
+    S: Any,
+    base: Any,
+    spare: Any,
+    cand: Any,
+    ops: Any,
+    tick: Any,
+    place: Any,
+    begin: Any,
+    end: Any,
+) -> None:
+    """Places of ascending candidates in one iteration of the indexed body.
 
-    Three loops, since a processor waits for many memory accesses at once, but not beyond a branch
-    that it mispredicts: the entry of each candidate, what is read behind it, and then the walks,
-    which find everything near.
+    Loops of one kind of memory access each: a processor waits for many at once, but not beyond a
+    branch that it mispredicts. They hand on what they have found in the arrays of the results.
     """
+    if S.pops.size == 0:
+        for j in range(begin, end):
+            ops[j] = cand[j] - base[POP]
+    else:
+        cell = np.int64(-1)
+        for j in range(begin, end):
+            ops[j], cell = op_on(S, POP, cand[j] - base[POP], cell)
+    _from_cells(S.cells, ops, tick, place, begin, end)
+    _from_executions(S.execs, S.levels, spare, tick, place, begin, end)
+    _from_code(S, base, spare, ops, tick, place, begin, end)
+
+
+@njit
+def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any, begin: Any, end: Any) -> None:
+    """`in_cell` of each op."""
+    for j in range(begin, end):
+        execution, slots = in_cell(cells, np.uint64(ops[j]))
+        exec_at[j], slot_at[j] = np.int64(execution), np.int64(slots)
+
+
+@njit
+def _from_executions(
+    execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at: Any, begin: Any, end: Any
+) -> None:
+    """`exec_at` becomes the executions' words, `inside` the op in the block and, in its low byte,
+    the level of the slot that comes next."""
+    for j in range(begin, end):
+        at = np.uint64(exec_at[j])
+        exec_at[j] = np.int64(execs[low_count(at)])
+        level = np.int64(levels[low_count(np.uint64(slot_at[j]))])
+        inside[j] = np.int64(high_count(at)) << 8 | level
+
+
+@njit
+def _from_code(
+    S: Any, base: Any, inside: Any, ops: Any, words: Any, slot_at: Any, begin: Any, end: Any
+) -> None:
+    """What the code says of each op: ops, ticks and places from all that."""
     T = S.tables
-    last = _entries(S.index_at, base[POP], cand, place, begin, end)
-    base[SLOT] = _fetched(S, place, begin, end)
-    block, static, before = T[BLOCK_TABLE], T[STATIC], T[BEFORE]
-    execs = S.ids.size
+    block, before = T[BLOCK], T[BEFORE]
     for j in range(begin, end):
-        rest = cand[j] - base[POP]
-        entry = place[j]
-        o, p = S.index_at[entry, OP], S.index_at[entry, POP]
-        t, slot = S.index_at[entry, TICK], S.index_at[entry, SLOT]
-        x = entry * STRIDE
-        row = block + 4 * np.int64(S.ids[x])
-        while p + T[row + POP] <= rest and x < execs - 1:
-            o += T[row + OP]
-            p += T[row + POP]
-            slot += T[row + SLOT]
-            t += np.int64(S.exec_ticks[x])
-            x += 1
-            row = block + 4 * np.int64(S.ids[x])
-        first = T[row + BLOCK_STATIC]
-        s = first + rest - p
-        if not unit:
-            s = first
-            while T[before + 4 * s + 4 + WEIGHT] - T[before + 4 * first + WEIGHT] <= rest - p:
-                s += 1
-        begun, now = before + 4 * first, before + 4 * s
-        t += T[now + TICKS] - T[begun + TICKS]
-        slots = T[now + HAS_SLOT] - T[begun + HAS_SLOT]
-        rows = T[SLOT_ROWS] + T[begun + HAS_SLOT]
-        for k in range(slots):
-            t += T[T[ROW_TICKS] + T[rows + k] + np.int64(S.levels[slot + k])]
-        op = static + 4 * s
-        level = np.int64(0)
-        if T[op + HAS_SLOT] != 0:
-            level = np.int64(S.levels[slot + slots])
-        ops[j] = base[OP] + o + s - first
-        tick[j] = base[TICK] + t
-        place[j] = ((T[op + ROW] + level) << ROW_SHIFT) | (s << 8) | level
-    return last
-
-
-@njit
-def _entries(index_at: Any, pop: Any, cand: Any, place: Any, begin: Any, end: Any) -> Any:
-    """The index entry of each candidate into `place`; returns the last one's.
-
-    The directory says in which entries a rank may lie: one or two, where blocks are of a kind.
-    """
-    n = index_at.shape[0]
-    width = guess_width(index_at)
-    low = np.int64(0)
-    for j in range(begin, end):
-        rest = cand[j] - pop
-        k = min(n - 1, divide(rest, width))
-        low = index_at[k, GUESS]
-        high = index_at[k + 1, GUESS] if k < n - 1 else n - 1
-        while high - low > FEW:
-            mid = (low + high + 1) >> 1
-            if index_at[mid, POP] <= rest:
-                low = mid
-            else:
-                high = mid - 1
-        while low < high and index_at[low + 1, POP] <= rest:
-            low += 1
-        place[j] = low
-    return low
-
-
-@njit
-def _fetched(S: Any, place: Any, begin: Any, end: Any) -> Any:
-    """Read what lies behind the entries in `place`; the sum has no meaning but to be read."""
-    total = np.int64(0)
-    for j in range(begin, end):
-        x = place[j] * STRIDE
-        total += np.int64(S.ids[x]) + np.int64(S.exec_ticks[x])
-        slot = S.index_at[place[j], SLOT]
-        total += np.int64(S.levels[slot]) if slot < S.levels.size else np.int64(0)
-    return total
+        word, slots = np.uint64(words[j]), np.uint64(slot_at[j])
+        first = T[block + 4 * block_of(word) + BLOCK_STATIC]
+        static = first + (inside[j] >> 8)
+        slot = np.int64(low_count(slots))
+        ticks = tick_of(word, high_count(slots)) + ticks_within(S, word, first, static, slot)
+        found = T[before + 4 * static + PLACE]
+        level = inside[j] & found & 255
+        ops[j] += base[OP]
+        words[j] = base[TICK] + ticks
+        slot_at[j] = (found & ~255) + (level << ROW_SHIFT) + level
 
 
 @njit

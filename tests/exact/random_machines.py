@@ -38,7 +38,7 @@ from sim.workload.build import (
     Statics,
     Timing,
     assemble,
-    index_rows,
+    indexed_body,
 )
 from tests.rigs.machines import assembled, table, vary
 
@@ -157,20 +157,9 @@ def _indexed(
         size[k] = (len(b.weight), sum(b.weight), 0, sum(b.slots))
     mean = max(1, int(size[:, 0].mean()))
     ids = np.array([r.randrange(len(bodies)) for _ in range(max(1, total // mean))], np.uint32)
-    levels, ticks = [], []
-    for block in ids:
-        cost = 0
-        for s in range(firsts[block], firsts[block + 1]):
-            if statics.slots[s]:
-                levels.append(r.randrange(5))
-                cost += int(row_ticks[statics.row[s] + levels[-1]])
-            else:
-                cost += int(statics.ticks[s])
-        ticks.append(cost)
-    exec_ticks = np.array(ticks, np.uint32)
-    index_at, extent = index_rows(ids, size, exec_ticks)
-    made = IndexedBody(ids, exec_ticks, np.array(levels, np.uint8), index_at, extent)
-    return made, Blocks(np.array(firsts[:-1], np.int64), size)
+    levels = [r.randrange(5) for k in ids for slot in bodies[k].slots if slot]
+    made = Blocks(np.array(firsts[:-1], np.int64), size)
+    return indexed_body(ids, np.array(levels, np.uint8), made, statics, row_ticks), made
 
 
 def _policies(r: random.Random) -> Policies:

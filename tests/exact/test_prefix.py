@@ -213,4 +213,4 @@ def test_jitter_modes_are_all_drawn() -> None:
     """A control on the setups: every jitter mode and both kinds of body occur."""
     setups = [_setup(seed) for seed in range(7000, 7060)]
     assert {int(s.config[k.JITTER]) for s in setups} == {int(mode) for mode in Jitter}
-    assert {s.stream.arrays.ids.size > 0 for s in setups} == {True, False}
+    assert {s.stream.arrays.execs.size > 0 for s in setups} == {True, False}

@@ -26,7 +26,7 @@ ARRAYS = (*index._BIG, *index._SMALL)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("file", ["meta.json", "ids.npy", "size.npy"])
+@pytest.mark.parametrize("file", ["meta.json", "execs.npy", "size.npy"])
 def test_a_damaged_index_is_built_again(
     damage: str,
     file: str,
@@ -69,7 +69,7 @@ def _forged(entry: Path, change: Callable[[dict[str, Any]], object]) -> None:
     "change",
     [
         lambda meta: meta.update(key="0" * 24),
-        lambda meta: meta["arrays"].pop("ids"),
+        lambda meta: meta["arrays"].pop("execs"),
         lambda meta: meta["arrays"].update(more=[1, 1]),
     ],
     ids=["another key", "an array less", "an array more"],
@@ -88,10 +88,10 @@ def test_an_entry_of_another_version_is_built_again(
 def test_a_touched_file_is_read_again(cache: Path, whole: tuple[Path, Index]) -> None:
     """Trust ends with the next write to a file, in the same process too."""
     load_index(THREAD, PRESET, False)
-    inode = (entry_of(cache) / "ids.npy").stat().st_ino
-    DAMAGES["a bit flipped, times kept"](entry_of(cache) / "ids.npy")
+    inode = (entry_of(cache) / "execs.npy").stat().st_ino
+    DAMAGES["a bit flipped, times kept"](entry_of(cache) / "execs.npy")
     assert_same(load_index(THREAD, PRESET, False), whole[1])
-    assert (entry_of(cache) / "ids.npy").stat().st_ino != inode
+    assert (entry_of(cache) / "execs.npy").stat().st_ino != inode
 
 
 def test_files_are_summed_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,10 @@ def test_index_is_cached_by_content_and_model(
     first = load_index(THREAD, preset, False)
     homes = list((tmp_path / "index").iterdir())
     assert [home.name for home in homes] == [index_key(THREAD, preset, False)]
-    stamp = (homes[0] / "ids.npy").stat().st_mtime_ns
+    stamp = (homes[0] / "execs.npy").stat().st_mtime_ns
     again = load_index(THREAD, preset, False)
-    assert (homes[0] / "ids.npy").stat().st_mtime_ns == stamp
-    assert (again.arrays["index_at"] == first.arrays["index_at"]).all()
+    assert (homes[0] / "execs.npy").stat().st_mtime_ns == stamp
+    assert (again.arrays["cells"] == first.arrays["cells"]).all()
     smaller = replace(preset, slc=replace(preset.slc, sets=preset.slc.sets // 2))
     keys = {
         index_key(THREAD, preset, False),

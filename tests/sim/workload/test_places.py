@@ -28,8 +28,9 @@ def test_kernel_places_are_the_streams(gap: int, micro_ops: bool) -> None:
     start = stream.size(POP) - 200 * gap if gap < 90_000 else 0
     cand = np.cumsum([start, *(r.randrange(1, 2 * gap) for _ in range(255))])
     ops, tick, place = (np.zeros(cand.size, np.int64) for _ in range(3))
-    base = np.zeros(4, np.int64)
-    places.places_of(stream.arrays, stream.size(POP), base, -1, cand, ops, tick, place, cand.size)
+    base, spare = np.zeros(4, np.int64), np.zeros(cand.size, np.int64)
+    end = stream.size(POP)
+    places.places_of(stream.arrays, end, base, spare, cand, ops, tick, place, cand.size)
     for j, rank in enumerate(cand.tolist()):
         if rank >= stream.size(POP):
             assert (ops[j], tick[j], place[j]) == (-1, places.FOREVER, 0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reports.progress import Display, Terminal
 from reports.results import shapes
 from reports.results.result import Result, dumps
-from reports.runs import rebuilding, simulating
+from reports.runs import simulating
 from reports.runs.simulating import Cut, Description, How, Simulation
 from reports.store import parquet as tables
 from reports.store import rundir
@@ -114,6 +114,8 @@ def _fill(
             written = True
         if report:
             with display.working("drawing the report"):
+                from reports.runs import rebuilding  # and matplotlib: half of a short run's time
+
                 rebuilding.rebuild(folder, figures=figures)
             reported = True
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,3 +64,14 @@ def test_ctrl_c_during_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the result is whole, for the report: speskew report run out" in done.stderr
     assert json.loads(Path("out/result.json").read_text())["interrupted"] is False
     assert json.loads(Path("out/log.jsonl").read_text().splitlines()[-1])["what"] == "report"
+
+
+def test_a_run_without_a_report_loads_no_plotting() -> None:
+    """Half of a short run's time; whatever the run does, in a process of its own."""
+    code = (
+        "import sys\nfrom reports.cli.main import main\n"
+        "try: main(['run', 'tiny.yaml', '-o', 'out', '--no-report', '-q', '-j', '1'])\n"
+        "except SystemExit as end: print('matplotlib' in sys.modules, end.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False 0"

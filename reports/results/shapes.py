@@ -16,6 +16,7 @@ from reports.results.damage import Json
 from reports.results.fields import defaults, keys, object_schema, shape_of
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def read(kind: type[T], value: Json) -> T:
@@ -26,6 +27,8 @@ def read(kind: type[T], value: Json) -> T:
 
 def dump(value: object) -> Json:
     """What `json` writes of a document; reading that gives an equal one."""
+    if type(value) in _PLAIN:  # nearly all of it
+        return value
     if is_dataclass(value):
         kind: type = type(value)
         left_out = defaults(kind)

@@ -141,10 +141,11 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
     reproduce = shlex.join(command)
     remarks: list[Unheeded] = []
     try:
-        loaded = loader.load(asked.source, overrides, asked.replications, asked.seed, remarks)
+        scenario = loader.load(
+            asked.source, overrides, asked.replications, asked.seed, remarks, one_cell=True
+        )
     except ScenarioError as error:
         return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
-    scenario = loaded.model_copy(update={"matrix": {}, "cases": (), "samples": None})
     try:
         made = tuple(tasks(cell.id, scenario, asked.engine))
     except (StreamError, ProfileError, OSError) as error:

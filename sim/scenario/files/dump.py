@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from decimal import Context, Decimal
+from functools import lru_cache
 from io import StringIO
+from typing import Any
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -17,6 +20,8 @@ from sim.units import PICOS_PER_SECOND, parse_rate
 Plain = dict[str, object]
 """A mapping as YAML has it; quantities are text with their unit."""
 _NO_FOLDING = 1 << 16
+_LONGEST_KEY = 128
+"""Of one that stands on the line of its value, characters."""
 
 
 def _text(representer: SafeRepresenter, text: str) -> ScalarNode:
@@ -52,15 +57,57 @@ def dump(scenario: Scenario) -> str:
 
 
 def as_yaml(document: object) -> str:
-    """Plain values as block YAML, mappings in their own order."""
+    """Plain values as block YAML, mappings in their own order.
+
+    Scalars are written by ruamel.yaml, each once in a process: the cells of a sweep are ten
+    thousand documents of the same words. Lines are put together here.
+    """
+    return "".join(f"{line}\n" for line in _lines(document))
+
+
+def _lines(value: Any) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _entry(key, inner)
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _hanging("- ", inner)
+    elif isinstance(value, (dict, list)):
+        yield "{}" if isinstance(value, dict) else "[]"
+    else:
+        yield _scalar(value)
+
+
+def _entry(key: str, value: Any) -> Iterator[str]:
+    """What a key stands for: beside it, or below it; lists as far to the left as the key."""
+    text = _scalar(key)
+    if len(text) > _LONGEST_KEY:
+        yield f"? {text}"
+        yield from _hanging(": ", value)
+    elif not isinstance(value, (dict, list)) or not value:
+        yield f"{text}: {next(_lines(value))}"
+    else:
+        yield f"{text}:"
+        indent = "  " if isinstance(value, dict) else ""
+        yield from (f"{indent}{line}" for line in _lines(value))
+
+
+def _hanging(mark: str, value: Any) -> Iterator[str]:
+    first, *others = _lines(value)
+    yield f"{mark}{first}"
+    yield from (f"  {line}" for line in others)
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _scalar(value: Hashable) -> str:
+    """A scalar as ruamel.yaml writes it."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = _NO_FOLDING
     out = StringIO()
-    yaml.dump(document, out)
-    return out.getvalue()
+    yaml.dump([value], out)
+    return out.getvalue().removeprefix("- ").removesuffix("\n")
 
 
 def _claims(scenario: Scenario) -> Plain:

@@ -48,7 +48,7 @@ from sim.scenario.files.overriding import (
     without_arm,
 )
 from sim.scenario.files.selections import read_table
-from sim.scenario.models.matrix import SCENARIO_KEYS, is_setting
+from sim.scenario.models.matrix import CELLS, SCENARIO_KEYS, is_setting
 from sim.scenario.models.scenario import DESIGNS, Arm, Policies, Scenario, Settings
 from sim.scenario.parameters import problem_with
 from sim.scenario.words import clipped, shown, suggest
@@ -114,11 +114,14 @@ def load(
     replications: int | None = None,
     seed: int | None = None,
     remarks: list[Unheeded] | None = None,
+    *,
+    one_cell: bool = False,
 ) -> Scenario:
     """A resolved scenario; raises ScenarioError with every problem found.
 
     `overrides` are ``KEY=VALUE`` with dotted keys, as `--set` takes them; `replications` and `seed`
     replace the file's. One that no arm heeds is a problem; `remarks` gets those that some do not.
+    `one_cell` is of a sweep, which `overrides` say: the cells of the file are not looked at.
     """
     problems: Problems = []
     file = source if isinstance(source, Given) else find(source)
@@ -130,11 +133,19 @@ def load(
         for key, value in (("replications", replications), ("seed", seed)):
             if value is not None:
                 document = merge(document, nested([key], scalar(value, Mark(f"--{key}"))))
+        if one_cell:
+            document = _without_cells(document)
         resolver = _Resolver(document, stem, problems)
         scenario = resolver.scenario(asked)
     if remarks is not None:
         remarks.extend(resolver.remarks)
     return scenario
+
+
+def _without_cells(document: Item) -> Item:
+    assert isinstance(document.value, dict)
+    kept = {key: item for key, item in document.value.items() if key not in CELLS}
+    return Item(document.mark, kept, document.keys)
 
 
 def origins(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, str]:

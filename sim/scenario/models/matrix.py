@@ -135,6 +135,8 @@ def problems(
             yield (f"matrix.{key}", "matrix", "cases"), f"{key} is no setting that cells can have"
 
 
+CELLS = ("matrix", "cases", "samples")
+"""Keys that say which cells a sweep has."""
 SCENARIO_KEYS = (
     "schema_version",
     "name",
@@ -145,9 +147,7 @@ SCENARIO_KEYS = (
     "extends",
     "arms",
     "checks",
-    "matrix",
-    "cases",
-    "samples",
+    *CELLS,
 )
 """Keys of a scenario that are no settings: its cells share them."""
 

@@ -14,6 +14,7 @@ from reports.exitcodes import ExitCode
 from reports.sweeps import sweeping
 from sim.runs import backends
 from sim.scenario.files import loader
+from sim.scenario.models import matrix
 from tests.rigs.swept import LONG, MATRIX, cells, results, started, units, wait_for_units
 from tests.rigs.tiny import TINY, call
 
@@ -244,3 +245,20 @@ def test_the_plan_is_pure() -> None:
     first, second = (sweeping.plan(asked)[1] for _ in range(2))
     assert [p.cell.id for p in first] == [p.cell.id for p in second]
     assert [t.id for p in first for t in p.tasks] == [t.id for p in second for t in p.tasks]
+
+
+def test_planning_a_cell_does_not_look_at_all_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else ten thousand cells take a hundred million steps."""
+    called: list[int] = []
+    real = matrix.expand
+
+    def counted(*args: Any) -> list[matrix.Cell]:
+        called.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(matrix, "expand", counted)
+    asked = sweeping.Asked("s.yaml", (), None, None, "fast")
+    _, planned = sweeping.plan(asked)
+    assert len(planned) > 3
+    assert len(called) <= 1
+    assert all(p.scenario is not None and not p.scenario.matrix for p in planned)

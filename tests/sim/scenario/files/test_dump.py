@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
-from sim.scenario.files.dump import written
+from sim.scenario.files.dump import as_yaml, written
 from sim.scenario.files.loader import dump, load, stock_folder
 from sim.scenario.models.quantities import RATE
 from sim.scenario.models.scenario import DESIGNS, Policies
@@ -134,6 +135,24 @@ def test_what_is_dumped_loads_to_the_same(tmp_path: Path, document: dict[str, An
     again = load(_write(tmp_path, text, "resolved.yaml"))
     assert again == first
     assert dump(again) == text
+
+
+def values() -> Values:
+    """Whatever YAML can hold, words that must be quoted among it."""
+    odd = ("", "1", "1e3", "null", "~", "x: y", "# c", "- a", "? a", " a ", "a\nb", "\0", "'", '"')
+    words = st.sampled_from(odd) | st.text(LETTERS, max_size=200)
+    leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner) | st.dictionaries(words, inner), max_leaves=12
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(values(), min_size=1, max_size=2))
+def test_any_value_is_written_as_ruamel_reads_it(value: list[Any]) -> None:
+    """One, and beside others: 1, 1.0 and true are three; keys that are long or odd."""
+    read = YAML(typ="safe", pure=True).load(as_yaml(value))
+    assert repr(read) == repr(value)
 
 
 @pytest.mark.parametrize("name", STOCK)

@@ -200,6 +200,7 @@ def _round(S: Any, K: Any, F: Any, status: Any) -> bool:
     lost = _label(S, v, stop, resume, LOST_FULL if full else LOST_FAULT)
     _blackout(F.blackouts[0 if full else 1], lost, ended - stopped - v[OFFSET])
     _restart(S, K, v, stop, resume)
+    state[k.AT] = taken
     v[RUNNING] += taken - v[RESUMED]
     v[FROM], v[RESUMED] = resume, taken
     v[CLEARED] = state[k.COLLIDED]

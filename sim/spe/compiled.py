@@ -7,9 +7,10 @@ own FULL or FAULT. It changes nothing but the state vector and its output rows, 
 undone by restoring the vector.
 
 Candidates are made in blocks: gaps, prefix sum, places, latencies, each a small loop that LLVM
-vectorises. A block in which nothing collides, stops or reaches the horizon is committed whole;
-otherwise a scalar scan runs over the same block. Coordinates: candidates in POP (population rank),
-times in work ticks. Source of the design: blocked kernels measured at 3 ns a sample.
+vectorises. A *stretch* of a block in which nothing collides, stops or reaches the horizon is
+committed at once; what lies between stretches is scanned candidate by candidate. Coordinates:
+candidates in POP (population rank), times in work ticks. Source of the design: blocked kernels
+measured at 3 ns a sample.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ from sim.workload.places import FOREVER as FOREVER  # the compiled code's caller
 from sim.workload.places import places_of
 
 BLOCK = 512
-MIN_BLOCK = 4
-SCRATCH = (7, BLOCK + 1)
-"""Shape of the work arrays: candidates, ops, ticks, places, busy until, bytes, base."""
+MIN_BLOCK = 16
+MIN_STRETCH = 4
+CAND, OPS, TICKS, PLACES, BUSY_UNTIL, BYTES, BASE, _ROWS = range(8)
+SCRATCH = (_ROWS, BLOCK + 1)
+"""Shape of the work arrays, a row each."""
 MAX_IN_FLIGHT = 4
 
 # State vector (int64).
@@ -71,10 +74,11 @@ MAX_IN_FLIGHT = 4
     STOP_WORK,  # work time of the stop that ended the last call
     STOP_OP,  # first op that begins at or after it
     ROWS,  # output rows of the last call
-    HINT,  # index entry of the last look-up, a hint
+    AT,  # a work time at or before the next candidate's; a hint
+    PACE,  # ticks from one candidate to the next, 0 if unknown; a hint
     CUT,  # bytes of a record that the last fault cut short
     FLIGHT,  # first of MAX_IN_FLIGHT × (busy until, op, t_select, place, bytes if it passes)
-) = range(21)
+) = range(22)
 FLIGHT_FIELDS = 5
 BUSY, F_OP, F_SELECT, F_PLACE, F_BYTES = range(FLIGHT_FIELDS)
 STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
@@ -97,20 +101,21 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     FILTERING,  # may any sample be filtered, or its record have another length?
     RESYNC,  # restart: resync
     MAX_SIZE,  # 1 << PMSIDR.MaxSize: the buffer is full if not as much is left
-    VARIABLE,  # have records different lengths?
     SLIPPING,  # of 1000 selections after a branch target, how many sample it (`TargetBias`)
     KEY_SLIP,
     BRANCH_EVENTS,  # that a record must have (`Filter.branch_events`)
     CHOOSING,  # is the tracked op drawn by weights (`sim.spe.selection`)?
     KEY_CHOICE,
-) = range(22)
-CONFIG_SIZE = 22
+) = range(21)
+CONFIG_SIZE = 21
 
 _ROW_SHIFT = np.uint64(ROW_SHIFT)
 _LAW = np.uint64(laws.STRIDE)
 NEVER = -(1 << 62)
 
 HORIZON, EXHAUSTED, FULL, FAULT = 0, 3, 1, 2
+NOTHING = -1
+"""No outcome yet."""
 _ERND = 2
 # Output row columns.
 ROW_OP, ROW_SELECT, ROW_WRITE, ROW_FIELDS = 0, 1, 2, 3
@@ -189,27 +194,24 @@ def _histogram(place: Any) -> Any:
 
 
 @njit
-def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> Any:
-    """Bytes of each sample's record, 0 if it is filtered; how many pass.
+def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> None:
+    """Bytes of each sample's record, 0 if it is filtered.
 
     A filter that keeps everything costs nothing.
     """
     if config[FILTERING] == 0:
         ok[:m] = config[RECORD]
-        return m
-    count = 0
+        return
     minimum = config[MIN_LATENCY]
     for j in range(m):
         size = np.int64(sizes[_histogram(place[j])])
         yes = size != 0 and busy[j] - tick[j] >= minimum
         ok[j] = size if yes else 0
-        count += 1 if yes else 0
-    return count
 
 
 @njit
-def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any) -> Any:
-    """Drop the branches whose records lack `BRANCH_EVENTS`; how many samples pass.
+def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any) -> None:
+    """Drop the branches whose records lack `BRANCH_EVENTS`.
 
     `branches` of `sim.workload.following.branch_places`.
     """
@@ -218,7 +220,6 @@ def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: A
     key = np.uint64(config[KEY_LATENCY]) ^ np.uint64(NOISE)
     at = np.empty(AXES, np.int64)
     entry = np.int64(-1)
-    count = 0
     for j in range(m):
         if ok[j] == 0:
             continue
@@ -233,29 +234,6 @@ def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: A
                 events |= EV_NOT_TAKEN
         if wanted & ~events != 0:
             ok[j] = 0
-        else:
-            count += 1
-    return count
-
-
-@njit
-def _bytes(config: Any, ok: Any, m: Any, passing: Any) -> Any:
-    """Bytes of the records of the first `m` samples, `passing` of which have one."""
-    if config[VARIABLE] == 0:
-        return passing * config[RECORD]
-    total = 0
-    for j in range(m):
-        total += ok[j]
-    return total
-
-
-@njit
-def _overlaps(busy: Any, tick: Any, m: Any) -> Any:
-    """How many samples are still in flight at the next candidate."""
-    count = 0
-    for j in range(m):
-        count += 1 if busy[j] > tick[j + 1] else 0
-    return count
 
 
 @njit
@@ -332,107 +310,241 @@ def _next_candidate(state: Any, config: Any) -> None:
         state[PRIMARY] = state[CANDIDATE]
 
 
+# --- stretches -------------------------------------------------------------------------------
+
+
 @njit
-def _emit(
-    config: Any,
-    places: Any,
-    rows: Any,
-    r: Any,
-    ops: Any,
-    tick: Any,
-    place: Any,
-    busy: Any,
-    ok: Any,
-    done: Any,
-    written: Any,
-) -> None:
-    """Output of the first `done` samples of a block, `written` of which pass."""
-    if written == done and config[KEEP] == 0:
-        for j in range(done):
-            places[r + j] = place[j]
-        return
-    for j in range(done):
-        if ok[j] == 0:
+def _is_clear(tick: Any, busy: Any, m: Any) -> Any:
+    """Does each of `m` candidates but the last complete before the next is selected?"""
+    overlaps = 0
+    for j in range(m - 1):
+        overlaps += 1 if busy[j] > tick[j + 1] else 0
+    return overlaps == 0
+
+
+@njit
+def _clear_until(tick: Any, busy: Any, ok: Any, room: Any, horizon: Any, j: Any, m: Any) -> Any:
+    """End of the stretch that begins with candidate `j`: those after it lie before the horizon, all
+    but the last complete before the next is selected, and their records fit into `room` bytes."""
+    while j < m - 1 and busy[j] <= tick[j + 1] and tick[j + 1] < horizon:
+        room -= ok[j]
+        if room < 0:
+            break
+        j += 1
+    return j + 1
+
+
+@njit
+def _stretch(
+    state: Any, config: Any, scratch: Any, limit: Any, horizon: Any, j: Any, m: Any
+) -> Any:
+    """End of the stretch of a block of `m` that begins with candidate `j`; `j` if there is none.
+
+    Records up to byte `limit` neither fill the buffer nor fault.
+    """
+    tick, busy, ok = scratch[TICKS], scratch[BUSY_UNTIL], scratch[BYTES]
+    if config[ZAP_AFTER_WRITE] != 0 or state[FLYING] > 1 or m - j < MIN_STRETCH:
+        return j
+    room = limit - state[POINTER]
+    if state[FLYING] == 1:
+        if state[FLIGHT + BUSY] > tick[j]:
+            return j
+        room -= state[FLIGHT + F_BYTES]
+    if room < 0:
+        return j
+    fits = config[FILTERING] == 0 and (m - 1) * config[RECORD] <= room
+    if j == 0 and fits and tick[m - 1] < horizon and _is_clear(tick, busy, m):
+        return m
+    return _clear_until(tick, busy, ok, room, horizon, j, m)
+
+
+@njit
+def _emit(config: Any, places: Any, rows: Any, r: Any, scratch: Any, j: Any, end: Any) -> Any:
+    """Output of samples [j, end) of a block from row `r` on; returns (rows, bytes)."""
+    ops, tick, place = scratch[OPS], scratch[TICKS], scratch[PLACES]
+    busy, ok = scratch[BUSY_UNTIL], scratch[BYTES]
+    if config[FILTERING] == 0 and config[KEEP] == 0:
+        for i in range(end - j):
+            places[r + i] = place[j + i]
+        return end - j, (end - j) * config[RECORD]
+    first, size = r, np.int64(0)
+    for i in range(j, end):
+        if ok[i] == 0:
             continue
-        places[r] = place[j]
+        places[r] = place[i]
         if config[KEEP] != 0:
-            rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = ops[j], tick[j], busy[j]
+            rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = ops[i], tick[i], busy[i]
         r += 1
+        size += ok[i]
+    return r - first, size
 
 
 @njit
-def _commit_block(
-    state: Any,
-    config: Any,
-    places: Any,
-    rows: Any,
-    cand: Any,
-    ops: Any,
-    tick: Any,
-    place: Any,
-    busy: Any,
-    ok: Any,
-    passing: Any,
-    m: Any,
+def _fly(state: Any, scratch: Any, j: Any) -> None:
+    """Candidate `j` of a block is sampled."""
+    f = FLIGHT + state[FLYING] * FLIGHT_FIELDS
+    state[f + BUSY] = scratch[BUSY_UNTIL, j]
+    state[f + F_OP] = scratch[OPS, j]
+    state[f + F_SELECT] = scratch[TICKS, j]
+    state[f + F_PLACE] = scratch[PLACES, j]
+    state[f + F_BYTES] = scratch[BYTES, j]
+    state[FLYING] += 1
+
+
+@njit
+def _commit(
+    state: Any, config: Any, pages: Any, places: Any, rows: Any, scratch: Any, j: Any, end: Any
 ) -> None:
-    """A block in which each sample completes before the next selection; the last one flies on."""
-    done = m - 1
-    written = passing - (1 if ok[m - 1] != 0 else 0)
-    _emit(config, places, rows, state[ROWS], ops, tick, place, busy, ok, done, written)
+    """A stretch: each sample completes before the next selection; the last one flies on."""
+    if state[FLYING] == 1:
+        _complete(state, config, pages, places, rows, 0, state[FLIGHT + BUSY])
+    n, done = end - j, end - j - 1
+    written, grown = _emit(config, places, rows, state[ROWS], scratch, j, end - 1)
     state[ROWS] += written
-    state[SELECTED] += m
+    state[SELECTED] += n
     state[COMPLETED] += done
     state[FILTERED] += done - written
     state[PASSED] += written
     state[WRITTEN] += written
-    state[POINTER] += _bytes(config, ok, done, written)
-    state[FLYING] = 1
-    state[FLIGHT + BUSY] = busy[m - 1]
-    state[FLIGHT + F_OP] = ops[m - 1]
-    state[FLIGHT + F_SELECT] = tick[m - 1]
-    state[FLIGHT + F_PLACE] = place[m - 1]
-    state[FLIGHT + F_BYTES] = ok[m - 1]
+    state[POINTER] += grown
+    _fly(state, scratch, end - 1)
     n1 = config[INTERVAL] + 1
     if config[JITTER] != 0:
-        state[DRAWN] += m
+        state[DRAWN] += n
     if config[JITTER] == _ERND:
-        state[LAST] = state[PRIMARY] + (m - 1) * n1
-        state[PRIMARY] += m * n1
+        state[LAST] = state[PRIMARY] + (n - 1) * n1
+        state[PRIMARY] += n * n1
     else:
-        state[LAST] = cand[m - 1]
-        state[PRIMARY] = cand[m]
-    state[CANDIDATE] = cand[m]
+        state[LAST] = scratch[CAND, end - 1]
+        state[PRIMARY] = scratch[CAND, end]
+    state[CANDIDATE] = scratch[CAND, end]
+
+
+# --- blocks ----------------------------------------------------------------------------------
 
 
 @njit
-def _block_size(state: Any, config: Any, pages: Any, want: Any) -> Any:
-    """Candidates of the next block: no more than fit before FULL or the next missing page."""
-    room = (config[LIMIT] - state[POINTER]) // config[RECORD] - 2
+def _writable(state: Any, config: Any, pages: Any) -> Any:
+    """Byte up to which the records of a block neither fill the buffer nor fault."""
+    limit = config[LIMIT] - config[MAX_SIZE]
     page = state[POINTER] >> config[PAGE_SHIFT]
-    last = min(pages.size, page + (want * config[RECORD] >> config[PAGE_SHIFT]) + 2)
-    while page < last and pages[page] != 0:
-        page += 1
-    if page < last:
-        room = min(room, ((page << config[PAGE_SHIFT]) - state[POINTER]) // config[RECORD] - 1)
-    return min(want, max(MIN_BLOCK, room))
-
-
-@njit
-def _room(state: Any, config: Any, pages: Any, size: Any) -> Any:
-    """Can records of `size` bytes in all be written without FULL and without a fault?"""
-    end = state[POINTER] + size
-    if end > config[LIMIT] - config[MAX_SIZE]:
-        return False
-    if size == 0:
-        return True
-    for page in range(state[POINTER] >> config[PAGE_SHIFT], ((end - 1) >> config[PAGE_SHIFT]) + 1):
+    last = (state[POINTER] + BLOCK * config[RECORD]) >> config[PAGE_SHIFT]
+    while page <= last and page < pages.size:
         if pages[page] == 0:
-            return False
-    return True
+            return min(limit, page << config[PAGE_SHIFT])
+        page += 1
+    return limit
 
 
 @njit
-def advance(  # noqa: C901 - one loop: every call in it costs
+def _block_size(state: Any, config: Any, limit: Any, horizon: Any) -> Any:
+    """Candidates of the next block: about as many as there are before the horizon or a stop."""
+    want = np.int64(BLOCK)
+    if config[ZAP_AFTER_WRITE] != 0:
+        want = np.int64(MIN_STRETCH)
+    elif horizon != FOREVER:
+        want = np.int64(MIN_BLOCK)
+        if state[PACE] > 0:
+            fit = (horizon - state[AT]) // state[PACE]
+            want = fit + (fit >> 3) + 2
+    room = max(np.int64(0), limit - state[POINTER]) // config[RECORD] + 2
+    return max(np.int64(MIN_STRETCH), min(np.int64(BLOCK), want, room))
+
+
+@njit
+def _make_block(
+    S: Any,
+    config: Any,
+    sizes: Any,
+    tracked: Any,
+    branches: Any,
+    state: Any,
+    scratch: Any,
+    m: Any,
+) -> None:
+    """The next `m` candidates and what would become of each; of one more its place."""
+    cand, ops, tick = scratch[CAND], scratch[OPS], scratch[TICKS]
+    place, busy, ok = scratch[PLACES], scratch[BUSY_UNTIL], scratch[BYTES]
+    if config[JITTER] == _ERND:
+        _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
+    else:
+        _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
+    places_of(S, config[POP_END], scratch[BASE], busy, cand, ops, tick, place, m + 1)
+    if config[SLIPPING] != 0:
+        _slip(S, config, tracked, ops, place, m)
+    elif config[CHOOSING] != 0:
+        choose(S, np.uint64(config[KEY_CHOICE]), tracked, ops, place, m)
+    _latencies(S.tables, config, ops, tick, place, busy, m)
+    _passing(sizes, config, place, tick, busy, ok, m)
+    if config[BRANCH_EVENTS] != 0:
+        _with_events(S, config, branches, ops, place, ok, m)
+    if m > 0 and tick[m] != FOREVER:
+        state[PACE] = (tick[m] - tick[0]) // m
+
+
+@njit
+def _complete_due(
+    S: Any, state: Any, config: Any, pages: Any, places: Any, rows: Any, at: Any, horizon: Any
+) -> Any:
+    """What completes up to `at`, that included, does, oldest first; returns HORIZON if that comes
+    before, FULL or FAULT at such a stop, else NOTHING."""
+    while state[FLYING] > 0:
+        slot = _oldest(state)
+        due = state[FLIGHT + slot * FLIGHT_FIELDS + BUSY]
+        if due <= at:
+            if due >= horizon:
+                return HORIZON
+            outcome = _complete(state, config, pages, places, rows, slot, due)
+            if outcome != HORIZON:
+                state[DISCARDED] += state[FLYING]
+                state[FLYING] = 0
+                state[STOP_OP] = op_at(S, due)
+                return outcome
+            continue
+        break
+    return NOTHING
+
+
+@njit
+def _run_block(
+    S: Any,
+    config: Any,
+    pages: Any,
+    state: Any,
+    places: Any,
+    rows: Any,
+    scratch: Any,
+    limit: Any,
+    horizon: Any,
+    m: Any,
+) -> Any:
+    """Run a block of `m` candidates; returns HORIZON, FULL or FAULT, or NOTHING at its end."""
+    j = np.int64(0)
+    while True:
+        end = _stretch(state, config, scratch, limit, horizon, j, m)
+        if end - j >= MIN_STRETCH:
+            _commit(state, config, pages, places, rows, scratch, j, end)
+            j = end
+        at = scratch[TICKS, j]
+        state[AT] = at
+        status = _complete_due(S, state, config, pages, places, rows, at, horizon)
+        if status != NOTHING:
+            return status
+        if at >= horizon:
+            return HORIZON
+        if j >= m:
+            return NOTHING
+        state[SELECTED] += 1
+        if state[FLYING] >= config[IN_FLIGHT]:
+            state[COLLIDED] += 1
+        else:
+            _fly(state, scratch, j)
+        _next_candidate(state, config)
+        j += 1
+
+
+@njit
+def advance(
     S: Any,
     config: Any,
     sizes: Any,
@@ -455,88 +567,17 @@ def advance(  # noqa: C901 - one loop: every call in it costs
     is drawn by weights; `branches[static]` is that of `branch_places` where events of branches are
     filtered; `pages[page]` tells whether the AUX page translates.
     """
-    cand, ops, tick = scratch[0], scratch[1], scratch[2]
-    place, busy, ok = scratch[3], scratch[4], scratch[5]
-    base = scratch[6]
-    used = 0
-    status = -1
-    far = horizon == FOREVER and config[ZAP_AFTER_WRITE] == 0
-    want = BLOCK if far else MIN_BLOCK
-    while status < 0:
-        m = min(_block_size(state, config, pages, want), candidates - used)
-        if config[JITTER] == _ERND:
-            _gaps_ernd(config, state[CANDIDATE], state[PRIMARY], state[DRAWN], cand, m)
-        else:
-            _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
-        places_of(S, config[POP_END], base, busy, cand, ops, tick, place, m + 1)
-        if config[SLIPPING] != 0:
-            _slip(S, config, tracked, ops, place, m)
-        elif config[CHOOSING] != 0:
-            choose(S, np.uint64(config[KEY_CHOICE]), tracked, ops, place, m)
-        _latencies(S.tables, config, ops, tick, place, busy, m)
-        passing = _passing(sizes, config, place, tick, busy, ok, m)
-        if config[BRANCH_EVENTS] != 0:
-            passing = _with_events(S, config, branches, ops, place, ok, m)
-        whole = (
-            m > 0
-            and tick[m] < horizon
-            and config[ZAP_AFTER_WRITE] == 0
-            and state[FLYING] <= 1
-            and (state[FLYING] == 0 or state[FLIGHT + BUSY] <= tick[0])
-            and _overlaps(busy, tick, m) == 0
-        )
-        if whole:
-            pending = state[FLIGHT + F_BYTES] if state[FLYING] == 1 else np.int64(0)
-            whole = _room(state, config, pages, _bytes(config, ok, m, passing) + pending)
-        if whole:
-            if state[FLYING] == 1:
-                _complete(state, config, pages, places, rows, 0, state[FLIGHT + BUSY])
-            _commit_block(state, config, places, rows, cand, ops, tick, place, busy, ok, passing, m)
-            used += m
-            want = min(BLOCK, want * 4)
-            continue
-        j = 0
-        while True:
-            at = tick[j]
-            if state[FLYING] > 0:
-                slot = _oldest(state)
-                due = state[FLIGHT + slot * FLIGHT_FIELDS + BUSY]
-                if due <= at:
-                    if due >= horizon:
-                        status = HORIZON
-                        break
-                    outcome = _complete(state, config, pages, places, rows, slot, due)
-                    if outcome != HORIZON:
-                        state[DISCARDED] += state[FLYING]
-                        state[FLYING] = 0
-                        state[STOP_OP] = op_at(S, due)
-                        status = outcome
-                        break
-                    continue
-            if at >= horizon:
-                status = HORIZON
-                break
-            if used >= candidates:
-                status = EXHAUSTED
-                break
-            if j >= m:
-                break
-            state[SELECTED] += 1
-            if state[FLYING] >= config[IN_FLIGHT]:
-                state[COLLIDED] += 1
-            else:
-                f = FLIGHT + state[FLYING] * FLIGHT_FIELDS
-                state[f + BUSY] = busy[j]
-                state[f + F_OP] = ops[j]
-                state[f + F_SELECT] = at
-                state[f + F_PLACE] = place[j]
-                state[f + F_BYTES] = ok[j]
-                state[FLYING] += 1
-            _next_candidate(state, config)
-            used += 1
-            j += 1
-        want = max(MIN_BLOCK, want >> 1)
-    return status
+    left = candidates
+    while True:
+        limit = _writable(state, config, pages)
+        m = min(_block_size(state, config, limit, horizon), left)
+        _make_block(S, config, sizes, tracked, branches, state, scratch, m)
+        status = _run_block(S, config, pages, state, places, rows, scratch, limit, horizon, m)
+        if status != NOTHING:
+            return status
+        left -= m
+        if left == 0:
+            return EXHAUSTED
 
 
 @njit

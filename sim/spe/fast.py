@@ -126,7 +126,6 @@ class MacroSampler:
         vector[k.MIN_LATENCY] = config.filter.min_latency
         vector[k.RECORD] = config.layout.longest
         vector[k.MAX_SIZE] = config.layout.max_size
-        vector[k.VARIABLE] = int(not config.layout.fixed)
         if config.bias:
             vector[k.SLIPPING] = config.bias.per_mille
             vector[k.KEY_SLIP] = signed(config.bias.key)
@@ -176,6 +175,7 @@ class MacroSampler:
         """Disabled → enabled: lay the candidates out from the counter, then run ahead."""
         self._rounds = rounds
         pop = self._stream.pop(op)
+        self._word[k.AT] = self._clock.work(self._engine.now)
         if self._settings.resync and self._started:
             k.resync(self._config, self._state, pop)
         else:

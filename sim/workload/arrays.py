@@ -138,7 +138,8 @@ def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
 # --- the indexed body ------------------------------------------------------------------------
 
 _TOP, _COUNT, _COUNTS = np.uint64(CELL - 1), np.uint64(COUNT_BITS), np.uint64((1 << COUNT_BITS) - 1)
-_CELL_BITS, _TICK_STEP, _1 = np.uint64(CELL_BITS), np.uint64(TICK_STEP), np.uint64(1)
+_CELL_BITS, _TICK_STEP, _1, _4 = (np.uint64(n) for n in (CELL_BITS, TICK_STEP, HAS_SLOT, 4))
+_TICKS_COLUMN = np.uint64(TICKS)
 _BLOCK_FROM, _TICKS = np.uint64(32), np.uint64((1 << 32) - 1)
 _BLOCKS_MASK, _SLOWER = np.uint64((1 << 31) - 1), np.uint64(1 << 63)
 
@@ -175,8 +176,8 @@ def in_cell(cells: Any, op: Any) -> Any:
 
 @njit_inline
 def block_of(word: Any) -> Any:
-    """The block of an execution's word."""
-    return np.int64((word >> _BLOCK_FROM) & _BLOCKS_MASK)
+    """The block of an execution's word (uint64)."""
+    return (word >> _BLOCK_FROM) & _BLOCKS_MASK
 
 
 @njit_inline
@@ -187,18 +188,19 @@ def tick_of(word: Any, high: Any) -> Any:
 
 
 @njit_inline
-def ticks_within(S: Any, word: Any, first: Any, static: Any, slot: Any) -> Any:
+def ticks_within(S: Any, word: Any, before: Any, first: Any, static: Any, slot: Any) -> Any:
     """Ticks from the begin of an execution (its word) of a block of static ops from `first` on to
-    its op `static`, before which there are `slot` slots."""
+    its op `static`, before which there are `slot` slots; `before` is where BEFORE begins. All
+    uint64 but the result."""
     T = S.tables
-    begun, now = T[BEFORE] + 4 * first, T[BEFORE] + 4 * static
-    ticks = T[now + TICKS] - T[begun + TICKS]
+    begun, now = before + _4 * first, before + _4 * static
+    ticks = T[now + _TICKS_COLUMN] - T[begun + _TICKS_COLUMN]
     if word & _SLOWER != 0:
-        slots = T[now + HAS_SLOT] - T[begun + HAS_SLOT]
-        rows = T[SLOT_ROWS] + T[begun + HAS_SLOT]
+        slots = T[now + _1] - T[begun + _1]
+        rows = T[SLOT_ROWS] + T[begun + _1]
         for k in range(slots):
             row = T[ROW_TICKS] + T[rows + k]
-            ticks += T[row + np.int64(S.levels[slot - slots + k])] - T[row + L1]
+            ticks += T[row + np.int64(S.levels[np.int64(slot) - slots + k])] - T[row + L1]
     return ticks
 
 
@@ -276,7 +278,7 @@ def _op_on_tick(S: Any, rest: Any, k: Any) -> Any:
         nth = np.uint64(x) - low_count(execs)
         op = (k << CELL_BITS) + np.int64(place_of_one(S.cells[k, BEGINS], nth))
     word = S.execs[x]
-    row = T[BLOCK] + 4 * block_of(word)
+    row = T[BLOCK] + 4 * np.int64(block_of(word))
     begin = T[row + BLOCK_STATIC]
     slot = np.int64(low_count(in_cell(S.cells, np.uint64(op))[1]))
     left = rest - tick_of(word, high)
@@ -301,7 +303,7 @@ def _op_on_pop(S: Any, rest: Any, k: Any) -> Any:
     while True:
         at, _ = in_cell(S.cells, np.uint64(op))
         inside = np.int64(high_count(at))
-        row = T[BLOCK] + 4 * block_of(S.execs[low_count(at)])
+        row = T[BLOCK] + 4 * np.int64(block_of(S.execs[low_count(at)]))
         for s in range(T[row + BLOCK_STATIC] + inside, T[row + BLOCK_STATIC] + T[row + OP]):
             pop += T[T[STATIC] + 4 * s + WEIGHT]
             if pop > rest:
@@ -320,7 +322,7 @@ def _pop_before(S: Any, op: Any) -> Any:
     while at < op:
         found, _ = in_cell(S.cells, np.uint64(at))
         inside = np.int64(high_count(found))
-        row = T[BLOCK] + 4 * block_of(S.execs[low_count(found)])
+        row = T[BLOCK] + 4 * np.int64(block_of(S.execs[low_count(found)]))
         more = min(T[row + OP] - inside, op - at)
         static = T[BEFORE] + 4 * (T[row + BLOCK_STATIC] + inside)
         pop += T[static + 4 * more + WEIGHT] - T[static + WEIGHT]
@@ -334,10 +336,12 @@ def _position(S: Any, op: Any, at: Any) -> Any:
     T = S.tables
     exec_at, slot_at = in_cell(S.cells, np.uint64(op))
     word, slot = S.execs[low_count(exec_at)], np.int64(low_count(slot_at))
-    first = T[T[BLOCK] + 4 * block_of(word) + BLOCK_STATIC]
+    first = T[T[BLOCK] + 4 * np.int64(block_of(word)) + BLOCK_STATIC]
     static = first + np.int64(high_count(exec_at))
     at[OP], at[POP], at[SLOT] = op, _pop_before(S, op), slot
-    at[TICK] = tick_of(word, high_count(slot_at)) + ticks_within(S, word, first, static, slot)
+    before = np.uint64(T[BEFORE])
+    ticks = ticks_within(S, word, before, np.uint64(first), np.uint64(static), np.uint64(slot))
+    at[TICK] = tick_of(word, high_count(slot_at)) + ticks
     mask = T[T[BEFORE] + 4 * static + PLACE] & 255
     return static, np.int64(S.levels[slot]) & mask
 
@@ -474,11 +478,11 @@ def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     T = S.tables
     exec_at, slot_at = in_cell(S.cells, np.uint64(a))
     x, o = np.int64(low_count(exec_at)), a - np.int64(high_count(exec_at))
-    begin = T[T[BLOCK] + 4 * block_of(S.execs[x]) + BLOCK_STATIC]
+    begin = T[T[BLOCK] + 4 * np.int64(block_of(S.execs[x])) + BLOCK_STATIC]
     before = T[BEFORE] + 4 * begin + HAS_SLOT
     m = np.int64(low_count(slot_at)) - T[before + 4 * (a - o)] + T[before]
     while o < b:
-        block = block_of(S.execs[x])
+        block = np.int64(block_of(S.execs[x]))
         row = T[BLOCK] + 4 * block
         ops, slots = T[row + OP], T[row + SLOT]
         if a <= o and o + ops <= b:

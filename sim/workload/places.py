@@ -46,6 +46,7 @@ from sim.workload.arrays import (
 MAX_FLAT = 1 << 20
 MAX_SPAN = 1 << 30
 FEW = 8
+_ROW, _PLACE = np.uint64(4), np.uint64(PLACE)
 FOREVER = 1 << 62  # as in sim.engine; here, so that the compiled code's address covers it
 
 
@@ -115,7 +116,8 @@ def places_of(
             k += 1
         size = T[BODY_SIZE] + 4 * body
         if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] < 0:
-            _places_indexed(S, base, spare, cand, ops, tick, place, j, k)
+            part = slice(j, k)
+            _places_indexed(S, base, spare, cand[part], ops[part], tick[part], place[part])
         elif T[size + OP] != T[size + POP]:
             _places_weighted(T, body, base, cand, ops, tick, place, j, k)
         elif k - j >= FEW and T[size + OP] <= MAX_FLAT:
@@ -129,48 +131,39 @@ def places_of(
 
 @njit
 def _places_indexed(
-    S: Any,
-    base: Any,
-    spare: Any,
-    cand: Any,
-    ops: Any,
-    tick: Any,
-    place: Any,
-    begin: Any,
-    end: Any,
+    S: Any, base: Any, spare: Any, cand: Any, ops: Any, tick: Any, place: Any
 ) -> None:
     """Places of ascending candidates in one iteration of the indexed body.
 
     Loops of one kind of memory access each: a processor waits for many at once, but not beyond a
     branch that it mispredicts. They hand on what they have found in the arrays of the results.
     """
+    pop = base[POP]
     if S.pops.size == 0:
-        for j in range(begin, end):
-            ops[j] = cand[j] - base[POP]
+        for j in range(cand.size):
+            ops[j] = cand[j] - pop
     else:
         cell = np.int64(-1)
-        for j in range(begin, end):
-            ops[j], cell = op_on(S, POP, cand[j] - base[POP], cell)
-    _from_cells(S.cells, ops, tick, place, begin, end)
-    _from_executions(S.execs, S.levels, spare, tick, place, begin, end)
-    _from_code(S, base, spare, ops, tick, place, begin, end)
+        for j in range(cand.size):
+            ops[j], cell = op_on(S, POP, cand[j] - pop, cell)
+    _from_cells(S.cells, ops, tick, place)
+    _from_executions(S.execs, S.levels, spare, tick, place)
+    _from_code(S, base[OP], base[TICK], spare, ops, tick, place)
 
 
 @njit
-def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any, begin: Any, end: Any) -> None:
+def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any) -> None:
     """`in_cell` of each op."""
-    for j in range(begin, end):
+    for j in range(ops.size):
         execution, slots = in_cell(cells, np.uint64(ops[j]))
         exec_at[j], slot_at[j] = np.int64(execution), np.int64(slots)
 
 
 @njit
-def _from_executions(
-    execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at: Any, begin: Any, end: Any
-) -> None:
+def _from_executions(execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at: Any) -> None:
     """`exec_at` becomes the executions' words, `inside` the op in the block and, in its low byte,
     the level of the slot that comes next."""
-    for j in range(begin, end):
+    for j in range(exec_at.size):
         at = np.uint64(exec_at[j])
         exec_at[j] = np.int64(execs[low_count(at)])
         level = np.int64(levels[low_count(np.uint64(slot_at[j]))])
@@ -179,21 +172,24 @@ def _from_executions(
 
 @njit
 def _from_code(
-    S: Any, base: Any, inside: Any, ops: Any, words: Any, slot_at: Any, begin: Any, end: Any
+    S: Any, begin_op: Any, begin_tick: Any, inside: Any, ops: Any, words: Any, slot_at: Any
 ) -> None:
-    """What the code says of each op: ops, ticks and places from all that."""
+    """What the code says of each op: ops, ticks and places from all that.
+
+    Unsigned, because a signed index would be tested for being negative at every access.
+    """
     T = S.tables
-    block, before = T[BLOCK], T[BEFORE]
-    for j in range(begin, end):
+    block, before = np.uint64(T[BLOCK] + BLOCK_STATIC), np.uint64(T[BEFORE])
+    for j in range(ops.size):
         word, slots = np.uint64(words[j]), np.uint64(slot_at[j])
-        first = T[block + 4 * block_of(word) + BLOCK_STATIC]
-        static = first + (inside[j] >> 8)
-        slot = np.int64(low_count(slots))
-        ticks = tick_of(word, high_count(slots)) + ticks_within(S, word, first, static, slot)
-        found = T[before + 4 * static + PLACE]
+        first = np.uint64(T[block + _ROW * block_of(word)])
+        static = first + np.uint64(inside[j] >> 8)
+        ticks = tick_of(word, high_count(slots))
+        ticks += ticks_within(S, word, before, first, static, low_count(slots))
+        found = T[before + _ROW * static + _PLACE]
         level = inside[j] & found & 255
-        ops[j] += base[OP]
-        words[j] = base[TICK] + ticks
+        ops[j] += begin_op
+        words[j] = begin_tick + ticks
         slot_at[j] = (found & ~255) + (level << ROW_SHIFT) + level
 
 

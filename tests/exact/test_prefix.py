@@ -27,7 +27,7 @@ from sim.workload.arrays import LEVEL_STRIDE, POP, TICK, Stream
 from sim.workload.following import branch_places
 from tests.exact import random_machines as made
 
-SCRATCH_STATE = (k.ROWS, k.HINT)  # output count of the last call, and a hint
+SCRATCH_STATE = (k.ROWS, k.AT, k.PACE)  # output count of the last call, and hints
 SPLITS = 4
 
 
@@ -191,7 +191,7 @@ def test_blocks_and_scans_agree() -> None:
         setup = _setup(seed)
         one, many = (_advance(setup, [k.FOREVER], [chunk]) for chunk in (1, 100_000))
         assert one == many, seed
-        blocks += len(many.rows) > 2 * k.MIN_BLOCK
+        blocks += len(many.rows) > 2 * k.MIN_STRETCH
     assert blocks >= 20
 
 

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from analysis.columns import ENTRIES, Column
 from analysis.fidelity.distances import DISTANCES
 from analysis.fidelity.profiles import VIEWS
+from analysis.fidelity.skew import LEVELS
 from analysis.paired import QUANTITIES, RESTARTS
+from analysis.statistics.answers import Kind
 from sim.policies.backings import BACKINGS
 
-STATUSES = ("PASS", "FAIL", "UNDECIDED", "SKIP")
+ANSWERS = tuple(kind.value for kind in Kind)
 
 
 def _m(name: str, unit: str, meaning: str) -> Column:
@@ -159,13 +161,36 @@ _PROFILE = (
     ),
 )
 _VERDICT = (
-    Column("shares_verdict.status", "string", "", "are shares baremetal's (TOST)?", STATUSES),
-    Column("shares_verdict.effect", "double", "pp", "the shift that decides"),
-    Column("shares_verdict.interval", "interval", "pp", "its 90 % interval, or exact"),
-    Column("shares_verdict.margin", "double", "pp", "shifts below this do not matter"),
-    _i("shares_verdict.n", "", "replications"),
-    Column("shares_verdict.unit", "string", "", "unit of effect, interval and margin"),
-    Column("shares_verdict.sentence", "string", "", "the verdict in words"),
+    Column(
+        "skew.answer",
+        "string",
+        "",
+        "the verdict about the profile: is it skewed from the truth by more than the margin?",
+        ANSWERS,
+    ),
+    Column("skew.level", "string", "", "where that is so: by symbol or by instruction", LEVELS),
+    Column("skew.words", "string", "", "the verdict in words"),
+    Column("skew.margin", "double", "fraction", "verdicts.margin: skew below it does not matter"),
+    _i("skew.needed", "", "replications that would tell; null: none, or it is told"),
+    _m(
+        "skew.truth.<level>",
+        "fraction",
+        "share of the samples in the wrong place, sampling noise aside: bias and scatter; low ends "
+        "of intervals hold for all arms and levels at once",
+    ),
+    _m(
+        "skew.baremetal.<level>",
+        "fraction",
+        "distance of the mean profile from baremetal's, sampling noise aside",
+    ),
+    Column(
+        "skew.identical",
+        "bool",
+        "",
+        "every replication has as many samples as baremetal's in every instruction",
+    ),
+    Column("skew.short", "string", "", "what the run met too little of; empty if it met enough"),
+    Column("skew.causes[]", "string", "", "what may put samples in the wrong place, and its cure"),
     Column(
         "compared_on.basis",
         "string",
@@ -215,6 +240,7 @@ _REST = (
     _i("counts.traps", "", "trapped accesses to the buffer's registers"),
     _i("counts.ordinary_exits", "", "exits for timer, IPI and MMIO"),
     _i("counts.zaps", "pages", "pages of the AUX buffers that the host unmapped"),
+    _i("counts.full_buffers", "", "times that the SPU found the buffer full, KVM's own included"),
     _i("aux.records", "", "PERF_RECORD_AUX records that perf would read, of any flags"),
     _i("aux.lost", "", 'those with TRUNCATED: perf\'s "AUX data lost N times out of M"'),
     _i("aux.gaps", "", 'those with PARTIAL: perf\'s "AUX data had gaps in it"'),

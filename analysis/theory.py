@@ -248,6 +248,25 @@ def expected_tvd(p: F64, n1: float, n2: float = math.inf) -> float:
     return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
 
 
+def random_tvd(p: F64, n: int) -> float:
+    """Expected TVD of an n-sample profile of `p` from `p`, exactly, for any shares and any n.
+
+    Multinomial samples: half the sum of the binomial mean deviations, de Moivre's
+    2 m C(n, m) p^m (1 - p)^(n - m + 1) with m = ⌊np⌋ + 1 (Diaconis and Zabell 1991). The normal
+    form of `expected_tvd` is up to 8 % too small where a group has about half a sample.
+    """
+    from scipy.special import gammaln
+
+    if n <= 0:
+        return math.nan
+    some = p[(p > 0) & (p < 1)]
+    m = np.floor(n * some) + 1
+    ways = gammaln(n + 1) - gammaln(m + 1) - gammaln(n - m + 1)
+    with np.errstate(invalid="ignore"):
+        each = 2 * m * np.exp(ways + m * np.log(some) + (n - m + 1) * np.log1p(-some))
+    return float(each.sum() / n / 2)
+
+
 def replications_for(sd: float, half_width: float, level: float = 0.95) -> int:
     """Replications that bring a normal interval to ± `half_width`."""
     from scipy.special import ndtri

@@ -83,6 +83,11 @@ def parse_frequency(text: str) -> int:
     return _exact(text, "frequency", "3GHz", _FREQUENCY)
 
 
+def parse_share(text: str) -> int:
+    """``1%`` → parts per million."""
+    return _exact(text, "share", "1%", {"ppm": 1, "%": 10**4})
+
+
 def parse_ops(text: str) -> Ops:
     """``1024ops`` → ops."""
     return Ops(_exact(text, "number of ops", "1024ops", {"ops": 1}))

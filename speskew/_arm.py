@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.pages import summary
 from reports.results import lookup
+from reports.results.arms import verdict_words
 from reports.results.metric import Metric
 from reports.results.result import Arm as ArmResult
 from reports.results.result import Result
@@ -43,8 +44,14 @@ class Arm:
 
     @property
     def skew(self) -> Metric:
-        """Distance of the profile by symbol from baremetal's, in excess of noise; fraction."""
-        return self._found.profile.symbol.tvd_excess
+        """Samples in the wrong place, by symbol or by instruction: where it is worse; fraction."""
+        truth = self._found.skew.truth
+        return truth.pc if self._found.skew.level == "pc" else truth.symbol
+
+    @property
+    def verdict(self) -> str:
+        """Is the profile skewed, the same as the truth, or can that not be told? In words."""
+        return verdict_words(self._found)
 
     @property
     def time_added(self) -> Metric:

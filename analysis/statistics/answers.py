@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from analysis.statistics.intervals import Interval
+from analysis.statistics.needed import of_interval
 from analysis.statistics.shown import decimals, number
 
 
@@ -96,6 +97,10 @@ class Answer:
             case _:
                 return self._open()
 
+    def size(self) -> str:
+        """The estimate with its interval, whatever the answer; a dash without one."""
+        return "–" if self.effect is None else self._estimate()
+
     def _open(self) -> str:
         if self.most is None:
             return f"{Kind.OPEN} ({self.why})"
@@ -153,7 +158,6 @@ def answer(
     *,
     n: int,
     unit: str = "fraction",
-    needed: int | None = None,
     terms: Terms = SKEW,
     why: str = "",
 ) -> Answer:
@@ -161,18 +165,18 @@ def answer(
 
     The interval has the level at which a wrong *skewed* and a wrong *the same* are to be rare (half
     of what it leaves out, each). Without an interval nothing can be told; `why` says for what
-    reason. `needed` is kept where the answer is open.
+    reason.
     """
     if interval is None or effect is None:
         reason = why or ("one replication has no spread; run 2 or more" if n else "no samples")
         return Answer(Kind.OPEN, effect, None, margin, n, unit, why=reason, terms=terms)
     low, high = interval if isinstance(interval, tuple) else (effect, effect)
-    found = Answer(Kind.OPEN, effect, interval, margin, n, unit, needed, terms=terms)
+    found = Answer(Kind.OPEN, effect, interval, margin, n, unit, terms=terms)
     if low > margin or high < -margin:
-        return replace(found, kind=Kind.SKEWED, needed=None)
+        return replace(found, kind=Kind.SKEWED)
     if -margin <= low and high <= margin:
-        return replace(found, kind=Kind.SAME, needed=None)
-    return found
+        return replace(found, kind=Kind.SAME)
+    return replace(found, needed=of_interval(effect, low, high, margin, n))
 
 
 def short(found: Answer, why: str) -> Answer:
@@ -185,4 +189,9 @@ _RANK = (Kind.SAME, Kind.SHORT, Kind.OPEN, Kind.SKEWED)
 
 def worst(*found: Answer) -> Answer:
     """The answer that a reader must know first: the worst kind, then the most that it could be."""
-    return max(found, key=lambda a: (_RANK.index(a.kind), a.effect or 0.0, a.most or 0.0))
+
+    def key(one: Answer) -> tuple[int, float]:
+        size = one.effect if one.kind is Kind.SKEWED else one.most
+        return _RANK.index(one.kind), abs(size or 0.0)
+
+    return max(found, key=key)

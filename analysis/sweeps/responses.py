@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cost import perturbation, rlimit
-from analysis.fidelity import losses, profiles
-from analysis.fidelity.distances import distances
+from analysis.fidelity import losses, profiles, skew
 from analysis.statistics.intervals import Metric
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ RESPONSES: dict[str, Response] = {
     "loss.total": lambda arm, _: losses.total_loss(arm),
     "time_added": perturbation.time_added,
     "rlimit.exits_per_vcpu": lambda arm, _: rlimit.metrics(arm)["exits_per_vcpu"],
-    "profile.symbol.tvd_excess": lambda arm, base: distances(arm, base, "symbol")["tvd_excess"],
+    "skew.truth.symbol": lambda arm, _: skew.against_truth(arm, "symbol"),
 }
 """Metrics by their name in `result.json`."""
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from analysis.fidelity.losses import same_order
+from analysis.statistics.answers import Kind
 from analysis.statistics.intervals import t_cdf
-from reports.results.arms import reference_arm, skew
+from reports.results.arms import answer_at, reference_arm
 from reports.results.result import Arm, Result
 from reports.store.rows import (
     DesignRow,
@@ -89,20 +90,25 @@ def losses(result: Result) -> str:
     )
     if arm is reference_arm(result):
         return f"{text}; it is the reference arm, so no arm's loss falls on code more than its own."
-    excess = arm.profile.symbol.tvd_excess.mean
+    found = answer_at(arm, "symbol")
     said = {
-        "detected": "and the profile does differ from baremetal's by "
-        f"{percent(excess or 0)} in excess of noise: loss becomes skew",
-        "none detected": "which does not stand out of the noise of so many samples: loss does not "
-        "become visible skew",
-        "identical": "but the profile is baremetal's own",
-        "one symbol": "but there is only one",
-        "not judged": "and the profile cannot be judged against baremetal's",
+        Kind.SKEWED: f"and the profile is {found.cell()} by symbol: loss becomes skew",
+        Kind.SAME: f"and the profile by symbol is {found.words()}: loss does not become skew that "
+        "matters",
+        Kind.OPEN: f"and whether the profile by symbol is skewed one {found.words()}",
+        Kind.SHORT: f"and the run is {found.words()}",
     }
-    found = skew(arm)
-    others = [n for _, n in moved if n != name and skew(result.arms[n]) == "detected"]
-    more = f". In {_listed(others)} it does" if others and found == "none detected" else ""
-    return f"{text}, {said[found]}{more}."
+    skewed = [n for _, n in moved if n != name and _skewed(result.arms[n])]
+    more = f". {_listed(skewed)} {_is(skewed)} skewed" if skewed else ""
+    return f"{text}, {said[found.kind]}{more}."
+
+
+def _skewed(arm: Arm) -> bool:
+    return answer_at(arm, "symbol").kind is Kind.SKEWED
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def distances(result: Result) -> str:
@@ -185,26 +191,27 @@ def _before(tables: Tables) -> str:
 
 
 def symbols(result: Result) -> str:
-    """Which arms differ from baremetal by more than noise."""
-    base = reference_arm(result)
-    others = [(n, a) for n, a in _arms(result) if a is not base]
-    found = [n for n, a in others if skew(a) == "detected"]
-    judged = [n for n, a in others if skew(a) not in ("not judged", "one symbol")]
-    if not judged:
-        return "No arm can be judged against baremetal by symbol: see why at each arm below."
-    if not found:
-        return (
-            "No arm's profile is predicted to differ from baremetal's by more than two baremetal "
-            f"runs differ from each other ({len(judged)} judged)."
+    """Which arms' profiles are skewed by symbol, and of which it cannot be told."""
+    by: dict[Kind, list[str]] = {}
+    for name, arm in _arms(result):
+        by.setdefault(answer_at(arm, "symbol").kind, []).append(name)
+    parts = []
+    if skewed := by.get(Kind.SKEWED):
+        most = max((answer_at(result.arms[n], "symbol").effect or 0.0, n) for n in skewed)
+        worst = f", most of all {printable(most[1], 40)}" if len(skewed) > 1 else ""
+        parts.append(
+            f"{_listed(skewed)} {_is(skewed)} skewed{worst}: {percent(most[0])} of the samples are "
+            "in the wrong symbol"
         )
-    name = max(found, key=lambda n: result.arms[n].profile.symbol.tvd_excess.value)
-    excess = result.arms[name].profile.symbol.tvd_excess.value
-    verb = "differs" if len(found) == 1 else "differ"
-    return (
-        f"{_listed(found)} {verb} from baremetal by more than two baremetal runs differ from each "
-        f"other, most of all {printable(name, 40)}: {percent(excess)} of the profile is in the "
-        "wrong symbol in excess of noise."
-    )
+    if same := by.get(Kind.SAME):
+        margin = percent(result.arms[same[0]].skew.margin)
+        parts.append(f"{_listed(same)} {_is(same)} the same as the truth within ±{margin}")
+    if unknown := by.get(Kind.OPEN):
+        parts.append(f"of {_listed(unknown)} one cannot tell")
+    if brief := by.get(Kind.SHORT):
+        parts.append(f"{_listed(brief)} {_is(brief)} too short to tell")
+    text = "; ".join(parts)
+    return f"{text[0].upper() if text.startswith('of ') else text[0]}{text[1:]}."
 
 
 def blackouts(result: Result) -> str:

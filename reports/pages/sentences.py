@@ -5,8 +5,16 @@ Each sentence stands alone, carries its interval, and says what it cannot say.
 
 from __future__ import annotations
 
-from reports.results.arms import reference_arm, skew, time_added, time_by_cause
-from reports.results.compared import Distances
+from analysis.statistics.answers import Answer, Kind, worst
+from reports.results.arms import (
+    LEVELS,
+    answer_at,
+    causes_of,
+    reference_arm,
+    time_added,
+    time_by_cause,
+    verdict,
+)
 from reports.results.result import Arm, Result
 from reports.store.rows import PerturbationRow, Tables, read
 from reports.text import number, percent, printable, size, with_interval
@@ -104,54 +112,39 @@ def _why(cause: str, arm: Arm) -> str:
 
 
 def _skew(arm: Arm, base: Arm | None) -> str:
-    name, view = _view(arm)
-    if _ended_early(arm):
-        why = printable(arm.ended_because) or "it ended early"
-        return (
-            f"Its profile is not judged: it ended at operation {arm.ended_at_op:,} of "
-            f"{arm.setup.stream_ops:,} ({why})."
-        )
-    if view.tvd_vs_truth.mean is None:
+    if arm.profile.symbol.tvd_vs_truth.mean is None:
         return "It has no samples, so it has no profile."
-    if arm is base:
-        return (
-            f"Its profile is {percent(view.tvd_vs_truth.value)} from the truth by {name}, "
-            f"where as many operations drawn at random would be "
-            f"{percent(view.tvd_truth_floor.value)} away."
-        )
-    return _against(arm)
+    found = verdict(arm)
+    text = f"{_VERDICTS[found.kind]} {_said(arm, found)}"
+    causes = causes_of(arm)
+    if causes and arm.skew.level == "pc":
+        text += f": {printable(causes[0])}"
+    return f"{text}{'' if arm is base else _beside(arm)}."
 
 
-def _view(arm: Arm) -> tuple[str, Distances]:
-    """By symbol; by instruction if one symbol is the whole program."""
-    views = arm.profile
-    symbol = views.symbol
-    if symbol.tvd_vs_truth.mean == 0 and symbol.tvd_truth_floor.mean == 0:
-        return "instruction", views.pc
-    return "symbol", symbol
+_VERDICTS = {
+    Kind.SKEWED: "Its profile is",
+    Kind.SAME: "Its profile is the truth's,",
+    Kind.OPEN: "Whether its profile is skewed one",
+    Kind.SHORT: "The run is",
+}
 
 
-def _against(arm: Arm) -> str:
-    name, view = _view(arm)
-    found, shares = skew(arm), arm.shares_verdict
-    margin = f"shares within ±{number(shares.margin)} percentage points: {shares.status}"
-    if found == "identical":
-        return "Its samples are baremetal's own, so its profile is identical."
-    if found == "not judged":
-        return "Its profile is not judged: that needs a comparable baremetal arm and replications."
-    excess = with_interval(view.tvd_excess, 100, "%")
-    if found == "detected":
-        return (
-            f"Its profile is skewed: {excess} of it is in the wrong symbol beyond what two "
-            f"baremetal runs differ by ({margin})."
-        )
-    begin = "No skew is detected" if name == "symbol" else "One symbol is the whole program"
-    judged = f" ({margin})" if name == "symbol" else ""
-    return (
-        f"{begin}: its profile is {percent(view.tvd_vs_baremetal.value)} from "
-        f"baremetal's by {name}, where two baremetal runs are "
-        f"{percent(view.tvd_noise_floor.value)} apart, {excess} in excess{judged}."
-    )
+def _said(arm: Arm, found: Answer) -> str:
+    at = f" {LEVELS[arm.skew.level]}" if found.kind in (Kind.SKEWED, Kind.OPEN) else ""
+    return found.words() + at
+
+
+def _beside(arm: Arm) -> str:
+    """What baremetal's profile has to do with it."""
+    if arm.skew.identical:
+        return "; its samples are baremetal's own"
+    found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
+    if found.kind is Kind.SKEWED:
+        return f"; on average it is {found.size()} from baremetal's"
+    if found.kind is Kind.SAME:
+        return f"; on average it is {found.terms.same} ±{percent(found.margin)} as baremetal's"
+    return ""
 
 
 def _cost(arm: Arm, whole: PerturbationRow | None) -> str:

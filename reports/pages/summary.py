@@ -7,9 +7,21 @@ as a prediction: no KVM support for SPE can be measured today.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
+from analysis.statistics.answers import Kind, worst
 from reports.results import shapes
-from reports.results.arms import harmless_loss, reference_arm, skew, time_added, time_by_cause
+from reports.results.arms import (
+    LEVELS,
+    answer_at,
+    causes_of,
+    harmless_loss,
+    reference_arm,
+    time_added,
+    time_by_cause,
+    verdict,
+    verdict_words,
+)
 from reports.results.result import Arm, Ends, Result
 from reports.text import aligned, hanging, number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
@@ -104,7 +116,18 @@ def _block(name: str, result: Result) -> Iterator[str]:
             yield from hanging(start, line, WIDTH, indent=" " * (HEAD + 2))
 
 
-GLANCE = ("predicted", "ops lost", "skew", "time added", "locked", "RLIMIT exits", "records")
+GLANCE = (
+    "predicted",
+    "ops lost",
+    "profile",
+    "from baremetal's",
+    "time added",
+    "locked",
+    "RLIMIT exits",
+    "records",
+)
+PROFILE = 4
+"""Columns of it that are about the profile."""
 
 
 def glance(result: Result) -> list[tuple[str, ...]]:
@@ -127,7 +150,8 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
     return (
         printable(name, 30) + mark,
         "–" if loss is None else _open(percent(loss), arm.loss_band),
-        "reference" if arm is base else _skew_cell(arm),
+        _profile_cell(arm),
+        "reference" if arm is base else _baremetal_cell(arm),
         "–" if arm is base or added is None else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
         f"{r.exits:,}" if virtual else "–",
@@ -143,13 +167,32 @@ def _open(value: str, band: Ends | None) -> str:
     return value if low == high == value else f"{value} ({low.removesuffix(' %')} to {high})"
 
 
-def _skew_cell(arm: Arm) -> str:
-    found, excess = skew(arm), arm.profile.symbol.tvd_excess
-    return f"{found}: {percent(excess.value)}" if found == "detected" else found
+def _profile_cell(arm: Arm) -> str:
+    """The verdict; where instructions decide it is said so."""
+    if arm.profile.symbol.tvd_vs_truth.mean is None:
+        return "–"
+    found = verdict(arm)
+    decisive = found.kind in (Kind.SKEWED, Kind.OPEN) and arm.skew.level == "pc"
+    return found.cell() + (f" {LEVELS['pc']}" if decisive else "")
+
+
+def _baremetal_cell(arm: Arm) -> str:
+    """How far the mean profile is from baremetal's: the same samples, or the answer."""
+    if arm.skew.identical:
+        return "identical"
+    found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
+    return "–" if found.effect is None else found.cell()
 
 
 def _glance_lines(result: Result) -> list[str]:
-    return aligned([GLANCE, *glance(result)], right=True)
+    """One table, or two where one is too wide: what the profile is, what that costs."""
+    rows = [GLANCE, *glance(result)]
+    whole = aligned(rows, right=True)
+    if max(map(len, whole)) <= WIDTH:
+        return whole
+    halves = ([row[:PROFILE] for row in rows], [(row[0], *row[PROFILE:]) for row in rows])
+    first, second = (aligned(half, right=True) for half in halves)
+    return [*first, "", *second]
 
 
 def heading(name: str, arm: Arm, is_reference: bool) -> str:
@@ -198,15 +241,17 @@ def _band_lines(band: Ends | None, what: str) -> Iterator[str]:
 
 
 def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
-    """Distance in excess of the noise floor, then signed shares."""
+    """The verdict, its numbers, what may be the cause; then single profiles."""
     view = arm.profile.symbol
     if view.tvd_vs_truth.mean is None:
         yield "no samples, so no profile"
         return
-    if arm is not base:
-        yield _excess_line(arm)
-        shares = arm.shares_verdict
-        yield f"symbol shares: {shares.status}. {printable(shares.sentence)}"
+    yield printable(verdict_words(arm))
+    yield f"from the truth: {_levels(arm, 'truth')}"
+    if arm is not base and arm.skew.baremetal.pc.mean is not None:
+        own = "; its samples are baremetal's own" if arm.skew.identical else ""
+        yield f"mean profile from baremetal's: {_levels(arm, 'baremetal')}{own}"
+    yield from map(printable, causes_of(arm))
     if arm.loss_skew.mean is not None:
         yield (
             f"what was lost moves {with_interval(arm.loss_skew, 100, '%')} of the profile "
@@ -221,20 +266,10 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     )
 
 
-def _excess_line(arm: Arm) -> str:
-    view, found = arm.profile.symbol, skew(arm)
-    if found == "not judged":
-        return "not judged: needs a baremetal arm, the same executed ops and 2 replications or more"
-    excess = view.tvd_excess
-    if found == "identical":
-        return "none: in every replication TVDs are exactly those of baremetal against itself"
-    if found == "one symbol":
-        return "none by symbol, since one symbol is the whole program"
-    return (
-        f"{found}: symbol TVD vs baremetal {number(view.tvd_vs_baremetal.value)}, noise floor "
-        f"{number(view.tvd_noise_floor.value)}, in excess of it "
-        f"{with_interval(excess)}"
-    )
+def _levels(arm: Arm, against: Literal["truth", "baremetal"]) -> str:
+    """Skew with its interval by symbol and by instruction."""
+    sizes = [(words, answer_at(arm, level, against)) for level, words in LEVELS.items()]
+    return ", ".join(f"{one.size()} {words}" for words, one in sizes)
 
 
 def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:

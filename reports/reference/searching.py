@@ -97,7 +97,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "overhead": ("time_added", "wall", "time_band.<cause>.here_ms"),
     "slowdown": ("time_added", "wall", "time_band.<cause>.here_ms"),
     "accuracy": ("profile.<view>.tvd_vs_truth", "profile.<view>.overlap_vs_truth"),
-    "skew": ("profile.<view>.tvd_excess", "loss_skew", "shares_verdict.status"),
+    "skew": ("skew.answer", "skew.truth.<level>", "loss_skew", "verdicts.margin"),
     "dropped": ("loss.total", "collided", "lost_at_fault", "overwritten"),
     "kvm_exit_rlimit": ("rlimit.exits", "rlimit.excess_bytes", "vmm"),
     "rlimit_memlock": _LOCKED,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from analysis.fidelity.losses import same_order
+from analysis.statistics.answers import Answer, Kind, answer, short
 from reports.results.metric import Metric
 from reports.results.result import Arm, Result
 from reports.text import milliseconds
@@ -24,25 +27,36 @@ def several_designs(result: Result) -> bool:
     return len(designs) >= FEWEST_DESIGNS
 
 
-def skew(arm: Arm) -> str:
-    """`none detected`, `detected`, `identical`, `one symbol` or `not judged`, by symbol.
-
-    Samples are baremetal's own if instruction for instruction each replication is exactly as far
-    from another baremetal run as baremetal is.
-    """
-    symbol, pc = arm.profile.symbol, arm.profile.pc
-    excess = symbol.tvd_excess
-    if excess.low is None:
-        return "not judged"
-    if _is_zero(excess) and _is_zero(pc.tvd_excess) and pc.tvd_noise_floor.mean:
-        return "identical"
-    if not symbol.tvd_noise_floor.mean and not symbol.tvd_vs_truth.mean:
-        return "one symbol"
-    return "detected" if excess.low > 0 else "none detected"
+def verdict(arm: Arm) -> Answer:
+    """The verdict about an arm's profile: its worst level against the truth."""
+    return answer_at(arm, arm.skew.level)
 
 
-def _is_zero(metric: Metric) -> bool:
-    return metric.mean == 0 and metric.exact
+def answer_at(
+    arm: Arm, level: Literal["symbol", "pc"], against: Literal["truth", "baremetal"] = "truth"
+) -> Answer:
+    """The answer of one level, made again from the numbers."""
+    found: Metric = getattr(getattr(arm.skew, against), level)
+    made = answer(found.mean, found.ci95, arm.skew.margin, n=found.n)
+    return short(made, arm.skew.short) if arm.skew.short else made
+
+
+LEVELS: dict[Literal["symbol", "pc"], str] = {"symbol": "by symbol", "pc": "by instruction"}
+"""Where skew is judged, and how that is said."""
+
+
+def verdict_words(arm: Arm) -> str:
+    """The verdict in words, with the level where that matters."""
+    found = verdict(arm)
+    at = LEVELS[arm.skew.level] if found.effect is not None else ""
+    if found.kind in (Kind.SKEWED, Kind.OPEN) and at:
+        return f"{at}: {found.words()}"
+    return found.words()
+
+
+def causes_of(arm: Arm) -> tuple[str, ...]:
+    """What may put samples in the wrong place, unless none are."""
+    return arm.skew.causes if verdict(arm).kind in (Kind.SKEWED, Kind.OPEN) else ()
 
 
 def time_by_cause(arm: Arm) -> dict[str, float]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from analysis import frames, paired
 from analysis.cost import perturbation, rlimit
-from analysis.fidelity import errors, losses, openness, profiles
-from analysis.fidelity.claims import same_shares
+from analysis.fidelity import errors, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
 from analysis.statistics.intervals import metric
-from reports.results.compared import Distances, Paired, Profile, ShareError, SharesVerdict, Sides
+from reports.results.compared import Distances, Levels, Paired, Profile, ShareError, Sides, Skew
 from reports.results.result import (
     RESULT_VERSION,
     Arm,
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sim.results import Blackouts as Stops
     from sim.results import RunResult
     from sim.runs.batch import ArmResult
-    from sim.scenario.models.scenario import Scenario
+    from sim.scenario.models.scenario import Scenario, Verdicts
 
 SYMBOLS_SHOWN = 12
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
@@ -63,11 +62,18 @@ def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -
         reference_arm=None if reference is None else reference.arm.name,
         interrupted=interrupted,
         arm_order=tuple(a.arm.name for a in arms),
-        arms={a.arm.name: _arm(a, reference) for a in arms},
+        arms={a.arm.name: _arm(a, reference, _Judging(scenario.verdicts, len(arms))) for a in arms},
     )
 
 
-def _arm(arm: ArmResult, reference: ArmResult | None) -> Arm:
+class _Judging(NamedTuple):
+    """What verdicts about profiles go by: settings, and how many arms are judged."""
+
+    asked: Verdicts
+    family: int
+
+
+def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging) -> Arm:
     differences = paired.differences(arm, reference)
     return Arm(
         design=arm.arm.design,
@@ -84,18 +90,18 @@ def _arm(arm: ArmResult, reference: ArmResult | None) -> Arm:
         rlimit=_rlimit(arm),
         profile=Profile(**{v: Distances(**distances(arm, reference, v)) for v in profiles.VIEWS}),
         share_errors=_share_errors(arm, reference),
-        shares_verdict=_shares_verdict(arm, reference),
+        skew=_skew(judging.judge(arm, reference, by.asked, by.family)),
         compared_on=_compared_on(arm, reference),
         wall=metric(perturbation.walls_ms(arm.runs, arm.clock_hz), "ms"),
         time_added=perturbation.time_added(arm, reference),
         time_band=_time_band(arm, reference),
         time_band_moved=() if arm.band is None else tuple(arm.band.moved),
         paired=Paired(**{quantity: Sides(**sides) for quantity, sides in differences.items()}),
-        counts=_counts(arm.runs),
+        counts=_counts(arm),
         unmap_rate_per_s=perturbation.unmap_rate(arm),
         ended_at_op=_ended_at_op(arm),
         ended_because="; ".join(sorted({r.ended_because for r in arm.runs} - {""})),
-        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(reference, "hold")),
+        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(reference, "hold"), by),
         aux=_aux(arm.runs),
         loss_band=_ends(openness.loss(arm)),
         skew_band=_ends(openness.skew(arm)),
@@ -115,9 +121,20 @@ def _compared_on(arm: ArmResult, reference: ArmResult | None) -> ComparedOn:
     return ComparedOn(found, None if found is None else _ended_at_op(arm))
 
 
-def _shares_verdict(arm: ArmResult, reference: ArmResult | None) -> SharesVerdict:
-    v = same_shares(arm, reference)
-    return SharesVerdict(v.status.value, v.effect, v.interval, v.margin, v.n, v.unit, v.sentence)
+def _skew(found: judging.Judged) -> Skew:
+    answer = found.answer
+    return Skew(
+        answer=answer.kind.value,
+        level=found.level,
+        words=answer.words(),
+        margin=found.margin,
+        needed=answer.needed,
+        truth=Levels(**found.truth),
+        baremetal=Levels(**found.baremetal),
+        identical=found.identical,
+        short=found.short,
+        causes=found.causes,
+    )
 
 
 def _time_band(arm: ArmResult, reference: ArmResult | None) -> dict[str, Band]:
@@ -231,13 +248,14 @@ def _rlimit(arm: ArmResult) -> Rlimit:
     )
 
 
-def _counts(runs: Sequence[RunResult]) -> Counts:
-    vcpus = [v for run in runs for v in run.vcpus]
+def _counts(arm: ArmResult) -> Counts:
+    vcpus = [v for run in arm.runs for v in run.vcpus]
     return Counts(
         stops=sum(v.stops for v in vcpus),
         traps=sum(v.traps for v in vcpus),
         ordinary_exits=sum(v.ordinary_exits for v in vcpus),
-        zaps=sum(run.zaps for run in runs),
+        zaps=judging.unmapped(arm),
+        full_buffers=judging.full_buffers(arm),
     )
 
 

@@ -84,16 +84,30 @@ class ShareError:
 
 
 @dataclass(frozen=True, slots=True)
-class SharesVerdict:
-    """Are the shares baremetal's? As `analysis.statistics.verdicts.Verdict`."""
+class Levels:
+    """The same by symbol and by instruction."""
 
-    status: Literal["PASS", "FAIL", "UNDECIDED", "SKIP"]
-    effect: float | None
-    interval: tuple[float, float] | Literal["exact"] | None
+    symbol: Metric
+    pc: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """How much of the profile is in the wrong place, and the answer that this is.
+
+    `analysis.fidelity.judging` makes it, `reports.results.arms` reads it.
+    """
+
+    answer: Literal["skewed", "same", "cannot tell", "too short to tell"]
+    level: Literal["symbol", "pc"]
+    words: str
     margin: float
-    n: int
-    unit: str
-    sentence: str
+    needed: int | None
+    truth: Levels
+    baremetal: Levels
+    identical: bool
+    short: str
+    causes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from reports.results import shapes
-from reports.results.compared import Paired, Profile, ShareError, SharesVerdict, together
+from reports.results.compared import Paired, Profile, ShareError, Skew, together
 from reports.results.damage import DamagedError, Json, loads
 from reports.results.fields import Keys
 from reports.results.metric import Metric
 from sim.ledger import DeliveryLedger, OpsLedger, SelectionsLedger, TimeLedger
 from sim.machine.effective import Adjusted
 
-RESULT_VERSION: Literal[4] = 4
+RESULT_VERSION: Literal[5] = 5
 Entries = Mapping[str, int]
 """Entries of a ledger by name."""
 
@@ -194,6 +194,7 @@ class Counts:
     traps: int
     ordinary_exits: int
     zaps: int
+    full_buffers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class Arm:
     rlimit: Rlimit
     profile: Profile
     share_errors: tuple[ShareError, ...]
-    shares_verdict: SharesVerdict
+    skew: Skew
     compared_on: ComparedOn
     wall: Metric
     time_added: Metric
@@ -246,7 +247,7 @@ class Arm:
 class Result:
     """A run."""
 
-    result_version: Literal[4]
+    result_version: Literal[5]
     kind: Literal["prediction"]
     scenario: str
     question: str

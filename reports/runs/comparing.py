@@ -147,7 +147,7 @@ def _one(arm: Arm) -> float:
 
 SIX: tuple[tuple[str, str, Values | None], ...] = (
     ("ops lost", "%", _metric_values("loss", 100)),
-    ("skew in excess of noise", "%", None),
+    ("skew by symbol", "%", None),
     ("wall time", "ms", _wall_ms),
     ("locked memory, peak", "KiB", _metric_values("locked_bytes_peak", 1 / 1024)),
     ("RLIMIT exits", "exits", _metric_values("rlimit_exits")),
@@ -189,7 +189,7 @@ def _same_ops(a: Side, b: Side) -> bool:
 
 def _row(what: str, unit: str, values: Values | None, a: Side, b: Side, same: bool) -> Row:
     if values is None:
-        return _skew_row(what, unit, a.arm, b.arm)
+        return _skew_row(what, unit, a.arm, b.arm, same)
     x, y = np.array(values(a.arm)), np.array(values(b.arm))
     found = metric(y - x, unit) if same else _welch(finite(x), finite(y), unit)
     return Row(what, unit, _mean(x), _mean(y), found, same)
@@ -215,10 +215,12 @@ def _welch(x: F64, y: F64, unit: str) -> Metric:
     return Metric(difference, (difference - half, difference + half), n, unit)
 
 
-def _skew_row(what: str, unit: str, a: Arm, b: Arm) -> Row:
-    """Excess distance from each run's own baremetal; half-widths add as independent ones do."""
-    found = [arm.profile.symbol.tvd_excess for arm in (a, b)]
+def _skew_row(what: str, unit: str, a: Arm, b: Arm, same: bool) -> Row:
+    """Each arm's from its own truth; half-widths add as independent ones do."""
+    found = [arm.skew.truth.symbol for arm in (a, b)]
     x, y = (None if f.mean is None else 100 * f.mean for f in found)
+    if same and found[0] == found[1] and x is not None:
+        return Row(what, unit, x, y, Metric(0.0, "exact", found[0].n, unit), True)
     return Row(what, unit, x, y, _skew_difference(x, y, unit, found), False)
 
 

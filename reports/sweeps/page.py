@@ -42,9 +42,9 @@ METRICS = (
     Shown("exits", "rlimit.exits_per_vcpu", "RLIMIT exits", "KVM_EXIT_RLIMIT per vCPU"),
     Shown(
         "skew",
-        "profile.symbol.tvd_excess",
+        "skew.truth.symbol",
         "Skew",
-        "distance of the symbol profile from baremetal's, in excess of noise",
+        "samples in the wrong symbol, sampling noise aside",
     ),
 )
 

@@ -234,9 +234,14 @@ def _event(settings: Settings, parameters: Parameters) -> EventSpec:
     )
 
 
+def window_bytes(settings: Settings) -> int:
+    """Bytes after which a full buffer is due: the watermark, half of the AUX area by default."""
+    return settings.driver.watermark or settings.driver.aux // 2
+
+
 def _geometry(settings: Settings) -> Geometry:
     driver, layout = settings.driver, LAYOUTS[settings.records]
-    watermark = driver.watermark or driver.aux // 2
+    watermark = window_bytes(settings)
     page = settings.vm.page_bytes
     return Geometry(driver.aux, page, watermark, layout.max_size, layout.align)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.statistics.intervals import F64
-from analysis.statistics.verdicts import Status, tost
+from analysis.statistics.answers import Kind, answer
+from analysis.statistics.intervals import F64, t_interval
 from sim.runs import batch
 from sim.scenario.files import loader
 from sim.workload.capture import profile as profiles
@@ -112,19 +112,20 @@ def twisted(made: Profile) -> Profile:
     return replace(made, phases=tuple(phases))
 
 
-def verdicts(table: F64) -> list[Status]:
-    """TOST of each symbol."""
-    return [tost(c, MARGIN, unit="pp", what="share").status for c in table.T]
+def answers(table: F64) -> list[Kind]:
+    """The answer of each symbol, by the 90 % interval that two one-sided tests go by."""
+    found = (answer(float(c.mean()), t_interval(c, 0.9), MARGIN, n=c.size) for c in table.T)
+    return [one.kind for one in found]
 
 
 def test_shares_come_back(taken: tuple[batch.ArmResult, list[Profile], Path]) -> None:
     """Every symbol's share is equivalent within the margin."""
-    assert verdicts(differences(taken, twist=False)) == [Status.PASS] * 3
+    assert answers(differences(taken, twist=False)) == [Kind.SAME] * 3
 
 
 def test_an_injected_bias_is_flagged(taken: tuple[batch.ArmResult, list[Profile], Path]) -> None:
     """The positive control: a symbol with a quarter more records fails the same test."""
-    assert Status.FAIL in verdicts(differences(taken, twist=True))
+    assert Kind.SKEWED in answers(differences(taken, twist=True))
 
 
 def test_time_and_levels_come_back(taken: tuple[batch.ArmResult, list[Profile], Path]) -> None:

@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 from sim.scenario.models.quantities import RATE, UNLIMITED, Unit
-from sim.scenario.models.scenario import DESIGNS, Arm, Scenario
+from sim.scenario.models.scenario import DESIGNS, Arm, Scenario, Verdicts
 from sim.units import PICOS_PER_SECOND, parse_rate
 
 Plain = dict[str, object]
@@ -114,6 +114,7 @@ def _claims(scenario: Scenario) -> Plain:
     """Checks and cells, as far as there are any."""
     made = {
         "until": None if scenario.until is None else _given(scenario.until),
+        "verdicts": None if scenario.verdicts == Verdicts() else plain(scenario.verdicts),
         "checks": [_given(check) for check in scenario.checks],
         "matrix": scenario.matrix,
         "cases": list(scenario.cases),

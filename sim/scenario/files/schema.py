@@ -25,6 +25,7 @@ _CLAIMS = (
     "Exact",
     "Distribution",
     "Until",
+    "Verdicts",
     "Samples",
     "Range",
 )

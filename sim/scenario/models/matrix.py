@@ -144,6 +144,7 @@ SCENARIO_KEYS = (
     "seed",
     "replications",
     "until",
+    "verdicts",
     "extends",
     "arms",
     "checks",

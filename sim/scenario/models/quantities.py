@@ -130,6 +130,13 @@ Size = Annotated[
     text_schema(SIZE_TEXT, "4MiB"),
 ]
 """Bytes."""
+Share = Annotated[
+    int,
+    _reader(units.parse_share, "share", "1%", "1ppm to 100%"),
+    Unit((("%", 10**4), ("ppm", 1))),
+    text_schema(NUMBER_TEXT + r"(%|ppm)\s*$", "1%"),
+]
+"""Parts per million."""
 OpCount = Annotated[
     int,
     _reader(units.parse_ops, "number of ops", "1024ops", "0ops to 10_000_000_000_000ops"),

@@ -41,6 +41,7 @@ from sim.scenario.models.quantities import (
     Frequency,
     OpCount,
     Rate,
+    Share,
     Size,
     SizeOrUnlimited,
     Slice,
@@ -530,6 +531,24 @@ class Arm(Strict):
     settings: Settings = Field(description="the scenario's settings with the arm's overrides")
 
 
+class Verdicts(Strict):
+    """What the verdicts about profiles go by."""
+
+    margin: Share = Field(
+        default=text_default("1%"),
+        description="how much of a profile may be in the wrong place before it matters: one sample "
+        "of a hundred by default",
+    )
+    events: int = Field(
+        default=10,
+        ge=0,
+        le=1_000_000,
+        description="full buffers, and unmapped pages where the host unmaps any, that a virtual "
+        "arm must have met in all before it is called the same; with 10 the number is known to a "
+        "third",
+    )
+
+
 class Scenario(Strict):
     """A resolved scenario: each arm with the settings that it really runs."""
 
@@ -550,6 +569,9 @@ class Scenario(Strict):
     )
     until: Until | None = Field(
         default=None, description="replicate further until an interval is narrow enough"
+    )
+    verdicts: Verdicts = Field(
+        default=Verdicts(), description="what the verdicts about profiles go by"
     )
     arms: tuple[Arm, ...] = Field(min_length=1, max_length=1000, strict=False)
     checks: tuple[Check, ...] = Field(

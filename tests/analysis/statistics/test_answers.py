@@ -8,9 +8,9 @@ from analysis.statistics.answers import Answer, Kind, Terms, answer, short, wors
 from analysis.statistics.intervals import Interval
 
 
-def of(effect: float, low: float, high: float, needed: int | None = 23) -> Answer:
+def of(effect: float, low: float, high: float) -> Answer:
     """Against a margin of 1 %, eight replications."""
-    return answer(effect, (low, high), 0.01, n=8, needed=needed)
+    return answer(effect, (low, high), 0.01, n=8)
 
 
 @pytest.mark.parametrize(
@@ -27,26 +27,21 @@ def of(effect: float, low: float, high: float, needed: int | None = 23) -> Answe
         (
             of(0.004, -0.002, 0.031),
             "cannot tell: ≤ 3.1 %",
-            "cannot tell (it could be as much as 3.1 %; about 23 replications would, or a longer "
+            "cannot tell (it could be as much as 3.1 %; about {n} replications would, or a longer "
             "run)",
-        ),
-        (
-            of(0.004, -0.002, 0.031, None),
-            "cannot tell: ≤ 3.1 %",
-            "cannot tell (it could be as much as 3.1 %; a longer run would)",
         ),
         (
             of(0.014, 0.004, 0.024),
             "cannot tell: ≤ 2.4 %",
-            "cannot tell whether it matters (skewed by 1.4 % [0.4, 2.4], where 1 % would; about 23 "
-            "replications would, or a longer run)",
+            "cannot tell whether it matters (skewed by 1.4 % [0.4, 2.4], where 1 % would; about "
+            "{n} replications would, or a longer run)",
         ),
     ],
 )
 def test_answers(found: Answer, cell: str, words: str) -> None:
     """Each kind with its size."""
     assert found.cell() == cell
-    assert found.words() == words
+    assert found.words() == words.replace("{n}", str(found.needed))
 
 
 def test_an_answer_is_certain_or_it_is_none() -> None:
@@ -56,7 +51,18 @@ def test_an_answer_is_certain_or_it_is_none() -> None:
     assert of(0.0, -0.01, 0.01).kind is Kind.SAME
     assert of(0.0, -0.01, 0.0101).kind is Kind.OPEN
     assert of(0.0, -0.01, 0.01).needed is None
-    assert of(0.0, -0.01, 0.02).needed == 23
+
+
+def test_more_replications_are_named_only_where_they_would_tell() -> None:
+    """Twice as wide asks for about four times as many; on the edge no number does."""
+    few, many = of(0.0, -0.02, 0.02).needed, of(0.0, -0.04, 0.04).needed
+    assert few is not None
+    assert many is not None
+    assert 3 < many / few < 4.5
+    assert 8 < few < 80
+    edge = of(0.01, 0.005, 0.015)
+    assert edge.needed is None
+    assert edge.words().endswith("a longer run would)")
 
 
 @pytest.mark.parametrize("interval", [None, "exact"])

@@ -22,7 +22,7 @@ def test_reference_arm() -> None:
     loss, skew, cost = said("baremetal")
     assert loss.startswith("baremetal loses 0.01 % (exact) of the operations")
     assert "all of it while the interrupt of a full buffer was on its way" in loss
-    assert "from the truth by symbol" in skew
+    assert skew.startswith("Whether its profile is skewed one cannot tell (it could be as much as")
     assert "nothing is pinned" in cost
 
 
@@ -30,7 +30,8 @@ def test_pinned_arm() -> None:
     """Compared with baremetal; identical; memory and exits; no band, for none was run."""
     loss, skew, cost = said("v6")
     assert loss.endswith("; baremetal loses 0.01 %.")
-    assert skew == "Its samples are baremetal's own, so its profile is identical."
+    assert skew.startswith("The run is too short to tell (it met 0 full buffers")
+    assert skew.endswith("; its samples are baremetal's own.")
     assert cost.startswith("It adds 2.33 % (exact) of time, 100 % of it on pinning, and locks")
     assert "locks 2 MiB of 8 MiB allowed at the start" in cost
     assert "(KVM_EXIT_RLIMIT fires 2 times per replication, in 10 enables)" in cost
@@ -54,14 +55,14 @@ def test_biased_arm() -> None:
     """An upper bound is called one, and a skewed profile skewed."""
     loss, skew, cost = said("unpinned-cold")
     assert loss.startswith("As an upper bound, unpinned-cold loses 5 %")
-    assert skew.startswith("Its profile is skewed: ")
+    assert skew.startswith("Its profile is skewed by 9.2 % [6.5, 11.5] by instruction: in step")
     assert "UNVERIFIED" not in cost
     assert "locks no memory" in cost
 
 
 def test_arms_without_a_profile() -> None:
-    """Ended early, or without samples: not judged, with the reason."""
-    assert "ended at operation 1,000 of 1,000,000 (the VMM refused)" in said("refused")[1]
+    """Ended early, or without samples: no verdict, with the reason."""
+    assert "ended at operation 1,000 of 1,000,000: the VMM refused" in said("refused")[1]
     assert said("silent")[1] == "It has no samples, so it has no profile."
     assert "not compared" in said("refused")[2]
     assert "should sample until it ends, all of it" in said("refused")[0]
@@ -91,13 +92,10 @@ def test_causes_of_the_loss_are_told_by_their_parts() -> None:
 
 
 def test_a_program_of_one_symbol_is_judged_by_instruction() -> None:
-    """Neither identical nor 0 % away."""
+    """Where it can be wrong."""
     only: dict[str, object] = {"symbols": ("only",), "shares": (1.0,), "truth": (1.0,)}
     plans = (Plan(**only), Plan(name="v6", design="v6", samples=500, seed=5, **only))  # type: ignore[arg-type]
-    assert re.search(r"is [\d.]+ % from the truth by instruction", said("baremetal", plans)[1])
-    skew = said("v6", plans)[1]
-    assert skew.startswith("One symbol is the whole program: its profile is ")
-    assert "from baremetal's by instruction" in skew
+    assert re.search(r"cannot tell \(.*\) by instruction: in step", said("baremetal", plans)[1])
 
 
 def test_memory_that_is_populated_before_is_in_no_time() -> None:
@@ -132,12 +130,15 @@ def test_too_large_windows_are_the_reason() -> None:
 
 
 def test_noise_is_not_skew() -> None:
-    """An arm that samples like baremetal, with other draws: none detected, with the floor."""
-    plans = (Plan(), Plan(name="v6", design="v6", seed=3))
-    loss, skew, _ = said("v6", plans)
+    """An arm that samples like baremetal, with other draws: the same, and as baremetal's."""
+    quiet: dict[str, object] = {"driver": {"capture": "snapshot"}}
+    v6 = Plan(name="v6", design="v6", seed=3, samples=400_000, settings=quiet)
+    loss, skew, _ = said("v6", (Plan(samples=400_000), v6))
     assert loss == "v6 loses no operation."
-    assert skew.startswith("No skew is detected")
-    assert "two baremetal runs are" in skew
+    assert skew == (
+        "Its profile is the truth's, the same within ±1 %; on average it is the same within ±1 % "
+        "as baremetal's."
+    )
 
 
 def test_every_sentence_is_one() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from analysis.statistics.answers import Kind
 from reports.pages import summary
-from reports.results.arms import skew
+from reports.results.arms import verdict, verdict_words
 from reports.text import printable
 from tests.rigs.fakes import Plan
-from tests.rigs.samples import EVIL, PLANS, changed, described
+from tests.rigs.samples import EVIL, PLANS, SYMBOLS, changed, described
 
 
 def lines(name: str, plans: tuple[Plan, ...] = PLANS) -> dict[str, str]:
@@ -47,14 +48,18 @@ def test_harmless_loss_is_called_harmless() -> None:
 
 
 def test_skew_words() -> None:
-    """Identical, detected, not judged, none detected."""
+    """Skewed, cannot tell, too short, the same; what baremetal has to do with it."""
     arms = described().arms
-    assert skew(arms["v6"]) == "identical"
-    assert skew(arms["unpinned-cold"]) == "detected"
-    assert skew(arms["refused"]) == "not judged"
-    plans = (Plan(), Plan(name="v6", design="v6", seed=3))
-    assert skew(described(plans).arms["v6"]) == "none detected"
-    assert "none detected" in lines("v6", plans)["predicted skew"]
+    assert verdict(arms["unpinned-cold"]).kind is Kind.SKEWED
+    assert verdict(arms["baremetal"]).kind is Kind.OPEN
+    assert verdict(arms["v6"]).kind is Kind.SHORT
+    assert verdict(arms["refused"]).kind is Kind.SHORT
+    assert "ended at operation 1,000" in verdict_words(arms["refused"])
+    assert "its samples are baremetal's own" in lines("v6")["predicted skew"]
+    many = {"samples": 400_000, "symbols": SYMBOLS}
+    same = lines("baremetal", (Plan(**many),))["predicted skew"]  # type: ignore[arg-type]
+    assert same.startswith("the same within ±1 %")
+    assert "none detected" not in summary.render(described())
 
 
 def test_time_added_by_cause() -> None:
@@ -125,9 +130,10 @@ def test_one_symbol_is_not_a_profile_that_could_be_identical() -> None:
     base = Plan(**only)  # type: ignore[arg-type]
     half = replace(base, name="half", design="v6", samples=500, seed=5)
     arms = described((base, half, replace(base, name="same", design="v6"))).arms
-    assert arms["half"].profile.symbol.tvd_excess.mean == 0
-    assert skew(arms["half"]) == "one symbol"
-    assert skew(arms["same"]) == "identical"
+    assert arms["half"].skew.baremetal.symbol.mean == 0
+    assert not arms["half"].skew.identical
+    assert arms["half"].skew.level == "pc"
+    assert arms["same"].skew.identical
 
 
 def test_unproven_weights_are_badged() -> None:

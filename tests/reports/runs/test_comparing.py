@@ -44,7 +44,7 @@ def test_six_rows_with_signs() -> None:
     found = rows("a:baremetal", "a:unpinned-cold")
     assert list(found) == [
         "ops lost",
-        "skew in excess of noise",
+        "skew by symbol",
         "wall time",
         "locked memory, peak",
         "RLIMIT exits",
@@ -56,7 +56,7 @@ def test_six_rows_with_signs() -> None:
     assert loss.difference.mean == pytest.approx(4.99)
     assert loss.difference.exact
     assert loss.paired
-    skew = found["skew in excess of noise"].difference
+    skew = found["skew by symbol"].difference
     assert isinstance(skew.ci95, tuple)
     assert skew.ci95[0] > 0
     back = rows("a:unpinned-cold", "a:baremetal")["ops lost"].difference.mean

@@ -128,6 +128,15 @@ def names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     return _starting((name for name in known if " " not in name), incomplete)
 
 
+def figures(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Figures of the run or sweep that stands before."""
+    from reports.cli.figures import standing
+
+    with suppress(SpeskewError, OSError):
+        return _starting(standing(Path(context.params["run_dir"])), incomplete)
+    return []
+
+
 def second_of_show(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Designs, after the word `design`."""
     from sim.scenario.models.designs import DESIGNS

@@ -26,6 +26,7 @@ VERBS = (
     "compare",
     "explain",
     "export",
+    "figure",
     "import",
     "list",
     "memlock",

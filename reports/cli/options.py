@@ -49,7 +49,9 @@ seed_option = click.option("--seed", type=click.IntRange(0))
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 force_option = click.option("--force", is_flag=True, help="Overwrite.")
 figures_option = click.option(
-    "--figures", is_flag=True, help="Also write figures/*.png and *.svg, for papers."
+    "--figures",
+    is_flag=True,
+    help="Also write figures/*.png and *.svg, for papers, and their captions, *.txt.",
 )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.looks import LOOKS, MOST, REST
 from reports.figures.style import (
-    COLOURS,
     LINES,
     axis_label,
     blank,
@@ -87,17 +87,17 @@ def _stopped(result: Result) -> dict[str, list[float]]:
     causes = [c for c in times[0] if c not in ("wall", "running")]
     table = {c: [t[c] for t in times] for c in causes}
     ranked = sorted((c for c in causes if any(table[c])), key=lambda c: (-max(table[c]), c))
-    kept = {c: table[c] for c in ranked[: len(COLOURS) - 1]}
-    rest = [table[c] for c in ranked[len(COLOURS) - 1 :]]
-    return kept | ({"other causes": [sum(v) for v in zip(*rest, strict=True)]} if rest else {})
+    kept = {c: table[c] for c in ranked[:MOST]}
+    rest = [table[c] for c in ranked[MOST:]]
+    return kept | ({REST: [sum(v) for v in zip(*rest, strict=True)]} if rest else {})
 
 
 def _stacked(
     ax: Axes, names: Sequence[str], table: dict[str, list[float]], title: str, *, columns: int
 ) -> None:
     left = np.zeros(len(names))
-    for k, (cause, values) in enumerate(table.items()):
-        ax.barh(range(len(names)), values, 0.6, left=left, color=COLOURS[k % 8], label=cause)
+    for cause, values in table.items():
+        ax.barh(range(len(names)), values, 0.6, left=left, label=cause, **LOOKS[cause].area())
         left += np.array(values)
     x_grid(ax)
     if table:

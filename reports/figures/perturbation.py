@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.looks import LOOKS, MOST, REST
 from reports.figures.style import (
     COLOURS,
     INK,
@@ -49,16 +50,15 @@ def _causes(ax: Axes, found: dict[str, list[PerturbationRow]]) -> None:
     }
     every = {c for p in parts.values() for c in p}
     ranked = sorted(every, key=lambda c: (-max(p.get(c, 0.0) for p in parts.values()), c))
-    groups = [[c] for c in ranked[: len(COLOURS) - 1]]
-    if rest := ranked[len(COLOURS) - 1 :]:
+    groups = [[c] for c in ranked[:MOST]]
+    if rest := ranked[MOST:]:
         groups.append(rest)
     left = dict.fromkeys(found, 0.0)
     for k, group in enumerate(groups):
         widths = [sum(parts[n].get(c, 0.0) for c in group) for n in found]
-        label = group[0] if k < len(COLOURS) - 1 else "other causes"
-        ax.barh(
-            range(len(found)), widths, 0.6, left=list(left.values()), color=COLOURS[k], label=label
-        )
+        label = group[0] if k < MOST else REST
+        at = list(left.values())
+        ax.barh(range(len(found)), widths, 0.6, left=at, label=label, **LOOKS[label].area())
         left = {n: x + w for (n, x), w in zip(left.items(), widths, strict=True)}
     rows(ax, list(found))
     x_grid(ax)

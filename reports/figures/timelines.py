@@ -18,16 +18,15 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
+from reports.figures.looks import LOOKS, Look
 from reports.figures.style import (
     BLUE,
     GREEN,
     GREY,
     INK,
     ORANGE,
-    PURPLE,
     SKY,
     VERMILION,
-    YELLOW,
     axis_label,
     blank,
     memory_top,
@@ -37,6 +36,7 @@ from reports.results.result import Result
 from reports.store.rows import Tables, TimelineRow, by_arm, read
 from reports.text import number, size
 from reports.traces.timeline import EXIT_ENTRY
+from sim.ledger import OpLabel
 
 Spans = Sequence[TimelineRow]
 BARE_LANES = ("CPU", "SPU", "PMBIRQ")
@@ -45,43 +45,33 @@ LETTERS = "abc"
 MEMORY_IN = 0.62
 HAIRLINE = 1 / 1500
 """Of the window's width."""
-STATES = {
+_STAGES = (
+    "trap",
+    "ordinary_exit",
+    "fault",
+    "walk",
+    "pin",
+    "map",
+    "unpin",
+    "inject",
+    "prefault",
+    "copy",
+)
+_LABELS = (OpLabel.PROFILED, *(label for label in OpLabel if label is not OpLabel.PROFILED))
+STATES: dict[str, dict[str, Look]] = {
     "CPU": {
-        "running": GREEN,
-        "guest kernel": BLUE,
-        "in KVM": ORANGE,
-        "in the VMM": VERMILION,
-        "off CPU": GREY,
+        "running": Look(GREEN),
+        "guest kernel": Look(SKY),
+        "in KVM": Look(ORANGE),
+        "in the VMM": Look(VERMILION),
+        "off CPU": Look(GREY),
     },
-    "SPU": {
-        "profiled": GREEN,
-        "before_start": GREY,
-        "event_disabled": INK,
-        "pin_refused": INK,
-        "irq_masked": PURPLE,
-        "irq_wait_for_exit": YELLOW,
-        "irq_delivery_full": ORANGE,
-        "irq_delivery_fault": VERMILION,
-        "virq_delivery": SKY,
-        "not_in_population": GREY,
-    },
-    "PMBIRQ": {"on its way": SKY, "at the core": BLUE},
-    "KVM": {
-        "trap": SKY,
-        EXIT_ENTRY: GREY,
-        "ordinary_exit": YELLOW,
-        "fault": VERMILION,
-        "walk": PURPLE,
-        "pin": BLUE,
-        "map": GREEN,
-        "unpin": ORANGE,
-        "inject": INK,
-        "prefault": BLUE,
-        "copy": GREEN,
-    },
-    "VMM": {"vmm": VERMILION},
+    "SPU": {label.value: LOOKS[label] for label in _LABELS},
+    "PMBIRQ": {"on its way": Look(SKY), "at the core": Look(BLUE)},
+    "KVM": {cause: LOOKS[cause] for cause in (*_STAGES, EXIT_ENTRY)},
+    "VMM": {"vmm": LOOKS["vmm"]},
 }
-"""Colour of each state; a lane has its own legend, so lanes may share colours."""
+"""Look of each state; what the CPU does is no cause, and has colours of its own."""
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
 
@@ -154,14 +144,14 @@ def _close_up(ax: Axes, lanes: list[str], spans: Spans, close: TimelineRow, lett
 def _lanes(ax: Axes, lanes: list[str], spans: Spans, begin: float, end: float, per: float) -> None:
     """Every lane as a row of rectangles; `per` is µs in a unit of the axis."""
     for row, lane in enumerate(lanes):
-        for state, colour in STATES[lane].items():
+        for state, look in STATES[lane].items():
             found = [
                 (r.begin_us / per, r.end_us / per)
                 for r in spans
                 if r.lane == lane and r.state == state
             ]
             for path in _rectangles(found, row, begin, end):
-                ax.add_patch(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.4))
+                ax.add_patch(PathPatch(path, **look.area(edge=0.4)))
     marks = [r for r in spans if r.begin_us == r.end_us]
     for r in marks:
         if r.lane in lanes:
@@ -265,7 +255,9 @@ def _legend(part: Any, keys: list[tuple[str, list[str]]], window: TimelineRow) -
     ax.set_xlim(0, 1)
     for k, (lane, states) in enumerate(keys):
         ax.text(0, k + 0.5, lane, va="center", fontsize=8)
-        handles: list[Any] = [Patch(color=STATES[lane][s], label=_WORDS.get(s, s)) for s in states]
+        handles: list[Any] = [
+            Patch(label=_WORDS.get(s, s), **STATES[lane][s].area()) for s in states
+        ]
         made = Legend(
             ax,
             handles,

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.figures import drawings
-from reports.figures.style import styled, to_file_svg, to_png
+from matplotlib.figure import Figure
+
+from reports.figures import Drawing, alone, drawings
+from reports.figures.alone import Standing
 from reports.pages import markdown, page
 from reports.store.files import replace
 from reports.store.read import Source, read
@@ -17,7 +19,7 @@ FIGURES = "figures"
 
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
-    """Write report.html and report.md, and figures/*.{png,svg} if asked; returns their paths."""
+    """Write report.html, report.md, and figures/*.{png,svg,txt} if asked; returns their paths."""
 
     source = read(folder)
     files = {
@@ -25,20 +27,29 @@ def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
         folder / "report.md": markdown.render(source.result, source.tables).encode(),
     }
     if figures:
-        files |= _figure_files(folder / FIGURES, source)
+        for key, make in standing(source).items():
+            files |= {folder / FIGURES / n: data for n, data in alone.files(key, make).items()}
     for path, data in files.items():
         path.parent.mkdir(exist_ok=True)
         replace(path, data)
     return list(files)
 
 
-def _figure_files(folder: Path, source: Source) -> dict[Path, bytes]:
+def standing(source: Source) -> dict[str, Standing]:
+    """What makes each figure of a run stand alone, by its name."""
+    result = source.result
+    origin = (
+        f"seed {result.seed}, {result.replications} replications, "
+        f"version {source.versions.get('speskew', 'unknown')}"
+    )
 
-    files = {}
-    for drawing in drawings(source.result, source.tables):
-        with styled(drawing.key):
+    def make(drawing: Drawing) -> Standing:
+        said = alone.legend(result.scenario, drawing.title, drawing.reading, origin, drawing.notes)
+
+        def made() -> tuple[Figure, alone.Legend] | None:
             figure = drawing.make()
-            if figure is not None:
-                files[folder / f"{drawing.key}.png"] = to_png(figure)
-                files[folder / f"{drawing.key}.svg"] = to_file_svg(figure, drawing.key)
-    return files
+            return None if figure is None else (figure, said)
+
+        return made
+
+    return {drawing.key: make(drawing) for drawing in drawings(result, source.tables)}

@@ -9,15 +9,18 @@ import reports.plotting  # noqa: F401 (before matplotlib)
 
 # isort: split
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from analysis.sweeps.sensitivity import Decomposition, decompose
-from reports.figures.style import styled, to_file_svg, to_png, to_svg
+from reports.figures import alone
+from reports.figures.alone import Standing
+from reports.figures.style import styled, to_svg
 from reports.pages import templating
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult, Indices, SweepResult
@@ -55,7 +58,7 @@ class Picture:
 
     key: str
     title: str
-    figure: Figure
+    make: Callable[[], Figure]
     reading: str
 
 
@@ -123,31 +126,25 @@ def _pictures(
         rest = [axis.name for k, axis in enumerate(whole.axes) if k not in drawn]
         held = len(rest) and len(maps.slices(whole.axes, drawn)) == 1
         words = f" {', '.join(rest)}: at the middle level only." if held else ""
-        with styled(f"map-{shown.key}"):
-            figure = maps.heat(whole, drawn, varied, label, scale)
         yield Picture(
             f"map-{shown.key}",
             f"{shown.title}: map",
-            figure,
+            partial(maps.heat, whole, drawn, varied, label, scale),
             f"{shown.words}, mean over replications. All panels share one scale of colours; cells "
             f"are of equal size whatever the settings' distances; – was not run or failed.{words}",
         )
-    with styled(f"curves-{shown.key}"):
-        figure = maps.curves(whole, varied, label, scale)
     yield Picture(
         f"curves-{shown.key}",
         f"{shown.title}: response curves",
-        figure,
+        partial(maps.curves, whole, varied, label, scale),
         f"{shown.words}, with 95 % intervals over replications, one setting at a time. "
         "Other settings are held at the level above each panel.",
     )
     if found and len(whole.axes) > 1:
-        with styled(f"matters-{shown.key}"):
-            figure = maps.importance(whole, found, shown.title.lower())
         yield Picture(
             f"matters-{shown.key}",
             f"{shown.title}: which setting matters",
-            figure,
+            partial(maps.importance, whole, found, shown.title.lower()),
             "Sobol' indices over the levels of this sweep, each equally likely; exact, since the "
             "grid is complete. They rank these settings over these levels, not beyond them.",
         )
@@ -221,13 +218,11 @@ def _effects(having: Mapping[str, Indices], method: str, shown: Shown) -> Iterat
     what = shown.title.lower()
     label = f"{what}: {said}" if method == "sobol" else f"effect on {what}, {said}"
     settings = order[: effects.SHOWN]
-    with styled(f"effects-{shown.key}"):
-        figure = effects.figure(having, settings, method, label, factor)
     rest = len(order) - len(settings)
     yield Picture(
         f"effects-{shown.key}",
         f"{shown.title}: which setting matters",
-        figure,
+        partial(effects.figure, having, settings, method, label, factor),
         f"{shown.words}. Each arm has a scale of its own. Bars are 95 % intervals over the points; "
         "what lies within the grey cannot be told from the noise of replications. Settings that do "
         "nothing in any arm are left out"
@@ -254,17 +249,18 @@ def page(result: SweepResult) -> str:
 
 def _svg(picture: Picture) -> str:
     with styled(picture.key):
-        return to_svg(picture.figure, picture.key, picture.title)
+        return to_svg(picture.make(), picture.key, picture.title)
 
 
-def figure_files(result: SweepResult) -> dict[str, bytes]:
-    """Every figure as PNG and SVG, by file name."""
-    files = {}
-    for picture in (p for section in sections(result) for p in section.pictures):
-        with styled(picture.key):
-            files[f"{picture.key}.png"] = to_png(picture.figure)
-            files[f"{picture.key}.svg"] = to_file_svg(picture.figure, picture.key)
-    return files
+def standing(result: SweepResult) -> dict[str, Standing]:
+    """What makes each figure of a sweep stand alone, by its name."""
+    origin = f"seed {result.seed}, {len(result.cells)} cells"
+
+    def make(picture: Picture) -> Standing:
+        said = alone.legend(result.scenario, picture.title, picture.reading, origin)
+        return lambda: (picture.make(), said)
+
+    return {p.key: make(p) for section in sections(result) for p in section.pictures}
 
 
 def _as_set(row: CellResult, axis: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.sweeps import responses, sampling
+from reports.figures import alone
 from reports.pages import summary
 from reports.results import lookup, result, shapes
 from reports.results.build import build
@@ -453,14 +454,13 @@ def read_result(folder: Path) -> SweepResult:
 
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
-    """Write report.html, and figures/*.{png,svg} if asked; returns their paths."""
+    """Write report.html, and figures/*.{png,svg,txt} if asked; returns their paths."""
 
     result = read_result(folder)
     files = {folder / "report.html": page.page(result).encode()}
     if figures:
-        files |= {
-            folder / "figures" / name: data for name, data in page.figure_files(result).items()
-        }
+        for key, make in page.standing(result).items():
+            files |= {folder / "figures" / n: data for n, data in alone.files(key, make).items()}
     for path, data in files.items():
         path.parent.mkdir(exist_ok=True)
         replace(path, data)

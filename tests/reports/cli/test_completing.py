@@ -41,6 +41,7 @@ def offered(*words: str) -> list[str]:
         (("compare", "runs/o"), {"runs/one"}, set()),
         (("report", "run", "runs/"), {"runs/one"}, set()),
         (("export", "perf", "runs/one", "--arm", "v"), {"v6.cold"}, {"baremetal"}),
+        (("figure", "runs/one", ""), set(), {"v6.cold"}),
         (("show", "de"), {"design"}, set()),
         (("show", "design", "v7"), {"v7-guest-memfd"}, {"v6"}),
         (("memlock", "--design", "v7"), {"v7-guest-memfd"}, {"v6"}),

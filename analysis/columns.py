@@ -153,6 +153,19 @@ DATA_COLUMNS = (
     Column("error_low_pp", "double", "pp", "lower end of its 95 % interval"),
     Column("error_high_pp", "double", "pp", "upper end of its 95 % interval"),
     Column("replications", "int64", "", "replications that have a value"),
+    Column("kind", "string", "", "what is decided: see `speskew list decisions`"),
+    Column(
+        "samples_per_replication", "double", "samples",
+        "samples that decide: an arm's, or so many random ones where arm is empty",
+        axis="samples",
+    ),
+    Column(
+        "regret_percent", "double", "%", "part of the best choice's worth that is not caught",
+        axis="regret",
+    ),
+    Column("regret_low_percent", "double", "%", "lower end of its 95 % interval"),
+    Column("regret_high_percent", "double", "%", "upper end of its 95 % interval"),
+    Column("answer", "string", "", "would one decide the same as on baremetal? in words"),
     Column("view", "string", "", "what samples are grouped by: see profile.<view>"),
     Column("metric", "string", "", "which number: see profile.<view>.<metric>"),
     Column("exact", "bool", "", "replications do not differ"),
@@ -419,6 +432,15 @@ DATA_TABLES = {
         "last_exit_bytes",
     ),
     "data/limits.csv": ("arm", "limit_bytes", "exits"),
+    "data/decisions.csv": (
+        "arm",
+        "kind",
+        "samples_per_replication",
+        "regret_percent",
+        "regret_low_percent",
+        "regret_high_percent",
+        "answer",
+    ),
     "data/parameters.csv": (
         "group",
         "name",
@@ -433,4 +455,4 @@ DATA_TABLES = {
     "data/commands.csv": ("arm", "design", "command"),
 }
 """What the report is drawn from, as CSV: an empty cell is no value, an empty `limit_bytes` no
-limit, an empty `arm` of the theory a curve."""
+limit, an empty `arm` of the theory or of the decisions a curve."""

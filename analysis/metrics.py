@@ -219,6 +219,44 @@ _TIME = (
         for end, most in (("low", "least"), ("high", "most"))
     ),
 )
+_DECISIONS = (
+    Column("decisions.<kind>.chosen", "string", "", "what the choice takes, or why there is none"),
+    Column(
+        "decisions.<kind>.best", "double", "fraction", "part of all worth that the best one catches"
+    ),
+    _m(
+        "decisions.<kind>.regret",
+        "fraction",
+        "part of the best choice's worth that the choice by the profile does not catch",
+    ),
+    _m(
+        "decisions.<kind>.bias",
+        "fraction",
+        "regret beyond that of baremetal thinned to as many samples",
+    ),
+    _m(
+        "decisions.<kind>.sampling",
+        "fraction",
+        "regret of baremetal thinned to as many samples beyond that of all its samples",
+    ),
+    _m("decisions.<kind>.worse", "fraction", "regret beyond baremetal's: bias and sampling"),
+    _m(
+        "decisions.<kind>.effective_samples",
+        "samples",
+        "how few random samples of the program decide as well on average",
+    ),
+    _m("decisions.<kind>.samples", "samples", "samples that the arm has"),
+    Column("decisions.<kind>.margin", "double", "fraction", "less than this does not matter"),
+    Column(
+        "decisions.<kind>.answer",
+        "string",
+        "",
+        "would one decide the same as on baremetal?",
+        ("worse", "same", "cannot tell", "not judged"),
+    ),
+    Column("decisions.<kind>.words", "string", "", "the answer in words"),
+    Column("decisions.<kind>.why", "string", "", "what makes it worse, if it is"),
+)
 _PAIRED_WORDS = {
     "loss": "population ops lost",
     "delivered": "records delivered",
@@ -281,6 +319,7 @@ METRICS: dict[str, Column] = {
         *_VERDICT,
         *_TIME,
         *_PAIRED,
+        *_DECISIONS,
         *_LEDGER,
         *_REST,
     )

@@ -241,11 +241,12 @@ def expected_tvd(p: F64, n1: float, n2: float = math.inf) -> float:
     """Noise floor: expected TVD of an n1-sample profile of `p` from `p`, or from an n2-sample one.
 
     Σ √(p(1 − p)(1/n₁ + 1/n₂)/2π). Multinomial samples; shares neither tiny nor few (n·p large).
-    Conservative for jittered selection, which is less noisy than that on long phases.
+    Conservative for jittered selection, which is less noisy than that on long phases; at most 1,
+    which the sum is beyond where there are fewer samples than groups.
     """
     if n1 <= 0 or n2 <= 0:
         return math.nan
-    return float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum())
+    return min(1.0, float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum()))
 
 
 def random_tvd(p: F64, n: int) -> float:

@@ -270,3 +270,5 @@ class RunResult:
     kernel_truncations: int
     fused_rounds: int
     """Stops that were served inside the kernel (`sim.machine.rounds`)."""
+    sightings: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """What its records show, if it was asked for (`sim.runs.sightings`)."""

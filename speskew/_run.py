@@ -139,6 +139,19 @@ class _Stored:
         return deciding.of_folder(self._from, baseline)
 
 
+DECISIONS = (
+    "arm",
+    "kind",
+    "samples",
+    "regret",
+    "bias",
+    "sampling",
+    "effective_samples",
+    "answer",
+)
+"""Columns of `Run.decisions`."""
+
+
 def decided(run: Run, baseline: Path | None) -> Report:
     """The checks of a run, decided."""
     return run._source.decided(baseline)
@@ -254,6 +267,31 @@ class Run:
     def limits(self) -> pd.DataFrame:
         """KVM_EXIT_RLIMIT at every limit, if there are several designs."""
         return self.table("limits")
+
+    @property
+    def decisions(self) -> pd.DataFrame:
+        """Would one decide the same by each arm? A row per arm and kind, regrets as fractions.
+
+        Empty where the scenario has no `decisions:`; `speskew decide` asks a saved run for others.
+        """
+        arms = self.result.arms
+        return pd.DataFrame(
+            [
+                (
+                    name,
+                    kind,
+                    one.samples.mean,
+                    one.regret.mean,
+                    one.bias.mean,
+                    one.sampling.mean,
+                    one.effective_samples.mean,
+                    one.cell,
+                )
+                for name in self.result.arm_order
+                for kind, one in arms[name].decisions.items()
+            ],
+            columns=list(DECISIONS),
+        )
 
     @property
     def parameters(self) -> pd.DataFrame:

@@ -24,6 +24,7 @@ VERBS = (
     "calibrate",
     "check",
     "compare",
+    "decide",
     "explain",
     "export",
     "figure",

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from reports.figures import (
     blackouts,
+    decisions,
     designs,
     distances,
     ledgers,
@@ -69,9 +70,22 @@ class Drawn:
 
 def drawings(result: Result, tables: Tables) -> Iterator[Drawing]:
     """Every figure of a run; timelines come one an arm, as `timeline-1`, `timeline-2`, …."""
+    yield from _of_decisions(result, tables)
     yield from _of_samples(result, tables)
     yield from _timelines(result, tables)
     yield from _of_designs(result, tables)
+
+
+def _of_decisions(result: Result, tables: Tables) -> Iterator[Drawing]:
+    """What the profile is for, if the scenario says so."""
+    if tables["decisions"].rows:
+        yield Drawing(
+            "decisions",
+            "Would you decide the same?",
+            "decisions",
+            lambda: decisions.figure(result, tables),
+            readings.decisions(result),
+        )
 
 
 def _of_samples(result: Result, tables: Tables) -> Iterator[Drawing]:

@@ -47,6 +47,33 @@ def _ran_through(arm: Arm) -> bool:
     return bool(arm.ended_at_op >= arm.setup.stream_ops)
 
 
+def decisions(result: Result) -> str:
+    """Who decides the same as baremetal in everything that was asked, who does not, and why."""
+    same, worse, unclear = [], [], []
+    for name, arm in _arms(result):
+        judged = {k: d for k, d in arm.decisions.items() if d.answer != "not judged"}
+        if not judged:
+            continue
+        bad = [(k, d) for k, d in judged.items() if d.answer == "worse"]
+        if bad:
+            kind, found = max(bad, key=lambda x: x[1].worse.value)
+            worse.append(
+                f"{printable(name, 40)} decides worse about {_listed([k for k, _ in bad])}, most "
+                f"about {kind} ({percent(found.worse.value)} of the best choice; {found.why})"
+            )
+        elif all(d.answer == "same" for d in judged.values()):
+            same.append(name)
+        else:
+            unclear.append(name)
+    parts = [f"one decides the same by the profile of {_listed(same)}"] if same else []
+    parts += worse
+    if unclear:
+        parts.append(f"of {_listed(unclear)} these replications cannot tell")
+    text = "; ".join(parts) or "no arm is compared with baremetal"
+    lines = "; a line is what so many random samples of the program would cost, a point an arm."
+    return text[0].upper() + text[1:] + lines
+
+
 def ledgers(result: Result) -> str:
     """Who loses most, to what, and who loses no more than baremetal."""
     counted = [

@@ -14,9 +14,10 @@ from itertools import groupby
 
 from markupsafe import Markup
 
+from analysis.decisions.kinds import kinds
 from analysis.metrics import distances
 from reports import figures
-from reports.pages import parameters, sentences, summary, templating
+from reports.pages import decided, parameters, sentences, summary, templating
 from reports.results import shapes
 from reports.results.arms import reference_arm
 from reports.results.compared import Distances
@@ -149,6 +150,8 @@ def _filled(source: Source, sections: list[Section], embedded: int) -> str:
         numbers=len(numbers),
         versions=source.versions,
         commands=_commands(tables),
+        decided_head=decided.HEAD,
+        decided=_decided(result),
         resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
     )
 
@@ -260,6 +263,26 @@ def _agreement(result: Result) -> list[tuple[str, ...]]:
     return [
         (arm, view, *(_mean(getattr(found, name)) for name in AGREEMENT))
         for arm, view, found in _profiles_of(result)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One kind of decision: what is asked, and a row per arm."""
+
+    kind: str
+    asks: str
+    best: str
+    rows: list[tuple[str, ...]]
+
+
+def _decided(result: Result) -> list[Decided]:
+    found = {name: result.arms[name].decisions for name in result.arm_order}
+    table = decided.rows(found)
+    return [
+        Decided(kind, kinds()[kind].asks, decided.best(found, kind), table.get(kind, []))
+        for kind in dict.fromkeys(k for decisions in found.values() for k in decisions)
+        if kind in kinds()
     ]
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from analysis import frames, paired
 from analysis.cost import perturbation, rlimit
+from analysis.decisions.regret import decisions
 from analysis.fidelity import errors, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
 from analysis.statistics.intervals import metric
 from reports.results.compared import Distances, Levels, Paired, Profile, ShareError, Sides, Skew
+from reports.results.decision import of_decision
 from reports.results.result import (
     RESULT_VERSION,
     Arm,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from sim.results import Blackouts as Stops
     from sim.results import RunResult
     from sim.runs.batch import ArmResult
+    from sim.scenario.models.decisions import Decisions
     from sim.scenario.models.scenario import Scenario, Verdicts
 
 SYMBOLS_SHOWN = 12
@@ -62,7 +65,12 @@ def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -
         reference_arm=None if reference is None else reference.arm.name,
         interrupted=interrupted,
         arm_order=tuple(a.arm.name for a in arms),
-        arms={a.arm.name: _arm(a, reference, _Judging(scenario.verdicts, len(arms))) for a in arms},
+        arms={
+            a.arm.name: _arm(
+                a, reference, _Judging(scenario.verdicts, len(arms)), scenario.decisions
+            )
+            for a in arms
+        },
     )
 
 
@@ -73,7 +81,7 @@ class _Judging(NamedTuple):
     family: int
 
 
-def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging) -> Arm:
+def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging, asked: Decisions | None) -> Arm:
     differences = paired.differences(arm, reference)
     return Arm(
         design=arm.arm.design,
@@ -101,10 +109,15 @@ def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging) -> Arm:
         unmap_rate_per_s=perturbation.unmap_rate(arm),
         ended_at_op=_ended_at_op(arm),
         ended_because="; ".join(sorted({r.ended_because for r in arm.runs} - {""})),
-        hold=None if arm.hold is None else _arm(arm.hold, paired.twin(reference, "hold"), by),
+        hold=None
+        if arm.hold is None
+        else _arm(arm.hold, paired.twin(reference, "hold"), by, asked),
         aux=_aux(arm.runs),
         loss_band=_ends(openness.loss(arm)),
         skew_band=_ends(openness.skew(arm)),
+        decisions={}
+        if asked is None
+        else {d.kind: of_decision(d) for d in decisions(arm, reference, asked)},
     )
 
 

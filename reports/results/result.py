@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from reports.results import shapes
 from reports.results.compared import Paired, Profile, ShareError, Skew, together
 from reports.results.damage import DamagedError, Json, loads
+from reports.results.decision import Decision
 from reports.results.fields import Keys
 from reports.results.metric import Metric
 from sim.ledger import DeliveryLedger, OpsLedger, SelectionsLedger, TimeLedger
@@ -237,6 +238,9 @@ class Arm:
     aux: Annotated[Aux | None, "absent in results of before it was counted"] = None
     loss_band: Annotated[Ends | None, "loss over the UNVERIFIED times; null: no band"] = None
     skew_band: Annotated[Ends | None, "symbol TVD vs truth, the same"] = None
+    decisions: Annotated[
+        Mapping[str, Decision], "by kind; absent if the scenario does not ask for them"
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.hold is not None and self.hold.hold is not None:

@@ -18,8 +18,9 @@ from analysis.agreement import curves
 from analysis.columns import THEORY_TABLE
 from analysis.cost import rlimit
 from analysis.cost.perturbation import TOTAL
+from analysis.decisions.regret import random_curve
 from analysis.fidelity import losses, profiles
-from analysis.statistics.intervals import metric
+from analysis.statistics.intervals import Metric, metric
 from analysis.sweeps.pareto import Offer, front
 from reports.pages import parameters
 from reports.perf.command import perf_command
@@ -62,6 +63,7 @@ def collect(
         "theory": _theory(arms),
         "designs": _designs(result),
         "limits": _limits(arms, result),
+        "decisions": _decisions(scenario, arms, result),
         "parameters": parameters.rows(scenario),
         "commands": [(arm.name, arm.design, perf_command(arm.settings)) for arm in scenario.arms],
     }
@@ -246,6 +248,30 @@ def _limits(arms: Sequence[ArmResult], result: Result) -> Rows:
         for r in frame.to_dict("records")
         if r["replication"] == first[r["arm"]]
     ]
+
+
+def _decisions(scenario: Scenario, arms: Sequence[ArmResult], result: Result) -> Rows:
+    """Each kind: the arms that have samples, then the curve of random ones."""
+    base, asked = profiles.reference_arm(arms) or arms[0], scenario.decisions
+    rows: Rows = []
+    for kind in () if asked is None else asked.kinds:
+        found = [(a.arm.name, result.arms[a.arm.name].decisions[kind]) for a in arms]
+        shown = [(n, d) for n, d in found if d.regret.mean is not None and d.samples.mean]
+        rows += [
+            (name, kind, d.samples.mean, *_percents(d.regret), d.words if d.why else d.answer)
+            for name, d in shown
+        ]
+        most = max((d.samples.value for _, d in shown), default=0)
+        assert asked is not None
+        curve = random_curve(kind, base, asked, round(most))
+        pairs = zip(curve.samples.tolist(), curve.regret.tolist(), strict=True)
+        rows += [("", kind, n, 100 * regret, None, None, "") for n, regret in pairs]
+    return rows
+
+
+def _percents(found: Metric) -> tuple[float | None, ...]:
+    ends = (found.mean, found.low, found.high)
+    return tuple(None if x is None else 100 * x for x in ends)
 
 
 def _theory(arms: Sequence[ArmResult]) -> Rows:

@@ -81,10 +81,7 @@ def observe(unit: Unit) -> tuple[RunResult, Sampled]:
     result = batch.run_unit(replace(unit, keep_records=True))
     rows = batch.records(unit.arm, unit.seed, result)
     found = sampled([r["op"] for r in rows], [r["total"] for r in rows])
-    if unit.keep_records:
-        return result, found
-    vcpus = tuple(replace(v, written=v.written[:0], aux=v.aux[:0]) for v in result.vcpus)
-    return replace(result, vcpus=vcpus), found
+    return result if unit.keep_records else batch.without_records(result), found
 
 
 _NONE = np.empty(0, np.int64)

@@ -11,7 +11,7 @@ from reports.results.damage import DamagedError, Json
 from reports.results.manifest import MANIFEST_VERSION, Manifest
 from reports.results.result import RESULT_VERSION, Result, of_json
 from reports.store import rundir
-from reports.store.csvdata import SHAPES, Table, TableError, dumps, loads
+from reports.store.csvdata import SHAPES, Column, Table, TableError, dumps, loads
 from reports.store.rundir import RunDirError
 from sim.errors import Kind
 
@@ -99,8 +99,7 @@ def read(folder: Path) -> Source:
     try:
         resolved = (folder / "scenario.resolved.yaml").read_text("utf-8", "replace")
         tables = {
-            name: loads(name, shape, _text(folder / DATA / f"{name}.csv"))
-            for name, shape in SHAPES.items()
+            name: _table(folder / DATA / f"{name}.csv", shape) for name, shape in SHAPES.items()
         }
     except OSError as error:
         raise RunDirError(f"{error.filename}: {error.strerror}; run the scenario again") from error
@@ -109,6 +108,16 @@ def read(folder: Path) -> Source:
     except ValueError as error:
         raise RunDirError(f"{folder}: damaged ({error}); run the scenario again") from error
     return Source(result, tables, resolved, versions)
+
+
+LATER = frozenset({"decisions"})
+"""Tables that runs of before they were made do not have."""
+
+
+def _table(path: Path, shape: tuple[Column, ...]) -> Table:
+    if path.stem in LATER and not path.exists():
+        return Table(path.stem, shape, ())
+    return loads(path.stem, shape, _text(path))
 
 
 def _text(path: Path) -> str:

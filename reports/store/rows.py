@@ -220,6 +220,19 @@ class LimitRow(ArmRow):
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionRow(ArmRow):
+    """Regret of an arm's choice, or, without an arm, of so many random samples."""
+
+    TABLE = "decisions"
+    kind: str
+    samples_per_replication: float
+    regret_percent: float
+    regret_low_percent: float | None
+    regret_high_percent: float | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterRow(Row):
     """A number that the run rests on, and where it comes from."""
 
@@ -255,6 +268,7 @@ ROWS: tuple[type[Row], ...] = (
     TheoryRow,
     DesignRow,
     LimitRow,
+    DecisionRow,
     ParameterRow,
     CommandRow,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
 
@@ -23,6 +23,7 @@ from sim.machine.run import Run
 from sim.results import FIRST_TID, RunResult
 from sim.runs import counterparts
 from sim.runs.pool import Pool
+from sim.runs.sightings import Visits, sightings, visits
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
@@ -96,7 +97,7 @@ class ArmResult:
     executed, summed over vCPUs, by static × LEVEL_STRIDE + level; it is that of every replication
     unless the arm ended early: then see `prefix`. With a latency filter it is the expected number,
     from the same quantile tables. `hold` is the twin of an arm with `restart: resync`; `latency`
-    exists only if records were kept.
+    exists only if records were kept, `visits` only if the scenario asks for decisions.
     """
 
     arm: Arm
@@ -108,6 +109,7 @@ class ArmResult:
     prefix: Prefix | None = None
     hold: ArmResult | None = None
     band: Band | None = None
+    visits: Visits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Unit:
     keep_records: bool
     stop_at: tuple[int, ...] = ()
     keep_log: bool = False
+    sightings: bool = False
+    """Reduce its records to what they show, where they are made."""
 
     @property
     def key(self) -> str:
@@ -226,13 +230,17 @@ class _Batch:
             truth=truth(stream, resolve.machine_spec(arm, stream), runs[0]),
             clock_hz=arm.settings.cpu.clock,
             latency=self._latency(arm, runs),
+            visits=self._visits(arm, stream),
             prefix=self._prefix(arm, runs),
             hold=hold,
             band=band,
         )
 
     def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
-        return Unit(arm, self._scenario.seed, replication, self._engine, self._keep, stop_at)
+        asked = self._scenario.decisions
+        sees = asked is not None and asked.needs_records and not stop_at
+        seed = self._scenario.seed
+        return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
 
     def _run(self, units: Sequence[Unit], label: str, *, counted: bool = True) -> _Runs:
         """Results in the order of `units`; `counted` units are part of the announced total."""
@@ -243,6 +251,11 @@ class _Batch:
             if self._progress is not None:
                 self._progress(self._done, self._total, f"{label} {finished}/{len(units)}")
         return tuple(runs[index] for index in range(len(units)))
+
+    def _visits(self, arm: Arm, stream: Stream) -> Visits | None:
+        if self._scenario.decisions is None:
+            return None
+        return visits_of(arm, stream)
 
     def _latency(self, arm: Arm, runs: _Runs) -> Latency | None:
         if not self._keep or not runs:
@@ -289,7 +302,7 @@ class _Batch:
 
     def _band_ends(self, arm: Arm) -> Band:
         at = counterparts.band_ends(arm)
-        units = [self._unit(end, 0) for end in at.values()]
+        units = [replace(self._unit(end, 0), sightings=False) for end in at.values()]
         found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
         low, high = found["low"], found["high"]
         return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
@@ -308,10 +321,38 @@ def run_unit(unit: Unit) -> RunResult:
     """Simulate one unit."""
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
-    run = Run(
-        unit.arm.name, unit.seed, unit.replication, unit.keep_records, unit.keep_log, unit.stop_at
-    )
-    return simulate(spec, (stream,), run, unit.engine)
+    kept = unit.keep_records or unit.sightings
+    run = Run(unit.arm.name, unit.seed, unit.replication, kept, unit.keep_log, unit.stop_at)
+    made = simulate(spec, (stream,), run, unit.engine)
+    if not unit.sightings:
+        return made
+    made = replace(made, sightings=sightings(stream, made))
+    return made if unit.keep_records else without_records(made)
+
+
+def without_records(run: RunResult) -> RunResult:
+    """The result of a run that keeps no records."""
+    vcpus = tuple(replace(v, written=v.written[:0], aux=v.aux[:0]) for v in run.vcpus)
+    return replace(run, vcpus=vcpus)
+
+
+def visits_of(arm: Arm, stream: Stream) -> Visits:
+    """What an arm's whole stream visits; arms that sample one population share it."""
+    settings = arm.settings
+    spe = settings.spe
+    parts = (spe.filter, spe.population, spe.exclude_kernel, spe.counter_bits, settings.cpu.core)
+    key = f"{resolve.stream_key(settings)} {settings.vm.vcpus} {parts!r}"
+    if key not in _VISITS:
+        spec = resolve.machine_spec(arm, stream)
+        counter_max = resolve.core_facts(settings).counter_max
+        while len(_VISITS) >= MAX_VISITS:
+            _VISITS.pop(next(iter(_VISITS)))
+        _VISITS[key] = visits(stream, spec, counter_max)
+    return _VISITS[key]
+
+
+MAX_VISITS = 16
+_VISITS: dict[str, Visits] = {}
 
 
 @lru_cache(maxsize=16)

@@ -106,12 +106,15 @@ def task(cell: str, units: tuple[Unit, ...]) -> Task:
 def tasks(cell: str, scenario: Scenario, engine: str) -> list[Task]:
     """Every unit of a cell that is known beforehand, grouped."""
     arms = [arm for named in scenario.arms for arm in _with_twin(named)]
+    sees = scenario.decisions is not None and scenario.decisions.needs_records
     group: list[Unit] = []
     made: list[Task] = []
     cost = 0
     for replication in range(scenario.replications):
         for arm in arms:
-            group.append(Unit(arm, scenario.seed, replication, engine, keep_records=False))
+            group.append(
+                Unit(arm, scenario.seed, replication, engine, keep_records=False, sightings=sees)
+            )
             cost += unit_nanoseconds(group[-1])
             if cost >= LEAST_NANOSECONDS:
                 made.append(task(cell, tuple(group)))

@@ -9,6 +9,8 @@ the samplers carry nothing for this view, and without kept records it does not e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,30 +32,38 @@ _POWERS = np.left_shift(1, np.arange(63, dtype=np.int64))
 
 def truth(stream: Stream, spec: MachineSpec, run: RunResult) -> I64:
     """Members that pass the filters among what `run` executed, all vCPUs [S × LEVEL_STRIDE]."""
-    chosen = spec.spu.filter
+    return expected(stream, spec.spu.filter, _ends(run))
+
+
+def expected(stream: Stream, chosen: Filter, ends: Sequence[int]) -> I64:
+    """Members that pass the filters among the ops below each of `ends` [S × LEVEL_STRIDE]."""
     passing = laws.at_least(stream.latency(), chosen.min_latency)[_laws_of(stream)]
-    return _expected(_candidates(stream, chosen, run), passing)
+    return _expected(_candidates(stream, chosen, ends), passing)
 
 
-def executed(stream: Stream, run: RunResult) -> I64:
-    """Population members among what `run` executed, all vCPUs [S × LEVEL_STRIDE]."""
+def _ends(run: RunResult) -> list[int]:
+    return [vcpu.ended_at_op for vcpu in run.vcpus]
+
+
+def executed(stream: Stream, ends: Sequence[int]) -> I64:
+    """Population members among the ops below each of `ends` [S × LEVEL_STRIDE]."""
     counts = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
-    for vcpu in run.vcpus:
-        stream.count(0, vcpu.ended_at_op, counts)
+    for end in ends:
+        stream.count(0, end, counts)
     return counts
 
 
-def _candidates(stream: Stream, chosen: Filter, run: RunResult) -> I64:
+def _candidates(stream: Stream, chosen: Filter, ends: Sequence[int]) -> I64:
     """Members that pass the filters of type and events [S × LEVEL_STRIDE].
 
     Whether a branch was predicted depends on the vCPU's key, so its share is expected.
     """
     if chosen.branch_events & EV_NOT_TAKEN:
         counts = np.zeros(chosen.passes.size, np.int64)
-        for vcpu in run.vcpus:
-            count_not_taken(stream, vcpu.ended_at_op, counts)
+        for end in ends:
+            count_not_taken(stream, end, counts)
     else:
-        counts = executed(stream, run)
+        counts = executed(stream, ends)
     if chosen.branch_events & EV_MISPREDICTED:
         counts = counts * MISPREDICT_PER_256 // 256
     return np.where(chosen.passes > 0, counts, 0)
@@ -80,7 +90,7 @@ def latency_truth(stream: Stream, spec: MachineSpec, settings: Settings, run: Ru
     chosen, bits = spec.spu.filter, settings.spe.counter_bits
     laws_of = _laws_of(stream)
     members = np.zeros(int(laws_of.max()) + 1, np.int64)
-    np.add.at(members, laws_of, _candidates(stream, chosen, run))
+    np.add.at(members, laws_of, _candidates(stream, chosen, _ends(run)))
     used = np.flatnonzero(members)
     table = stream.latency().reshape(-1, laws.STRIDE)[used]
     # TOTAL saturates, so the last bucket has no upper end

@@ -87,7 +87,7 @@ def expand(
     if n == 0:
         return records
     ops = np.ascontiguousarray(written[:, 0])
-    static, level, slot, el = _located(stream, ops).T
+    static, level, slot, el = located(stream, ops).T
     total = _cycles(stream, ops, static, level, latency_key)
     noise = draws.mix64_array(latency_key ^ NOISE, ops)
     records["vcpu"], records["tid"] = vcpu, tid
@@ -118,18 +118,18 @@ def total_cycles(stream: Stream, ops: I64, facts: CoreFacts, latency_key: int) -
     """The TOTAL counter of each op's record [n], cycles, without the rest of the record."""
     if ops.size == 0:
         return np.empty(0, np.int64)
-    located = _located(stream, ops)
-    total = _cycles(stream, ops, located[:, 0], located[:, 1], latency_key)
+    places = located(stream, ops)
+    total = _cycles(stream, ops, places[:, 0], places[:, 1], latency_key)
     return np.minimum(total, facts.counter_max)
 
 
-def _located(stream: Stream, ops: I64) -> I64:
+def located(stream: Stream, ops: I64) -> I64:
     """static, level, slot, el of each op [n, 4], in the order of `ops`."""
     order = np.argsort(ops, kind="stable")
-    located, in_order = np.empty((ops.size, 4), np.int64), np.empty((ops.size, 4), np.int64)
+    found, in_order = np.empty((ops.size, 4), np.int64), np.empty((ops.size, 4), np.int64)
     _locate_sorted(stream.arrays, ops[order], in_order)
-    located[order] = in_order
-    return located
+    found[order] = in_order
+    return found
 
 
 def _cycles(stream: Stream, ops: I64, static: I64, level: I64, latency_key: int) -> I64:
@@ -151,20 +151,26 @@ def physical(va: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return frame << _PAGE_SHIFT | va & np.uint64(0xFFF)
 
 
+def next_statics(stream: Stream, ops: I64, el: I64) -> I64:
+    """Static op that the exception level of each op executes next [n]; -1 at the stream's end."""
+    order = np.argsort(ops, kind="stable")
+    found, in_order = np.empty(ops.size, np.int64), np.empty(ops.size, np.int64)
+    _follow_sorted(stream.arrays, ops[order], el[order], in_order)
+    found[order] = in_order
+    return found
+
+
 def _targets(stream: Stream, ops: I64, el: I64, after: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Where branches went; `after` is PC + 4."""
-    order = np.argsort(ops, kind="stable")
-    following, in_order = np.empty(ops.size, np.int64), np.empty(ops.size, np.int64)
-    _follow_sorted(stream.arrays, ops[order], el[order], in_order)
-    following[order] = in_order
-    return np.where(following < 0, after, stream.static_pc[following])
+    came = next_statics(stream, ops, el)
+    return np.where(came < 0, after, stream.static_pc[came])
 
 
 def branch_events(stream: Stream, op: int, static: int, latency_key: int) -> int:
     """Bits of PMSEVFR that the branch `op` sets besides those of every op."""
     ops, which = np.array([op], np.int64), np.array([static], np.int64)
     after = stream.static_pc[which] + np.uint64(4)
-    fell = _targets(stream, ops, _located(stream, ops)[:, 3], after) == after
+    fell = _targets(stream, ops, located(stream, ops)[:, 3], after) == after
     noise = draws.mix64_array(latency_key ^ NOISE, ops)
     return int(_branch_events(stream.static_payload[which], fell, noise)[0])
 

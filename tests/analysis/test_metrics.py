@@ -33,6 +33,7 @@ workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 20000
 spe: {jitter: on, restart: resync}
 driver: {aux: 8KiB}
 switch: {every: 100us, away: 10us}
+decisions: {kinds: [hot-functions, sharing]}
 arms:
   - design: baremetal
   - {design: v6, overrides: {host.memlock: 4KiB, spe.interval: 1009ops, vm.max_buffer: unlimited}}

@@ -213,3 +213,8 @@ def test_outside_its_conditions_a_form_is_refused(
     """No number where the form does not hold."""
     with pytest.raises(theory.ConditionError, match="the closed form needs"):
         form(**arguments)  # type: ignore[operator]
+
+
+def test_a_floor_of_few_samples_is_a_distance() -> None:
+    """Of three samples of a thousand groups: at most 1, so that it may stand in a report."""
+    assert theory.expected_tvd(np.full(1000, 1e-3), 3) == 1.0

@@ -116,6 +116,7 @@ def _claims(scenario: Scenario) -> Plain:
         "until": None if scenario.until is None else _given(scenario.until),
         "verdicts": None if scenario.verdicts == Verdicts() else plain(scenario.verdicts),
         "checks": [_given(check) for check in scenario.checks],
+        "decisions": None if scenario.decisions is None else _given(scenario.decisions),
         "matrix": scenario.matrix,
         "cases": list(scenario.cases),
         "samples": None if scenario.samples is None else _given(scenario.samples),

@@ -27,6 +27,7 @@ _CLAIMS = (
     "Until",
     "Verdicts",
     "Samples",
+    "Decisions",
     "Range",
 )
 """Models that only a scenario's own keys refer to."""

@@ -148,6 +148,7 @@ SCENARIO_KEYS = (
     "extends",
     "arms",
     "checks",
+    "decisions",
     *CELLS,
 )
 """Keys of a scenario that are no settings: its cells share them."""

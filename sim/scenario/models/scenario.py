@@ -28,6 +28,7 @@ from sim.scenario.models import pmsevfr
 from sim.scenario.models import samples as sampling
 from sim.scenario.models import selection as weighing
 from sim.scenario.models.checks import Check, Until
+from sim.scenario.models.decisions import Decisions
 from sim.scenario.models.designs import DESIGNS as DESIGNS
 from sim.scenario.models.designs import Policies as Policies
 from sim.scenario.models.host import Host
@@ -576,6 +577,11 @@ class Scenario(Strict):
     arms: tuple[Arm, ...] = Field(min_length=1, max_length=1000, strict=False)
     checks: tuple[Check, ...] = Field(
         default=(), max_length=1000, strict=False, description="what `speskew check` decides"
+    )
+    decisions: Decisions | None = Field(
+        default=None,
+        description="what is decided from the profile: would an arm's decide the same as "
+        "baremetal's? null: not asked, see `speskew decide`",
     )
     matrix: Matrix = Field(
         default_factory=dict,

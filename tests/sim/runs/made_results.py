@@ -94,6 +94,7 @@ _VCPUS = _counts(
 )
 RESULTS: st.SearchStrategy[RunResult] = _counts(
     RunResult,
+    sightings=st.dictionaries(TEXTS, _arrays(3), max_size=2),
     arm=TEXTS,
     vcpus=st.lists(_VCPUS, max_size=2).map(tuple),
     rlimit=_counts(RlimitCounts),

@@ -62,6 +62,7 @@ def result() -> RunResult:
         kernel_calls=0,
         kernel_truncations=0,
         fused_rounds=0,
+        sightings={"pages": np.array([[7, 2, 0]], np.int64)},
     )
 
 

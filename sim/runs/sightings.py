@@ -1,0 +1,265 @@
+"""What records show beyond a histogram: pages that were touched, and ways that branches went.
+
+A worker reduces a unit's records to these counts where they were made, in one sorted pass, so that
+no record is sent or kept. `visits` is the truth that they sample: the whole stream, whatever an arm
+executed of it, since whoever decides from a profile decides for the whole program.
+
+Fidelity note. As the records themselves (`sim.spe.record`): an atomic is seen as a load, a branch's
+target is where its exception level went next. Streams without addresses have no pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import laws
+from sim.draws import njit
+from sim.machine.spec import MachineSpec
+from sim.results import RunResult
+from sim.runs.truth import expected
+from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
+from sim.spe.record import located, next_statics
+from sim.units import TICKS_PER_CYCLE
+from sim.workload.a64 import OpClass
+from sim.workload.arrays import (
+    BEFORE,
+    BLOCK,
+    BLOCK_STATIC,
+    HAS_SLOT,
+    LEVEL_STRIDE,
+    OP,
+    PASS,
+    SEGMENTS,
+    SLOT,
+    STATIC,
+    Stream,
+    block_of,
+)
+
+I64 = NDArray[np.int64]
+PAGE_SHIFT = 12
+PAGES, EDGES = "pages", "edges"
+_CHUNK = 1 << 22
+"""Accesses or block executions that are sorted at a time."""
+_QUANTILES = 4096
+"""Draws that stand for a law when its mean is taken: error below 0.1 % of the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """What the whole stream visits, all vCPUs: population members that pass the filters.
+
+    `members` [S × LEVEL_STRIDE] by static op and level, `cycles` the mean TOTAL of each of these
+    cells, rounded, as far as it passes the latency filter; `pages` [n, 3] 4 KiB page, loads,
+    stores; `edges` [n, 4] branch, static op that came next, times, the branch's payload.
+    """
+
+    members: I64
+    cycles: I64
+    pages: I64
+    edges: I64
+
+
+def sightings(stream: Stream, run: RunResult) -> dict[str, I64]:
+    """What a run's written records show, all vCPUs: pages [n, 3] as in `Visits`, and edges [n, 3]:
+    branch, static op that came next, records.
+    """
+    ops = np.concatenate([np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus])
+    static, slot, after = _resolved(stream, ops)
+    return {PAGES: _pages_of(stream, static, slot), EDGES: _edges_of(stream, static, after)}
+
+
+def visits(stream: Stream, spec: MachineSpec, counter_max: int) -> Visits:
+    """The truth of the whole stream on every vCPU."""
+    vcpus, chosen = spec.vcpus, spec.spu.filter
+    ends = [stream.ops] * vcpus
+    members = expected(stream, chosen, ends)
+    passing = np.where(chosen.passes > 0, _passing(stream, chosen.min_latency), 0)
+    times = stream.repeat * vcpus
+    return Visits(
+        members=members,
+        cycles=_mean_cycles(stream, chosen.min_latency, counter_max),
+        pages=_true_pages(stream, passing, times),
+        edges=_true_edges(stream, passing, times, chosen.branch_events),
+    )
+
+
+# --- what was sampled ----------------------------------------------------------------------------
+
+
+def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64]:
+    """Static op, memory slot within a pass (-1: none) and next static op of ops in any order."""
+    T = stream.arrays.tables
+    if stream.arrays.execs.size and int(T[SEGMENTS]) == 1:
+        found = np.empty((ops.size, 3), np.int64)
+        _walk_sorted(stream.arrays, np.sort(ops % int(T[PASS + OP])), found)
+        return found[:, 0], found[:, 1], found[:, 2]
+    places = located(stream, ops)
+    static, slot = places[:, 0], places[:, 2]
+    after = np.full(ops.size, -1, np.int64)
+    branch = stream.static_class[static] == OpClass.BRANCH
+    after[branch] = next_statics(stream, ops[branch], places[branch, 3])
+    pass_slots = max(1, int(T[PASS + SLOT]))
+    return static, np.where(places[:, 1] > 0, slot % pass_slots, -1), after
+
+
+@njit
+def _walk_sorted(S: Any, ops: Any, out: Any) -> None:
+    """static, slot or -1, next static of ascending ops of one pass of a plain recorded stream."""
+    T = S.tables
+    x, begin, slots = np.int64(0), np.int64(0), np.int64(0)
+    row = T[BLOCK] + 4 * block_of(S.execs[0])
+    for j in range(ops.size):
+        while ops[j] >= begin + T[row + OP]:
+            begin += T[row + OP]
+            slots += T[row + SLOT]
+            x += 1
+            row = T[BLOCK] + 4 * block_of(S.execs[x])
+        first = T[row + BLOCK_STATIC]
+        s = first + ops[j] - begin
+        out[j, 0], out[j, 1] = s, -1
+        if T[T[STATIC] + 4 * s + HAS_SLOT] != 0:
+            before = T[T[BEFORE] + 4 * s + HAS_SLOT] - T[T[BEFORE] + 4 * first + HAS_SLOT]
+            out[j, 1] = slots + before
+        out[j, 2] = s + 1
+        if ops[j] + 1 == begin + T[row + OP]:
+            follower = x + 1 if x + 1 < S.execs.size else np.int64(0)
+            out[j, 2] = T[T[BLOCK] + 4 * block_of(S.execs[follower]) + BLOCK_STATIC]
+
+
+def _pages_of(stream: Stream, static: I64, slot: I64) -> I64:
+    if stream.addresses.size == 0:
+        return np.zeros((0, 3), np.int64)
+    touched = slot >= 0
+    page = (stream.addresses[slot[touched]] >> np.uint64(PAGE_SHIFT)).astype(np.int64)
+    stores = stream.static_class[static[touched]] == OpClass.STORE
+    known = page > 0  # 0 is no address: a failed exclusive store, a prefetch
+    return _by_page(page[known], stores[known].astype(np.int64), np.ones(known.sum(), np.int64))
+
+
+def _by_page(page: I64, store: I64, amount: I64) -> I64:
+    """Rows (page, loads, stores), ascending, of accesses."""
+    found, at = np.unique(page, return_inverse=True)
+    out = np.zeros((found.size, 3), np.int64)
+    out[:, 0] = found
+    np.add.at(out, (at, 1 + store), amount)
+    return out
+
+
+def _edges_of(stream: Stream, static: I64, after: I64) -> I64:
+    """Rows (branch, next static op, times), ascending."""
+    branch = (stream.static_class[static] == OpClass.BRANCH) & (after >= 0)
+    keys = static[branch] * stream.statics + after[branch]
+    found, times = np.unique(keys, return_counts=True)
+    return np.stack([found // stream.statics, found % stream.statics, times], axis=1)
+
+
+# --- the truth -----------------------------------------------------------------------------------
+
+
+def _passing(stream: Stream, min_latency: int) -> I64:
+    """Of 2^20 ops of each cell, how many pass the latency filter [S × LEVEL_STRIDE], by weight."""
+    weight = _statics(stream)[:, 0]
+    rows = (stream.rows()[:, None] + np.arange(LEVEL_STRIDE)).reshape(-1)
+    share = laws.at_least(stream.latency(), min_latency)[rows] >> 20
+    return np.asarray(share * np.repeat(weight, LEVEL_STRIDE), np.int64)
+
+
+def _statics(stream: Stream) -> I64:
+    T = stream.arrays.tables
+    return np.asarray(T[T[STATIC] : T[STATIC] + 4 * stream.statics].reshape(-1, 4))
+
+
+def _mean_cycles(stream: Stream, min_latency: int, counter_max: int) -> I64:
+    """Mean of TOTAL by cell [S × LEVEL_STRIDE], cycles, over what passes the filter."""
+    rows = (stream.rows()[:, None] + np.arange(LEVEL_STRIDE)).reshape(-1)
+    used, at = np.unique(rows, return_inverse=True)
+    step = np.uint64((1 << 64) // _QUANTILES)
+    draws = np.arange(_QUANTILES, dtype=np.uint64) * step + step // np.uint64(2)
+    means = np.zeros(used.size, np.int64)
+    for k, row in enumerate(used.tolist()):
+        ticks = laws.drawn_array(
+            stream.latency(), np.full(_QUANTILES, row * laws.STRIDE, np.int64), draws
+        )
+        kept = np.minimum(ticks[ticks >= min_latency] // TICKS_PER_CYCLE, counter_max)
+        means[k] = round(int(kept.sum()) / kept.size) if kept.size else 0
+    return means[at]
+
+
+def _true_pages(stream: Stream, passing: I64, times: int) -> I64:
+    if stream.addresses.size == 0 or stream.arrays.execs.size == 0:
+        return np.zeros((0, 3), np.int64)
+    chunks = range(0, stream.addresses.size, _CHUNK)
+    shift = np.uint64(PAGE_SHIFT)
+    parts = [np.unique(stream.addresses[k : k + _CHUNK] >> shift) for k in chunks]
+    pages = np.unique(np.concatenate(parts))
+    out = np.zeros((pages.size, 2), np.int64)
+    stores = (stream.static_class == OpClass.STORE).astype(np.int64)
+    _count_pages(stream.arrays, stream.addresses, pages, stores, passing, out)
+    known = (pages > 0) & (out.sum(axis=1) > 0)
+    rows = np.column_stack([pages.astype(np.int64), _scaled(out, times)])
+    return np.asarray(rows[known], np.int64)
+
+
+def _scaled(amounts: I64, times: int) -> I64:
+    """amounts × times / 2^20, without overflow for amounts below 2^62 and times below 2^20."""
+    high, low = amounts >> 20, amounts & (1 << 20) - 1
+    return np.asarray(high * times + (low * times >> 20), np.int64)
+
+
+@njit
+def _count_pages(S: Any, addresses: Any, pages: Any, stores: Any, passing: Any, out: Any) -> None:
+    """Add what passes of each access of one pass to its page's loads or stores."""
+    T = S.tables
+    m = 0
+    k = 0
+    for x in range(S.execs.size):
+        row = T[BLOCK] + 4 * block_of(S.execs[x])
+        first = T[row + BLOCK_STATIC]
+        for s in range(first, first + T[row + OP]):
+            if T[T[STATIC] + 4 * s + HAS_SLOT] == 0:
+                continue
+            page = addresses[m] >> np.uint64(PAGE_SHIFT)
+            if pages[k] != page:
+                k = np.searchsorted(pages, page)
+            out[k, stores[s]] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
+            m += 1
+
+
+def _true_edges(stream: Stream, passing: I64, times: int, branch_events: int) -> I64:
+    if stream.arrays.execs.size == 0:
+        return np.zeros((0, 4), np.int64)
+    keys, counts = _pairs(stream.arrays.execs)
+    T = stream.arrays.tables
+    blocks = T[T[BLOCK] :]
+    before, after = keys // (1 << 32), keys % (1 << 32)
+    branch = blocks[4 * before + BLOCK_STATIC] + blocks[4 * before + OP] - 1
+    follower = blocks[4 * after + BLOCK_STATIC]
+    amount = counts * passing[branch * LEVEL_STRIDE]
+    kept = (stream.static_class[branch] == OpClass.BRANCH) & (amount > 0)
+    if branch_events & EV_NOT_TAKEN:
+        fell = stream.static_pc[follower] == stream.static_pc[branch] + np.uint64(4)
+        kept &= fell & (stream.static_payload[branch] & 1 != 0)
+    if branch_events & EV_MISPREDICTED:
+        amount = amount * MISPREDICT_PER_256 // 256
+    payload = stream.static_payload[branch[kept]].astype(np.int64)
+    rows = np.column_stack([branch[kept], follower[kept], _scaled(amount[kept], times), payload])
+    return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+
+
+def _pairs(execs: NDArray[np.uint64]) -> tuple[I64, I64]:
+    """Neighbouring block executions of a pass that is repeated: block << 32 | next, and times."""
+    found: dict[int, int] = {}
+    for k in range(0, execs.size, _CHUNK):
+        words = np.append(execs[k : k + _CHUNK + 1], execs[:1])
+        blocks = (words >> np.uint64(32) & np.uint64((1 << 31) - 1)).astype(np.int64)
+        keys, counts = np.unique(
+            blocks[:-1][:_CHUNK] << 32 | blocks[1:][:_CHUNK], return_counts=True
+        )
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            found[key] = found.get(key, 0) + count
+    return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)

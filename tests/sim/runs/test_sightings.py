@@ -1,0 +1,188 @@
+"""Pages and edges of records, and of whole streams, against executions counted one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.results import RunResult
+from sim.runs import batch, sightings
+from sim.runs.sightings import EDGES, PAGES
+from sim.scenario.files import loader
+from sim.scenario.files.given import of_text
+from sim.scenario.models.scenario import Scenario
+from sim.workload.a64 import OpClass
+from sim.workload.arrays import BLOCK, BLOCK_STATIC, HAS_SLOT, LEVEL_STRIDE, OP, STATIC
+from tests.sim.runs.shipped import small_recording
+
+BASE = """\
+name: seen
+replications: 1
+workload: {{kind: recorded, path: {path}, repeat: 30{more}}}
+spe: {{jitter: on, interval: 1024ops{spe}}}
+driver: {{aux: 64KiB, version: "{driver}"}}
+decisions: {{kinds: [hot-pages, layout]}}
+arms: [baremetal]
+"""
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small recorded stream of our own."""
+    return small_recording(tmp_path_factory.mktemp("seen"))
+
+
+def made(
+    recording: Path, spe: str = "", more: str = "", driver: str = "6.1", end: str = ""
+) -> Scenario:
+    """A scenario on it."""
+    text = BASE.format(path=recording, spe=spe, more=more, driver=driver)
+    return loader.load(of_text(text + end))
+
+
+def unit(scenario: Scenario) -> batch.Unit:
+    """Its only unit, with what its records show."""
+    return batch.Unit(scenario.arms[0], scenario.seed, 0, "fast", False, sightings=True)
+
+
+def by_record(scenario: Scenario, run: RunResult) -> dict[str, Counter[Any]]:
+    """Pages and edges of expanded records, one by one."""
+    arm = scenario.arms[0]
+    stream = batch.stream_of(arm)
+    (records,) = batch.records(arm, scenario.seed, run)
+    found: dict[str, Counter[Any]] = {PAGES: Counter(), EDGES: Counter()}
+    for r in records:
+        op_class = int(stream.static_class[r["insn"]])
+        if r["level"] > 0 and r["va"] >> 12:
+            found[PAGES][int(r["va"]) >> 12, op_class == OpClass.STORE] += 1
+        if op_class == OpClass.BRANCH:
+            found[EDGES][int(stream.static_pc[r["insn"]]), int(r["target"])] += 1
+    return found
+
+
+@pytest.mark.parametrize("more", ["", ", kernel: {tick_every: 20us}"])
+def test_sightings_are_those_of_the_records(recording: Path, more: str) -> None:
+    """Counted in the worker, and from full records: the same, with and without kernel code."""
+    scenario = made(recording, more=more)
+    one = unit(scenario)
+    run = batch.run_unit(replace(one, keep_records=True))
+    stream = batch.stream_of(one.arm)
+    wanted = by_record(scenario, run)
+    pages = {
+        (p, bool(k)): n for p, *row in run.sightings[PAGES].tolist() for k, n in enumerate(row)
+    }
+    assert {key: n for key, n in pages.items() if n} == dict(wanted[PAGES])
+    edges: Counter[Any] = Counter()
+    for a, b, n in run.sightings[EDGES].tolist():
+        edges[int(stream.static_pc[a]), int(stream.static_pc[b])] += n
+    assert sum((edges - wanted[EDGES]).values()) <= 1  # the op that ends a pass goes on in the next
+    assert sum((wanted[EDGES] - edges).values()) <= 1
+    assert sum(wanted[PAGES].values()) > 100
+    assert sum(wanted[EDGES].values()) > 100
+
+
+def test_nothing_is_kept_that_is_not_asked_for(recording: Path) -> None:
+    """Records go where they were made; who asks for no sightings gets none."""
+    one = unit(made(recording))
+    run = batch.run_unit(one)
+    assert run.sightings
+    assert all(v.written.size == 0 for v in run.vcpus)
+    assert batch.run_unit(replace(one, sightings=False)).sightings == {}
+
+
+def executions(scenario: Scenario) -> tuple[Counter[Any], Counter[Any]]:
+    """Accesses by (page, store) and branches by (static, next) of one pass, op by op."""
+    stream = batch.stream_of(scenario.arms[0])
+    T, S = stream.arrays.tables, stream.arrays
+    order: list[int] = []
+    for block in (S.execs >> np.uint64(32) & np.uint64((1 << 31) - 1)).tolist():
+        row = int(T[BLOCK]) + 4 * block
+        order += range(int(T[row + BLOCK_STATIC]), int(T[row + BLOCK_STATIC] + T[row + OP]))
+    pages: Counter[Any] = Counter()
+    edges: Counter[Any] = Counter()
+    slot = 0
+    for s, after in zip(order, [*order[1:], order[0]], strict=True):
+        if T[int(T[STATIC]) + 4 * s + HAS_SLOT]:
+            page = int(stream.addresses[slot]) >> 12
+            pages[page, stream.static_class[s] == OpClass.STORE] += page > 0
+            slot += 1
+        if stream.static_class[s] == OpClass.BRANCH:
+            edges[s, after] += 1
+    return pages, edges
+
+
+def test_visits_are_every_execution(recording: Path) -> None:
+    """Pages and edges of the whole stream, thirty passes of it, counted op by op."""
+    scenario = made(recording)
+    arm = scenario.arms[0]
+    found = batch.visits_of(arm, batch.stream_of(arm))
+    pages, edges = executions(scenario)
+    seen = {(p, bool(k)): n for p, *row in found.pages.tolist() for k, n in enumerate(row) if n}
+    assert seen == {key: 30 * n for key, n in pages.items() if n}
+    assert {(a, b): n for a, b, n, _ in found.edges.tolist()} == {
+        k: 30 * n for k, n in edges.items()
+    }
+    assert int(found.members.sum()) == batch.stream_of(arm).ops
+
+
+def test_filters_and_vcpus_count(recording: Path) -> None:
+    """Loads only: no stores, no branches; two vCPUs: twice as many."""
+    plain = made(recording)
+    loads = made(recording, spe=", filter: {load: true}")
+    whole, part = (batch.visits_of(s.arms[0], batch.stream_of(s.arms[0])) for s in (plain, loads))
+    assert part.edges.size == 0
+    assert part.pages[:, 2].sum() == 0
+    assert part.pages[:, 1].sum() == whole.pages[:, 1].sum()
+    two = made(recording, end="vm: {vcpus: 2}\n")
+    twice = batch.visits_of(two.arms[0], batch.stream_of(two.arms[0]))
+    assert (twice.edges[:, 2] == 2 * whole.edges[:, 2]).all()
+
+
+def test_not_taken_filter_keeps_falls_only(recording: Path) -> None:
+    """PMSEVFR bit 6: the edges left are conditional branches that went on at PC + 4."""
+    scenario = made(recording, spe=", version: v1p2, filter: {event_filter: 64}", driver="6.12")
+    arm = scenario.arms[0]
+    stream = batch.stream_of(arm)
+    found = batch.visits_of(arm, stream).edges
+    assert found.size
+    assert (stream.static_pc[found[:, 1]] == stream.static_pc[found[:, 0]] + np.uint64(4)).all()
+
+
+def test_a_latency_filter_scales_the_truth(recording: Path) -> None:
+    """What passes min_latency of each cell, as `truth` has it; its mean is above the bound."""
+    scenario = made(recording, spe=", filter: {load: true, min_latency: 30}")
+    arm = scenario.arms[0]
+    found = batch.visits_of(arm, batch.stream_of(arm))
+    members = int(found.members.sum())
+    assert members > 0
+    assert abs(int(found.pages[:, 1:].sum()) / members - 1) < 0.01
+    assert (found.cycles[found.members > 0] >= 30).all()
+
+
+def test_mean_latency_is_that_of_the_records(recording: Path) -> None:
+    """Cycles by cell beside the mean of many records of that cell."""
+    scenario = made(recording)
+    one = unit(scenario)
+    run = batch.run_unit(replace(one, keep_records=True))
+    (records,) = batch.records(one.arm, scenario.seed, run)
+    found = batch.visits_of(one.arm, batch.stream_of(one.arm))
+    cells = records["insn"].astype(np.int64) * LEVEL_STRIDE + records["level"]
+    expected = found.cycles[cells].mean()
+    assert abs(records["total"].mean() / expected - 1) < 0.02
+
+
+def test_a_synthetic_stream_has_no_pages() -> None:
+    """Its addresses are made up at a sample: nothing to place."""
+    text = "name: x\nreplications: 1\nworkload: {kind: synthetic, phases: [{name: a, length: 64,"
+    text += " iterations: 9000}]}\ndecisions: {kinds: [hot-pages]}\narms: [baremetal]\n"
+    scenario = loader.load(of_text(text))
+    run = batch.run_unit(unit(scenario))
+    assert run.sightings[PAGES].shape == (0, 3)
+    found = batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0]))
+    assert found.pages.size == found.edges.size == 0
+    assert sightings.PAGE_SHIFT == 12

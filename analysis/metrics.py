@@ -299,6 +299,16 @@ _REST = (
         "",
         "why the replication ended early or has no SPE; empty otherwise",
     ),
+    _i("life.died", "", "events that were disabled for good; life is null if none was"),
+    _i("life.events", "", "events in all: one per vCPU and replication"),
+    *(
+        Column(f"life.{end}_s", "double", "s", f"profiled time per event that died, {words}")
+        for end, words in (
+            ("mean", "mean"),
+            ("low", "low end of its 95 % interval"),
+            ("high", "high end of its 95 % interval"),
+        )
+    ),
     Column("hold", "arm", "", "the twin of a resync arm with restart: hold; null: it is hold"),
 )
 _LEDGER = tuple(

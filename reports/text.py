@@ -88,9 +88,12 @@ def decimals(metric: Metric, scale: float) -> int | None:
 
 
 def interval(metric: Metric, scale: float = 1.0) -> str:
-    """The interval of a metric: ``[0.12, 0.31]``, ``(exact)``, or ``(one replication)``."""
+    """The interval of a metric: ``[0.12, 0.31]``, ``(all 8 equal)``, or ``(one replication)``.
+
+    Equal replications are no interval: another seed may have another value.
+    """
     if metric.exact:
-        return "(exact)"
+        return f"(all {metric.n} equal)"
     if metric.low is None or metric.high is None:
         return "(one replication)" if metric.n == 1 else "(no value)"
     digits = decimals(metric, scale)

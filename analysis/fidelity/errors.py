@@ -1,13 +1,16 @@
 """Signed errors of shares, group by group, with intervals and a verdict for the family of them.
 
 An error is a share minus the reference's, in percentage points; its interval is a 95 % t-interval
-over replications. With many groups some intervals exclude 0 by chance, so a group `differs` only at
+over replications. Counts are whole: no variance is taken to be less than that of so many samples as
+differ, since replications with few of them are equal by chance (at 2 replications every second
+symbol was). With many groups some intervals exclude 0 by chance, so a group `differs` only at
 a false discovery rate of 5 % over the groups of an arm (Benjamini and Hochberg 1995).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +19,7 @@ import pandas as pd
 from analysis.columns import ERROR_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
-from analysis.statistics.intervals import F64, Metric, metric, no_variance, t_cdf
+from analysis.statistics.intervals import F64, Metric, metric, t_cdf, t_quantile
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -25,15 +28,20 @@ RATE = 0.05
 """False discovery rate."""
 
 
-def p_value(differences: F64) -> float:
-    """Two-sided t-test that the mean of `differences` [n] is 0; NaN if n < 2."""
-    n = differences.size
-    if n < 2:
+def standard_error(differences: F64, samples: float) -> float:
+    """Of the mean of `differences` [n ≥ 2], pp, between profiles of so many samples; see above."""
+    least = 100 * abs(float(differences.mean())) / samples
+    return float(np.sqrt(max(float(differences.var(ddof=1)), least) / differences.size))
+
+
+def p_value(differences: F64, samples: float) -> float:
+    """Two-sided t-test that the mean of `differences` [n], pp, is 0; NaN if n < 2."""
+    if differences.size < 2:
         return float("nan")
-    if no_variance(differences):
-        return 1.0 if abs(float(differences[0])) < 1e-12 else 0.0
-    t = float(differences.mean()) / (float(differences.std(ddof=1)) / np.sqrt(n))
-    return 2 * t_cdf(-abs(t), n - 1)
+    if not np.abs(differences).max() > 1e-10:
+        return 1.0
+    t = float(differences.mean()) / standard_error(differences, samples)
+    return 2 * t_cdf(-abs(t), differences.size - 1)
 
 
 def discoveries(p: F64, rate: float = RATE) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -61,11 +69,24 @@ def against_baremetal(arm: ArmResult, reference: ArmResult | None, by: By) -> F6
     return found if found.size else np.zeros((0, len(profiles.names(arm, by))))
 
 
-def metrics(differences: F64) -> list[tuple[Metric, bool]]:
-    """(metric in pp, differs) of each group [groups]."""
+def metrics(differences: F64, samples: float) -> list[tuple[Metric, bool]]:
+    """(metric in pp, differs) of each group [groups], of profiles of so many samples."""
     rows = differences[np.isfinite(differences).all(axis=1)]
-    found = discoveries(np.array([p_value(column) for column in rows.T]))
-    return [(metric(column, "pp"), bool(f)) for column, f in zip(rows.T, found, strict=True)]
+    found = discoveries(np.array([p_value(column, samples) for column in rows.T]))
+    return [(_metric(column, samples), bool(f)) for column, f in zip(rows.T, found, strict=True)]
+
+
+def _metric(column: F64, samples: float) -> Metric:
+    plain = metric(column, "pp")
+    if column.size < 2 or plain.mean is None or (plain.exact and abs(plain.mean) < 1e-10):
+        return plain
+    half = t_quantile(0.975, column.size - 1) * standard_error(column, samples)
+    return replace(plain, ci95=(plain.mean - half, plain.mean + half))
+
+
+def samples_of(arm: ArmResult) -> float:
+    """Samples of a replication on average; 1 where there are none."""
+    return max(1.0, float(profiles.sampled(arm, "op_class").sum(axis=1).mean()))
 
 
 class ErrorRow(NamedTuple):
@@ -105,7 +126,7 @@ def _rows(arm: ArmResult, reference: ArmResult | None, by: By) -> Iterator[Error
         ("truth", against_truth(arm, by)),
         ("baremetal", against_baremetal(arm, reference, by)),
     ):
-        found = metrics(differences[:, order])
+        found = metrics(differences[:, order], samples_of(arm))
         for k, (error, differs) in zip(order, found, strict=True):
             if error.mean is None:
                 continue

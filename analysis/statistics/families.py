@@ -24,6 +24,7 @@ from analysis.statistics.intervals import (
     t_quantile,
 )
 from analysis.statistics.needed import ALPHA, MOST_REPLICATIONS, POWER, replications
+from analysis.statistics.shown import number
 from analysis.statistics.verdicts import Status, Verdict
 
 
@@ -40,6 +41,8 @@ class Estimate:
     df: float
     n: int
     unit: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """Outside which the quantity cannot be."""
 
     @property
     def sd(self) -> float:
@@ -111,13 +114,18 @@ class Region:
         below = t_cdf((self.low - e.mean) / e.se, e.df) if math.isfinite(self.low) else 0.0
         return max(above, below)
 
+    def p_near(self, e: Estimate) -> float:
+        """The part of `p_fail` that belongs to the end on whose side the mean lies."""
+        assert e.mean is not None
+        assert e.se
+        return t_cdf(-max(e.mean - self.high, self.low - e.mean) / e.se, e.df)
+
     def p_fail(self, e: Estimate) -> float:
         """p-value against a mean inside: as far out as this, by chance, from the worst end."""
         assert e.mean is not None
         assert e.se
-        over, under = e.mean - self.high, self.low - e.mean
-        near, far = max(over, under), min(over, under)
-        p = t_cdf(-near / e.se, e.df)
+        far = min(e.mean - self.high, self.low - e.mean)
+        p = self.p_near(e)
         if math.isfinite(far):
             p += t_cdf(far / e.se, e.df)
         return min(1.0, p)
@@ -140,7 +148,7 @@ class Region:
 def amount(value: float, unit: str) -> str:
     """A value with its unit; fractions in percent."""
     if unit == "fraction":
-        return f"{100 * value:.3g} %"
+        return f"{number(100 * value)} %"
     text = f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
     return f"{text} {unit}".strip()
 
@@ -253,14 +261,30 @@ def _tested(q: Question, p_pass: float, p_fail: float, size: int, alpha: float) 
         status, p = Status.FAIL, p_fail
     else:
         status, p = Status.UNDECIDED, min(p_pass, p_fail)
-    half = t_quantile(1 - alpha, e.df) * e.se
-    low, high = e.mean - half, e.mean + half
+    half = t_quantile(1 - _level(status, q, p, size, alpha), e.df) * e.se
+    low, high = max(e.mean - half, e.bounds[0]), min(e.mean + half, e.bounds[1])
     sentence = (
         f"{q.what}: {amount(e.mean, e.unit)}, interval {amount(low, e.unit)} to "
         f"{amount(high, e.unit)}, {e.n} replications: {_reading(q, status, size, alpha)}"
     )
     verdict = Verdict(status, e.mean, (low, high), q.region.margin, e.n, e.unit, sentence)
     return Finding(q.name, q.test, q.metric, verdict, p, _resolution(q, size, alpha))
+
+
+def _level(status: Status, q: Question, corrected: float, size: int, alpha: float) -> float:
+    """The α of each side of the interval that is printed: what the family leaves the decision.
+
+    So an interval never says what the verdict does not: one that decides has the level of its own
+    test after correction, one that does not has the strictest in the family.
+    """
+    e = q.estimate
+    alone = q.region.p_pass(e) if status is Status.PASS else q.region.p_fail(e)
+    strict = alpha / size
+    if status is not Status.UNDECIDED and 0 < alone <= corrected:
+        strict = alpha * alone / corrected
+    if status is Status.PASS or not alone:
+        return strict
+    return strict * q.region.p_near(e) / alone  # a wrong FAIL may come from the far end too
 
 
 def _reading(q: Question, status: Status, size: int, alpha: float) -> str:

@@ -6,9 +6,11 @@ Each sentence stands alone, carries its interval, and says what it cannot say.
 from __future__ import annotations
 
 from analysis.statistics.answers import Answer, Kind, worst
+from reports.pages.summary import life_text
 from reports.results.arms import (
     LEVELS,
     answer_at,
+    brief,
     causes_of,
     reference_arm,
     time_added,
@@ -83,6 +85,8 @@ def _loss(name: str, arm: Arm, base: Arm | None) -> str:
         f"{bound}{name} loses {with_interval(total, 100, '%')} of the operations that it should "
         f"sample{until}, {_causes(arm)}"
     )
+    if arm.life is not None:
+        text += f"; the event dies after {life_text(arm.life)}"
     if base is None or arm is base or base.loss.total.mean is None:
         return text + "."
     return f"{text}; baremetal loses {percent(base.loss.total.value)}."
@@ -137,7 +141,7 @@ def _said(arm: Arm, found: Answer) -> str:
 
 def _beside(arm: Arm) -> str:
     """What baremetal's profile has to do with it."""
-    if arm.skew.identical:
+    if arm.skew.identical and not arm.skew.short:
         return "; its samples are baremetal's own"
     found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
     if found.kind is Kind.SKEWED:
@@ -154,6 +158,8 @@ def _cost(arm: Arm, whole: PerturbationRow | None) -> str:
         return f"Its interrupt handler takes {handler} of the time; nothing is pinned."
     if whole is None or arm.time_added.mean is None:
         return f"It {_memory(arm)}; its time is not compared with baremetal's."
+    if brief(arm):
+        return f"It {_memory(arm)}; the run is too short to tell what it costs in time."
     begin = "Until it ends it" if _ended_early(arm) else "It"
     text = f"{begin} adds {with_interval(arm.time_added, 100, '%')} of time{_mainly(arm)}"
     if whole.banded:

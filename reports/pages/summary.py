@@ -14,6 +14,7 @@ from reports.results import shapes
 from reports.results.arms import (
     LEVELS,
     answer_at,
+    brief,
     causes_of,
     harmless_loss,
     reference_arm,
@@ -22,7 +23,7 @@ from reports.results.arms import (
     verdict,
     verdict_words,
 )
-from reports.results.result import Arm, Ends, Result
+from reports.results.result import Arm, Ends, Life, Result
 from reports.text import aligned, hanging, number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
@@ -149,14 +150,21 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
     mark = " (upper bound)" if arm.setup.upper_bound else ""
     return (
         printable(name, 30) + mark,
-        "–" if loss is None else _open(percent(loss), arm.loss_band),
+        "–" if loss is None else _open(percent(loss), arm.loss_band) + _until(arm),
         _profile_cell(arm),
         "reference" if arm is base else _baremetal_cell(arm),
-        "–" if arm is base or added is None else percent(added),
+        "–" if arm is base or added is None else TOO_BRIEF if brief(arm) else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
         f"{r.exits:,}" if virtual else "–",
         f"{arm.ledger.delivery['delivered']:,}",
     )
+
+
+TOO_BRIEF = "too short to tell"
+
+
+def _until(arm: Arm) -> str:
+    return " (ended)" if arm.ended_at_op < arm.setup.stream_ops else ""
 
 
 def _open(value: str, band: Ends | None) -> str:
@@ -178,6 +186,8 @@ def _profile_cell(arm: Arm) -> str:
 
 def _baremetal_cell(arm: Arm) -> str:
     """How far the mean profile is from baremetal's: the same samples, or the answer."""
+    if arm.skew.short:
+        return TOO_BRIEF
     if arm.skew.identical:
         return "identical"
     found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
@@ -230,8 +240,21 @@ def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     yield from _band_lines(arm.loss_band, "lost")
     for cause in sorted(causes, key=lambda k: (-ops[k], k)):
         yield f"{cause} {percent(arm.loss.labels[cause].value)} ({ops[cause]:,} ops)"
+    if arm.life is not None:
+        yield (
+            f"the event dies after {life_text(arm.life)}; what is lost depends on how long the run "
+            "is"
+        )
     if base is not None and arm is not base and harmless_loss(arm, base):
         yield f"The loss is of baremetal's order. {LOSS_NOTE}"
+
+
+def life_text(life: Life) -> str:
+    """``0.31 s of profiling [0.16, 0.81] (6 of 8 events)``."""
+    return (
+        f"{number(life.mean_s)} s of profiling [{number(life.low_s)}, {number(life.high_s)}] "
+        f"({life.died:,} of {life.events:,} events)"
+    )
 
 
 def _band_lines(band: Ends | None, what: str) -> Iterator[str]:
@@ -247,6 +270,8 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         yield "no samples, so no profile"
         return
     yield printable(verdict_words(arm))
+    if arm.setup.virtual:
+        yield f"met {arm.counts.full_buffers:,} full buffers, {arm.counts.zaps:,} unmapped pages"
     yield f"from the truth: {_levels(arm, 'truth')}"
     if arm is not base and arm.skew.baremetal.pc.mean is not None:
         own = "; its samples are baremetal's own" if arm.skew.identical else ""
@@ -280,10 +305,18 @@ def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     elif arm.time_added.mean is None:
         yield f"{wall}; not compared (other ops than baremetal)"
     else:
-        yield f"{wall}, {with_interval(arm.time_added, 100, '%')} above baremetal"
-        parts = [f"{cause} {extra:+.3g} ms" for cause, extra in time_added(arm).items()]
+        added = with_interval(arm.time_added, 100, "%")
+        yield f"{wall}, {TOO_BRIEF if brief(arm) else f'{added} above baremetal'}"
+        extra = time_added(arm)
+        before = extra.pop("prefault", 0.0)
+        parts = [f"{cause} {ms:+.3g} ms" for cause, ms in extra.items()]
         if parts:
             yield "by cause: " + ", ".join(parts)
+        if before:
+            yield (
+                f"populating guest memory takes {before:.3g} ms, once, before the guest first runs "
+                "(prefault): in no total"
+            )
     yield from end_of_band_lines(arm)
     backing = BACKINGS.get(arm.setup.backing)
     if arm.setup.virtual and (backing is None or backing.holds):

@@ -54,6 +54,15 @@ def verdict_words(arm: Arm) -> str:
     return found.words()
 
 
+FEWEST_GAPS = 20
+"""Mean gaps between selections from which a run's time is that of its code."""
+
+
+def brief(arm: Arm) -> bool:
+    """True if a run is so short that starting the event is most of its time."""
+    return arm.ended_at_op < FEWEST_GAPS * arm.setup.interval_ops
+
+
 def causes_of(arm: Arm) -> tuple[str, ...]:
     """What may put samples in the wrong place, unless none are."""
     return arm.skew.causes if verdict(arm).kind in (Kind.SKEWED, Kind.OPEN) else ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from analysis import frames, paired
 from analysis.cost import perturbation, rlimit
 from analysis.decisions.regret import decisions
-from analysis.fidelity import errors, judging, losses, openness, profiles
+from analysis.fidelity import dying, errors, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
 from analysis.statistics.intervals import metric
 from reports.results.compared import Distances, Levels, Paired, Profile, ShareError, Sides, Skew
@@ -29,6 +29,7 @@ from reports.results.result import (
     Each,
     Ends,
     Ledger,
+    Life,
     Loss,
     Replication,
     Result,
@@ -115,10 +116,18 @@ def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging, asked: Decis
         aux=_aux(arm.runs),
         loss_band=_ends(openness.loss(arm)),
         skew_band=_ends(openness.skew(arm)),
+        life=_life(arm),
         decisions={}
         if asked is None
         else {d.kind: of_decision(d) for d in decisions(arm, reference, asked)},
     )
+
+
+def _life(arm: ArmResult) -> Life | None:
+    found = dying.life(arm)
+    if found is None:
+        return None
+    return Life(found.died, found.events, found.mean, found.low, found.high)
 
 
 def _ends(found: openness.Ends | None) -> Ends | None:
@@ -164,8 +173,11 @@ def _share_errors(arm: ArmResult, reference: ArmResult | None) -> tuple[ShareErr
     names = profiles.names(arm, "symbol")
     order = (-whole).argsort(kind="stable")
     present = order[whole[order] > 0]
-    to_truth = errors.metrics(errors.against_truth(arm, "symbol")[:, present])
-    to_bare = errors.metrics(errors.against_baremetal(arm, reference, "symbol")[:, present])
+    samples = errors.samples_of(arm)
+    to_truth = errors.metrics(errors.against_truth(arm, "symbol")[:, present], samples)
+    to_bare = errors.metrics(
+        errors.against_baremetal(arm, reference, "symbol")[:, present], samples
+    )
     every = zip(present, to_truth, to_bare, strict=True)
     return tuple(
         ShareError(names[k], float(share[k]), a, b, a_differs, b_differs)

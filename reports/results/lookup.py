@@ -7,10 +7,13 @@ Arm names may hold dots. What a result does not have is an error that names the 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from analysis.statistics.families import Estimate, from_metric
+from analysis.statistics.intervals import SHARE
 from reports.results import shapes
 from reports.results.metric import Metric
 from reports.results.result import Replication, Result
@@ -18,6 +21,10 @@ from sim.errors import SpeskewError
 
 _NOT_COUNTERS = ("setup", "replications")
 """Branches of an arm whose numbers are settings, or are told elsewhere."""
+
+
+_UNBOUNDED = re.compile(r"\.(time_added|[a-z0-9]+_excess|paired\..*)$")
+"""Fractions that are no shares, so that they may lie below 0 or above 1."""
 
 
 class UnknownMetricError(SpeskewError, ValueError):
@@ -67,7 +74,9 @@ def metric(result: Result, name: str) -> Estimate:
         plain = isinstance(node, (int, float))
         what = "a plain number: use test: exact" if plain else "no metric but a branch"
         raise UnknownMetricError(f"{name} is {what}")
-    return estimate(node)
+    found = estimate(node)
+    share = node.unit == "fraction" and not _UNBOUNDED.search(name)
+    return replace(found, bounds=SHARE) if share else found
 
 
 def estimate(node: Metric) -> Estimate:

@@ -199,6 +199,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Life:
+    """Events that died of all, one per vCPU and replication: mean life and its 95 % interval, s."""
+
+    died: Annotated[int, 1]
+    events: Annotated[int, 1]
+    mean_s: float
+    low_s: float
+    high_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Aux:
     """PERF_RECORD_AUX records, as perf report counts them: all, and those with each flag."""
 
@@ -238,6 +249,7 @@ class Arm:
     aux: Annotated[Aux | None, "absent in results of before it was counted"] = None
     loss_band: Annotated[Ends | None, "loss over the UNVERIFIED times; null: no band"] = None
     skew_band: Annotated[Ends | None, "symbol TVD vs truth, the same"] = None
+    life: Annotated[Life | None, "null: no event died for good"] = None
     decisions: Annotated[
         Mapping[str, Decision], "by kind; absent if the scenario does not ask for them"
     ] = field(default_factory=dict)

@@ -21,10 +21,12 @@ from analysis.metrics import METRICS
 from reports.results import shapes
 from reports.results.build import build
 from reports.store import parquet
+from sim.ledger import OpLabel
 from sim.runs import batch
 from sim.scenario.files import loader
 from tests.rigs.fakes import Plan, arm
 from tests.rigs.samples import PLANS, plain
+from tests.rigs.samples import scenario as made_up
 
 SMALL = """\
 name: small
@@ -74,7 +76,13 @@ def test_every_number_is_in_the_dictionary(ran: tuple[Any, Any]) -> None:
     scenario, arms = ran
     doubted = replace(arms[0].stream, remarks=("1 timestamps are 0",))
     arms = (replace(arms[0], stream=doubted), *arms[1:])
-    whole = [plain(), shapes.dump(build(scenario, arms, interrupted=False))]
+    dead = arm(Plan())
+    dead.runs[0].vcpus[0].ledgers.ops.by_label[OpLabel.EVENT_DISABLED] = 5
+    built = (
+        build(made_up([dead]), [dead], interrupted=False),
+        build(scenario, arms, interrupted=False),
+    )
+    whole = [plain(), *map(shapes.dump, built)]
     found = [(path, value) for r in whole for a in r["arms"].values() for path, value in leaves(a)]
     unknown = {path for path, _ in found if metrics.find(path) is None}
     assert unknown == set()

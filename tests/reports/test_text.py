@@ -30,7 +30,7 @@ def test_intervals_show_two_digits_of_their_width() -> None:
     """The mean has as many decimals as its interval deserves."""
     wide = Metric(0.15361, (0.14312, 0.1641), 8, "fraction")
     assert with_interval(wide, 100, "%") == "15.4 % [14.3, 16.4]"
-    assert interval(replace(wide, ci95="exact")) == "(exact)"
+    assert interval(replace(wide, ci95="exact")) == f"(all {wide.n} equal)"
     assert interval(replace(wide, ci95=None, n=1)) == "(one replication)"
     assert with_interval(Metric(None, None, 0, "fraction")) == "–"
 

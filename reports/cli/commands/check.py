@@ -119,5 +119,6 @@ def command(
                 say(f"speskew: {deciding.WITHOUT_CELLS}")
             report = deciding.of_scenario(scenario, target, baseline_file, asked)
         put(formats.FORMATS[form](report))
-        say(report.summary())
+        if form != "table" and not quiet:  # the table ends with it
+            say(report.summary())
         sys.exit(report.code)

@@ -27,9 +27,33 @@ def test_discoveries_are_those_of_benjamini_and_hochberg(p: list[float]) -> None
 def test_unknown_p_values_find_nothing() -> None:
     """One replication has no test, and leaves the others theirs."""
     assert list(errors.discoveries(np.array([math.nan, 1e-9]))) == [False, True]
-    assert errors.p_value(np.array([0.1])) != errors.p_value(np.array([0.1]))
-    assert errors.p_value(np.zeros(5)) == 1
-    assert errors.p_value(np.full(5, 0.2)) == 0
+    assert math.isnan(errors.p_value(np.array([0.1]), 1000))
+    assert errors.p_value(np.zeros(5), 1000) == 1
+
+
+def test_equal_differences_are_no_proof() -> None:
+    """One sample of 1,000 too many in both replications is chance; 500 of them are not."""
+    assert errors.p_value(np.full(2, 0.1), 1000) > 0.3
+    assert errors.p_value(np.full(8, 50.0), 1000) < 1e-6
+    ((found, differs),) = errors.metrics(np.full((2, 1), 0.1), 1000)
+    assert not differs
+    assert found.low is not None
+    assert found.low < 0 < found.value
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 16])
+@pytest.mark.parametrize("symbols", [2, 20, 200])
+@pytest.mark.parametrize("moved", [1, 30])
+def test_few_samples_that_differ_are_rarely_an_error(n: int, symbols: int, moved: int) -> None:
+    """Arms that share all draws but some, which fall anywhere: in at most 5 %, plus 4 SE."""
+    rng = np.random.default_rng(symbols + n)
+    p = 1 / np.arange(1, symbols + 1)
+    p /= p.sum()
+    trials, hits = 300, 0
+    for _ in range(trials):
+        gone, came = rng.multinomial(moved, p, n), rng.multinomial(moved, p, n)
+        hits += any(d for _, d in errors.metrics(100 * (came - gone) / 50_000, 50_000))
+    assert hits / trials <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / trials)
 
 
 @pytest.mark.parametrize("against", ["truth", "baremetal"])

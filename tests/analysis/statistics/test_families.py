@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from analysis.statistics.families import (
     Finding,
     Question,
     Region,
+    amount,
     decide,
     difference,
     estimate,
@@ -277,3 +279,45 @@ def test_missing_replications_are_left_out() -> None:
     assert estimate([1.0, math.nan, 3.0], "ms").n == 2
     assert difference(estimate([], "ms"), estimate([1.0, 2.0], "ms")).mean is None
     assert difference(estimate([1.0], "ms"), estimate([1.0, 2.0], "ms")).se is None
+
+
+def test_an_interval_never_says_what_the_verdict_does_not() -> None:
+    """In families of every size: wholly inside is PASS, wholly beyond is FAIL, else UNDECIDED."""
+    rng = np.random.default_rng(8)
+    kinds = set()
+    for size in (1, 2, 15):
+        for _ in range(60):
+            asked = [
+                question(
+                    estimate(list(rng.normal(rng.uniform(-3, 3), 1.0, 5)), "ms"), Region(-1, 1)
+                )
+                for _ in range(size)
+            ]
+            for found in decide(asked):
+                verdict = found.verdict
+                assert isinstance(verdict.interval, tuple)
+                low, high = verdict.interval
+                inside, beyond = low > -1 and high < 1, low > 1 or high < -1
+                kinds.add(verdict.status)
+                if inside:
+                    assert verdict.status is Status.PASS
+                if beyond:
+                    assert verdict.status is Status.FAIL
+                if verdict.status is Status.UNDECIDED:
+                    assert not inside
+                    assert not beyond
+    assert kinds == {Status.PASS, Status.FAIL, Status.UNDECIDED}
+
+
+def test_intervals_of_shares_are_shares() -> None:
+    """77 % with a wide spread: not up to 116 %."""
+    found = replace(estimate([0.4, 0.95, 0.96], "fraction"), bounds=(0.0, 1.0))
+    (finding,) = decide([question(found, Region(-math.inf, 0.9))])
+    assert isinstance(finding.verdict.interval, tuple)
+    assert finding.verdict.interval[1] == 1.0
+    assert "to 100 %" in finding.verdict.sentence
+
+
+def test_what_rounding_leaves_is_nothing() -> None:
+    """No 5.8e-15 %."""
+    assert amount(5.8e-17, "fraction") == "0 %"

@@ -190,7 +190,7 @@ def test_a_scenario_with_cells_is_checked_without_them(cells: str) -> None:
     """Once, as `run` takes it, and it says so; without cells it does not."""
     done = call("check", scenario("exits", more=cells), "-q")
     assert done.exit_code == 0
-    assert "1 checks: 1 PASS" in done.stderr
+    assert "1 checks: 1 PASS" in done.stdout
     assert "the scenario without its cells" in done.stderr
     assert "cells" not in call("check", scenario("exits"), "-q").stderr
 

@@ -8,7 +8,7 @@ from analysis.statistics.answers import Kind
 from reports.pages import summary
 from reports.results.arms import verdict, verdict_words
 from reports.text import printable
-from tests.rigs.fakes import Plan
+from tests.rigs.fakes import OPS, Plan
 from tests.rigs.samples import EVIL, PLANS, SYMBOLS, changed, described
 
 
@@ -152,3 +152,42 @@ def test_unproven_weights_are_badged() -> None:
     text = summary.render(result)
     assert "weights from one data set" in text
     assert max(len(line) for line in text.splitlines()) <= summary.WIDTH
+
+
+def test_a_run_of_hardly_any_ops_has_no_time_added() -> None:
+    """Starting the event is all of its time: too short to tell, in table and summary."""
+    result = changed(described(), v6={"setup.interval_ops": OPS // 10})
+    (row,) = (row for row in summary.glance(result) if row[0] == "v6")
+    assert row[summary.GLANCE.index("time added")] == "too short to tell"
+    said = list(summary.time_lines(result.arms["v6"], result.arms["baremetal"]))
+    assert "too short to tell" in said[0]
+    assert "2.33 %" in next(
+        iter(summary.time_lines(described().arms["v6"], result.arms["baremetal"]))
+    )
+
+
+def test_populating_memory_stands_apart() -> None:
+    """It is in no total, so not among the causes that make it up."""
+    band: dict[str, object] = {"here_ms": 996.0, "low_ms": None, "high_ms": None}
+    result = changed(described(), v6={"time_band.prefault": band | {"unmapping_ms": None}})
+    said = list(summary.time_lines(result.arms["v6"], result.arms["baremetal"]))
+    (causes,) = (line for line in said if line.startswith("by cause"))
+    assert "prefault" not in causes
+    assert any("takes 996 ms, once" in line and "in no total" in line for line in said)
+
+
+def test_an_arm_that_ended_is_not_identical() -> None:
+    """At operation 1,000 of 1,000,000 nothing is lost and nothing is known."""
+    (row,) = (row for row in summary.glance(described()) if row[0] == "refused")
+    assert row[1].endswith("(ended)")
+    assert row[2:4] == ("too short to tell", "too short to tell")
+
+
+def test_what_a_virtual_arm_met_is_told() -> None:
+    """Full buffers and unmapped pages; and how long an event lives that died."""
+    assert "met 0 full buffers, 150 unmapped pages" in lines("unpinned-cold")["predicted skew"]
+    assert "full buffers" not in lines("baremetal")["predicted skew"]
+    life = {"died": 6, "events": 8, "mean_s": 0.31, "low_s": 0.16, "high_s": 0.81}
+    result = changed(described(), v6={"life": life})
+    said = " ".join(summary.loss_lines(result.arms["v6"], None))
+    assert "the event dies after 0.31 s of profiling [0.16, 0.81] (6 of 8 events)" in said

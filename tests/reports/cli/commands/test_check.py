@@ -26,6 +26,15 @@ def test_settings_are_for_scenarios() -> None:
     assert call("check", "out", "-q").exit_code == 0
 
 
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_last_line_is_said_once(form: str, quiet: bool) -> None:
+    """The table ends with it; beside other formats it is on stderr, unless that is to be quiet."""
+    done = call("check", scenario("little"), "--format", form, *["-q"] * quiet)
+    said = (done.stdout + done.stderr).count("1 checks: 1 PASS")
+    assert said == (0 if quiet and form == "json" else 1)
+
+
 @pytest.mark.parametrize("count", ["0", "-1", "many", "1.5"])
 def test_replications_are_a_count_or_the_baselines(count: str) -> None:
     """Anything else is refused; the word takes what the baseline has."""

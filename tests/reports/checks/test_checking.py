@@ -199,7 +199,7 @@ def test_a_scenario_without_checks_decides_nothing() -> None:
     """Exit 4, and it says so."""
     done = call("check", scenario(), "-q")
     assert done.exit_code == ExitCode.UNDECIDED
-    assert "the scenario has none" in done.stderr
+    assert "the scenario has none" in done.stdout
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -7,8 +7,8 @@ SimPy keeps the event list; this file adds the four things that the model rests 
   priority. Classes: external changes, then record writes, then selections, so that a stop at an
   instant beats a selection at it. The numbers lie above SimPy's own URGENT (0) and NORMAL (1):
   a process that is woken by another one continues the instant of its waker, before anything else.
-* **`Engine.at` is the only way to schedule** (`fire` and `call` are its variants). Nothing else
-  calls SimPy's timeouts.
+* **`Engine.at` is the only way to schedule** (`fire` and `call` are its variants; `passes` is what
+  becomes of it where nothing comes between). Nothing else calls SimPy's timeouts.
 * **Work clocks.** A vCPU executes its stream only while it runs; a `WorkClock` maps simulated
   (wall) time to the stream's own time and back.
 
@@ -99,6 +99,19 @@ class Engine(simpy.Environment):
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> None:
         """Like `at`, for an action that needs no process."""
         self.at(delay, kind, vcpu).callbacks.append(action)
+
+    def passes(self, delay: int) -> bool:
+        """Let `delay` ticks go by here and now if nothing is due before or at their end.
+
+        For a process that would else wait for an event which is bound to be the next one: the same
+        instant, without a turn of the event list. False if it has to wait after all. The process
+        must be the only one that its waker has woken, as `at`, `fire` and `signal` see to.
+        """
+        if self.now + delay >= self.peek():
+            return False
+        self.events += 1
+        self._now += delay
+        return True
 
     def watch(self, vcpu: int) -> None:
         """From now on `next_due` knows of this vCPU's events."""

@@ -339,7 +339,8 @@ class Cpu:
         """The CPU is busy for `ticks`."""
         if ticks > 0:
             self.log(cause, ticks)
-            yield self.engine.at(ticks, kind, self.index)
+            if not self.engine.passes(ticks):
+                yield self.engine.at(ticks, kind, self.index)
             self.ledgers.time.stopped[cause] += ticks
 
     # --- positions of the stream ---------------------------------------------------------

@@ -85,6 +85,9 @@ class Target(Protocol):
     def touch(self, page: int, how: Touch) -> bool:
         """Do it unless the design or a pin prevents it; true if the stage 2 entry has changed."""
 
+    def zap(self, first: int, last: int) -> int:
+        """`Touch.ZAP` of every buffer page in [first, last); how many went."""
+
     def movable(self, pages: Iterable[int]) -> bool:
         """Is none of these pages pinned?"""
 
@@ -175,8 +178,7 @@ class Host:
     def window_enabled(self, vcpu: int, first: int, last: int) -> None:
         """unmap: per_window."""
         if self._per_window:
-            for page in range(first, last):
-                self.touch(self.targets[vcpu], page, Touch.ZAP)
+            self.zaps += self.targets[vcpu].zap(first, last)
 
     def sweep(self, vcpu: int, target: Target, pressure: Sweep) -> Process:
         """PROCESS NUMA balancing, KSM: each piece once per sweep, beginning inside a sweep."""

@@ -1,8 +1,8 @@
 """KVM on one vCPU: traps, exits, the pin path and the fault path.
 
 The guest's buffer registers live in memory; the hardware gets PMBLIMITR.E only while the virtual
-buffer is enabled and stage 2 is live (RFC v6 26/35). Each vCPU has one hypervisor process; the vCPU
-hands it a request (a trap, PMBIRQ, an ordinary exit) and waits until the guest is entered again.
+buffer is enabled and stage 2 is live (RFC v6 26/35). What an exit (a trap, PMBIRQ, an ordinary one)
+leads to runs in the vCPU's own process until the guest is entered again, as KVM runs in its thread.
 
 Fidelity note. Modelled: enable edges (PMBLIMITR.E with S = 0, S cleared with E = 1), disable edges,
 virtual PMBSR, forced exit on PMBIRQ, injection and its wait for guest unmasking, the fault
@@ -54,6 +54,7 @@ from sim.spe.register_port import Limit, Reg, Value
 from sim.spe.spu import Spu
 from sim.units import div_up
 
+_NO_PAGES = np.zeros(0, np.int64)
 LIVELOCK_EXITS = 1000
 """KVM_EXIT_RLIMIT in a row, nothing changed in between: nothing will, so the run ends there."""
 
@@ -94,28 +95,12 @@ class Hypervisor:
         vm.booting += 1
         vm.cpus.append(cpu)
         vm.hypervisors.append(self)
-        self._request: Callable[[], Process] | None = None
-        self._asked: Event = self._engine.signal()
-        self._entered: Event = self._engine.signal()
 
-    # --- the process ---------------------------------------------------------------------
+    # --- exits ---------------------------------------------------------------------------
 
-    def run(self) -> Process:
-        """PROCESS hypervisor: serve one exit after the other."""
-        while True:
-            yield self._asked
-            self._asked = self._engine.signal()
-            request = self._request
-            assert request is not None
-            yield from request()
-            self._entered.succeed()
-
-    def _exit(self, request: Callable[[], Process]) -> Process:
+    def _exit(self, request: Process) -> Process:
         """Leave the guest; come back when it has been entered again."""
-        self._request = request
-        self._entered = self._engine.signal()
-        self._asked.succeed()
-        yield self._entered
+        yield from request
         if self.vm.killed:
             raise VmKilledError
 
@@ -162,11 +147,11 @@ class Hypervisor:
 
     def pmbirq(self) -> Process:
         """PMBIRQ is taken at EL2."""
-        yield from self._exit(self._on_pmbirq)
+        yield from self._exit(self._on_pmbirq())
 
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit; drains the SPU, looks at PMBSR if it is pending."""
-        yield from self._exit(self._on_ordinary_exit)
+        yield from self._exit(self._on_ordinary_exit())
 
     def migrated(self) -> None:
         """The task comes back on the next vCPU; its AUX ring and its stage 2 are the same."""
@@ -174,19 +159,19 @@ class Hypervisor:
 
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread is kept from running until then."""
-        yield from self._exit(lambda: self._on_pause(cause, until))
+        yield from self._exit(self._on_pause(cause, until))
 
     # --- Registers -----------------------------------------------------------------------
 
     def write(self, reg: Reg, value: Value) -> Process:
         """MSR; the design says whether it traps."""
         self.traps += self._trapping
-        yield from self._exit(lambda: self._on_write(reg, value))
+        yield from self._exit(self._on_write(reg, value))
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
         """MRS; the design says whether it traps."""
         self.traps += self._trapping
-        yield from self._exit(lambda: self._on_read(reg))
+        yield from self._exit(self._on_read(reg))
         match reg:
             case Reg.PMBPTR:
                 return self.pmbptr
@@ -457,7 +442,8 @@ class Hypervisor:
     def _view(self) -> View:
         pages, window = self.pages, self.pages.window
         pinned, to_pin, absent = pages.pinned, pages.to_pin, self.stage2.absent
-        copying = self._copy_pages()
+        to_copy = self._copy_bytes()
+        copying = self._copy_pages() if to_copy else _NO_PAGES
         return View(
             window_pages=window.last - window.first,
             table_pages=window.tables,
@@ -469,8 +455,8 @@ class Hypervisor:
             level=self._status & LEVELS,
             to_pin=to_pin,
             stale_pages=pinned - (window.pages.size - to_pin),
-            copy_bytes=self._copy_bytes(),
-            copy_missing=self.stage2.unmapped(copying).size,
+            copy_bytes=to_copy,
+            copy_missing=self.stage2.unmapped(copying).size if to_copy else 0,
             memory_pages=self.vm.sizes.memory // pages.granule,
             fault_wait=pages.wait_for(pages.missing(self._fault_page)) if absent else 0,
             window_wait=pages.wait_for(window.pages.tolist()) if absent else 0,

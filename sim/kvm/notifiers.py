@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from sim.host.pressure import Touch
 from sim.kvm.hypervisor import Hypervisor
 from sim.kvm.tables import Absence, Lack, Stage2
 from sim.policies.bundle import Bundle
 from sim.spe.spu import Sampler
+
+_TAKEN = {Touch.AGE: int(Lack.ACCESS), Touch.WRITE_PROTECT: int(Lack.WRITE)}
 
 
 @dataclass(slots=True)
@@ -53,10 +57,22 @@ class GuestBuffer:
         self.sampler.on_change()
         return True
 
+    def zap(self, first: int, last: int) -> int:
+        """`touch(page, Touch.ZAP)` of every buffer page in [first, last) at once; how many went."""
+        stage2, pages = self.stage2, np.arange(first, last)
+        yields = [self.policies.on_invalidate(pinned=pinned) for pinned in (False, True)]
+        pages = pages[np.array(yields)[stage2.pinned(pages).astype(np.int64)]]
+        pages = pages[stage2.there(pages)]
+        if pages.size:
+            self.sampler.before_change()
+            stage2.unmap_buffer(pages)
+            self.sampler.on_change()
+        return int(pages.size)
+
     def _changes(self, page: int, how: Touch) -> bool:
         """Is there something to take?"""
         stage2 = self.stage2
-        taken = {Touch.AGE: Lack.ACCESS, Touch.WRITE_PROTECT: Lack.WRITE}.get(how)
+        taken = _TAKEN.get(how)
         gone = taken is not None and not stage2.mapped[page] and stage2.lacks[page] & taken
         return stage2.has(page) and not gone
 

@@ -18,8 +18,10 @@ tracking): both make ageing an upper bound.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, IntFlag
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ from sim.policies.stages import Fault
 _LEVELS = {4096: 4, 16384: 4, 65536: 3}
 DESCRIPTOR_BYTES = 8
 MAX_WINDOWS = 256
+_AREAS = 64
+"""AUX areas whose tables are kept: the arms and replications of a scenario share a few."""
 LEAF, BLOCK = 3, 2
 """Levels at which stage 2 maps a page and a block, for every granule."""
 
@@ -42,6 +46,10 @@ class Lack(IntFlag):
     """The access flag."""
     WRITE = 4
     """Write permission."""
+
+
+_ENTRY = int(Lack.ENTRY)
+"""As an int: `&` of an IntFlag is Python code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +86,20 @@ class Window:
 class Stage1Tables:
     """Table pages of an AUX area of `pages` pages at `va`: `walk[page]` lists them, root first.
 
-    Table pages are numbered from `pages` on: one number space with the buffer's own pages.
+    Table pages are numbered from `pages` on, one number space with the buffer's own pages, in the
+    order in which a walk of page after page comes to them: `users` says for which buffer pages
+    [first, last) each is read.
     """
 
     pages: int
     granule: int
     walk: tuple[tuple[int, ...], ...]
-    tables: int
+    users: tuple[tuple[int, int], ...]
+
+    @property
+    def tables(self) -> int:
+        """How many table pages."""
+        return len(self.users)
 
     @property
     def total(self) -> int:
@@ -93,18 +108,19 @@ class Stage1Tables:
 
     def of_window(self, first: int, last: int) -> tuple[int, ...]:
         """Table pages that a walk of buffer pages [first, last) reads, each once."""
-        seen: dict[int, None] = {}
-        for page in range(first, last):
-            seen.update(dict.fromkeys(self.walk[page]))
-        return tuple(seen)
+        if first >= last:
+            return ()
+        new, end = (bisect_left(self.users, (page, 0)) for page in (first + 1, last))
+        return (*self.walk[first], *range(self.pages + new, self.pages + end))
 
     def window(self, first: int, last: int) -> Window:
         """Buffer pages [first, last) and their tables."""
         tables = self.of_window(first, last)
-        pages = np.array([*range(first, last), *tables], np.int64)
+        pages = np.concatenate([np.arange(first, last), np.array(tables, np.int64)])
         return Window(first, last, len(tables), pages)
 
 
+@lru_cache(maxsize=_AREAS)
 def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
     """Tables of a contiguous area of `size` bytes at `va`."""
     levels = _LEVELS[granule]
@@ -112,21 +128,25 @@ def stage1_tables(va: int, size: int, granule: int) -> Stage1Tables:
     entry_bits = (granule // DESCRIPTOR_BYTES).bit_length() - 1
     pages = size // granule
     numbers: dict[tuple[int, int], int] = {}
+    users: dict[int, tuple[int, int]] = {}
     walks = []
     for page in range(pages):
         frame = (va >> shift) + page
         walk = []
         for level in range(levels):
             index = frame >> (entry_bits * (levels - level))
-            walk.append(numbers.setdefault((level, index), pages + len(numbers)))
+            table = numbers.setdefault((level, index), pages + len(numbers))
+            first, _ = users.get(table, (page, page))
+            users[table] = (first, page + 1)
+            walk.append(table)
         walks.append(tuple(walk))
-    return Stage1Tables(pages, granule, tuple(walks), len(numbers))
+    return Stage1Tables(pages, granule, tuple(walks), tuple(users.values()))
 
 
 def no_tables(size: int, granule: int) -> Stage1Tables:
     """FEAT_SPE_nVM: `size` bytes whose pointers no stage 1 translates."""
     pages = size // granule
-    return Stage1Tables(pages, granule, ((),) * pages, 0)
+    return Stage1Tables(pages, granule, ((),) * pages, ())
 
 
 class Stage2:
@@ -147,7 +167,6 @@ class Stage2:
         "tables",
         "translates",
         "updates",
-        "users",
         "vcpu",
     )
 
@@ -164,11 +183,6 @@ class Stage2:
         self.elsewhere = np.zeros(tables.total, np.int32)  # pins of the other ones
         self.absent: dict[int, Absence] = {}  # pages that are not in the host's memory
         self.translates: NDArray[np.uint8] = np.full(tables.pages, int(warm), np.uint8)
-        self.users: dict[int, tuple[int, int]] = {}
-        for page, walk in enumerate(tables.walk):
-            for table in walk:
-                first, _ = self.users.get(table, (page, page))
-                self.users[table] = (first, page + 1)
 
     def move_to(self, vcpu: int) -> None:
         """The task goes on on another vCPU, which pins for itself."""
@@ -216,7 +230,12 @@ class Stage2:
 
     def has(self, page: int) -> bool:
         """Is there an entry, usable or not?"""
-        return bool(self.mapped[page]) or not self.lacks[page] & Lack.ENTRY
+        return bool(self.mapped[page]) or not self.lacks[page] & _ENTRY
+
+    def there(self, pages: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`has` of each."""
+        there: NDArray[np.bool_] = (self.mapped[pages] != 0) | (self.lacks[pages] & _ENTRY == 0)
+        return there
 
     def fault(self, page: int) -> tuple[Fault, int]:
         """Status and level of a write to a buffer page that misses: the first page in its way."""
@@ -266,6 +285,12 @@ class Stage2:
         self.lacks[page] = Lack.ENTRY
         self._refresh(page)
 
+    def unmap_buffer(self, pages: NDArray[np.int64]) -> None:
+        """`unmap` of buffer pages, all at once."""
+        self.mapped[pages] = 0
+        self.lacks[pages] = _ENTRY
+        self.translates[pages] = 0
+
     def age(self, page: int) -> None:
         """stage2_age_walker: clear the access flag of an entry that is there."""
         self._take(page, Lack.ACCESS)
@@ -287,7 +312,9 @@ class Stage2:
 
     def affected(self, page: int) -> tuple[int, int]:
         """Buffer pages [first, last) whose translation uses `page`."""
-        return self.users.get(page, (page, page + 1))
+        if page < self.tables.pages:
+            return page, page + 1
+        return self.tables.users[page - self.tables.pages]
 
     def _refresh(self, page: int) -> None:
         first, last = self.affected(page)

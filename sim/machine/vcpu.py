@@ -220,9 +220,7 @@ class Vcpu:
             return None
         vm = self._shared.vm
         pages = Pages(vm, self.stage2, self.index, cpu.log)
-        hypervisor = Hypervisor(vm, cpu, self.spu, self.gic, pages)
-        self._shared.engine.process(hypervisor.run())
-        return hypervisor
+        return Hypervisor(vm, cpu, self.spu, self.gic, pages)
 
     def _rounds(self, cpu: Cpu) -> Rounds | None:
         """Stops that need no decision are served in the kernel, unless the log wants them all."""

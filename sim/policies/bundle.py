@@ -1,4 +1,4 @@
-"""A design as its policies' objects, and the hooks that the hypervisor process runs.
+"""A design as its policies' objects, and the hooks that the hypervisor runs.
 
 A hook is answered by the policy that owns it, which looks at the others of the bundle where its
 path has a choice that is theirs: how a pin ends, whether it is charged, how much a fix maps.

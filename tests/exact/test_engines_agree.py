@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 
+from sim.engine import Engine
 from sim.linux.aux import AuxFlag
 from sim.machine.machine import simulate
 from sim.machine.run import Run
@@ -36,6 +37,25 @@ def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
         slow, quick = made.everything(_run(seed, "reference")), made.everything(_run(seed, "fast"))
         differing = [name for name, value in slow.items() if quick[name] != value]
         assert not differing, f"seed {seed}: {differing}"
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_time_that_passes_at_once_is_time_that_was_waited(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stages with an event each, which let everything of their instants come between: the same."""
+    really, went_by = Engine.passes, list[bool]()
+
+    def noted(of: Engine, delay: int) -> bool:
+        went_by.append(really(of, delay))
+        return went_by[-1]
+
+    monkeypatch.setattr(Engine, "passes", noted)
+    at_once = [_run(seed, engine) for seed in range(SEEDS_PER_TEST)]
+    assert 0.1 < sum(went_by) / len(went_by) < 0.99  # both happen
+    monkeypatch.setattr(Engine, "passes", lambda *delay: False)
+    for seed, result in enumerate(at_once):
+        assert made.everything(_run(seed, engine)) == made.everything(result), seed
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])

@@ -45,6 +45,17 @@ def test_classes_are_external_then_write_then_select() -> None:
     assert Kind.HOST_UNMAP in happened[:-2]
 
 
+@pytest.mark.parametrize(("delay", "passes"), [(3, True), (4, False), (9, False)])
+def test_time_passes_at_once_up_to_what_is_due(delay: int, passes: bool) -> None:
+    """Strictly before the next event, whatever its place in its instant; else nothing moves."""
+    engine = Engine()
+    engine.call(4, Kind.SLICE, 5, lambda _: None)
+    assert engine.passes(delay) is passes
+    assert (engine.now, engine.events) == ((delay, 2) if passes else (0, 1))
+    engine.run()
+    assert engine.now == 4
+
+
 def test_earlier_beats_more_urgent() -> None:
     """The order of an instant never reaches into another instant."""
     engine, happened = Engine(), list[str]()

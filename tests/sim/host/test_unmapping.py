@@ -35,6 +35,9 @@ class _Target:
         self.how.append(how)
         return not (self.picky and page % 2)
 
+    def zap(self, first: int, last: int) -> int:
+        return sum(self.touch(page, Touch.ZAP) for page in range(first, last))
+
     def movable(self, pages: Iterable[int]) -> bool:
         return not (self.picky and any(page % 2 for page in pages))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from sim.host.pressure import Touch
+from sim.kvm.notifiers import GuestBuffer
+from sim.kvm.tables import Stage2, stage1_tables
 from sim.ledger import TimeCause
 from sim.linux.aux import Geometry
 from sim.machine.spec import UnmapSpec
@@ -85,3 +89,28 @@ def test_only_unmap_only_protects_and_only_pinned_pages(
 ) -> None:
     """6.7: an event that is no real unmap is ignored for pinned pages, if the design filters."""
     assert bundle("unpinned", notifiers=notifiers).on_invalidate(pinned=pinned) is honoured
+
+
+@pytest.mark.parametrize("notifiers", ["honour_all", "unmap_only", "ignore"])
+def test_a_window_zapped_at_once_is_zapped_page_by_page(notifiers: str) -> None:
+    """Pinned here and elsewhere, mapped or not, old or not: the same pages go."""
+    r = random.Random(notifiers)
+    for _ in range(60):
+        one, many = (_buffer(random.Random(seed), notifiers) for seed in [r.random()] * 2)
+        first = r.randrange(one.pages)
+        last = r.randrange(first, one.pages + 1)
+        gone = sum(many.touch(page, Touch.ZAP) for page in range(first, last))
+        assert one.zap(first, last) == gone
+        for name in ("mapped", "lacks", "translates"):
+            assert getattr(one.stage2, name).tolist() == getattr(many.stage2, name).tolist()
+
+
+def _buffer(r: random.Random, notifiers: str) -> GuestBuffer:
+    """Pages in every state, under a sampler that looks them up at each write."""
+    stage2 = Stage2(stage1_tables(0, 16 * PAGE, PAGE), warm=True)
+    for page in range(stage2.tables.total):
+        stage2.pins[page], stage2.elsewhere[page] = r.randrange(2), r.randrange(2)
+        r.choice([stage2.unmap, stage2.age, stage2.write_protect, stage2.map])(page)
+    sampler = MagicMock()
+    policies = bundle("unpinned", notifiers=notifiers)
+    return GuestBuffer(policies, stage2, sampler, MagicMock())

@@ -83,17 +83,17 @@ TIMES = {
     TimeCause.MAP: Look(GREEN),
     TimeCause.UNPIN: Look(BLUE, "///"),
     TimeCause.COPY: Look(GREEN, "///"),
-    TimeCause.PREFAULT: Look(GREEN, "..."),
+    TimeCause.PREFAULT: Look(GREEN, "|||"),
     TimeCause.INJECT: Look(PURPLE, "///"),
     TimeCause.VMM: Look(VERMILION, "///"),
     TimeCause.TASK_OFF_CPU: Look(GREY),
     TimeCause.GUEST_KERNEL: Look(SKY, "///"),
     TimeCause.READER: Look(ORANGE, "///"),
     TimeCause.STEAL: Look(GREY, "///"),
-    TimeCause.DOWNTIME: Look(GREY, "..."),
+    TimeCause.DOWNTIME: Look(GREY, "|||"),
     TimeCause.IDLE: Look(GREY, "xxx"),
 }
-OTHERS = {REST: Look(YELLOW, "///"), EXIT_ENTRY: Look(YELLOW, "...")}
+OTHERS = {REST: Look(YELLOW, "///"), EXIT_ENTRY: Look(YELLOW, "|||")}
 LOOKS: dict[str, Look] = {
     **{label.value: look for label, look in OPS.items()},
     **{cause.value: look for cause, look in TIMES.items()},

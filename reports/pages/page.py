@@ -17,7 +17,15 @@ from markupsafe import Markup
 from analysis.decisions.kinds import kinds
 from analysis.metrics import distances
 from reports import figures
-from reports.pages import decided, parameters, sentences, summary, templating
+from reports.pages import (
+    decided,
+    firstscreen,
+    letter,
+    parameters,
+    sentences,
+    summary,
+    templating,
+)
 from reports.results import shapes
 from reports.results.arms import reference_arm
 from reports.results.compared import Distances
@@ -130,13 +138,16 @@ LINKS = 3_000
 def _filled(source: Source, sections: list[Section], embedded: int) -> str:
     result, tables = source.result, source.tables
     numbers = read(ParameterRow, tables)
+    first = firstscreen.rows(result, tables)
     return templating.render(
         "report.html.j2",
         result=result,
         interrupted=summary.INTERRUPTED,
         doubts=summary.doubts(result),
-        glance_head=summary.GLANCE,
-        glance=summary.glance(result),
+        first=first,
+        marks=firstscreen.key(first),
+        margin=next(iter(result.arms.values())).skew.margin,
+        letter=letter.render(source),
         loss_note=summary.LOSS_NOTE,
         exit_note=summary.EXIT_NUMBER_NOTE,
         sections=sections,

@@ -5,13 +5,13 @@ Each sentence stands alone, carries its interval, and says what it cannot say.
 
 from __future__ import annotations
 
-from analysis.statistics.answers import Answer, Kind, worst
+from analysis.statistics.answers import Answer, Kind
 from reports.pages.summary import life_text
 from reports.results.arms import (
     LEVELS,
-    answer_at,
     brief,
     causes_of,
+    from_baremetal,
     reference_arm,
     time_added,
     time_by_cause,
@@ -143,7 +143,7 @@ def _beside(arm: Arm) -> str:
     """What baremetal's profile has to do with it."""
     if arm.skew.identical and not arm.skew.short:
         return "; its samples are baremetal's own"
-    found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
+    found = from_baremetal(arm)
     if found.kind is Kind.SKEWED:
         return f"; on average it is {found.size()} from baremetal's"
     if found.kind is Kind.SAME:

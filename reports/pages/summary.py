@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from analysis.statistics.answers import Kind, worst
+from analysis.statistics.answers import Kind
 from reports.results import shapes
 from reports.results.arms import (
     LEVELS,
     answer_at,
     brief,
     causes_of,
+    from_baremetal,
     harmless_loss,
     reference_arm,
     time_added,
@@ -150,9 +151,9 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
     mark = " (upper bound)" if arm.setup.upper_bound else ""
     return (
         printable(name, 30) + mark,
-        "–" if loss is None else _open(percent(loss), arm.loss_band) + _until(arm),
-        _profile_cell(arm),
-        "reference" if arm is base else _baremetal_cell(arm),
+        "–" if loss is None else _open(percent(loss), arm.loss_band) + until_end(arm),
+        profile_cell(arm),
+        "reference" if arm is base else baremetal_cell(arm),
         "–" if arm is base or added is None else TOO_BRIEF if brief(arm) else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
         f"{r.exits:,}" if virtual else "–",
@@ -163,7 +164,8 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
 TOO_BRIEF = "too short to tell"
 
 
-def _until(arm: Arm) -> str:
+def until_end(arm: Arm) -> str:
+    """What stands behind the loss of an arm that ended early."""
     return " (ended)" if arm.ended_at_op < arm.setup.stream_ops else ""
 
 
@@ -175,7 +177,7 @@ def _open(value: str, band: Ends | None) -> str:
     return value if low == high == value else f"{value} ({low.removesuffix(' %')} to {high})"
 
 
-def _profile_cell(arm: Arm) -> str:
+def profile_cell(arm: Arm) -> str:
     """The verdict; where instructions decide it is said so."""
     if arm.profile.symbol.tvd_vs_truth.mean is None:
         return "–"
@@ -184,13 +186,13 @@ def _profile_cell(arm: Arm) -> str:
     return found.cell() + (f" {LEVELS['pc']}" if decisive else "")
 
 
-def _baremetal_cell(arm: Arm) -> str:
+def baremetal_cell(arm: Arm) -> str:
     """How far the mean profile is from baremetal's: the same samples, or the answer."""
     if arm.skew.short:
         return TOO_BRIEF
     if arm.skew.identical:
         return "identical"
-    found = worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
+    found = from_baremetal(arm)
     return "–" if found.effect is None else found.cell()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from analysis.fidelity.losses import same_order
-from analysis.statistics.answers import Answer, Kind, answer, short
+from analysis.statistics.answers import Answer, Kind, answer, short, worst
 from reports.results.metric import Metric
 from reports.results.result import Arm, Result
 from reports.text import milliseconds
@@ -43,6 +43,11 @@ def answer_at(
 
 LEVELS: dict[Literal["symbol", "pc"], str] = {"symbol": "by symbol", "pc": "by instruction"}
 """Where skew is judged, and how that is said."""
+
+
+def from_baremetal(arm: Arm) -> Answer:
+    """How far its mean profile is from baremetal's, at the level where that is worse."""
+    return worst(*(answer_at(arm, level, "baremetal") for level in LEVELS))
 
 
 def verdict_words(arm: Arm) -> str:

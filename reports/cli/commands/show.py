@@ -15,17 +15,18 @@ from reports.exitcodes import table
 @click.argument("target", shell_complete=completing.first_of_show)
 @click.argument("name", required=False, shell_complete=completing.second_of_show)
 @options.set_option()
-@options.form_option("table", "json", help_text="Of a run.")
+@options.form_option("table", "json", "mail", help_text="Of a run; mail: a block for a list.")
 def command(target: str, name: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Print TARGET: the summary of a run directory, or a scenario as it resolves.
 
-    `show design NAME` prints a design: its policies, its source and its open questions.
+    `show design NAME` prints a design: its policies, its source and its open questions. With
+    `--format mail` a run is a block of plain text of 72 columns, with the command that made it.
     """
     if name is not None and target != "design":
         raise click.UsageError(f"only `show design` takes a second name, not {target!r}")
     if name is not None:
         put(_design(name, form))
-    elif (Path(target) / "result.json").is_file():
+    elif (Path(target) / "result.json").is_file() or form == "mail":
         put(_run(Path(target), form))
     else:
         put(_scenario(target, overrides))
@@ -38,10 +39,13 @@ def _design(name: str, form: str) -> str:
 
 
 def _run(folder: Path, form: str) -> str:
+    from reports.pages import letter
     from reports.pages.summary import render
     from reports.results.result import dumps
-    from reports.store.read import read_result
+    from reports.store.read import read, read_result
 
+    if form == "mail":
+        return letter.render(read(folder))
     result = read_result(folder)
     return dumps(result) if form == "json" else render(result)
 

@@ -28,7 +28,8 @@ TEXTS = """
   })}))
 """
 CONTRAST = """
-[...document.querySelectorAll('p, td, th, h1, h2, h3, figcaption, summary, svg text')].map(e => {
+[...document.querySelectorAll('p, td, th, dt, dd, small, caption, .mark, h1, h2, h3')].concat(
+ [...document.querySelectorAll('figcaption, summary, svg text')]).map(e => {
   const s = getComputedStyle(e);
   return e.tagName === 'text' ? s.fill : s.color;
 })
@@ -101,6 +102,18 @@ def test_page_fits_the_screen(
     _opened(browser, report, screen, dark)
     assert browser.evaluate("document.documentElement.scrollWidth") <= screen[0]
     assert browser.evaluate("getComputedStyle(document.querySelector('p')).fontSize") == "16px"
+
+
+@pytest.mark.parametrize(("screen", "most"), [(DESKTOP, 1200), (PHONE, 2600)])
+def test_the_answer_is_on_the_first_screens(
+    browser: Browser, report: Path, screen: tuple[int, int], most: int
+) -> None:
+    """Five arms: answers and glance end so soon, and no cell of the glance is cut off."""
+    _opened(browser, report, screen, dark=False)
+    end = "document.querySelector('.glance').getBoundingClientRect().bottom + scrollY"
+    assert browser.evaluate(end) < most
+    frame = "document.querySelector('.whole')"
+    assert browser.evaluate(f"{frame}.scrollWidth <= {frame}.clientWidth + 1")
 
 
 @pytest.mark.parametrize("dark", [False, True])

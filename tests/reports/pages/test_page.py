@@ -147,13 +147,25 @@ def test_tables_take_the_room_that_figures_leave(monkeypatch: pytest.MonkeyPatch
     assert "in the run directory" in less
 
 
-def test_the_short_answer_comes_first(html: str) -> None:
-    """Before any table or figure: three sentences an arm."""
-    first = min(html.index("<table"), html.index("<svg"))
-    said = re.findall(r'<p class="short">(.*?)</p>', html[:first])
+def test_the_answer_comes_first(html: str) -> None:
+    """Before any table or figure one sentence an arm; then the glance; then three sentences."""
+    answers, glance = html.index('id="answer"'), html.index('<table class="glance">')
+    assert answers < glance < html.index("<svg")
+    assert html[answers:glance].count("<dd>") == 5
+    said = re.findall(r'<p class="short">(.*?)</p>', html[glance : html.index("<svg")])
     assert len(said) == 5
     assert "loses" in said[0]
     assert "upper bound" in said[2]
+
+
+def test_tables_and_frames_can_be_heard_and_reached(html: str) -> None:
+    """Every head has a scope, every frame that scrolls can be reached by keyboard."""
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", html.replace("<thead", ""))
+    assert html.count('<div class="scroll') == len(
+        re.findall(r'<div class="scroll[^>]* tabindex="0"', html)
+    )
+    assert '<a class="skip" href="#answer">' in html
+    assert "<caption>" in html
 
 
 def test_kernel_overlay_is_badged() -> None:

@@ -26,9 +26,15 @@ By = dict[str, dict[str, Decision]]
 
 
 def decide(
-    folder: Path, names: tuple[str, ...], top: str | None, margin: float, jobs: int, show: Display
+    folder: Path,
+    names: tuple[str, ...],
+    top: str | None,
+    margin: float | None,
+    jobs: int,
+    show: Display,
 ) -> tuple[str, By]:
-    """Scenario and decisions by arm and kind; without names those that the run asked for, or all.
+    """Scenario and decisions by arm and kind; what is not given is as the run was asked, if it was:
+    without names all kinds, without top each kind's own, without a margin 1 %.
 
     What the run has been asked for already is read, everything else simulated. Raises RunDirError
     for what is no run, ExportError if this version of speskew computes another result.
@@ -38,8 +44,12 @@ def decide(
     if not path.is_file():
         raise ExportError(f"{folder} has no scenario.resolved.yaml; run the scenario again")
     scenario = loader.load(path)
-    default = () if scenario.decisions is None else scenario.decisions.kinds
-    asked = Decisions(kinds=names or default or tuple(KINDS), top=top, margin=margin)
+    own = scenario.decisions or Decisions(kinds=tuple(KINDS))
+    asked = Decisions(
+        kinds=names or own.kinds,
+        top=own.top if top is None else top,
+        margin=own.margin if margin is None else margin,
+    )
     if _is_there(stored, scenario, asked):
         return stored.scenario, {
             name: {kind: stored.arms[name].decisions[kind] for kind in asked.kinds}

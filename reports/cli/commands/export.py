@@ -115,6 +115,68 @@ def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool)
         say(f"{path}: {rows[name]:,} records")
 
 
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int:
+    """``10ms`` → nanoseconds; 0 without one."""
+    from sim.units import UnitError, parse_time
+
+    if value is None:
+        return 0
+    try:
+        found = parse_time(value) // 1000
+    except UnitError as error:
+        raise click.BadParameter(str(error)) from None
+    if found < 1:
+        raise click.BadParameter(f"{value!r} is no window: at least 1ns")
+    return found
+
+
+_PAGES = {"4KiB": 1 << 12, "16KiB": 1 << 14, "64KiB": 1 << 16, "2MiB": 1 << 21}
+
+
+@command.command(epilog=table())
+@click.option("--arm", "arms", multiple=True, help="Which arm; may be repeated. [default: all]")
+@click.option(
+    "--page",
+    type=click.Choice(list(_PAGES)),
+    default="4KiB",
+    show_default=True,
+    help="Size of a page.",
+)
+@click.option(
+    "--window", metavar="TIME", callback=_duration, help="A row per page and such a stretch, 10ms."
+)
+@_output("pages.parquet", "The file to write; CSV if its name ends in .csv.")
+@_shared
+def pages(
+    run_dir: Path,
+    arms: tuple[str, ...],
+    replication: int,
+    output: Path,
+    page: str,
+    window: int,
+    force: bool,
+) -> None:
+    """Write which pages each arm's records touch, and when: what tiering daemons decide from.
+
+    Columns: arm, window_ns, page, loads, stores, first_ns, last_ns.
+    """
+    from reports import progress
+    from reports.rerunning import arms_of, rerun
+    from reports.store import files
+    from reports.traces import pages as traced
+
+    files.check(output, force=force)
+    found = [rerun(run_dir, arm, replication) for arm in arms or arms_of(run_dir)]
+    rows: list[traced.Row] = []
+    with progress.counted(sum(one.total for one in found), "records") as written:
+        for one in found:
+            size = _PAGES[page]
+            rows += traced.rows(one, page_bytes=size, window_ns=window, written=written)
+    with files.whole(output) as file:
+        traced.write(file, output.name, rows)
+    say(f"{len(rows):,} rows, {len(found)} arms, replication {replication}\n{output}")
+
+
 @command.command(epilog=table())
 @click.option("--arm", "arms", multiple=True, help="Which arm; may be repeated. [default: all]")
 @_output("trace.pftrace", "The file to write.")

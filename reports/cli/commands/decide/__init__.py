@@ -30,6 +30,20 @@ def _top(_: click.Context, __: click.Parameter, value: str | None) -> str | None
         raise click.BadParameter(str(error)) from None
 
 
+def _margin(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    from analysis.statistics.amounts import AmountError, ratio
+
+    if value is None:
+        return None
+    try:
+        share = ratio(value)
+    except AmountError as error:
+        raise click.BadParameter(str(error)) from None
+    if not 0 < share <= 1:
+        raise click.BadParameter("above 0 %, at most 100 %")
+    return share
+
+
 @click.command("decide", epilog=table())
 @click.argument("run_dir", type=click.Path(path_type=Path), shell_complete=completing.runs)
 @click.option(
@@ -45,14 +59,14 @@ def _top(_: click.Context, __: click.Parameter, value: str | None) -> str | None
     "--top",
     metavar="N|SHARE",
     callback=_top,
-    help="How many items a choice takes, e.g. 20 or 10%. [default: each kind's own]",
+    help="How many items a choice takes, e.g. 20 or 10%. [default: the scenario's, else each "
+    "kind's own]",
 )
 @click.option(
     "--margin",
     metavar="SHARE",
-    default="1%",
-    show_default=True,
-    help="Regrets that differ by less do not matter.",
+    callback=_margin,
+    help="Regrets that differ by less do not matter. [default: the scenario's, else 1%]",
 )
 @options.jobs_option
 @options.form_option("table", "json")
@@ -61,7 +75,7 @@ def command(
     run_dir: Path,
     names: tuple[str, ...],
     top: str | None,
-    margin: str,
+    margin: float | None,
     jobs: int,
     form: str,
     quiet: bool,
@@ -72,16 +86,9 @@ def command(
     functions, the pages for fast memory, the order of basic blocks. Baremetal thinned to as many
     samples tells bias from too few samples. Arms are run again where the run has not been asked.
     """
-    from analysis.statistics.amounts import AmountError, ratio
     from reports.pages import decided as pages
     from reports.progress import Terminal
     from reports.runs.decided import decide
 
-    try:
-        share = ratio(margin)
-    except AmountError as error:
-        raise click.BadParameter(str(error), param_hint="--margin") from None
-    if not 0 < share <= 1:
-        raise click.BadParameter("above 0 %, at most 100 %", param_hint="--margin")
-    scenario, found = decide(run_dir, names, top, share, jobs, Terminal(quiet=quiet))
+    scenario, found = decide(run_dir, names, top, margin, jobs, Terminal(quiet=quiet))
     put(pages.as_json(scenario, found) if form == "json" else pages.as_text(found))

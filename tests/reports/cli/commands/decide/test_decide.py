@@ -26,18 +26,18 @@ def test_a_table(folder: str) -> None:
     found = call("decide", folder, "--kind", "hot-functions", "--kind", "hot-functions", "-q")
     assert found.exit_code == 0, found.output
     assert found.stdout.count("hot-functions: ") == 1
-    assert "1 of 3" not in found.stdout  # the scenario's top is its own; without --top each kind's
+    assert "1 of 3" in found.stdout  # as the scenario asked
 
 
 def test_top_and_margin(folder: str) -> None:
     """As in a scenario."""
     found = call(
-        "decide", folder, "--kind", "hot-functions", "--top", "1", "--margin", "60%", "-q",
+        "decide", folder, "--kind", "hot-functions", "--top", "2", "--margin", "60%", "-q",
         "--format", "json",
     )  # fmt: skip
     document = json.loads(found.stdout)
     one = document["arms"]["few"]["decisions"]["hot-functions"]
-    assert one["chosen"] == "1 of 3 functions"
+    assert one["chosen"] == "2 of 3 functions"
     assert one["margin"] == 0.6
     assert one["answer"] == "same"
 

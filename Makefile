@@ -62,7 +62,7 @@ streams: $(VENV)/.run ## record the shipped instruction streams again (needs qem
 
 docs: $(VENV)/.run ## write the reference pages of docs/ from the code, and the figures of its validation
 	$(PY) -m reports.docs docs/reference
-	$(PY) -m reports.validation docs/figures
+	$(PY) -m reports.validation docs/figures docs/background/validation.md
 
 check: $(VENV)/.run ## every stock scenario against its baseline: has a simulated number changed?
 	@for file in $(STOCK); do \

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "reports/validation/losing.py": "tests/theory/test_validation.py",
     "reports/validation/rows.py": "tests/theory/test_validation.py",
     "reports/validation/sampling.py": "tests/theory/test_validation.py",
+    "reports/validation/statistics.py": "tests/theory/test_verdict_rates.py",
     "sim/cache/keeping.py": "reports/cli/commands/test_cache.py: what is in use stays",
     "sim/cpu/ports.py": "protocols, and what every machine of tests/sim goes through",
     "sim/machine/compiled.py": "tests/exact/test_fused.py",

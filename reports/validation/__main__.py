@@ -1,4 +1,4 @@
-"""`python -m reports.validation DIR`: the table and the figures."""
+"""`python -m reports.validation FIGURES PAGE`: table, figures, and the page's table of verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from reports.store.files import replace
-from reports.validation import figures
+from reports.validation import figures, statistics
 from reports.validation.rows import digest, dumps
 from reports.validation.table import table
 
@@ -23,3 +23,4 @@ def write(folder: Path) -> None:
 
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    statistics.write(Path(sys.argv[2]))

@@ -25,7 +25,7 @@ from reports.pages import templating
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult, Indices, SweepResult
 from reports.store.grid import Grid, Response, grid
-from reports.sweeps import effects, maps, screening
+from reports.sweeps import effects, firstscreen, maps, screening
 from reports.text import number, percent, with_interval
 
 
@@ -243,6 +243,11 @@ def page(result: SweepResult) -> str:
         failed=failed,
         head=[*result.axes, "arm", *(shown.title for shown in METRICS)],
         rows=list(_rows(result)),
+        first=firstscreen.lines(
+            result,
+            [(shown.key, shown.metric, shown.title) for shown in METRICS],
+            {section.shown.key: section.ranks for section in made},
+        ),
         about=screening.about(result) if result.samples is not None else "",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import time
@@ -66,8 +67,10 @@ _inner = njit(_thrice)
 def test_what_compiling_costs_is_known(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the processor, once for a function and what it calls; nothing if all is found."""
     monkeypatch.setattr(compiled, "COMPILING", compiled.Compiling())
+    usual = gc.get_threshold()
     began = time.process_time_ns()
     assert njit(_outer)(20) == 61
+    assert gc.get_threshold() == usual, "rare while compiling only"
     spent = time.process_time_ns() - began
     assert len(list(code.iterdir())) == 5, "both were compiled"
     assert 0.5 * spent < compiled.COMPILING.nanoseconds <= spent

@@ -55,7 +55,7 @@ CODE_FOLDER = "numba-" + compiled_code_digest(Path(__file__).parent, metadata.ve
 """Of compiled code, in the cache."""
 
 
-_OPTIONS = {"nogil": True, "no_cfunc_wrapper": True}
+_OPTIONS: Any = {"nogil": True, "no_cfunc_wrapper": True}
 """Nobody calls them from C: without that wrapper they compile a twentieth faster."""
 
 

@@ -20,7 +20,7 @@ from analysis.fidelity import causes, profiles, skew
 from analysis.fidelity.skew import LEVELS, Level
 from analysis.statistics.answers import Answer, answer, short, worst
 from analysis.statistics.intervals import Metric
-from sim.machine.resolve import window_bytes
+from sim.machine.resolve import passes, window_bytes
 from sim.scenario.models.scenario import Verdicts
 from sim.spe.buffer import RECORD_BYTES
 
@@ -123,4 +123,6 @@ def _longer(arm: ArmResult, factor: float) -> str:
     workload = arm.arm.settings.workload
     if math.isinf(factor):
         return "a run many times as long would do"
-    return f"workload.repeat: {math.ceil(workload.repeat * max(1.0, factor)):,} would do"
+    if workload.ops:
+        return f"workload.ops: {workload.ops * max(1.0, factor):.2g}ops would do".replace("+", "")
+    return f"workload.repeat: {math.ceil(passes(workload) * max(1.0, factor)):,} would do"

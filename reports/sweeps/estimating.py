@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from reports.results.build import build
 from reports.sweeps.sweeping import Planned
 from sim.cache.compiled import COMPILING
+from sim.machine.resolve import passes
 from sim.results import RunResult
 from sim.runs import batch
 from sim.runs.batch import Unit
@@ -107,8 +108,8 @@ def _shortened(scenario: Scenario) -> Scenario:
 def _brief(arm: Arm, seed: int) -> Arm:
     workload = arm.settings.workload
     cost = unit_nanoseconds(Unit(arm, seed, 0, "fast", keep_records=False))
-    repeat = max(1, workload.repeat * MOST_NANOSECONDS // max(cost, MOST_NANOSECONDS))
+    repeat = max(1, passes(workload) * MOST_NANOSECONDS // max(cost, MOST_NANOSECONDS))
     settings = arm.settings.model_copy(
-        update={"workload": workload.model_copy(update={"repeat": repeat})}
+        update={"workload": workload.model_copy(update={"repeat": repeat, "ops": 0})}
     )
     return arm.model_copy(update={"settings": settings})

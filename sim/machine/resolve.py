@@ -7,6 +7,8 @@ machine and everything below it see integers only.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from sim import draws, inputs, units
 from sim.engine import FOREVER
@@ -41,7 +43,7 @@ from sim.scenario.models.quantities import (
 )
 from sim.scenario.models.scenario import Arm, Settings, SpeFilter
 from sim.scenario.models.selection import SelectionTable
-from sim.scenario.models.workloads import Profiled, Recorded
+from sim.scenario.models.workloads import Profiled, Recorded, Synthetic, Workload
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
@@ -57,6 +59,34 @@ Parameters = dict[str, TimeDistribution]
 _JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
 
 
+def passes(workload: Workload) -> int:
+    """How often a workload runs in a row; StreamError or ProfileError if its file is none."""
+    return workload.passes(pass_ops(workload) if workload.ops else 1)
+
+
+def pass_ops(workload: Workload) -> int:
+    """Operations of one pass, EL1 code of an overlay not counted; errors as `passes`."""
+    if isinstance(workload, Synthetic):
+        return workload.pass_ops
+    path = stock_folder() / workload.path
+    of = _recorded_ops if isinstance(workload, Recorded) else _profiled_ops
+    return of(path, inputs.stamp(path))
+
+
+@cache
+def _recorded_ops(path: Path, stamp: tuple[int, ...]) -> int:
+    from sim.workload.spestream import read_header
+
+    return read_header(path).ops
+
+
+@cache
+def _profiled_ops(path: Path, stamp: tuple[int, ...]) -> int:
+    from sim.workload.capture import profile
+
+    return profile.load(path).ops
+
+
 def stream_of(settings: Settings) -> Stream:
     """The instruction stream of an arm's settings."""
     workload, spe = settings.workload, settings.spe
@@ -66,7 +96,7 @@ def stream_of(settings: Settings) -> Stream:
 
         return recorded_stream(
             stock_folder() / workload.path,
-            repeat=workload.repeat,
+            repeat=passes(workload),
             core=settings.cpu.core,
             exclude_kernel=spe.exclude_kernel,
             micro_ops=micro_ops,
@@ -78,7 +108,7 @@ def stream_of(settings: Settings) -> Stream:
 
         return profiled_stream(
             stock_folder() / workload.path,
-            repeat=workload.repeat,
+            repeat=passes(workload),
             core=settings.cpu.core,
             exclude_kernel=spe.exclude_kernel,
             micro_ops=micro_ops,

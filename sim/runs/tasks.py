@@ -18,12 +18,12 @@ from pathlib import Path
 
 import sim
 from sim import inputs
+from sim.machine.resolve import pass_ops, passes
 from sim.runs import counterparts
 from sim.runs.batch import Unit
 from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import Arm, Scenario, Settings
-from sim.scenario.models.workloads import Profiled, Recorded, Synthetic
-from sim.workload.spestream import read_header
+from sim.scenario.models.workloads import Synthetic
 
 LEAST_NANOSECONDS = 50_000_000
 UNIT_NANOSECONDS = 3_000_000
@@ -141,23 +141,4 @@ def unit_nanoseconds(unit: Unit) -> int:
 
 
 def _ops(settings: Settings) -> int:
-    workload = settings.workload
-    if isinstance(workload, Recorded):
-        path = stock_folder() / workload.path
-        return workload.repeat * _recorded_ops(path, inputs.stamp(path))
-    if isinstance(workload, Profiled):
-        path = stock_folder() / workload.path
-        return workload.repeat * _profiled_ops(path, inputs.stamp(path))
-    return workload.repeat * sum(phase.length * phase.iterations for phase in workload.phases)
-
-
-@cache
-def _recorded_ops(path: Path, stamp: tuple[int, ...]) -> int:
-    return read_header(path).ops
-
-
-@cache
-def _profiled_ops(path: Path, stamp: tuple[int, ...]) -> int:
-    from sim.workload.capture import profile
-
-    return profile.load(path).ops
+    return passes(settings.workload) * pass_ops(settings.workload)

@@ -80,7 +80,7 @@ def synthetic_stream(
         None,
         segments,
         timing,
-        repeat=spec.repeat,
+        repeat=spec.passes(spec.pass_ops),
         exclude_kernel=exclude_kernel,
     )
     return Stream(

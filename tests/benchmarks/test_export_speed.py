@@ -14,11 +14,13 @@ from sim.runs import batch
 from sim.scenario.files import loader
 from tests.benchmarks.recording import line
 
+PASS = 18_114_220
+"""Operations of a pass of the quickstart's stream."""
 pytestmark = [pytest.mark.bench, pytest.mark.targeted]
 
 
 def _found(repeat: int) -> rerunning.Rerun:
-    scenario = loader.load("quickstart", (f"workload.repeat={repeat}",), replications=1)
+    scenario = loader.load("quickstart", (f"workload.ops={repeat * PASS}ops",), replications=1)
     arm = scenario.arms[0]
     run = batch.rerun(arm, scenario.seed, 0)
     return rerunning.Rerun(arm, scenario.seed, run, batch.stream_of(arm))

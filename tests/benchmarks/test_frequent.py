@@ -77,7 +77,7 @@ def test_index_build() -> None:
 
 def test_parquet(tmp_path: Path) -> None:
     """Records as Parquet with spe-parser's columns."""
-    scenario = loader.load("quickstart", ("workload.repeat=20",), replications=1)
+    scenario = loader.load("quickstart", ("workload.ops=3.6e8ops",), replications=1)
     arm = scenario.arms[0]
     run = batch.rerun(arm, scenario.seed, 0)
     found = rerunning.Rerun(arm, scenario.seed, run, batch.stream_of(arm))

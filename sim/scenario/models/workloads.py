@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from fractions import Fraction
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -94,29 +95,61 @@ class KernelOverlay(Strict):
     )
 
 
-class Recorded(Strict):
+class Lasting(Strict):
+    """How long a workload runs: in passes, or in operations, whatever the length of a pass."""
+
+    repeat: int | None = Field(
+        default=None, ge=1, le=MAX_REPEAT, description="passes in a row; 1 if ops is not given"
+    )
+    ops: OpCount = Field(
+        default=0,
+        description="as many passes as come nearest to so many operations, at least one: another "
+        "program in the same scenario runs as long (EL1 code of `kernel` is not counted); 0: see "
+        "repeat",
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.repeat is not None and self.ops:
+            raise ValueError(
+                "repeat and ops both say how long the run is; give one (repeat: null or ops: 0 takes "
+                "the other away)"
+            )
+        return self
+
+    def passes(self, operations: int) -> int:
+        """Passes in a row, of so many operations each."""
+        if not self.ops:
+            return self.repeat or 1
+        return min(MAX_REPEAT, max(1, round(Fraction(self.ops, max(1, operations)))))
+
+
+class Recorded(Lasting):
     """A recorded instruction stream."""
 
     kind: Literal["recorded"] = Field(description="a stream recorded or imported by speskew")
     path: str = Field(
         min_length=1, description="a .spestream, relative to the scenario file or to the stock"
     )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
     kernel: KernelOverlay | None = Field(default=None, description="EL1 code to insert; null: none")
 
 
-class Synthetic(Strict):
+class Synthetic(Lasting):
     """Loops in turn."""
 
     kind: Literal["synthetic"] = Field(description="loops in turn")
     phases: tuple[Phase, ...] = Field(
         min_length=1, max_length=10_000, strict=False, description="the loops, in order"
     )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
+
+    @property
+    def pass_ops(self) -> int:
+        """Operations of one pass."""
+        return sum(phase.length * phase.iterations for phase in self.phases)
 
     @model_validator(mode="after")
     def _bounded(self) -> Synthetic:
-        ops = self.repeat * sum(phase.length * phase.iterations for phase in self.phases)
+        ops = self.passes(self.pass_ops) * self.pass_ops
         if ops > MAX_OPS:
             raise ValueError(f"{ops:,} ops in all; at most {MAX_OPS:,}: lower repeat or iterations")
         static = sum(phase.length for phase in self.phases)
@@ -125,14 +158,13 @@ class Synthetic(Strict):
         return self
 
 
-class Profiled(Strict):
+class Profiled(Lasting):
     """Operations in the proportions of a real SPE capture (`speskew import spe`)."""
 
     kind: Literal["profile"] = Field(description="operations in the proportions of a capture")
     path: str = Field(
         min_length=1, description="a profile, relative to the scenario file or to the stock"
     )
-    repeat: int = Field(default=1, ge=1, le=MAX_REPEAT, description="how often in a row")
 
 
 Workload = Annotated[Recorded | Synthetic | Profiled, Field(discriminator="kind")]

@@ -18,7 +18,7 @@ from sim.scenario.models.scenario import Arm
 
 SETTINGS = ("workload.repeat=2",)
 HOST = (
-    "workload.repeat=1",
+    "workload.ops=1ops",
     "vm.vcpus=3",
     "vm.physical_cpus=2",
     "driver.aux=64KiB",

@@ -11,7 +11,7 @@ from sim.linux.driver import (
     DriverRules,
 )
 from sim.linux.reader import ReaderSpec
-from sim.machine.resolve import machine_spec, stream_of
+from sim.machine.resolve import machine_spec, pass_ops, stream_of
 from sim.machine.spec import MachineSpec
 from sim.scenario.files.loader import load
 from sim.scenario.models.scenario import DESIGNS, Arm, Settings
@@ -187,3 +187,14 @@ def test_scenario_keys_reach_the_machine() -> None:
     assert not machine_of("baremetal", _settings(mode="cpu"), STREAM).event.per_task
     assert _settings(aux="default-unprivileged").driver.aux == 128 << 10
     assert _settings(aux="default-privileged").driver.aux == 4 << 20
+
+
+def test_streams_are_as_long_as_their_operations() -> None:
+    """A recorded stream, a synthetic one; passes given instead are taken as they are."""
+    for scenario in ("quickstart", "synthetic"):
+        settings = load(scenario).arms[0].settings
+        size = pass_ops(settings.workload)
+        for ops, repeat, passes in ((3 * size + 1, None, 3), (0, 2, 2)):
+            workload = settings.workload.model_copy(update={"ops": ops, "repeat": repeat})
+            made = settings.model_copy(update={"workload": workload})
+            assert stream_of(made).ops == passes * size

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.scenario.models.workloads import Synthetic
 from tests.sim.scenario.files.written import ARMS, PHASE, problems, written
 
 
@@ -70,3 +71,21 @@ from tests.sim.scenario.files.written import ARMS, PHASE, problems, written
 def test_wrong_workloads(tmp_path: Path, workload: str, found: str) -> None:
     """The workload's errors stand inside it, lists and unions included."""
     assert problems(written(tmp_path, workload + ARMS)) == [found]
+
+
+@pytest.mark.parametrize(("ops", "passes"), [(1, 1), (14_999, 1), (15_001, 2), (100_000, 10)])
+def test_a_length_in_operations_is_the_nearest_number_of_passes(ops: int, passes: int) -> None:
+    """Of 10,000 operations each, at least one; another program gets other passes."""
+    phase = {"name": "x", "length": 10, "iterations": 1000}
+    made = Synthetic.model_validate({"kind": "synthetic", "phases": [phase], "ops": f"{ops}ops"})
+    assert made.passes(made.pass_ops) == passes
+    assert made.passes(2 * made.pass_ops) == max(1, round(ops / 20_000))
+    assert Synthetic.model_validate({"kind": "synthetic", "phases": [phase]}).passes(10_000) == 1
+
+
+def test_a_length_is_given_once() -> None:
+    """Not in passes and in operations."""
+    phase = {"name": "x", "length": 10, "iterations": 1000}
+    workload = {"kind": "synthetic", "phases": [phase], "repeat": 2, "ops": "20000ops"}
+    with pytest.raises(ValueError, match="repeat and ops both say how long the run is"):
+        Synthetic.model_validate(workload)

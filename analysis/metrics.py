@@ -83,7 +83,7 @@ _BLACKOUTS = (
     ),
 )
 _RLIMIT = (
-    _i("rlimit.exits", "", "KVM_EXIT_RLIMIT returned to the VMM"),
+    _i("rlimit.exits", "", "KVM_EXIT_RLIMIT returned to the VMM, sum over replications"),
     _i("rlimit.enables", "", "times that the guest enabled the buffer"),
     _i("rlimit.pinned_pages", "pages", "pages pinned at enable edges, each time they are"),
     _i("rlimit.config_enomem", "", "-ENOMEM at configuration"),
@@ -92,6 +92,7 @@ _RLIMIT = (
     _i("rlimit.locked_bytes_peak", "bytes", "most memory locked for SPE"),
     _m("rlimit.exits_per_enable", "exits/enable", "exits per enable edge"),
     _m("rlimit.exits_per_second", "1/s", "exits per second of the VM's wall time"),
+    _m("rlimit.exits_per_run", "exits/run", "exits of the VM in one replication"),
     _m("rlimit.exits_per_vcpu", "exits/vcpu", "exits per vCPU"),
     _m("rlimit.excess_bytes", "bytes", "largest excess of a replication"),
     _m("rlimit.locked_bytes_mean", "bytes", "locked memory averaged over wall time"),
@@ -190,6 +191,12 @@ _VERDICT = (
         "every replication has as many samples as baremetal's in every instruction",
     ),
     Column("skew.short", "string", "", "what the run met too little of; empty if it met enough"),
+    Column(
+        "skew.hottest.<level>",
+        "string",
+        "",
+        "the ten hottest of the mean profile: the truth's in its order, or who moved",
+    ),
     Column("skew.causes[]", "string", "", "what may put samples in the wrong place, and its cure"),
     Column(
         "compared_on.basis",

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def printable(name: str, width: int = 0) -> str:
-    """A name without control, bidirectional or other unprintable characters; cut to `width`."""
+    """A name without control, bidirectional or other unprintable characters; cut to `width`.
+
+    It is cut in the middle: names of C++ begin alike and differ at their ends.
+    """
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    return safe if not width or len(safe) <= width else safe[: width - 1] + "…"
+    if not width or len(safe) <= width:
+        return safe
+    tail = (width - 1) // 2
+    return f"{safe[: width - 1 - tail]}…{safe[len(safe) - tail :]}"
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: bool = False, least: int = 0) -> list[str]:

@@ -129,6 +129,7 @@ def metrics(arm: ArmResult) -> dict[str, Metric]:
         "exits_per_second": metric(
             [_ratio(r.rlimit.exits, s) for r, s in zip(runs, seconds, strict=True)], "1/s"
         ),
+        "exits_per_run": metric([float(r.rlimit.exits) for r in runs], "exits/run"),
         "exits_per_vcpu": metric([r.rlimit.exits / vcpus for r in runs], "exits/vcpu"),
         "locked_bytes_mean": metric([locked_mean(r) for r in runs], "bytes"),
         "excess_bytes": metric([float(r.rlimit.excess_bytes_max) for r in runs], "bytes"),

@@ -23,7 +23,7 @@ Response = Callable[["ArmResult", "ArmResult | None"], Metric]
 RESPONSES: dict[str, Response] = {
     "loss.total": lambda arm, _: losses.total_loss(arm),
     "time_added": perturbation.time_added,
-    "rlimit.exits_per_vcpu": lambda arm, _: rlimit.metrics(arm)["exits_per_vcpu"],
+    "rlimit.exits_per_run": lambda arm, _: rlimit.metrics(arm)["exits_per_run"],
     "skew.truth.symbol": lambda arm, _: skew.against_truth(arm, "symbol"),
 }
 """Metrics by their name in `result.json`."""

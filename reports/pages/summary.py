@@ -6,6 +6,7 @@ as a prediction: no KVM support for SPE can be measured today.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,11 +14,14 @@ from analysis.statistics.answers import Kind
 from reports.results import shapes
 from reports.results.arms import (
     LEVELS,
+    PerEnable,
     answer_at,
     brief,
     causes_of,
     from_baremetal,
     harmless_loss,
+    other_settings,
+    per_enable,
     reference_arm,
     time_added,
     time_by_cause,
@@ -91,9 +95,11 @@ def sections(name: str, result: Result) -> list[tuple[str, list[str]]]:
     arm, base = result.arms[name], reference_arm(result)
     rows = [
         ("not run as asked", asked_lines(arm)),
+        ("not the design's", other_lines(arm, base)),
         ("predicted loss", loss_lines(arm, base)),
         ("predicted skew", skew_lines(arm, base)),
         ("predicted time", time_lines(arm, base)),
+        ("predicted edges", enable_lines(arm)),
         ("predicted memory", memory_lines(arm)),
         ("predicted exits", exit_lines(arm)),
         ("predicted records", record_lines(arm)),
@@ -125,7 +131,7 @@ GLANCE = (
     "from baremetal's",
     "time added",
     "locked",
-    "RLIMIT exits",
+    "RLIMIT exits/run",
     "records",
 )
 PROFILE = 4
@@ -156,7 +162,7 @@ def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
         "reference" if arm is base else baremetal_cell(arm),
         "–" if arm is base or added is None else TOO_BRIEF if brief(arm) else percent(added),
         size(r.locked_bytes_peak) if virtual else "–",
-        f"{r.exits:,}" if virtual else "–",
+        number(r.exits_per_run.value) if virtual else "–",
         f"{arm.ledger.delivery['delivered']:,}",
     )
 
@@ -225,6 +231,28 @@ def asked_lines(arm: Arm) -> Iterator[str]:
         yield printable(str(one))
 
 
+def other_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
+    """Settings that differ from the reference arm's besides the design."""
+    found = other_settings(arm, base)
+    if found:
+        yield f"differs from the reference arm in {printable('; '.join(found), 300)}"
+
+
+def enable_lines(arm: Arm) -> Iterator[str]:
+    """What an enable edge and the disable edge after it cost, each with its band."""
+    found = per_enable(arm)
+    if not found:
+        return
+    pages = number(arm.rlimit.pinned_pages / arm.rlimit.enables)
+    shown = ", ".join(f"{cause} {_edge(time)}" for cause, time in found.items() if cause != "all")
+    yield f"{_edge(found['all'])} µs per enable edge, {pages} pages pinned: {shown}"
+
+
+def _edge(time: PerEnable) -> str:
+    ends = "" if math.isnan(time.low) else f" [{number(time.low)}, {number(time.high)}]"
+    return f"{number(time.here)}{ends}"
+
+
 def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     """Loss in all, then by cause, then how it compares."""
     ops = arm.ledger.ops
@@ -279,6 +307,11 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         own = "; its samples are baremetal's own" if arm.skew.identical else ""
         yield f"mean profile from baremetal's: {_levels(arm, 'baremetal')}{own}"
     yield from map(printable, causes_of(arm))
+    if arm.skew.hottest.symbol:
+        yield (
+            f"ten hottest functions: {printable(arm.skew.hottest.symbol, 200)}; instructions: "
+            f"{printable(arm.skew.hottest.pc, 200)}"
+        )
     if arm.loss_skew.mean is not None:
         yield (
             f"what was lost moves {with_interval(arm.loss_skew, 100, '%')} of the profile "
@@ -384,8 +417,9 @@ def exit_lines(arm: Arm) -> Iterator[str]:
         return
     r = arm.rlimit
     yield (
-        f"{r.exits:,} KVM_EXIT_RLIMIT in {r.enables:,} enables, all replications; "
-        f"{r.config_enomem:,} times -ENOMEM at configuration"
+        f"{with_interval(r.exits_per_run)} KVM_EXIT_RLIMIT per VM and run ({r.exits:,} in "
+        f"{r.enables:,} enables, all replications); {r.config_enomem:,} times -ENOMEM at "
+        "configuration"
     )
     if r.exits:
         yield f"excess at most {size(r.excess_bytes_max)}. {EXIT_NUMBER_NOTE}"

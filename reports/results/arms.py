@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.answers import Answer, Kind, answer, short, worst
@@ -68,6 +69,37 @@ def brief(arm: Arm) -> bool:
     return arm.ended_at_op < FEWEST_GAPS * arm.setup.interval_ops
 
 
+ENABLE = ("walk", "pin", "map", "unpin")
+"""What an enable edge, and the disable edge after it, cost; pin has the charge."""
+
+
+class PerEnable(NamedTuple):
+    """Time per enable edge, µs: here, and at the ends of the UNVERIFIED times; NaN without a band.
+
+    `high` is with unpinning that removes stage 2 entries, where the design leaves that open.
+    """
+
+    here: float
+    low: float
+    high: float
+
+
+def per_enable(arm: Arm) -> dict[str, PerEnable]:
+    """Time of each cause per enable edge, and in all; empty without enable edges that pin."""
+    if not arm.rlimit.enables or not arm.rlimit.pinned_pages:
+        return {}
+    share = 1e3 * len(arm.replications) * arm.setup.vcpus / arm.rlimit.enables
+    found = {}
+    for cause in ENABLE:
+        band = arm.time_band.get(cause)
+        if band is not None:
+            low, high = (math.nan if end is None else share * end for end in band.ends)
+            found[cause] = PerEnable(share * band.here_ms, low, high)
+    if found:
+        found["all"] = PerEnable(*(sum(each) for each in zip(*found.values(), strict=True)))
+    return found
+
+
 def causes_of(arm: Arm) -> tuple[str, ...]:
     """What may put samples in the wrong place, unless none are."""
     return arm.skew.causes if verdict(arm).kind in (Kind.SKEWED, Kind.OPEN) else ()
@@ -95,3 +127,30 @@ def harmless_loss(arm: Arm, base: Arm) -> bool:
         return False
     a, b = arm.loss.total.mean, base.loss.total.mean
     return a is not None and b is not None and same_order(a, b)
+
+
+_SETTINGS = (
+    ("stream", "workload"),
+    ("stream_ops", "operations"),
+    ("interval_ops", "spe.interval"),
+    ("jitter", "spe.jitter"),
+    ("restart", "spe.restart"),
+    ("aux_bytes", "driver.aux"),
+    ("page_bytes", "vm.granule"),
+    ("vcpus", "vm.vcpus"),
+    ("clock_hz", "cpu.clock"),
+    ("selection", "spe.selection"),
+)
+"""What baremetal has too, so that a difference in it is none of the design."""
+
+
+def other_settings(arm: Arm, base: Arm | None) -> list[str]:
+    """``vm.vcpus 2, there 1``: what differs from the reference arm beside the design."""
+    if base is None or arm is base:
+        return []
+    pairs = [(words, getattr(arm.setup, k), getattr(base.setup, k)) for k, words in _SETTINGS]
+    return [f"{words} {_plain(a)}, there {_plain(b)}" for words, a, b in pairs if a != b]
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value) or "none"

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from analysis import frames, paired
 from analysis.cost import perturbation, rlimit
 from analysis.decisions.regret import decisions
-from analysis.fidelity import dying, errors, judging, losses, openness, profiles
+from analysis.fidelity import dying, errors, hottest, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
 from analysis.statistics.intervals import metric
-from reports.results.compared import Distances, Levels, Paired, Profile, ShareError, Sides, Skew
+from reports.results.compared import (
+    Distances,
+    Hottest,
+    Levels,
+    Paired,
+    Profile,
+    ShareError,
+    Sides,
+    Skew,
+)
 from reports.results.decision import of_decision
 from reports.results.result import (
     RESULT_VERSION,
@@ -99,7 +108,7 @@ def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging, asked: Decis
         rlimit=_rlimit(arm),
         profile=Profile(**{v: Distances(**distances(arm, reference, v)) for v in profiles.VIEWS}),
         share_errors=_share_errors(arm, reference),
-        skew=_skew(judging.judge(arm, reference, by.asked, by.family)),
+        skew=_skew(arm, judging.judge(arm, reference, by.asked, by.family)),
         compared_on=_compared_on(arm, reference),
         wall=metric(perturbation.walls_ms(arm.runs, arm.clock_hz), "ms"),
         time_added=perturbation.time_added(arm, reference),
@@ -143,7 +152,7 @@ def _compared_on(arm: ArmResult, reference: ArmResult | None) -> ComparedOn:
     return ComparedOn(found, None if found is None else _ended_at_op(arm))
 
 
-def _skew(found: judging.Judged) -> Skew:
+def _skew(arm: ArmResult, found: judging.Judged) -> Skew:
     answer = found.answer
     return Skew(
         answer=answer.kind.value,
@@ -154,6 +163,7 @@ def _skew(found: judging.Judged) -> Skew:
         truth=Levels(**found.truth),
         baremetal=Levels(**found.baremetal),
         identical=found.identical,
+        hottest=Hottest(hottest.moved(arm, "symbol"), hottest.moved(arm, "pc")),
         short=found.short,
         causes=found.causes,
     )

@@ -92,6 +92,14 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class Hottest:
+    """The ten hottest beside the truth's, in words; empty without samples."""
+
+    symbol: str
+    pc: str
+
+
+@dataclass(frozen=True, slots=True)
 class Skew:
     """How much of the profile is in the wrong place, and the answer that this is.
 
@@ -106,6 +114,7 @@ class Skew:
     truth: Levels
     baremetal: Levels
     identical: bool
+    hottest: Hottest
     short: str
     causes: tuple[str, ...]
 

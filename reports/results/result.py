@@ -148,6 +148,7 @@ class Rlimit:
     locked_bytes_peak: int
     exits_per_enable: Metric
     exits_per_second: Metric
+    exits_per_run: Metric
     exits_per_vcpu: Metric
     locked_bytes_mean: Metric
     excess_bytes: Metric

@@ -25,8 +25,8 @@ from reports.text import number, with_interval
 INDEX = "index.html"
 DEPTH = 3
 """Levels of folders that are searched."""
-METRICS = (("loss.total", 100, "%"), ("time_added", 100, "%"), ("rlimit.exits_per_vcpu", 1, ""))
-HEAD = ("arm", "operations lost", "time added", "RLIMIT exits per vCPU")
+METRICS = (("loss.total", 100, "%"), ("time_added", 100, "%"), ("rlimit.exits_per_run", 1, ""))
+HEAD = ("arm", "operations lost", "time added", "RLIMIT exits per VM and run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Shown:
 METRICS = (
     Shown("loss", "loss.total", "Operations lost", "operations that no sample can stand for"),
     Shown("time", "time_added", "Time added", "wall time above baremetal's"),
-    Shown("exits", "rlimit.exits_per_vcpu", "RLIMIT exits", "KVM_EXIT_RLIMIT per vCPU"),
+    Shown("exits", "rlimit.exits_per_run", "RLIMIT exits", "KVM_EXIT_RLIMIT per VM and run"),
     Shown(
         "skew",
         "skew.truth.symbol",

@@ -20,7 +20,11 @@ from reports.sweeps.estimating import Pace
 from reports.sweeps.sweeping import Planned, Standing
 from reports.text import aligned, number, printable, with_interval
 
-SHOWN_METRICS = (("loss.total", "loss"), ("time_added", "time added"), ("rlimit.exits", "exits"))
+SHOWN_METRICS = (
+    ("loss.total", "loss"),
+    ("time_added", "time added"),
+    ("rlimit.exits_per_run", "exits a run"),
+)
 """What the table on stdout has of each arm; result.json and cells.csv have everything."""
 MANY = 20
 """Cells from which on putting results together takes seconds."""

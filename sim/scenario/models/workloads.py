@@ -112,8 +112,8 @@ class Lasting(Strict):
     def _one_length(self) -> Self:
         if self.repeat is not None and self.ops:
             raise ValueError(
-                "repeat and ops both say how long the run is; give one (repeat: null or ops: 0 takes "
-                "the other away)"
+                "repeat and ops both say how long the run is; give one (repeat: null or ops: 0 "
+                "takes the other away)"
             )
         return self
 

@@ -1,0 +1,48 @@
+"""The ten hottest, and who moved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.fidelity.hottest import moved, order
+from tests.rigs.fakes import Plan, arm
+
+NAMES = tuple("abcdefghijkl")
+TRUTH = tuple(k / 78 for k in range(12, 0, -1))
+
+
+def of(shares: tuple[float, ...], samples: int = 400_000) -> str:
+    """What is said of symbols with these shares, where the truth falls from a to l."""
+    return moved(
+        arm(Plan(symbols=NAMES, truth=TRUTH, shares=shares, samples=samples, replications=4)),
+        "symbol",
+    )
+
+
+def swapped(i: int, j: int) -> tuple[float, ...]:
+    """The truth with two symbols' shares exchanged."""
+    shares = list(TRUTH)
+    shares[i], shares[j] = shares[j], shares[i]
+    return tuple(shares)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        (TRUTH, "same ten, same order"),
+        (swapped(0, 2), "same ten, another order: c, a"),
+        (swapped(1, 11), "l instead of b"),
+        (swapped(10, 11), "same ten, same order"),
+    ],
+)
+def test_who_moved(shares: tuple[float, ...], said: str) -> None:
+    """By name, of the first ten."""
+    assert of(shares) == said
+
+
+def test_small_programs_and_empty_profiles() -> None:
+    """Four symbols; no samples at all."""
+    assert moved(arm(Plan(samples=400_000)), "symbol") == "same 4, same order"
+    assert moved(arm(Plan(samples=0)), "symbol") == ""
+    assert order(np.array([0.0, 0.5, 0.5, 0.0])) == [1, 2]

@@ -207,6 +207,7 @@ def test_what_begins_a_process_ends_it() -> None:
 
 ASSEMBLER = "tests/sim/workload/test_a64.py::test_branch_targets_are_the_assemblers"
 CONSOLES = "tests/reports/docs/test_docs.py::test_consoles_run_and_print_what_they_show"
+BOLT = "tests/tools/test_bolt.py::test_profiles_fit_the_program"
 USES: dict[str, tuple[str, ...] | str] = {
     "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_symbols.py::"
     "test_elf_symbols_where_the_very_file_is_at_hand",
@@ -218,9 +219,11 @@ USES: dict[str, tuple[str, ...] | str] = {
     "git": "tests/reports/cli/commands/test_check.py::"
     "test_git_bisect_finds_the_commit_that_broke_it",
     "jq": (CONSOLES, "-k", "memlock.md-1"),
+    "llvm-bolt-19": BOLT,
     "mount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
     "openssl": "tests/tools/test_dask.py::test_tls",
     "perf": "tests/tools/test_perf_and_packets.py",
+    "perf2bolt-19": BOLT,
     "prlimit": (CONSOLES, "-k", "memlock.md-0"),
     "qemu-aarch64": "tests/sim/workload/recording/test_recorder.py::test_progress_counts_up",
     "umount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",

@@ -70,8 +70,6 @@ class Question:
     item: I64
     each: F64
     catch: Catch
-    rows: I64
-    """Where its cells are among what the stream visits, as the kind says."""
 
     def scores(self, cells: I64) -> F64:
         """Worth that samples [cells] give to each item [items]."""
@@ -105,5 +103,4 @@ def listed(kind: str, unit: str, truth: I64, others: int, top: str, **more: NDAr
         item,
         each,
         lambda score: caught(worth, score, k) if k else 0.0,
-        np.arange(truth.size),
     )

@@ -18,7 +18,7 @@ _FORMATS = ("6.1", "6.12", "7.x")
 
 @click.group("export", epilog=table())
 def command() -> None:
-    """Write a run for other tools: perf, Perfetto, spe-parser's readers.
+    """Write a run for other tools: perf, Perfetto, BOLT, spe-parser's readers.
 
     An arm is run again for its records; an export never differs from the run it is taken from.
     """
@@ -113,6 +113,37 @@ def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool)
         rows = spe_parser_writer.write(output, found, written)
     for name, path in spe_parser_writer.paths(output).items():
         say(f"{path}: {rows[name]:,} records")
+
+
+@command.command(epilog=table())
+@_arm_option
+@click.option(
+    "--truth",
+    is_flag=True,
+    help="Every branch that the program executes, instead of the arm's samples.",
+)
+@_output("profile.preagg", "The file to write.")
+@_shared
+def bolt(run_dir: Path, arm: str, replication: int, truth: bool, output: Path, force: bool) -> None:
+    """Write an arm's branches for BOLT: perf2bolt -pa -p FILE -o PROFILE PROGRAM.
+
+    PROGRAM is the recorded one, linked with -Wl,-q and at a fixed address; its build id stands in
+    every line. With LLVM 21 or newer `export perf` and perf2bolt --spe do too.
+    """
+    from reports import progress
+    from reports.perf import bolt as profile
+    from reports.rerunning import rerun
+    from reports.store import files
+
+    files.check(output, force=force)
+    found = rerun(run_dir, arm, replication)
+    build_id = profile.build_id_of(found)
+    with progress.counted(found.total, "records") as written:
+        branches = profile.executed(found) if truth else profile.sampled(found, written)
+    with files.whole(output) as file:
+        taken, fallen = profile.write(file, branches, build_id)
+    what = "every branch" if truth else arm
+    say(f"{what}: {taken:,} taken, {fallen:,} not taken, replication {replication}\n{output}")
 
 
 def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int:

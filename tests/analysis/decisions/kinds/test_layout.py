@@ -59,6 +59,26 @@ def test_what_was_not_seen_stays() -> None:
     assert question.quality(np.array([0, 1, 0])) == 1
 
 
+def test_code_that_runs_on_into_a_block_is_a_way() -> None:
+    """A diamond: 0 b.cond → 12; 4 op, 8 b → 16; 12 op runs on into 16, as often as it is executed.
+
+    With the jump's side hot (at 4) the best layout moves 12 away and puts 16 behind 8.
+    """
+    tables = stream([BRANCH, OTHER, BRANCH, OTHER, OTHER], range(4, 24, 4), [0] * 5)
+    members = cells([100, 90, 90, 10, 100])
+    edges = [(0, 1, 90, 1), (0, 3, 10, 1), (2, 4, 90, 0)]
+    one = made("v6", tables, visits(members, edges=edges), [cells([10, 9, 9, 1, 10])])
+    found = ways(one)
+    assert found.old.tolist() == [True, False, False, True]
+    question = kinds()["layout"].question(one, "")
+    assert not isinstance(question, str)
+    assert question.truth.tolist() == [90, 10, 90, 10]
+    assert question.best_share == 180 / 200
+    assert question.quality(np.zeros(4, np.int64)) == 100 / 180
+    seen = kinds()["layout"].seen(one, question, one.runs[0])
+    assert seen.tolist() == [0, 0, 0, 1]
+
+
 def best_of_all(found: Ways, worth: np.ndarray) -> float:
     """Most worth over every order of the runs."""
     runs = sorted({*found.origin.tolist(), *found.target.tolist()})
@@ -76,7 +96,7 @@ def test_chains_are_paths_and_near_the_best_order() -> None:
         pairs = [(a, b) for a in range(5) for b in range(5) if a != b and rng.random() < 0.5]
         a, b = np.array(pairs, np.int64).reshape(-1, 2).T
         worth = rng.integers(1, 100, len(pairs)).astype(np.float64)
-        found = Ways(np.arange(len(pairs)), a, b, np.zeros(len(pairs), bool))
+        found = Ways(np.arange(len(pairs)), np.zeros(0, np.int64), a, b, np.zeros(len(pairs), bool))
         taken = chained(found, worth)
         origins, targets = a[taken].tolist(), b[taken].tolist()
         assert len(set(origins)) == len(origins)

@@ -26,6 +26,8 @@ SHOWN_METRICS = (
     ("rlimit.exits_per_run", "exits a run"),
 )
 """What the table on stdout has of each arm; result.json and cells.csv have everything."""
+EXITS = "exits/run"
+"""The unit of a count that is clear without its interval."""
 MANY = 20
 """Cells from which on putting results together takes seconds."""
 
@@ -176,6 +178,8 @@ def _said(value: Any) -> str:
 def _shown(value: Metric | float | None) -> str:
     if value is None:
         return "–"
+    if isinstance(value, Metric) and value.unit == EXITS and value.mean is not None:
+        return number(value.mean)
     if isinstance(value, Metric):
         fraction = value.unit == "fraction"
         return with_interval(value, 100, "%") if fraction else with_interval(value, 1, value.unit)

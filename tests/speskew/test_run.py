@@ -69,7 +69,7 @@ def test_a_run_says_what_the_command_says(folder: Path, made: speskew.Run) -> No
     assert str(made) == summary
     assert all(str(arm) in summary for arm in made.arms.values())
     html = made._repr_html_()
-    for cell in ("predicted", "RLIMIT exits", "cold (upper bound)", "identical", "4 MiB"):
+    for cell in ("predicted", "RLIMIT exits/run", "cold (upper bound)", "identical", "4 MiB"):
         assert f">{cell}<" in html
     evil = TINY.replace("name: tiny", "name: <script>")
     assert "<script>" not in speskew.run(evil, replications=1, band=False)._repr_html_()

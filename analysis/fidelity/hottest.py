@@ -1,11 +1,13 @@
 """The ten hottest of a profile beside the truth's: the same ten in the same order, or who moved.
 
 Of the mean profile over replications: what a reader of many runs would see. A single run has more
-noise, which `profile.<view>.top10_vs_truth` measures.
+noise, which `profile.<view>.top10_vs_truth` measures. Groups whose true shares are nearly equal may
+stand for each other, since nobody acts on which of them comes first.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,8 @@ from analysis.statistics.intervals import F64
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
 
+TIED = 0.95
+"""A true share of this part of another one, or more, is as good as that."""
 NAMED = 3
 """Groups that are named; the others are counted."""
 
@@ -34,18 +38,19 @@ def moved(arm: ArmResult, by: Level) -> str:
     counts = counts[counts.sum(axis=1) > 0]
     if not counts.size:
         return ""
-    truth = order(profiles.shares(profiles.truths(arm, by)).mean(axis=0))
-    ours = order(profiles.shares(counts).mean(axis=0))
+    true = profiles.shares(profiles.truths(arm, by)).mean(axis=0)
+    truth, ours = order(true), order(profiles.shares(counts).mean(axis=0))
     names = profiles.names(arm, by)
+    enough = TIED * min(true[truth])
+    come = [names[k] for k in ours if true[k] < enough]
+    if come:
+        gone = [k for k in truth if k not in ours][: len(come)]
+        return f"{_listed(come)} instead of {_listed([names[k] for k in gone])}"
     size = f"same {_number(len(truth))}"
-    if ours == truth:
-        return f"{size}, same order"
-    gone = [names[k] for k in truth if k not in ours]
-    come = [names[k] for k in ours if k not in truth]
-    if not gone and not come:
-        shifted = [names[k] for k, other in zip(ours, truth, strict=True) if k != other]
-        return f"{size}, another order: {_listed(shifted)}"
-    return f"{_listed(come) or 'none'} instead of {_listed(gone) or 'none'}"
+    late = [names[b] for a, b in pairwise(ours) if true[a] < TIED * true[b]]
+    if late:
+        return f"{size}, another order: {_listed(late)} too far down"
+    return f"{size}, same order"
 
 
 def _number(size: int) -> str:

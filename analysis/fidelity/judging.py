@@ -4,8 +4,9 @@ Each arm, the reference arm too, is judged against the truth by symbol and by in
 of the two decides. What baremetal has to do with it stands beside: whether samples are baremetal's
 own, and how far the arm's mean profile is from baremetal's.
 
-A virtual arm differs from baremetal by what happens at full buffers and at unmapped pages. One that
-has met hardly any says nothing about either: it is too short to tell, unless it is skewed already.
+A virtual arm differs from baremetal by what happens at full buffers and, if nothing holds the
+buffer in place, at unmapped pages. One that has met hardly any says nothing about either: it is too
+short to tell, unless it is skewed already.
 So is an arm that ended early.
 """
 
@@ -21,6 +22,7 @@ from analysis.fidelity.skew import LEVELS, Level
 from analysis.statistics.answers import Answer, answer, short, worst
 from analysis.statistics.intervals import Metric
 from sim.machine.resolve import passes, window_bytes
+from sim.policies.backings import BACKINGS
 from sim.scenario.models.scenario import Verdicts
 from sim.spe.buffer import RECORD_BYTES
 
@@ -110,7 +112,7 @@ def _lacking(arm: ArmResult, events: int) -> Iterator[str]:
         met.append((full, "full buffers"))
         likely = full or written * RECORD_BYTES / window
         factors.append(events / likely if likely else math.inf)
-    if settings.host.unmap != "never":
+    if settings.host.unmap != "never" and not BACKINGS[arm.arm.policies.backing].holds:
         zaps = unmapped(arm)
         met.append((zaps, "unmapped pages"))
         factors.append(events / zaps if zaps else math.inf)

@@ -191,7 +191,7 @@ def worst(*found: Answer) -> Answer:
     """The answer that a reader must know first: the worst kind, then the most that it could be."""
 
     def key(one: Answer) -> tuple[int, float]:
-        size = one.effect if one.kind is Kind.SKEWED else one.most
+        size = one.effect if one.kind in (Kind.SKEWED, Kind.SAME) else one.most
         return _RANK.index(one.kind), abs(size or 0.0)
 
     return max(found, key=key)

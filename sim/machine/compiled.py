@@ -189,7 +189,7 @@ def _round(S: Any, K: Any, F: Any, status: Any) -> bool:
     ended = taken + v[OFFSET] + cost
     if ended >= v[UNTIL]:
         return False
-    stop, resume = state[k.STOP_OP], op_at(S, taken)
+    stop, resume = state[k.STOP_OP], op_at(S, taken, state[k.STOP_OP])
     if v[MASKLESS] == 0 and unmasked_from(S, resume) != resume:
         return False
     nth = v[FULLS] + v[FAULTS]

@@ -494,11 +494,12 @@ def _complete_due(
         if due <= at:
             if due >= horizon:
                 return HORIZON
+            op = state[FLIGHT + slot * FLIGHT_FIELDS + F_OP]
             outcome = _complete(state, config, pages, places, rows, slot, due)
             if outcome != HORIZON:
                 state[DISCARDED] += state[FLYING]
                 state[FLYING] = 0
-                state[STOP_OP] = op_at(S, due)
+                state[STOP_OP] = op_at(S, due, op)
                 return outcome
             continue
         break

@@ -349,20 +349,28 @@ def _position(S: Any, op: Any, at: Any) -> Any:
 # --- the stream ------------------------------------------------------------------------------
 
 
+@njit_inline
+def _within(S: Any, axis: Any, value: Any) -> Any:
+    """Where a position lies: (pass, segment, body, iteration, rest within that)."""
+    T = S.tables
+    turn = value // T[PASS + axis]
+    rest = value - turn * T[PASS + axis]
+    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], axis, rest)
+    body = T[T[SEG_INFO] + 4 * g + BODY]
+    size = T[T[BODY_SIZE] + 4 * body + axis]
+    x = rest - T[T[SEG_AT] + 4 * g + axis] + T[T[SEG_SKIP] + 4 * g + axis]
+    iteration = x // size if size > 0 else np.int64(0)
+    return turn, g, body, iteration, x - iteration * size
+
+
 @njit
 def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
     """`seek` with a cell to begin at: `at` [4] becomes the op's position; (static, level, segment,
     cell)."""
     T = S.tables
-    turn = value // T[PASS + axis]
-    rest = value - turn * T[PASS + axis]
-    g = last_at_most(T, T[SEG_AT], T[SEGMENTS], axis, rest)
+    turn, g, body, iteration, x = _within(S, axis, value)
     seg_at, seg_skip = T[SEG_AT] + 4 * g, T[SEG_SKIP] + 4 * g
-    body = T[T[SEG_INFO] + 4 * g + BODY]
     size = T[BODY_SIZE] + 4 * body
-    x = rest - T[seg_at + axis] + T[seg_skip + axis]
-    iteration = x // T[size + axis] if T[size + axis] > 0 else np.int64(0)
-    x -= iteration * T[size + axis]
     first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
     entry = hint
     if first >= 0:
@@ -400,11 +408,21 @@ def pop_at(S: Any, op: Any) -> Any:
 
 
 @njit
-def op_at(S: Any, tick: Any) -> Any:
-    """First op that begins at or after a work time within the stream."""
+def op_at(S: Any, tick: Any, near: Any) -> Any:
+    """First op that begins at or after a work time within the stream; `near` is an op not far from
+    it, a hint, or -1."""
     if tick <= 0:
         return np.int64(0)
-    return _seek(S, TICK, tick - 1)[0] + 1
+    T = S.tables
+    turn, g, body, iteration, x = _within(S, TICK, tick - 1)
+    begin = turn * T[PASS + OP] + T[T[SEG_AT] + 4 * g + OP] - T[T[SEG_SKIP] + 4 * g + OP]
+    begin += iteration * T[T[BODY_SIZE] + 4 * body + OP]
+    first = T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
+    if first >= 0:
+        rows, n = T[FLAT_AT] + 4 * first, T[T[BODY_SIZE] + 4 * body + OP]
+        return begin + last_at_most(T, rows, n, TICK, x) + 1
+    hint = (near - begin) >> CELL_BITS if near >= begin else np.int64(-1)
+    return begin + op_on(S, TICK, x, hint)[0] + 1
 
 
 _NO_WORDS, _NO_LEVELS = np.empty(0, np.uint64), np.empty(0, np.uint8)
@@ -425,7 +443,7 @@ def _seek_flat(T: Any, axis: Any, value: Any) -> Any:
 
 @njit
 def _op_at_flat(T: Any, tick: Any) -> Any:
-    return op_at(_flat_stream(T), tick)
+    return op_at(_flat_stream(T), tick, np.int64(-1))
 
 
 @njit
@@ -700,7 +718,7 @@ class Stream:
             return self.ops
         if self._flat:
             return int(_op_at_flat(self.arrays.tables, tick))
-        return int(op_at(self.arrays, tick))
+        return int(op_at(self.arrays, tick, -1))
 
     def op_of_pop(self, pop: int) -> int:
         """The op of population rank `pop`; `ops` if there is none."""
@@ -739,11 +757,15 @@ class Stream:
         self.count_intervals(np.array([[begin, end]], np.int64), out)
 
 
+def count_between(arrays: StreamArrays, begin: int, end: int, out: I64) -> None:
+    """Add population members among ops [begin, end) of one pass to ``out[static × 8 + level]``."""
+    _count_intervals(arrays, np.array([[begin, end]], np.int64), np.zeros(0, np.int64), out)
+
+
 def count_pass(arrays: StreamArrays) -> I64:
     """Population members of one pass by static × LEVEL_STRIDE + level."""
-    size = int(arrays.tables[PASS + OP])
     out = np.zeros(int(arrays.tables[STATICS]) * LEVEL_STRIDE, np.int64)
-    _count_intervals(arrays, np.array([[0, size]], np.int64), np.zeros(0, np.int64), out)
+    count_between(arrays, 0, int(arrays.tables[PASS + OP]), out)
     return out
 
 

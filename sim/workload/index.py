@@ -39,9 +39,11 @@ from sim.workload.arrays import (
     OP,
     POP,
     SLOT,
+    STATICS,
     TICK,
     Stream,
     StreamArrays,
+    count_between,
     count_pass,
     read_only,
 )
@@ -218,9 +220,10 @@ def build_index(
         "check_columns": np.zeros(0, np.int64),
         "checkpoints": np.zeros((0, 0), np.int64),
     }
-    arrays["pass_counts"] = _stream_arrays(arrays, preset, 1, True).pass_counts
-    arrays["check_columns"] = np.flatnonzero(arrays["pass_counts"])
-    arrays["checkpoints"] = _checkpoints(recording.ids, arrays)
+    made = _stream_arrays(arrays, preset, 1, True)
+    columns = np.flatnonzero(made.pass_counts)
+    arrays["pass_counts"], arrays["check_columns"] = made.pass_counts, columns
+    arrays["checkpoints"] = _checkpoints(made.arrays, columns, int(body.size[OP]))
     return arrays, names, recording.program
 
 
@@ -268,53 +271,15 @@ def _check_step(ops: int, columns: int) -> int:
     return max(MIN_CHECK_STEP, -(-ops // affordable))
 
 
-def _checkpoints(ids: NDArray[np.uint32], arrays: dict[str, NDArray[Any]]) -> I64:
-    """Population members of each column of `check_columns` before every checkpoint."""
-    columns, ops = arrays["check_columns"], int(arrays["size"][OP])
+def _checkpoints(made: StreamArrays, columns: I64, ops: int) -> I64:
+    """Population members of each column before every checkpoint."""
     step = _check_step(ops, columns.size)
-    column_of = np.zeros(arrays["weight"].size * LEVEL_STRIDE, np.int64)
-    column_of[columns] = np.arange(columns.size)
     table = np.zeros((ops // step + 1, columns.size), np.int64)
-    _fill_checkpoints(
-        ids,
-        arrays["block_first"],
-        arrays["block_size"],
-        arrays["slots"],
-        arrays["weight"],
-        arrays["levels"],
-        column_of,
-        step,
-        table,
-    )
+    counts = np.zeros(int(made.tables[STATICS]) * LEVEL_STRIDE, np.int64)
+    for row in range(1, table.shape[0]):
+        count_between(made, (row - 1) * step, row * step, counts)
+        table[row] = counts[columns]
     return table
-
-
-@njit
-def _fill_checkpoints(
-    ids: Any,
-    first: Any,
-    size: Any,
-    slots: Any,
-    weight: Any,
-    levels: Any,
-    column_of: Any,
-    step: Any,
-    table: Any,
-) -> None:
-    m, op, row = 0, 0, 1
-    running = np.zeros(table.shape[1], np.int64)
-    for x in range(ids.size):
-        block = ids[x]
-        for s in range(first[block], first[block] + size[block, OP]):
-            level = np.int64(0)
-            if slots[s] != 0:
-                level = np.int64(levels[m])
-                m += 1
-            running[column_of[s * LEVEL_STRIDE + level]] += weight[s]
-            op += 1
-            if op == row * step:
-                table[row] = running
-                row += 1
 
 
 def _symbols(recording: Recording) -> tuple[NDArray[np.int32], list[str]]:
@@ -336,8 +301,20 @@ def _svc_ops(recording: Recording, flags: I64, length: I64) -> I64:
     calls = (flags[last] & Flag.SVC) != 0
     if not calls.any():
         return np.zeros(0, np.int64)
-    ends = np.cumsum(length[recording.ids])
-    return np.asarray(ends[calls[recording.ids]], np.int64)
+    out = np.empty(np.count_nonzero(calls[recording.ids]), np.int64)
+    _ends_of(recording.ids, length, calls, out)
+    return out
+
+
+@njit
+def _ends_of(ids: Any, length: Any, wanted: Any, out: Any) -> None:
+    """Op index after each execution of the wanted blocks."""
+    op, n = np.int64(0), 0
+    for x in range(ids.size):
+        op += length[ids[x]]
+        if wanted[ids[x]]:
+            out[n] = op
+            n += 1
 
 
 # --- stream ----------------------------------------------------------------------------------

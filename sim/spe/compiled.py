@@ -364,8 +364,9 @@ def _emit(config: Any, places: Any, rows: Any, r: Any, scratch: Any, j: Any, end
     ops, tick, place = scratch[OPS], scratch[TICKS], scratch[PLACES]
     busy, ok = scratch[BUSY_UNTIL], scratch[BYTES]
     if config[FILTERING] == 0 and config[KEEP] == 0:
-        for i in range(end - j):
-            places[r + i] = place[j + i]
+        out, found = places[r : r + end - j], place[j:end]
+        for i in range(found.size):
+            out[i] = found[i]
         return end - j, (end - j) * config[RECORD]
     first, size = r, np.int64(0)
     for i in range(j, end):
@@ -484,22 +485,21 @@ def _make_block(
 
 @njit
 def _complete_due(
-    S: Any, state: Any, config: Any, pages: Any, places: Any, rows: Any, at: Any, horizon: Any
+    state: Any, config: Any, pages: Any, places: Any, rows: Any, at: Any, horizon: Any
 ) -> Any:
     """What completes up to `at`, that included, does, oldest first; returns HORIZON if that comes
-    before, FULL or FAULT at such a stop, else NOTHING."""
+    before, FULL or FAULT at such a stop, whose sample's op is STOP_OP then, else NOTHING."""
     while state[FLYING] > 0:
         slot = _oldest(state)
         due = state[FLIGHT + slot * FLIGHT_FIELDS + BUSY]
         if due <= at:
             if due >= horizon:
                 return HORIZON
-            op = state[FLIGHT + slot * FLIGHT_FIELDS + F_OP]
+            state[STOP_OP] = state[FLIGHT + slot * FLIGHT_FIELDS + F_OP]
             outcome = _complete(state, config, pages, places, rows, slot, due)
             if outcome != HORIZON:
                 state[DISCARDED] += state[FLYING]
                 state[FLYING] = 0
-                state[STOP_OP] = op_at(S, due, op)
                 return outcome
             continue
         break
@@ -508,7 +508,6 @@ def _complete_due(
 
 @njit
 def _run_block(
-    S: Any,
     config: Any,
     pages: Any,
     state: Any,
@@ -528,7 +527,7 @@ def _run_block(
             j = end
         at = scratch[TICKS, j]
         state[AT] = at
-        status = _complete_due(S, state, config, pages, places, rows, at, horizon)
+        status = _complete_due(state, config, pages, places, rows, at, horizon)
         if status != NOTHING:
             return status
         if at >= horizon:
@@ -573,7 +572,9 @@ def advance(
         limit = _writable(state, config, pages)
         m = min(_block_size(state, config, limit, horizon), left)
         _make_block(S, config, sizes, tracked, branches, state, scratch, m)
-        status = _run_block(S, config, pages, state, places, rows, scratch, limit, horizon, m)
+        status = _run_block(config, pages, state, places, rows, scratch, limit, horizon, m)
+        if status in (FULL, FAULT):
+            state[STOP_OP] = op_at(S, state[STOP_WORK], state[STOP_OP])
         if status != NOTHING:
             return status
         left -= m

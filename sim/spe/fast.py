@@ -26,6 +26,7 @@ from sim.results import RecordSink
 from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays, RunsAhead
 from sim.spe.buffer import Stop
+from sim.spe.nearby import Nearby
 from sim.spe.select import IntervalCounter, Jitter
 from sim.spe.selection import selection_array
 from sim.spe.spu import OnStop, SamplerConfig
@@ -70,6 +71,8 @@ class MacroSampler:
         self._loaded = 0
         self._chunk = 1024
         self._generation = 0
+        self._nearby = Nearby(stream)
+        self._most_gap = config.interval.ops + 1 + config.interval.mask
         self._speculating = False
         self._reached = FOREVER  # work time to which the speculation is complete, if to one
         engine.watch(vcpu)
@@ -257,6 +260,7 @@ class MacroSampler:
         self._saved_word[:] = self._word
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
+        self._nearby.come_to(self._word[k.CANDIDATE], self._chunk * self._most_gap)
         until = self._engine.next_due(self._vcpu)
         if rounds is None:
             offset = self._engine.now - self._clock.work(self._engine.now)

@@ -425,6 +425,25 @@ def op_at(S: Any, tick: Any, near: Any) -> Any:
     return begin + op_on(S, TICK, x, hint)[0] + 1
 
 
+@njit
+def rows_of(S: Any, begin: Any, end: Any) -> Any:
+    """Which rows of `cells`, `execs` and `levels` the ops [begin, end) need, as far as they lie in
+    one iteration of the indexed body; none in a flat one."""
+    T = S.tables
+    ops = T[PASS + OP] * T[REPEAT]
+    _, _, body, _, x = _within(S, OP, min(begin, ops - 1))
+    if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
+        return (0, 0), (0, 0), (0, 0)
+    y = min(x + end - begin, T[T[BODY_SIZE] + 4 * body + OP] - 1)
+    exec_at, slot_at = in_cell(S.cells, np.uint64(x))
+    exec_end, slot_end = in_cell(S.cells, np.uint64(y))
+    return (
+        (x >> CELL_BITS, (y >> CELL_BITS) + 1),
+        (np.int64(low_count(exec_at)), np.int64(low_count(exec_end)) + 1),
+        (np.int64(low_count(slot_at)), np.int64(low_count(slot_end)) + 1),
+    )
+
+
 _NO_WORDS, _NO_LEVELS = np.empty(0, np.uint64), np.empty(0, np.uint8)
 _NO_CELLS, _NO_POPS = np.empty((0, CELL_WORDS), np.uint64), np.empty(0, np.int64)
 _NO_CHECKPOINTS = np.empty((0, 0), np.int64)

@@ -1,0 +1,32 @@
+"""How much of a recorded stream's index the compiled sampler has in memory, where it is large.
+
+Fidelity note: none; time and memory of the host alone.
+"""
+
+from __future__ import annotations
+
+from sim.cache.resident import MovingPart
+from sim.workload.arrays import Stream, rows_of
+
+LARGE = 1 << 28
+"""Bytes of an index up to which all of it may stay: 100 to 200 million ops."""
+
+
+class Nearby:
+    """The part of an index around the candidates that come next."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        S = stream.arrays
+        arrays = (S.cells, S.execs, S.levels)
+        large = sum(array.nbytes for array in arrays) > LARGE
+        self._parts = [MovingPart(array) for array in arrays] if large else []
+
+    def come_to(self, pop: int, ranks: int) -> None:
+        """The next `ranks` members of the population from `pop` on are about to be looked up."""
+        if not self._parts:
+            return
+        begin, end = (self._stream.op_of_pop(rank) for rank in (pop, pop + ranks))
+        for part, rows in zip(self._parts, rows_of(self._stream.arrays, begin, end), strict=True):
+            if rows[1] > rows[0]:
+                part.move(*rows)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import speskew
+from sim.scenario.files.loader import stock_folder
 from sim.scenario.models import designs
 from sim.workload.spestream import read_header
 from tests.needs import CROSS, RECORDING, need, programs, run
@@ -68,6 +69,12 @@ def kernel(folder: Path) -> None:
     shutil.copytree(unpacked("6.12", folder), folder / "linux")
 
 
+def laid_out(folder: Path) -> None:
+    """The shipped program that BOLT lays out."""
+    need(*(f"{tool}-19" for tool in ("perf2bolt", "llvm-bolt")), *RECORDING)
+    shutil.copy(stock_folder() / "streams" / "branches", folder / "branches")
+
+
 def both(folder: Path) -> None:
     """Traces and a capture."""
     traces(folder)
@@ -79,6 +86,7 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/predict-your-workload.md": capture,
     "how-to/files-from-elsewhere.md": both,
     "how-to/your-kernel-tree.md": kernel,
+    "how-to/decide.md": laid_out,
 }
 """What a page supposes to be in the folder, by page."""
 
@@ -136,6 +144,22 @@ def lost_well(folder: Path) -> None:
     assert f"perf report: {counted[1]}\n" in (cell / "summary.txt").read_text()
 
 
+def decided_well(folder: Path) -> None:
+    """What the page prints of the first table is in it, and so are the regrets of the last one."""
+    page = (DOCS / "how-to" / "decide.md").read_text("utf-8")
+    found = json.loads((folder / "decided.json").read_text())["arms"]
+    assert found["unpinned-error"]["decisions"]["hot-pages"]["answer"] == "worse"
+    said = call("decide", folder / "runs" / "pages", "-q").stdout
+    printed = page.split("```\nhot-pages: ")[1].split("```")[0].splitlines()
+    assert [line for line in printed if line not in f"hot-pages: {said}"] == []
+    laid = json.loads((folder / "runs" / "layout" / "result.json").read_text())["arms"]
+    for arm, percent in (("baremetal", "1.2 %"), ("unpinned-error", "19 %")):
+        regret = 100 * laid[arm]["decisions"]["layout"]["regret"]["mean"]
+        assert f"{regret:.2g} %" == percent
+        assert re.search(rf"^\| {arm}[^|]*\| {percent} \|", page, re.MULTILINE)
+    assert (folder / "v6.bolt").is_file()
+
+
 def patched_well(folder: Path) -> None:
     """Half the interval that is the least: twice the records, in both designs."""
     arms = json.loads((folder / "runs" / "patch" / "result.json").read_text())["arms"]
@@ -153,6 +177,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
     "how-to/your-kernel-tree.md": patched_well,
+    "how-to/decide.md": decided_well,
 }
 """What must hold afterwards, by page."""
 

@@ -6,7 +6,7 @@ Measured numbers of the capture, not predictions. What is an estimate says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from sim.workload.capture.survey import Sanity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analysis.decisions.stability import Stability
     from sim.workload.capture.profiling import Sampling
     from sim.workload.capture.survey import Survey
 
@@ -166,9 +167,12 @@ class Described:
     interval: Interval
     gaps: Gaps | None
 
-    def as_json(self) -> str:
-        """The JSON document."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+    def as_json(self, decisions: Sequence[Stability] | None = None) -> str:
+        """The JSON document; `decisions` are in it if they were asked for."""
+        document = asdict(self)
+        if decisions is not None:
+            document["decisions"] = {one.kind: asdict(one) for one in decisions}
+        return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def describe(seen: Survey, given: Sampling) -> Described:

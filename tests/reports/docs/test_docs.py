@@ -70,9 +70,10 @@ def kernel(folder: Path) -> None:
 
 
 def laid_out(folder: Path) -> None:
-    """The shipped program that BOLT lays out."""
+    """The shipped program that BOLT lays out, and a capture."""
     need(*(f"{tool}-19" for tool in ("perf2bolt", "llvm-bolt")), *RECORDING)
     shutil.copy(stock_folder() / "streams" / "branches", folder / "branches")
+    capture(folder)
 
 
 def both(folder: Path) -> None:

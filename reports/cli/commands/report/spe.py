@@ -19,19 +19,30 @@ from reports.text import printable
 @options.jitter_option
 @options.timer_option
 @options.raw_option
+@click.option(
+    "--decisions",
+    is_flag=True,
+    help="Also say how stable choices by it are: by one half in the other, and thinned.",
+)
 def spe(
-    capture: Path, form: str, interval: str | None, jitter: bool, timer: str | None, raw: bool
+    capture: Path,
+    form: str,
+    interval: str | None,
+    jitter: bool,
+    timer: str | None,
+    raw: bool,
+    decisions: bool,
 ) -> None:
     """Collisions, truncations, gaps, effective interval and sanity of a real SPE CAPTURE.
 
     CAPTURE is a perf.data, a raw AUX buffer, or a Parquet table of Arm's spe-parser. One without
     records is an error (exit code 2), as there is nothing to report on.
     """
-    from reports.captures import opening, survey
+    from reports.captures import opening, stable, survey
     from sim.workload.capture.source import CaptureError
     from sim.workload.capture.survey import survey as surveyed
 
-    with opening.progress(1) as progress:
+    with opening.progress(2 if decisions else 1) as progress:
         given = opening.sampling(interval, jitter, timer)
         seen = surveyed(opening.open_any(capture, raw=raw), progress)
         if seen.records == 0:
@@ -40,7 +51,11 @@ def spe(
                 "period, or did no operation pass a filter?"
             )
         described = survey.describe(seen, given)
+        found = stable.decide(opening.open_any(capture, raw=raw), progress) if decisions else None
     if form == "json":
-        put(described.as_json())
+        put(described.as_json(found))
     else:
         put(survey.render(described, printable(capture.name)))
+        put(
+            "".join(f"{line}\n" for line in ("", *stable.lines(found))) if found is not None else ""
+        )

@@ -51,6 +51,9 @@ class CellResult:
     """Arm → metric → its value in each replication; only what indices are made of."""
     adjusted: Mapping[str, tuple[Adjusted, ...]] = field(default_factory=dict)
     """Arm → settings that are not run as asked for; arms that have none are left out."""
+    verdicts: Annotated[Mapping[str, str], "arm → its verdict, as the table has it"] = field(
+        default_factory=dict
+    )
     doubts: Annotated[tuple[str, ...], "what the import of its workloads found in doubt"] = ()
 
     def __post_init__(self) -> None:

@@ -389,6 +389,7 @@ def _row(
         replications=found.replications,
         arms={name: dict(_numbers(arm)) for name, arm in found.arms.items()},
         adjusted={n: a.setup.adjusted for n, a in found.arms.items() if a.setup.adjusted},
+        verdicts={name: summary.profile_cell(arm) for name, arm in found.arms.items()},
         doubts=tuple(summary.doubts(found)),
         each={arm: {name: tuple(row) for name, row in rows.items()} for arm, rows in each.items()},
     )

@@ -145,7 +145,7 @@ def plan(cells: Sequence[Planned], form: str, pace: Pace) -> str:
 
 
 def as_table(result: SweepResult) -> str:
-    """A line per cell and arm: the predicted loss, time added and exits; of samples, indices.
+    """A line per cell and arm: predicted loss, time added, exits, verdict; of samples, indices.
 
     What is in doubt in the workloads stands below.
     """
@@ -154,14 +154,15 @@ def as_table(result: SweepResult) -> str:
         words = {shown.metric: shown.title.lower() for shown in page.METRICS}
         return screening.as_table(result, words) + doubts
     axes = list(result.axes)
-    head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS)]
+    head = [*axes, "arm", *(f"predicted {words}" for _, words in SHOWN_METRICS), "profile"]
     rows = []
     for cell in result.cells:
         settings = [as_set(cell, axis) for axis in axes]
         if cell.failed:
-            rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS)])
+            rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS), ""])
         for arm, numbers in cell.arms.items():
-            rows.append([*settings, arm, *(_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)])
+            shown = (_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)
+            rows.append([*settings, arm, *shown, printable(cell.verdicts.get(arm, "–"))])
     return "\n".join(aligned([head, *rows])) + "\n" + doubts
 
 

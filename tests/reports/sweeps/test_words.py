@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import reports
+from reports.results.sweep_result import CellResult
 from reports.sweeps import words
 from reports.sweeps.sweeping import Standing
+from tests.rigs import swept_result
 from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY
 
@@ -30,3 +33,20 @@ def test_time_left_goes_by_cost() -> None:
     assert "about 30 s left: x" in words.line(standing)
     assert Standing(1, 1, cost=5).left is None
     assert [words.duration(s) for s in (4, 600, 9000)] == ["4 s", "10 min", "2.5 h"]
+
+
+def test_the_table_has_each_arm_s_verdict() -> None:
+    """Beside its numbers; a dash in sweeps of before."""
+    cell = CellResult(
+        id="x=1",
+        settings={"x": 1},
+        reproduce="",
+        status="finished",
+        arms={"a": {"loss.total": 0.5}, "b": {}},
+        verdicts={"a": "skewed by 3 %"},
+    )
+    result = replace(swept_result.made(), cells=(cell,), axes={"x": (1,)}, arm_order=("a", "b"))
+    head, first, second = words.as_table(result).splitlines()[:3]
+    assert head.endswith("profile")
+    assert first.endswith("skewed by 3 %")
+    assert second.endswith("–")

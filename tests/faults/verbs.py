@@ -20,6 +20,7 @@ from tests.rigs import trace_writers as write
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY, call
+from tests.sim.runs.shipped import small_recording
 from tests.sim.workload.importers.traces import shipped
 
 OUT = "{out}"
@@ -33,7 +34,10 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "calibrate": ("calibrate.data", "--program", "calibrate", "-o", OUT),
     "check": ("s.yaml",),
     "compare": ("disk/run", "disk/run:v6"),
+    "decide": ("disk/run", "--kind", "hot-functions"),
     "explain": ("lost",),
+    "export bolt": ("disk/recorded", "--arm", "baremetal", "-o", OUT),
+    "export pages": ("disk/recorded", "-o", OUT),
     "export perf": ("disk/run", "--arm", "v6", "-o", OUT),
     "export perfetto": ("disk/run", "-o", OUT),
     "export tables": ("disk/run", "--arm", "v6", "-o", OUT),
@@ -57,6 +61,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Words behind a verb. A verb without a line here fails `test_every_verb_is_here`."""
 WORK: dict[str, tuple[str, ...]] = {
     "baseline update": ("reports.runs.replicating:simulate",),
+    "export bolt": ("reports.rerunning:rerun",),
+    "export pages": ("reports.rerunning:rerun",),
     "export perf": ("reports.rerunning:rerun",),
     "export perfetto": ("reports.rerunning:rerun",),
     "export tables": ("reports.rerunning:rerun",),
@@ -71,7 +77,14 @@ WORK: dict[str, tuple[str, ...]] = {
     "sweep": ("reports.sweeps.sweeping:run",),
 }
 """What a verb with an output must not have begun when it finds that there can be none."""
-SILENT = ("baseline migrate", "export perf", "export perfetto", "export tables")
+SILENT = (
+    "baseline migrate",
+    "export bolt",
+    "export pages",
+    "export perf",
+    "export perfetto",
+    "export tables",
+)
 """Verbs that print nothing on stdout, as they are called here."""
 WRITES_BESIDE = ("baseline migrate", "report index", "report run")
 """Verbs that write into what they read, in the folder `disk`."""
@@ -128,6 +141,13 @@ def prepare() -> None:
 
 def prepare_more(verb: str) -> None:
     """What needs other people's tools."""
+    if verb in ("export bolt", "export pages") and not Path("disk/recorded").exists():
+        Path("recorded.yaml").write_text(
+            "replications: 1\narms: [baremetal]\nspe: {jitter: on}\n"
+            f"workload: {{kind: recorded, path: {small_recording(Path.cwd())}, repeat: 10}}\n"
+        )
+        done = call("run", "recorded.yaml", "-o", "disk/recorded", "-q", "--no-band", "--no-report")
+        assert done.exit_code == 0, done.output
     if verb == "record":
         need(*RECORDING)
         Path("prog.c").write_text("int main(void) { return 0; }\n")

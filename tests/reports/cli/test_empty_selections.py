@@ -60,6 +60,8 @@ def test_results_of_arms_without_records(empty: Path) -> None:
     """Summary, page, comparison and verdicts of checks come out."""
     done("show", empty)
     done("report", empty)
+    for form in ("table", "json"):
+        done("decide", empty, "--format", form)
     for form in ("table", "json", "md"):
         done("compare", f"{empty}:baremetal", f"{empty}:events", "--format", form, "-v")
     said = " ".join(done("check", empty, codes=(4,)).split())

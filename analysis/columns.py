@@ -155,7 +155,7 @@ DATA_COLUMNS = (
     Column("replications", "int64", "", "replications that have a value"),
     Column("kind", "string", "", "what is decided: see `speskew list decisions`"),
     Column(
-        "samples_per_replication", "double", "samples",
+        "samples_per_replication", "double", "",
         "samples that decide: an arm's, or so many random ones where arm is empty",
         axis="samples",
     ),

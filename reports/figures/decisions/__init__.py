@@ -6,6 +6,7 @@ import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from reports.figures.style import (
     GREY,
@@ -41,8 +42,8 @@ def figure(result: Result, tables: Tables) -> Figure | None:
         ax.set_title(kind)
     for ax in cells[len(kinds) :]:
         ax.set_axis_off()
-    handles, labels = cells[0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside upper center", ncols=4)
+    legend = {"loc": "lower left", "fontsize": 7, "labelspacing": 0.25}
+    cells[len(kinds) - 1].legend(**legend)  # nobody has so little regret by so few samples
     for ax in grid[-1]:
         ax.set_xlabel(axis_label("samples_per_replication", "log"))
     for line in grid:
@@ -77,6 +78,7 @@ def _panel(ax: Axes, rows: list[DecisionRow], result: Result) -> None:
             label=named(arm),
         )
     log_axis(ax)
+    ax.xaxis.set_major_locator(LogLocator(base=100))  # seven digits are as wide as a decade
     log_y(ax)
     ax.set_ylim(bottom=0.7 * FLOOR)
     x_grid(ax)

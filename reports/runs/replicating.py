@@ -20,6 +20,7 @@ from analysis.statistics.distributions import Histogram, histogram
 from reports.results import lookup
 from reports.results.build import build
 from reports.results.metric import Metric
+from sim.machine import warming
 from sim.runs import batch
 from sim.runs.pool import Pool
 from sim.scenario.files.document import Mark, ScenarioError, problem
@@ -70,9 +71,9 @@ class Memo:
 
 
 @contextmanager
-def memo(jobs: int, watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
-    """A memo with its pool."""
-    with Pool(jobs) as pool:
+def memo(jobs: int, engine: str = "fast", watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
+    """A memo with its pool; what `engine` has to compile first is begun."""
+    with warming.ahead(engine), Pool(jobs) as pool:
         yield Memo(pool, watched)
 
 
@@ -151,7 +152,7 @@ def simulate(
 ) -> Simulated:
     """Run a scenario, with further batches as long as `until` asks for them."""
 
-    with memo(jobs, watched) as execute:
+    with memo(jobs, engine, watched) as execute:
         while True:
             arms = batch.run(scenario, engine=engine, band=band, progress=progress, execute=execute)
             described = build(scenario, arms, interrupted=False)

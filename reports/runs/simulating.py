@@ -84,7 +84,7 @@ def simulate(scenario: Scenario, raw: str, how: How, display: Display) -> Simula
     log.add("started", scenario=scenario.name, seed=scenario.seed, arms=len(scenario.arms))
     resolved = loader.dump(scenario)
     timelines: dict[str, Timeline] = {}
-    with replicating.memo(how.jobs) as memo:
+    with replicating.memo(how.jobs, how.engine) as memo:
         scenario, arms, cut = _settled(scenario, how, log, memo, display)
         if cut is None:
             timelines, cut = _timelines(scenario, arms, how, log, memo, display)

@@ -15,6 +15,7 @@ from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
 from reports.sweeps.sweeping import Asked, Planned
 from reports.sweeps.words import Quiet
+from sim.machine import warming
 from sim.runs import backends
 from sim.runs.backends import Workers
 from sim.runs.cluster import Cluster, Scheduler
@@ -87,7 +88,8 @@ def run(
     store = Store(folder / "units", shown.unreadable)
     store.sweep_up()
     sweeping.forget(folder)
-    failed = sweeping.run(plan.cells, store, crew, shown)
+    with warming.ahead(plan.asked.engine):
+        failed = sweeping.run(plan.cells, store, crew, shown)
     rows = sweeping.assemble(
         folder,
         plan.cells,

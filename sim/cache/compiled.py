@@ -8,8 +8,10 @@ cannot be used is compiled again. Only the cache is ours: numba compiles functio
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import hashlib
+import os
 import pickle
 import sys
 import time
@@ -73,6 +75,7 @@ class CodeCache(NullCache):
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         """`name` is the folder's in the cache: the address of the code."""
         self._function, self._name, self._enabled = function, name, True
+        self._turns: dict[Path, int | None] = {}
         _FOLDERS.add(name)
 
     @property
@@ -97,17 +100,15 @@ class CodeCache(NullCache):
         target_context.refresh()
         key = self._key(sig, target_context.codegen())
         path = folder / self._file(key)
-        try:
-            found, reduced = pickle.loads(_payload(path))
-            if found != key:
-                raise BrokenSealError(f"{path.name} holds another function")
-            return _rebuild(target_context, *reduced)
-        except FileNotFoundError:
-            pass
-        except Exception as error:  # numba's own, of another build: compile again, whatever it is
-            _complain(path, error)
-        COMPILING.begin()
-        return None
+        found = _kept(path, key, target_context)
+        if found is None:
+            self._turns[path] = _turn(path)
+            found = _kept(path, key, target_context)  # by whoever had the turn before us
+            if found is None:
+                COMPILING.begin()
+            else:
+                self._over(path)
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function."""
@@ -115,14 +116,26 @@ class CodeCache(NullCache):
         if folder is None or not self._enabled:
             return
         COMPILING.end()
-        if not _can_be_kept(data):
-            return
         key = self._key(sig, data.codegen)
         path = folder / self._file(key)
+        try:
+            if _can_be_kept(data):
+                self._write(path, key, data)
+        finally:
+            self._over(path)
+
+    def _write(self, path: Path, key: tuple[Any, ...], data: Any) -> None:
         try:
             sealed.write(path, sealed.sealed(_dumps((key, data._reduce())), _sealed_name(path)))
         except OSError as error:
             home.say("compiled", f"{path}: {error.strerror}; compiled code is not kept")
+
+    def _over(self, path: Path) -> None:
+        """Our turn at a function is over, if it was ours."""
+        turn = self._turns.pop(path, None)
+        if turn is not None:
+            _turn_path(path).unlink(missing_ok=True)
+            os.close(turn)
 
     def _key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """What the compiled code depends on, apart from what its folder's name tells."""
@@ -141,6 +154,11 @@ class CodeCache(NullCache):
         return f"{readable}-{digest}{SUFFIX}"
 
 
+def keeps() -> bool:
+    """Whether there is a place where compiled code can be kept."""
+    return all(_folder(name) is not None for name in _FOLDERS)
+
+
 def holds(function: str) -> bool:
     """Whether a function, by its module and name, is kept for today's sources."""
     folders = [folder for folder in map(_folder, _FOLDERS) if folder is not None]
@@ -157,6 +175,55 @@ def check() -> None:
             continue  # cleared meanwhile
         except BrokenSealError as error:
             _complain(path, error)
+
+
+def _kept(path: Path, key: tuple[Any, ...], target_context: Any) -> Any:
+    """A function that is kept; None if there is none, or none that can be used."""
+    try:
+        found, reduced = pickle.loads(_payload(path))
+        if found != key:
+            raise BrokenSealError(f"{path.name} holds another function")
+        return _rebuild(target_context, *reduced)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # numba's own, of another build: compile again, whatever it is
+        _complain(path, error)
+        return None
+
+
+def _turn(path: Path) -> int | None:
+    """Wait until nobody else compiles a function; a lock says that we do now.
+
+    Callers take their turn before what they call, so nobody waits in a circle. None where there
+    are no locks, and after a time in which nothing compiles: then two do the same work.
+    """
+    try:
+        sealed.make_folder(path.parent)
+        turn = os.open(_turn_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    until = time.monotonic() + _LONGEST
+    while True:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(_LOOK)
+                continue
+            os.close(turn)
+            return None
+        except OSError:
+            os.close(turn)
+            return None
+        return turn
+
+
+def _turn_path(path: Path) -> Path:
+    return path.with_suffix(".turn")
+
+
+_LOOK, _LONGEST = 0.02, 120.0
+"""Seconds between two looks at another's turn, and of the longest that one waits."""
 
 
 def _complain(path: Path, error: Exception) -> None:

@@ -177,7 +177,7 @@ def _label(S: Any, v: Any, begin: Any, end: Any, label: Any) -> Any:
 
 
 @njit
-def _round(S: Any, K: Any, F: Any, status: Any) -> bool:
+def serve(S: Any, K: Any, F: Any, status: Any) -> bool:
     """From S = 1 to the restart, if that is over before anything else happens."""
     v, state = F.vector, K.state
     full = status == k.FULL
@@ -209,7 +209,7 @@ def _round(S: Any, K: Any, F: Any, status: Any) -> bool:
 
 
 @njit
-def _settle(K: Any, first: Any, offset: Any) -> Any:
+def settle(K: Any, first: Any, offset: Any) -> Any:
     """The records since the last restart are final; returns how many rows are in use.
 
     Rows that are kept get wall times; others are counted here, and their places used again.
@@ -260,9 +260,9 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
         if v[FULLS] + v[FAULTS] == F.rounds.shape[0]:
             return status
         offset = v[OFFSET]
-        if not _round(S, K, F, status):
+        if not serve(S, K, F, status):
             return status
-        settled = _settle(K, settled, offset)
+        settled = settle(K, settled, offset)
         v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]
         if K.config[k.KEEP] != 0:
             left = candidates - (state[k.SELECTED] - begun)

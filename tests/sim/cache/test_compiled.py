@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -155,3 +157,38 @@ def test_without_a_cache_code_is_compiled(
     monkeypatch.setattr(compiled, "_folder", lambda name: Path("/proc") / name)
     assert use_code() == [0, 0]
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_one_compiles_and_the_others_wait(code: Path) -> None:
+    """While somebody else has the turn nothing happens; then it goes on, and leaves no turn."""
+    for file in code.iterdir():
+        file.rename(file.with_suffix(".away"))
+    (away,) = code.glob("*_fill-*.away")
+    turn = os.open(away.with_suffix(".turn"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    out = np.zeros(3, np.int64)
+    waiting = threading.Thread(target=njit(_fill), args=(out, 7))
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    assert out.tolist() == [0, 0, 0]
+    away.rename(away.with_suffix(".nbc"))  # the other one is done
+    os.close(turn)
+    waiting.join(30)
+    assert out.tolist() == [7, 7, 7]
+    assert not list(code.glob("*.turn"))
+
+
+def test_nobody_waits_for_ever(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a turn that does not end the work is done twice."""
+    for file in code.iterdir():
+        file.rename(file.with_suffix(".away"))
+    (away,) = code.glob("*_fill-*.away")
+    turn = os.open(away.with_suffix(".turn"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    monkeypatch.setattr(compiled, "_LONGEST", 0.1)
+    out = np.zeros(3, np.int64)
+    njit(_fill)(out, 7)
+    os.close(turn)
+    assert out.tolist() == [7, 7, 7]
+    assert away.with_suffix(".nbc").is_file()

@@ -19,6 +19,7 @@ ROOMS = {
     "reports/cli/completing.py": "a press of TAB imports what completes this one word",
 }
 PLACES = {
+    "analysis/fidelity/dying.py": ("scipy.special", "slow to import, and few commands need it"),
     "analysis/agreement/curves.py": ("scipy.special", "slow to import, and few commands need it"),
     "analysis/statistics/intervals.py": (
         "scipy.special",
@@ -28,6 +29,11 @@ PLACES = {
     "analysis/sweeps/sampling.py": ("SALib.sample", "for sampled sweeps only"),
     "analysis/sweeps/sensitivity.py": ("SALib.analyze", "for sampled sweeps only"),
     "reports/cli/errors.py": ("platform importlib", "for what never happens"),
+    "reports/cli/figures.py": (
+        "reports.runs reports.store.read reports.sweeps",
+        "of a run or of a sweep, for a verb and for TAB",
+    ),
+    "reports/runs/running.py": ("reports.runs", "matplotlib, for nothing without a report"),
     "reports/plotting.py": ("matplotlib matplotlib.font_manager", "its settings come first"),
     "reports/traces/perfetto.py": ("perfetto.trace_builder.proto_builder", "an extra"),
     "sim/machine/resolve.py": (
@@ -39,7 +45,6 @@ PLACES = {
         "distributed distributed.comm.addressing distributed.comm.registry distributed.security",
         "an extra",
     ),
-    "sim/runs/tasks.py": ("sim.workload.capture", "for workloads of captures only"),
 }
 
 

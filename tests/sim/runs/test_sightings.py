@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sim.results import RunResult
-from sim.runs import batch, sightings
+from sim.runs import batch, sightings, unitfile
 from sim.runs.sightings import EDGES, PAGES
 from sim.scenario.files import loader
 from sim.scenario.files.given import of_text
@@ -186,3 +186,13 @@ def test_a_synthetic_stream_has_no_pages() -> None:
     found = batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0]))
     assert found.pages.size == found.edges.size == 0
     assert sightings.PAGE_SHIFT == 12
+
+
+def test_both_engines_see_the_same(recording: Path) -> None:
+    """And a unit that is stored and read again."""
+    one = unit(made(recording))
+    fast, reference = (batch.run_unit(replace(one, engine=e)) for e in ("fast", "reference"))
+    assert fast.sightings.keys() == reference.sightings.keys() == {PAGES, EDGES}
+    for name, rows in fast.sightings.items():
+        assert (rows == reference.sightings[name]).all()
+        assert (unitfile.loads(unitfile.dumps(fast)).sightings[name] == rows).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import reports.plotting  # noqa: F401 (before matplotlib)
+
+# isort: split
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from reports.figures import Drawing, alone, drawings
 from reports.figures.alone import Standing
 from reports.pages import markdown, page
 from reports.store.files import replace
 from reports.store.read import Source, read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = "figures"
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from sim.results import AUX_DT, RunResult
 
-MAGIC = b"speskew unit 3\n"
+MAGIC = b"speskew unit 4\n"
 MOST_BYTES = (1 << 32) - 1
 """Of a body before compression."""
 _DIGEST = 32

@@ -113,8 +113,10 @@ def test_nothing_outlives_a_command(verb: str, number: signal.Signals) -> None:
 @pytest.mark.parametrize("verb", ["run", "sweep"])
 def test_a_killed_worker_costs_nothing(verb: str) -> None:
     """One of two is killed in the middle: the same bytes, exit code 0, and a line that says so."""
-    source = "sweep.yaml" if verb == "sweep" else "long.yaml"
-    Path("long.yaml").write_text(TINY.replace("repeat: 40", "repeat: 1500"))
+    longer = {"run": TINY.replace("repeat: 40", "repeat: 6000")}
+    longer["sweep"] = LONG.replace("repeat: 200", "repeat: 2000")
+    source = "long.yaml"
+    Path(source).write_text(longer[verb])
     last = ("--no-report",) if verb == "sweep" else ("--no-report", "--no-band")
     assert call(verb, source, "-o", "whole", "-q", *last).exit_code == 0
     command = [*SPESKEW, verb, source, "-o", "out", "-j", "2", *last]

@@ -19,7 +19,7 @@ from reports import figures
 from reports.checks import checking, deciding
 from reports.checks.formats import Report
 from reports.figures.style import styled
-from reports.pages import summary
+from reports.pages import glance, summary
 from reports.progress import Progress
 from reports.results import result
 from reports.results.result import Result
@@ -366,4 +366,4 @@ class Run:
     def _repr_html_(self) -> str:
         caption = f"{self.result.scenario}: prediction, {self.result.replications} "
         caption += f"replications, seed {self.result.seed}"
-        return _html.table(summary.GLANCE, summary.glance(self.result), caption)
+        return _html.table(glance.HEAD, glance.rows(self.result), caption)

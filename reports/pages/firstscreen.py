@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.statistics.answers import Kind
-from reports.pages import summary
+from reports.pages import glance
 from reports.pages.sentences import NAME
 from reports.results.arms import LEVELS, brief, reference_arm, verdict
 from reports.results.result import Arm, Ends, Result
@@ -123,15 +123,15 @@ def _trust(arm: Arm) -> str:
 
 def _cells(arm: Arm, base: Arm | None, added: PerturbationRow | None) -> Iterator[Cell]:
     lost, r, virtual = arm.loss.total.mean, arm.rlimit, arm.setup.virtual
-    yield Cell("profile", summary.profile_cell(arm), _range(arm.skew_band), _mark(arm))
-    apart = "reference" if arm is base else summary.baremetal_cell(arm)
+    yield Cell("profile", glance.profile_cell(arm), _range(arm.skew_band), _mark(arm))
+    apart = "reference" if arm is base else glance.baremetal_cell(arm)
     yield Cell("from baremetal's", apart)
-    loss = "–" if lost is None else percent(lost) + summary.until_end(arm)
+    loss = "–" if lost is None else percent(lost) + glance.until_end(arm)
     yield Cell("ops lost", loss, _range(arm.loss_band))
     yield _time(arm, base, added)
     yield Cell("locked", size(r.locked_bytes_peak) if virtual else "–")
-    exits = number(r.exits / max(1, len(arm.replications)))
-    yield Cell("RLIMIT exits per run", exits if virtual else "–")
+    exits = number(r.exits_per_run.value) if virtual else "–"
+    yield Cell("RLIMIT exits per run", exits)
     yield Cell("records", f"{arm.ledger.delivery['delivered']:,}")
 
 
@@ -140,7 +140,7 @@ def _time(arm: Arm, base: Arm | None, added: PerturbationRow | None) -> Cell:
     if arm is base or time is None:
         return Cell(column, "–")
     if brief(arm):
-        return Cell(column, summary.TOO_BRIEF)
+        return Cell(column, glance.TOO_BRIEF)
     if added is None or not added.banded:
         return Cell(column, percent(time))
     low, _, high = added.shares()

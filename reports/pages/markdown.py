@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.pages import sentences, summary
+from reports.pages import glance, sentences, summary
 from reports.results.result import Result
 from reports.store.rows import Tables
 from reports.text import printable
@@ -53,7 +53,7 @@ def render(result: Result, tables: Tables) -> str:
         asked = "; ".join(summary.asked_lines(result.arms[name]))
         if asked:
             lines += [f"  Not run as asked: {escaped(asked)}."]
-    lines += ["", *table(summary.GLANCE, summary.glance(result)), ""]
+    lines += ["", *table(glance.HEAD, glance.rows(result)), ""]
     lines += [summary.LOSS_NOTE, summary.EXIT_NUMBER_NOTE]
     return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from analysis.statistics.answers import Kind
+from reports.pages import glance
 from reports.results import shapes
 from reports.results.arms import (
     LEVELS,
@@ -18,14 +18,12 @@ from reports.results.arms import (
     answer_at,
     brief,
     causes_of,
-    from_baremetal,
     harmless_loss,
     other_settings,
     per_enable,
     reference_arm,
     time_added,
     time_by_cause,
-    verdict,
     verdict_words,
 )
 from reports.results.result import Arm, Ends, Life, Result
@@ -124,91 +122,16 @@ def _block(name: str, result: Result) -> Iterator[str]:
             yield from hanging(start, line, WIDTH, indent=" " * (HEAD + 2))
 
 
-GLANCE = (
-    "predicted",
-    "ops lost",
-    "profile",
-    "from baremetal's",
-    "time added",
-    "locked",
-    "RLIMIT exits/run",
-    "records",
-)
-PROFILE = 4
-"""Columns of it that are about the profile."""
-
-
-def glance(result: Result) -> list[tuple[str, ...]]:
-    """One row of text per arm, columns GLANCE."""
-    base = reference_arm(result)
-    rows = []
-    for name in result.arm_order:
-        arm = result.arms[name]
-        rows.append(_glance_row(name, arm, base))
-        if arm.hold is not None:
-            twin = base if base is None or base.hold is None else base.hold
-            rows.append(_glance_row(f"{name} (hold)", arm.hold, twin))
-    return rows
-
-
-def _glance_row(name: str, arm: Arm, base: Arm | None) -> tuple[str, ...]:
-    loss, added, r = arm.loss.total.mean, arm.time_added.mean, arm.rlimit
-    virtual = arm.setup.virtual
-    mark = " (upper bound)" if arm.setup.upper_bound else ""
-    return (
-        printable(name, 30) + mark,
-        "–" if loss is None else _open(percent(loss), arm.loss_band) + until_end(arm),
-        profile_cell(arm),
-        "reference" if arm is base else baremetal_cell(arm),
-        "–" if arm is base or added is None else TOO_BRIEF if brief(arm) else percent(added),
-        size(r.locked_bytes_peak) if virtual else "–",
-        number(r.exits_per_run.value) if virtual else "–",
-        f"{arm.ledger.delivery['delivered']:,}",
-    )
-
-
-TOO_BRIEF = "too short to tell"
-
-
-def until_end(arm: Arm) -> str:
-    """What stands behind the loss of an arm that ended early."""
-    return " (ended)" if arm.ended_at_op < arm.setup.stream_ops else ""
-
-
-def _open(value: str, band: Ends | None) -> str:
-    """A number with its band over the UNVERIFIED times, where that is one."""
-    if band is None:
-        return value
-    low, high = percent(band.low), percent(band.high)
-    return value if low == high == value else f"{value} ({low.removesuffix(' %')} to {high})"
-
-
-def profile_cell(arm: Arm) -> str:
-    """The verdict; where instructions decide it is said so."""
-    if arm.profile.symbol.tvd_vs_truth.mean is None:
-        return "–"
-    found = verdict(arm)
-    decisive = found.kind in (Kind.SKEWED, Kind.OPEN) and arm.skew.level == "pc"
-    return found.cell() + (f" {LEVELS['pc']}" if decisive else "")
-
-
-def baremetal_cell(arm: Arm) -> str:
-    """How far the mean profile is from baremetal's: the same samples, or the answer."""
-    if arm.skew.short:
-        return TOO_BRIEF
-    if arm.skew.identical:
-        return "identical"
-    found = from_baremetal(arm)
-    return "–" if found.effect is None else found.cell()
-
-
 def _glance_lines(result: Result) -> list[str]:
     """One table, or two where one is too wide: what the profile is, what that costs."""
-    rows = [GLANCE, *glance(result)]
+    rows = [glance.HEAD, *glance.rows(result)]
     whole = aligned(rows, right=True)
     if max(map(len, whole)) <= WIDTH:
         return whole
-    halves = ([row[:PROFILE] for row in rows], [(row[0], *row[PROFILE:]) for row in rows])
+    halves = (
+        [row[: glance.PROFILE] for row in rows],
+        [(row[0], *row[glance.PROFILE :]) for row in rows],
+    )
     first, second = (aligned(half, right=True) for half in halves)
     return [*first, "", *second]
 
@@ -341,7 +264,7 @@ def time_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
         yield f"{wall}; not compared (other ops than baremetal)"
     else:
         added = with_interval(arm.time_added, 100, "%")
-        yield f"{wall}, {TOO_BRIEF if brief(arm) else f'{added} above baremetal'}"
+        yield f"{wall}, {glance.TOO_BRIEF if brief(arm) else f'{added} above baremetal'}"
         extra = time_added(arm)
         before = extra.pop("prefault", 0.0)
         parts = [f"{cause} {ms:+.3g} ms" for cause, ms in extra.items()]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.sweeps import responses, sampling
 from reports.figures import alone
-from reports.pages import summary
+from reports.pages import glance, summary
 from reports.results import lookup, result, shapes
 from reports.results.build import build
 from reports.results.damage import DamagedError, loads
@@ -389,7 +389,7 @@ def _row(
         replications=found.replications,
         arms={name: dict(_numbers(arm)) for name, arm in found.arms.items()},
         adjusted={n: a.setup.adjusted for n, a in found.arms.items() if a.setup.adjusted},
-        verdicts={name: summary.profile_cell(arm) for name, arm in found.arms.items()},
+        verdicts={name: glance.profile_cell(arm) for name, arm in found.arms.items()},
         doubts=tuple(summary.doubts(found)),
         each={arm: {name: tuple(row) for name, row in rows.items()} for arm, rows in each.items()},
     )

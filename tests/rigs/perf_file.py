@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from tests.rigs.spe_bytes import load, variable
+
 PMU, SPE_ID, DUMMY_ID = 11, 100, 200
 SAMPLE_TYPE = 1 | 1 << 1 | 1 << 2 | 1 << 7 | 1 << 16
 SID_ALL = 1 << 18
@@ -142,3 +144,17 @@ def perf_data(
 def _string(text: bytes) -> bytes:
     body = text + bytes(64 - len(text) % 64)
     return struct.pack("<I", len(body)) + body
+
+
+def three_loads(count: int = 400) -> bytes:
+    """Loads of three addresses, interval 4,096 with jitter, as `perf record` leaves them."""
+    each = (variable(load(0x400100 + 4 * (k % 3), 1000 + 300 * k)) for k in range(count))
+    records = b"".join(each)
+    events = [
+        time_conv(),
+        INFO_V2,
+        comm(42, b"prog"),
+        aux(0, len(records), 0),
+        auxtrace(records, 0),
+    ]
+    return perf_data(events, config=1 | 1 << 16, period=4096, command=[b"perf"])

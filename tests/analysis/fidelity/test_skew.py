@@ -14,25 +14,12 @@ import pytest
 from analysis.fidelity import skew
 from analysis.statistics.answers import Kind, answer
 from analysis.statistics.intervals import F64, Metric
+from reports.validation.statistics import moved, zipf
 from tests.rigs.fakes import Plan, arm
 
 TRIALS = 250
 MARGIN = 0.01
 NOMINAL = 0.05
-
-
-def zipf(groups: int) -> F64:
-    """Shares that fall as 1/rank."""
-    p = 1 / np.arange(1, groups + 1)
-    return np.asarray(p / p.sum())
-
-
-def moved(p: F64, share: float) -> F64:
-    """`share` of all samples moved from the first group to the second: that is the TVD."""
-    q = p.copy()
-    q[0] -= share
-    q[1] += share
-    return q
 
 
 def found(q: F64, p: F64, n: int, samples: int, seed: int, family: int = 1) -> list[Metric]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.rigs import perf_file
-from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import command
 
 call = command("report", "spe")
@@ -17,17 +16,8 @@ call = command("report", "spe")
 @pytest.fixture
 def capture(tmp_path: Path) -> Path:
     """400 loads of three addresses, as `perf record` leaves them."""
-    records = b"".join(variable(load(0x400100 + 4 * (k % 3), 1000 + 300 * k)) for k in range(400))
-    events = [
-        perf_file.time_conv(),
-        perf_file.INFO_V2,
-        perf_file.comm(42, b"prog"),
-        perf_file.aux(0, len(records), 0),
-        perf_file.auxtrace(records, 0),
-    ]
     path = tmp_path / "perf.data"
-    data = perf_file.perf_data(events, config=1 | 1 << 16, period=4096, command=[b"perf"])
-    path.write_bytes(data)
+    path.write_bytes(perf_file.three_loads())
     return path
 
 

@@ -21,7 +21,6 @@ from tests.needs import CROSS, RECORDING, need, programs, run
 from tests.rigs import perf_file
 from tests.rigs import trace_writers as write
 from tests.rigs.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, session, shell
-from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
 from tests.rigs.trace_writers import elf_file, executed
 from tests.sim.linux.kernels import unpacked
@@ -48,16 +47,7 @@ def traces(folder: Path) -> None:
 
 def capture(folder: Path) -> None:
     """What `perf record` left there: 400 loads at an interval of 4,096 with jitter."""
-    records = b"".join(variable(load(0x400100 + 4 * (k % 3), 1000 + 300 * k)) for k in range(400))
-    events = [
-        perf_file.time_conv(),
-        perf_file.INFO_V2,
-        perf_file.comm(42, b"prog"),
-        perf_file.aux(0, len(records), 0),
-        perf_file.auxtrace(records, 0),
-    ]
-    data = perf_file.perf_data(events, config=1 | 1 << 16, period=4096, command=[b"perf"])
-    (folder / "perf.data").write_bytes(data)
+    (folder / "perf.data").write_bytes(perf_file.three_loads())
 
 
 def nothing(folder: Path) -> None:

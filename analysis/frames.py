@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
+from analysis.tables import Table, concat, of_rows
 from sim.results import Blackouts, log_linear_edge
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Key(NamedTuple):
 
 
 KEY = Key._fields
+PROFILE_COLUMNS = ("arm", "replication", "group", "samples", "share", "truth_share")
 
 
 def _each(arms: Iterable[ArmResult]) -> Iterator[tuple[Key, VcpuResult]]:
@@ -38,11 +39,7 @@ def _each(arms: Iterable[ArmResult]) -> Iterator[tuple[Key, VcpuResult]]:
                 yield Key(arm.arm.name, run.replication, number), vcpu
 
 
-def _frame(rows: Iterable[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(columns))
-
-
-def df_ledger(arms: Iterable[ArmResult]) -> pd.DataFrame:
+def ledger_table(arms: Iterable[ArmResult]) -> Table:
     """arm, replication, vcpu, ledger, entry, amount (ops, selections or ticks): all ledgers."""
     rows = (
         (*key, ledger, entry, amount)
@@ -50,10 +47,10 @@ def df_ledger(arms: Iterable[ArmResult]) -> pd.DataFrame:
         for ledger, entries in vcpu.ledgers.as_dict().items()
         for entry, amount in entries.items()
     )
-    return _frame(rows, (*KEY, "ledger", "entry", "amount"))
+    return of_rows(rows, (*KEY, "ledger", "entry", "amount"))
 
 
-def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
+def blackouts_table(arms: Iterable[ArmResult]) -> Table:
     """arm, replication, vcpu, cause, axis (ops or ticks), length, count: blackout histograms.
 
     `length` is the lower edge of a log-linear bin, at most 6.3 % below the true value.
@@ -65,29 +62,28 @@ def df_blackouts(arms: Iterable[ArmResult]) -> pd.DataFrame:
         for axis, hist in (("ops", blackouts.ops_hist), ("ticks", blackouts.ticks_hist))
         for index, count in sorted(hist.items())
     )
-    return _frame(rows, (*KEY, "cause", "axis", "length", "count"))
+    return of_rows(rows, (*KEY, "cause", "axis", "length", "count"))
 
 
-def df_profile(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFrame:
+def profile_table(arms: Sequence[ArmResult], by: By = "symbol") -> Table:
     """arm, replication, group, samples, share, truth_share; groups in neither are left out.
 
     `truth_share` is the exact share of executed ops that pass population and filter. Arms without
     the view (latency, if no records were kept) have no rows.
     """
     parts = [_profile_of(arm, by) for arm in arms if profiles.has(arm, by)]
-    columns = ["arm", "replication", "group", "samples", "share", "truth_share"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return concat(parts, PROFILE_COLUMNS)
 
 
-def _profile_of(arm: ArmResult, by: By) -> pd.DataFrame:
+def _profile_of(arm: ArmResult, by: By) -> Table:
     counts = profiles.sampled(arm, by)
     whole = profiles.truths(arm, by)
     present = np.flatnonzero((whole > 0).any(axis=0) | (counts > 0).any(axis=0))
     names = np.array(profiles.names(arm, by), dtype=object)[present]
     reps = len(arm.runs)
-    return pd.DataFrame(
+    return Table(
         {
-            "arm": arm.arm.name,
+            "arm": [arm.arm.name] * (present.size * reps),
             "replication": np.repeat([run.replication for run in arm.runs], present.size),
             "group": np.tile(names, reps),
             "samples": counts[:, present].ravel(),

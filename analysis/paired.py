@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from analysis.columns import TABLES
 from analysis.cost.perturbation import walls_ms
 from analysis.fidelity import losses, profiles
 from analysis.fidelity.distances import tvd
 from analysis.statistics.intervals import F64, Metric, metric
+from analysis.tables import Table, of_rows
 from sim.ledger import LOSS_LABELS
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _difference(
     return metric(values(arm, found.arm) - values(arm, found.bare), unit)
 
 
-def df_paired(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.DataFrame:
+def paired_table(arms: Sequence[ArmResult], reference: ArmResult | None) -> Table:
     """arm, quantity, restart, unit, mean, low, high, n: `differences` of every arm that has one."""
     rows = []
     for arm in arms:
@@ -95,4 +95,4 @@ def df_paired(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.Data
                 if m.mean is not None:
                     row = (arm.arm.name, quantity, restart, m.unit, m.mean, *m.ends(), m.n)
                     rows.append(row)
-    return pd.DataFrame(rows, columns=list(TABLES["paired.parquet"]))
+    return of_rows(rows, TABLES["paired.parquet"])

@@ -93,7 +93,7 @@ class _Fresh:
 
     def frame(self, file: str) -> pd.DataFrame:
         """A Parquet table."""
-        return frames.of_frame(self._makers[file]())
+        return frames.of_made(self._makers[file]())
 
     def save(self, target: Path, *, report: bool, figures: bool) -> None:
         """As `speskew run`."""

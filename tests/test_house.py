@@ -36,7 +36,6 @@ ELSEWHERE = {
     "reports/runs/datasets.py": "reports/cli/commands/test_run.py; the rig `samples` makes tables",
     "reports/runs/recording.py": "sim/workload/recording/test_recorder.py and test_record.py",
     "reports/runs/simulating.py": "reports/runs/test_running.py and cli/commands/test_run.py",
-    "reports/store/parquet.py": "analysis/test_metrics.py: every file and its columns",
     "reports/traces/perfetto.py": "tests/tools/test_perfetto.py: Perfetto's own library reads it",
     "reports/validation/figures.py": "tests/theory/test_validation.py",
     "reports/validation/losing.py": "tests/theory/test_validation.py",

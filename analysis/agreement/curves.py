@@ -1,7 +1,7 @@
 """Closed forms as curves, and what the arms of a run did as points on them.
 
-`df_theory` has a row for each arm and form: where the form's condition holds a point with its
-interval, else the condition that fails and no number. `df_theory_curves` has the curves that stand
+`theory_table` has a row for each arm and form: where the form's condition holds a point with its
+interval, else the condition that fails and no number. `curves_table` has the curves that stand
 under these points. z is the distance of a point from its curve, beyond what the end of a run may
 add, in standard errors between replications; infinite where they do not differ but theory does.
 """
@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.agreement.forms import FORMS, Form, Points
 from analysis.columns import THEORY_TABLE
 from analysis.statistics.intervals import F64, no_variance, t_interval
+from analysis.tables import Table, of_rows
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -31,7 +31,7 @@ MARGIN = 2.0
 """A curve goes on for this factor beyond the points at its ends."""
 
 
-def df_theory(arms: Sequence[ArmResult]) -> pd.DataFrame:
+def theory_table(arms: Sequence[ArmResult]) -> Table:
     """arm, row, abscissa, quantity, x, theory, simulated, low, high, z, n, condition."""
     rows = [
         (arm.arm.name, form.row, form.abscissa, form.quantity, *_point(form, arm))
@@ -39,7 +39,7 @@ def df_theory(arms: Sequence[ArmResult]) -> pd.DataFrame:
         for form in FORMS
         if form.about(arm)
     ]
-    return pd.DataFrame(rows, columns=list(THEORY_TABLE))
+    return of_rows(rows, THEORY_TABLE)
 
 
 def _point(form: Form, arm: ArmResult) -> tuple[Any, ...]:
@@ -83,15 +83,16 @@ def _variance_z(found: Points) -> float:
     return (float(found.found.mean()) - expected) / error
 
 
-def df_theory_curves(points: pd.DataFrame) -> pd.DataFrame:
-    """row, abscissa, quantity, x, theory: the curve under each form's points of `df_theory`."""
+def curves_table(points: Table) -> Table:
+    """row, abscissa, quantity, x, theory: the curve under each form's points of `theory_table`."""
     rows = [row for form in FORMS for row in _curve(form, points)]
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+    return of_rows(rows, CURVE_COLUMNS)
 
 
-def _curve(form: Form, points: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    mine = (points["row"] == form.row) & (points["quantity"] == form.quantity)
-    x = points.loc[mine & (points["condition"] == ""), "x"].to_numpy(np.float64)
+def _curve(form: Form, points: Table) -> Iterator[tuple[Any, ...]]:
+    named = (points.columns[name] for name in ("row", "quantity", "condition", "x"))
+    mine = (form.row, form.quantity, "")
+    x = np.array([x for *what, x in zip(*named, strict=True) if tuple(what) == mine], np.float64)
     for at in _abscissas(x):
         yield form.row, form.abscissa, form.quantity, at, form.curve(at)
 

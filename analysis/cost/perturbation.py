@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from analysis.columns import TABLES
 from analysis.fidelity import profiles
 from analysis.statistics.intervals import F64, Metric, metric
+from analysis.tables import Table, of_rows
 from sim.ledger import TimeCause, TimeLedger
 from sim.units import TICKS_PER_CYCLE
 
@@ -132,11 +132,11 @@ def unmap_rate(arm: ArmResult) -> float | None:
     return sum(run.zaps for run in arm.runs) / seconds if seconds else None
 
 
-def df_perturbation(arms: Sequence[ArmResult], reference: ArmResult | None) -> pd.DataFrame:
+def time_band_table(arms: Sequence[ArmResult], reference: ArmResult | None) -> Table:
     """arm, cause, low_ms, here_ms, high_ms, unmapping_ms: `added` of every arm, `total` last."""
     rows = [
         (a.arm.name, cause, x.low_ms, x.here_ms, x.high_ms, x.unmapping_ms)
         for a in arms
         for cause, x in added(a, reference).items()
     ]
-    return pd.DataFrame(rows, columns=list(TABLES["time_band.parquet"]))
+    return of_rows(rows, TABLES["time_band.parquet"])

@@ -8,7 +8,7 @@ locked-memory account:
 * *first-exit limit*: below this limit already the first charge beyond what configuration
   reserved exits; from it on, only later ones do. It is the amount after that first charge.
 
-Between the two the exits are counted by `df_exit_limits`: one for each new maximum above the limit.
+Between the two the exits are counted by `limits_table`: one for each new maximum above the limit.
 Conditions: the VMM raises the limit by the excess and charges are whole (`vmm: raise`,
 `vmm_raise: excess`, `charge: whole`, a hard limit that allows it), no two vCPUs are over it at the
 same time, and the VM stays on its host: after a live migration the limit is met again. With several
@@ -27,10 +27,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from analysis.columns import LOCKED_TABLE, TABLES
 from analysis.statistics.intervals import Metric, metric
+from analysis.tables import Table, of_rows
 from sim.results import MAX_POINTS
 from sim.units import TICKS_PER_CYCLE
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
 
 
-def df_locked(arms: Sequence[ArmResult]) -> pd.DataFrame:
+def locked_table(arms: Sequence[ArmResult]) -> Table:
     """arm, replication, t (ticks), locked_bytes, limit_bytes: each change of an account."""
     rows = (
         (arm.arm.name, run.replication, p.t, p.locked_bytes, p.limit_bytes)
@@ -47,7 +46,7 @@ def df_locked(arms: Sequence[ArmResult]) -> pd.DataFrame:
         for run in arm.runs
         for p in run.locked
     )
-    return pd.DataFrame(rows, columns=list(LOCKED_TABLE))
+    return of_rows(rows, LOCKED_TABLE)
 
 
 def locked_mean(run: RunResult) -> float:
@@ -103,10 +102,10 @@ def exits_at(run: RunResult, limit: int) -> int:
     return sum(step > limit for step in steps)
 
 
-def df_exit_limits(arms: Sequence[ArmResult]) -> pd.DataFrame:
+def limits_table(arms: Sequence[ArmResult]) -> Table:
     """arm, replication, limit_bytes, exits: exits at and above each limit, up to the next row."""
     rows = (row for arm in arms for run in arm.runs for row in _limit_rows(arm, run))
-    return pd.DataFrame(rows, columns=list(TABLES["limits.parquet"]))
+    return of_rows(rows, TABLES["limits.parquet"])
 
 
 def _limit_rows(arm: ArmResult, run: RunResult) -> Iterator[tuple[Any, ...]]:

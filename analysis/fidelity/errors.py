@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from analysis.columns import ERROR_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
 from analysis.statistics.intervals import F64, Metric, metric, t_cdf, t_quantile
+from analysis.tables import Table, of_rows
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -104,16 +104,16 @@ class ErrorRow(NamedTuple):
     differs: bool
 
 
-def df_errors(
+def errors_table(
     arms: Sequence[ArmResult], reference: ArmResult | None, by: By = "symbol"
-) -> pd.DataFrame:
+) -> Table:
     """arm, by, group, truth_share, against, error, low, high (pp), n, differs: largest share first.
 
     `against` is `truth` or `baremetal`; groups that are in neither truth nor samples are left out.
     An exact error has low = high; one replication has neither.
     """
     rows = [row for arm in arms if profiles.has(arm, by) for row in _rows(arm, reference, by)]
-    return pd.DataFrame(rows, columns=list(ERROR_TABLE))
+    return of_rows(rows, ERROR_TABLE)
 
 
 def _rows(arm: ArmResult, reference: ArmResult | None, by: By) -> Iterator[ErrorRow]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from analysis import theory
 from analysis.columns import LOSS_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
 from analysis.statistics.intervals import F64, SHARE, Metric, metric
+from analysis.tables import Table, of_rows
 from sim.ledger import LOSS_LABELS, OpLabel
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _fractions(lost: F64, whole: F64) -> F64:
     return np.divide(lost, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def df_loss_by_symbol(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFrame:
+def loss_table(arms: Sequence[ArmResult], by: By = "symbol") -> Table:
     """arm, by, group, truth_share, truth_ops, lost_ops, loss, bias: where the loss falls.
 
     One row per arm and group of the truth, largest absolute bias first; arms with a filter that
@@ -145,4 +145,4 @@ def df_loss_by_symbol(arms: Sequence[ArmResult], by: By = "symbol") -> pd.DataFr
         for a in arms
         for s in loss_by_symbol(a, by)
     )
-    return pd.DataFrame(rows, columns=list(LOSS_TABLE))
+    return of_rows(rows, LOSS_TABLE)

@@ -241,12 +241,11 @@ def _limits(arms: Sequence[ArmResult], result: Result) -> Rows:
     """Exits of the first replication at and above each limit, of the arms that can exit."""
     if not several_designs(result):
         return []
-    frame = rlimit.df_exit_limits(arms)
     first = {arm.arm.name: arm.runs[0].replication for arm in arms}
     return [
-        (r["arm"], int(r["limit_bytes"]), int(r["exits"]))
-        for r in frame.to_dict("records")
-        if r["replication"] == first[r["arm"]]
+        (arm, limit, exits)
+        for arm, replication, limit, exits in rlimit.limits_table(arms).rows()
+        if replication == first[arm]
     ]
 
 
@@ -276,11 +275,12 @@ def _percents(found: Metric) -> tuple[float | None, ...]:
 
 def _theory(arms: Sequence[ArmResult]) -> Rows:
     """A point or a condition for each arm and form; then the curves, whose arm is empty."""
-    points = curves.df_theory(arms)
-    drawn = curves.df_theory_curves(points).assign(arm="", n=0, condition="")
-    rows = (
-        tuple(row.get(name) for name in THEORY_TABLE)
-        for frame in (points, drawn)
-        for row in frame.to_dict("records")
-    )
+    points = curves.theory_table(arms)
+    drawn = curves.curves_table(points)
+    same = {"arm": "", "n": 0, "condition": ""}
+    curve = [
+        tuple({**dict(zip(drawn.columns, row, strict=True)), **same}.get(n) for n in THEORY_TABLE)
+        for row in drawn.rows()
+    ]
+    rows = [*points.rows(), *curve]
     return [tuple(None if cell != cell else cell for cell in row) for row in rows]

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet
 
+from analysis import tables
 from analysis.columns import COLUMNS, TABLES
 from reports.store import parquet
 from reports.store.csvdata import Table
@@ -50,6 +51,6 @@ def of_parquet(path: Path) -> pd.DataFrame:
         return of_arrow(pyarrow.parquet.read_table(file, columns=list(TABLES[path.name])))
 
 
-def of_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as it would be read back from its file."""
-    return of_arrow(parquet.arrow(frame))
+def of_made(table: tables.Table) -> pd.DataFrame:
+    """A table of Parquet as it would be read back from its file."""
+    return of_arrow(parquet.arrow(table))

@@ -14,7 +14,7 @@ ARMS = [arm(Plan(lost=500, vcpus=2)), arm(Plan(name="v6", design="v6", lost=700,
 
 def entries(ledger: str) -> pd.DataFrame:
     """A ledger of each (arm, replication, vCPU): a column an entry."""
-    frame = frames.df_ledger(ARMS)
+    frame = frames.ledger_table(ARMS).frame()
     mine = frame[frame["ledger"] == ledger]
     key = ["arm", "replication", "vcpu"]
     return mine.pivot_table(index=key, columns="entry", values="amount")
@@ -22,7 +22,7 @@ def entries(ledger: str) -> pd.DataFrame:
 
 def test_ledger_frame_holds_all_four_parts() -> None:
     """One long table of every entry."""
-    frame = frames.df_ledger(ARMS)
+    frame = frames.ledger_table(ARMS).frame()
     assert set(frame["ledger"]) == {"ops", "selections", "delivery", "time"}
     assert {"selected", "collided", "written"} <= set(entries("selections"))
     assert "delivered" in set(entries("delivery"))
@@ -39,7 +39,7 @@ def test_ledger_frame_keeps_the_laws() -> None:
 
 def test_profile_frame_has_the_truth_beside_it() -> None:
     """Shares of a replication add up to one; truth shares are the plan's."""
-    frame = frames.df_profile(ARMS, "symbol")
+    frame = frames.profile_table(ARMS, "symbol").frame()
     sums = frame.groupby(["arm", "replication"])[["share", "truth_share"]].sum()
     assert sums.to_numpy() == pytest.approx(1)
     first = frame[(frame["arm"] == "v6") & (frame["replication"] == 0)]
@@ -49,13 +49,13 @@ def test_profile_frame_has_the_truth_beside_it() -> None:
 
 def test_profile_of_two_vcpus_is_added_up() -> None:
     """Samples of both vCPUs are in one row."""
-    frame = frames.df_profile(ARMS[:1], "op_class")
+    frame = frames.profile_table(ARMS[:1], "op_class").frame()
     assert frame.groupby("replication")["samples"].sum().tolist() == [2000] * 10
 
 
 def test_blackout_frame_counts_each_once() -> None:
     """One row a bin; counts add up to the blackouts."""
-    frame = frames.df_blackouts(ARMS)
+    frame = frames.blackouts_table(ARMS).frame()
     ops = frame[(frame["arm"] == "v6") & (frame["axis"] == "ops")]
     assert ops["count"].sum() == 10
     assert set(ops["length"]) == {log_linear_edge(log_linear_bin(700))}
@@ -77,7 +77,7 @@ def test_quantiles_of_a_histogram(p: float, edge: int) -> None:
 
 def test_no_arms_give_empty_frames() -> None:
     """Nothing in, a frame with columns out."""
-    for frame in (frames.df_ledger([]), frames.df_profile([])):
+    for frame in (frames.ledger_table([]).frame(), frames.profile_table([]).frame()):
         assert isinstance(frame, pd.DataFrame)
         assert frame.empty
 

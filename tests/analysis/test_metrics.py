@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow.parquet
 import pytest
 
@@ -18,6 +17,7 @@ from analysis.columns import COLUMNS, TABLES
 from analysis.cost import perturbation, rlimit
 from analysis.fidelity import errors, losses
 from analysis.metrics import METRICS
+from analysis.tables import Table
 from reports.results import shapes
 from reports.results.build import build
 from reports.store import parquet
@@ -137,21 +137,21 @@ def test_files_have_the_columns_of_the_dictionary(ran: tuple[Any, Any], tmp_path
             assert not column.values or set(frame[column.name].astype(str)) <= set(column.values)
 
 
-def frame_functions() -> list[Callable[..., pd.DataFrame]]:
-    """Every df_* that takes arms."""
-    found = [f for m in MODULES for n, f in vars(m).items() if n.startswith("df_")]
+def table_functions() -> list[Callable[..., Table]]:
+    """Every *_table that takes arms."""
+    found = [f for m in MODULES for n, f in vars(m).items() if n.endswith("_table")]
     return [f for f in found if next(iter(inspect.signature(f).parameters)) == "arms"]
 
 
-@pytest.mark.parametrize("df", frame_functions(), ids=lambda f: f.__name__)
-def test_every_frame_has_known_columns(df: Callable[..., pd.DataFrame]) -> None:
-    """Columns of each frame are in the dictionary, also of a frame without rows."""
+@pytest.mark.parametrize("table", table_functions(), ids=lambda f: f.__name__)
+def test_every_table_has_known_columns(table: Callable[..., Table]) -> None:
+    """Columns of each table are in the dictionary, also of a table without rows."""
     arms = [arm(Plan(lost=5)), arm(Plan(name="v6", design="v6", pin_ticks=9))]
-    extra = (arms[0],) if "reference" in inspect.signature(df).parameters else ()
-    full, empty = df(arms, *extra), df([], *extra)
+    extra = (arms[0],) if "reference" in inspect.signature(table).parameters else ()
+    full, empty = table(arms, *extra), table([], *extra)
     assert len(full)
     assert not len(empty)
     assert list(full.columns) == list(empty.columns)
     assert set(full.columns) <= set(COLUMNS)
     for name in full.columns:
-        assert not COLUMNS[name].values or set(full[name]) <= set(COLUMNS[name].values)
+        assert not COLUMNS[name].values or set(full.columns[name]) <= set(COLUMNS[name].values)

@@ -19,7 +19,7 @@ def test_hold_and_resync_stand_side_by_side(arms: tuple[ArmResult, ...]) -> None
     hold = paired.differences(arms[2].hold, arms[0].hold)["loss"]
     assert hold["hold"] == sides["hold"]
     assert hold["resync"].mean is None
-    frame = paired.df_paired(arms[1:], arms[0])
+    frame = paired.paired_table(arms[1:], arms[0]).frame()
     assert set(frame["restart"]) == {"hold", "resync"}
     assert len(frame) == 2 * 4 * 2
 

@@ -80,7 +80,7 @@ def holds(frame: pd.DataFrame, name: str, quantity: str = "") -> bool:
 def test_packed_records_fill_no_slots(form: str, changes: dict[str, str], tmp_path: Path) -> None:
     """Rows 5 and 5b count records of 64 bytes: off for Kunpeng's two lengths, on for its slots."""
     packed = ran(tmp_path, LOOP, core="kunpeng-920", **changes)
-    frame = curves.df_theory([packed])
+    frame = curves.theory_table([packed]).frame()
     assert row(frame, form)["condition"] == "packed records have two lengths"
     assert taken_all_the_same(packed, form) > Z
     assert holds(frame, "7", "gap_beyond_ops")
@@ -88,7 +88,7 @@ def test_packed_records_fill_no_slots(form: str, changes: dict[str, str], tmp_pa
     slots = ran(
         tmp_path, LOOP, core="kunpeng-920", spe="interval: 1024ops, record: slot64", **changes
     )
-    assert holds(curves.df_theory([slots]), form)
+    assert holds(curves.theory_table([slots]).frame(), form)
 
 
 def test_voided_records_end_the_cycle_of_a_cold_page(tmp_path: Path) -> None:
@@ -96,22 +96,22 @@ def test_voided_records_end_the_cycle_of_a_cold_page(tmp_path: Path) -> None:
     spe = "interval: 1024ops, data_loss_per_mille: 500"
     arm = ran(tmp_path, LOOP, spe=spe, **COLD)
     assert arm.runs[0].vcpus[0].ledgers.delivery.voided_by_DL > 0
-    frame = curves.df_theory([arm])
+    frame = curves.theory_table([arm]).frame()
     assert row(frame, "5b")["condition"] == "some faults lose more than one record"
     assert taken_all_the_same(arm, "5b") > Z
     assert holds(frame, "7", "gap_beyond_ops")
     assert holds(frame, "7", "count_dispersion")
-    assert holds(curves.df_theory([ran(tmp_path, LOOP, **COLD)]), "5b")
+    assert holds(curves.theory_table([ran(tmp_path, LOOP, **COLD)]).frame(), "5b")
 
 
 def test_the_erratum_biases_the_sampler_itself(tmp_path: Path) -> None:
     """1694299: which op is sampled changes, so row 12 is off; when one is selected does not."""
     spe = "interval: 1024ops, target_bias_per_mille: 1000"
     biased, plain = (ran(tmp_path, TWO, spe=s, repeat="4") for s in (spe, "interval: 1024ops"))
-    frame = curves.df_theory([biased])
+    frame = curves.theory_table([biased]).frame()
     assert row(frame, "12")["condition"] == "the sampler itself is biased (erratum 1694299)"
     assert holds(frame, "7", "gap_beyond_ops")
-    assert holds(curves.df_theory([plain]), "12")
+    assert holds(curves.theory_table([plain]).frame(), "12")
     assert (biased.runs[0].vcpus[0].profile != plain.runs[0].vcpus[0].profile).any()
 
 
@@ -119,10 +119,11 @@ def test_a_second_slot_lets_fewer_selections_collide(tmp_path: Path) -> None:
     """Row 4 is about one slot: off with two, where it would promise a collision for each sample."""
     two = ran(tmp_path, LONG, spe="interval: 1024ops, in_flight: 2")
     assert (
-        row(curves.df_theory([two]), "4")["condition"] == "more than one operation may be in flight"
+        row(curves.theory_table([two]).frame(), "4")["condition"]
+        == "more than one operation may be in flight"
     )
     assert taken_all_the_same(two, "4") > Z
-    assert holds(curves.df_theory([ran(tmp_path, LONG)]), "4")
+    assert holds(curves.theory_table([ran(tmp_path, LONG)]).frame(), "4")
 
 
 def test_collisions_bias_where_the_loss_does_not(tmp_path: Path) -> None:
@@ -131,8 +132,8 @@ def test_collisions_bias_where_the_loss_does_not(tmp_path: Path) -> None:
     arm = ran(tmp_path, SHADOWED, spe=spe, repeat="4")
     selections = arm.runs[0].vcpus[0].ledgers.selections
     assert selections.collided > 0.01 * selections.selected
-    assert "lose single records" in row(curves.df_theory([arm]), "12")["condition"]
-    assert holds(curves.df_theory([ran(tmp_path, TWO, spe=spe, repeat="4")]), "12")
+    assert "lose single records" in row(curves.theory_table([arm]).frame(), "12")["condition"]
+    assert holds(curves.theory_table([ran(tmp_path, TWO, spe=spe, repeat="4")]).frame(), "12")
 
 
 def test_replications_that_lose_more_are_biased_more(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_replications_that_lose_more_are_biased_more(tmp_path: Path) -> None:
     refuted (control)."""
     longer = TWO.replace("iterations: 20000", "iterations: 60000")
     arm = ran(tmp_path, longer, design="unpinned-error", unmap="{poisson: 300/s}", repeat="20")
-    assert holds(curves.df_theory([arm]), "12")
+    assert holds(curves.theory_table([arm]).frame(), "12")
     whole, lost = (f(arm, "symbol").sum(axis=0)[:2] for f in (profiles.truths, profiles.lost))
     pooled = theory.loss_bias(whole / whole.sum(), lost / whole)[0]
     found = (profiles.shares(profiles.sampled(arm, "symbol"))[:, 0] - whole[0] / whole.sum()).mean()

@@ -73,9 +73,9 @@ def test_live_fraction_of_full_buffers(aux: int, tmp_path: Path) -> None:
 
 
 def test_curves_run_through_the_simulated_points(tmp_path: Path) -> None:
-    """df_theory: each form that applies lies within Z standard errors of its own curve."""
+    """theory_table: each form that applies lies within Z standard errors of its own curve."""
     arm = ran(tmp_path, LOOP, aux=16)
-    frame = curves.df_theory([arm])
+    frame = curves.theory_table([arm]).frame()
     assert frame["row"].tolist() == ["7", "7", "4", "5", "5b", "12"]
     assert frame["condition"].astype(bool).tolist() == [r in ("5b", "12") for r in frame["row"]]
     points = frame[frame["condition"] == ""]
@@ -98,7 +98,7 @@ def test_cold_pages_and_collisions_lie_on_their_curves(
     for name in ("renewals_exponential", "cold_page_up_ops"):
         right = getattr(theory, name)
         monkeypatch.setattr(theory, name, lambda *a, _right=right, **k: wrong * _right(*a, **k))
-    frame = curves.df_theory(batch.run(loader.load(tmp_path / "cold.yaml")))
+    frame = curves.theory_table(batch.run(loader.load(tmp_path / "cold.yaml"))).frame()
     found = frame[frame["row"].isin(["4", "5b"])]
     assert found["condition"].tolist() == ["", ""]
     assert (found["simulated"] > 0.01).all()
@@ -110,7 +110,7 @@ def test_a_wrong_gap_lies_off_the_curve(tmp_path: Path, monkeypatch: pytest.Monk
     arm = ran(tmp_path, LOOP, aux=16)
     right = forms.mean_gap
     monkeypatch.setattr(forms, "mean_gap", lambda a: right(a) - 1)
-    frame = curves.df_theory([arm])
+    frame = curves.theory_table([arm]).frame()
     assert abs(float(frame[frame["quantity"] == "gap_beyond_ops"]["z"].iloc[0])) > Z
 
 
@@ -173,7 +173,7 @@ def test_forms_that_do_not_apply_say_why(tmp_path: Path) -> None:
     text = TEXT.format(phases=LOOP, aux=16, jitter="on, restart: resync", repeat=1)
     text = text.replace("mode: cpu", "mode: task").replace("replications: 40", "replications: 2")
     path.write_text(text + "switch: {every: 1ms, away: 10us}\n")
-    frame = curves.df_theory(batch.run(loader.load(path)))
+    frame = curves.theory_table(batch.run(loader.load(path))).frame()
     assert (frame["condition"] != "").all()
     assert frame["theory"].isna().all()
     assert (frame["n"] == 0).all()

@@ -9,8 +9,9 @@ from tests.rigs.fakes import Plan, arm
 
 def test_curves_have_known_columns() -> None:
     """The theory curves' columns too, one curve under each form that has points."""
-    points = curves.df_theory([arm(Plan()), arm(Plan(name="v6", design="v6", lost=9, seed=3))])
-    frame = curves.df_theory_curves(points)
+    arms = [arm(Plan()), arm(Plan(name="v6", design="v6", lost=9, seed=3))]
+    table = curves.theory_table(arms)
+    points, frame = table.frame(), curves.curves_table(table).frame()
     assert list(frame.columns) == list(curves.CURVE_COLUMNS)
     assert set(frame.columns) <= set(COLUMNS)
     known = {c.name for c in AXES}

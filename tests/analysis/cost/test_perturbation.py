@@ -53,7 +53,7 @@ def test_perturbation_of_fakes_is_what_was_put_in() -> None:
     assert found["pin"].here_ms == pytest.approx(1e6 / 64 / 3e9 * 1e3)
     assert found["total"].low_ms is None
     assert perturbation.added(arm(Plan()), None) == {}
-    frame = perturbation.df_perturbation([v6], arm(Plan()))
+    frame = perturbation.time_band_table([v6], arm(Plan())).frame()
     assert list(frame["cause"]) == ["pin", "total"]
 
 

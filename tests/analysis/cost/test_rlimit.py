@@ -95,13 +95,13 @@ def test_a_limit_may_be_of_no_consequence() -> None:
         assert rlimit.metrics(found)["last_exit_limit"].mean is None
     assert covered.runs[0].rlimit.config_enomem > 0
     assert refused.runs[0].rlimit.exits > 0
-    assert rlimit.df_exit_limits([covered, refused]).empty
+    assert rlimit.limits_table([covered, refused]).frame().empty
 
 
 def test_frame_of_limits_steps_down_to_no_exit() -> None:
     """From limit 0 on the exits fall one by one to 0."""
     found = ran(4096)
-    frame = rlimit.df_exit_limits([found])
+    frame = rlimit.limits_table([found]).frame()
     for _, rows in frame.groupby("replication"):
         assert list(rows["exits"]) == list(range(len(rows) - 1, -1, -1))
         assert rows["limit_bytes"].is_monotonic_increasing
@@ -129,4 +129,4 @@ def test_mean_locked_memory_is_an_area() -> None:
     assert rlimit.truncated(replace(run, locked=cut))
     assert rlimit.locked_mean(replace(run, locked=cut)) != rlimit.locked_mean(run)
     assert rlimit.locked_mean(replace(run, locked=())) == 0
-    assert len(rlimit.df_locked([arm(Plan(name="v6", design="v6", pin_ticks=5))])) == 20
+    assert len(rlimit.locked_table([arm(Plan(name="v6", design="v6", pin_ticks=5))]).frame()) == 20

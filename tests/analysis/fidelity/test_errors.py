@@ -62,7 +62,7 @@ def test_noise_is_rarely_an_error(against: str) -> None:
     trials, hits = 400, 0
     for k in range(trials):
         bare = arm(Plan(replications=6, seed=10_000 + k))
-        found = errors.df_errors([arm(Plan(name="x", replications=6, seed=k))], bare)
+        found = errors.errors_table([arm(Plan(name="x", replications=6, seed=k))], bare).frame()
         hits += bool(found[found["against"] == against]["differs"].any())
     assert hits / trials <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / trials)
 
@@ -70,7 +70,7 @@ def test_noise_is_rarely_an_error(against: str) -> None:
 def test_a_shift_is_found_with_its_sign() -> None:
     """Control: 8 points moved from alpha to beta, against truth and baremetal; delta is not."""
     biased = arm(Plan(name="x", shares=(0.42, 0.38, 0.15, 0.05), seed=5))
-    found = errors.df_errors([biased], arm(Plan())).to_dict("records")
+    found = errors.errors_table([biased], arm(Plan())).frame().to_dict("records")
     rows = {(row["against"], row["group"]): row for row in found}
     for against in ("truth", "baremetal"):
         alpha, beta = rows[against, "alpha"], rows[against, "beta"]
@@ -84,7 +84,7 @@ def test_false_discoveries_are_one_in_twenty() -> None:
     false = []
     for k in range(200):
         plan = Plan(name="x", shares=(0.42, 0.38, 0.15, 0.05), seed=k, replications=6)
-        found = errors.df_errors([arm(plan)], None)
+        found = errors.errors_table([arm(plan)], None).frame()
         named = set(found[found["differs"]]["group"])
         assert {"alpha", "beta"} <= named
         false.append(len(named - {"alpha", "beta"}) / len(named))
@@ -95,7 +95,7 @@ def test_intervals_cover_the_truth() -> None:
     """95 % of the intervals of an unbiased share hold 0: 4 symbols × 300 runs, 4 SE."""
     inside = total = 0
     for k in range(300):
-        found = errors.df_errors([arm(Plan(replications=6, seed=k))], None)
+        found = errors.errors_table([arm(Plan(replications=6, seed=k))], None).frame()
         inside += int(((found["low"] <= 0) & (found["high"] >= 0)).sum())
         total += len(found)
     assert inside / total == pytest.approx(0.95, abs=4 * math.sqrt(0.05 * 0.95 / 300))
@@ -103,11 +103,11 @@ def test_intervals_cover_the_truth() -> None:
 
 def test_errors_add_up_to_nothing() -> None:
     """Shares sum to one on both sides; truth shares are the plan's, largest first."""
-    found = errors.df_errors([arm(Plan(seed=3))], None)
+    found = errors.errors_table([arm(Plan(seed=3))], None).frame()
     assert found["error"].sum() == pytest.approx(0, abs=1e-9)
     assert list(found["truth_share"]) == pytest.approx(SHARES)
 
 
 def test_arms_without_samples_have_no_errors() -> None:
     """Nothing sampled, nothing said."""
-    assert errors.df_errors([arm(Plan(samples=0))], arm(Plan())).empty
+    assert errors.errors_table([arm(Plan(samples=0))], arm(Plan())).frame().empty

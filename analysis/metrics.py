@@ -106,6 +106,11 @@ _RLIMIT = (
         "bytes",
         "no enable edge exits at this RLIMIT_MEMLOCK or above; below it one does",
     ),
+    _m(
+        "rlimit.locked_per_enable",
+        "MiB*ms",
+        "locked memory times the time that it is locked, per enable edge",
+    ),
 )
 _WORDS = {
     "tvd": "total variation distance",
@@ -217,6 +222,19 @@ _TIME = (
             ("low", "every UNVERIFIED time at the low end of its range"),
             ("high", "every UNVERIFIED time at the high end of its range"),
             ("unmapping", "as high, if unpinning removed the stage 2 entries too"),
+        )
+    ),
+    *(
+        Column(
+            f"per_enable.<part>.{end}_us",
+            "double",
+            "us",
+            f"time per enable edge, {words}; parts: walk, charge, pin, map, unpin, all",
+        )
+        for end, words in (
+            ("here", "mean"),
+            ("low", "UNVERIFIED times at their low ends"),
+            ("high", "UNVERIFIED times at their high ends, unmapping where that is open"),
         )
     ),
     Column("time_band_moved[]", "string", "", "UNVERIFIED times that the band moves"),

@@ -55,6 +55,7 @@ def sweep(
     resume: bool = False,
     force: bool = False,
     scheduler: str | None = None,
+    band: bool = False,
     report: bool = True,
     figures: bool = False,
     progress: bool | Progress = True,
@@ -63,8 +64,9 @@ def sweep(
 
     The scenario is a stock name or a path: the command that reproduces a cell names it. `resume`
     goes on with what an earlier attempt left, `force` begins anew; `figures` are also written as
-    PNG and SVG. `scheduler` is the address of a Dask cluster. A cell
-    that fails is in `Sweep.failed` and does not stop the others. The folder is what `speskew sweep`
+    PNG and SVG. `scheduler` is the address of a Dask cluster. With `band` each cell also runs at
+    the ends of the UNVERIFIED times. A cell that fails is in `Sweep.failed` and does not stop the
+    others. The folder is what `speskew sweep`
     writes. Raises ScenarioError, RunDirError; Ctrl-C raises KeyboardInterrupt, keeps what has
     finished, and leaves no process.
     """
@@ -72,7 +74,7 @@ def sweep(
     if isinstance(scenario, Mapping) or "\n" in os.fspath(scenario):
         raise TypeError("a sweep's scenario is a stock name or a path: its cells name it")
     source = os.fspath(scenario)
-    asked = sweeping.Asked(source, _given.overrides(set), replications, seed, engine)
+    asked = sweeping.Asked(source, _given.overrides(set), replications, seed, engine, band)
     plan = attempt.planned(asked)
     _given.warn(plan.remarks)
     folder = attempt.default_folder(plan) if out is None else Path(out)

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
 
 
+_MIB_MS = 1e3 / (1 << 20)
+"""In a byte second."""
+
+
 def locked_table(arms: Sequence[ArmResult]) -> Table:
     """arm, replication, t (ticks), locked_bytes, limit_bytes: each change of an account."""
     rows = (
@@ -134,6 +138,13 @@ def metrics(arm: ArmResult) -> dict[str, Metric]:
         "excess_bytes": metric([float(r.rlimit.excess_bytes_max) for r in runs], "bytes"),
         "first_exit_limit": metric([_or_nan(x.first) for x in limits], "bytes"),
         "last_exit_limit": metric([_or_nan(x.last) for x in limits], "bytes"),
+        "locked_per_enable": metric(
+            [
+                _ratio(_MIB_MS * locked_mean(r) * s, r.rlimit.enables)
+                for r, s in zip(runs, seconds, strict=True)
+            ],
+            "MiB*ms",
+        ),
     }
 
 

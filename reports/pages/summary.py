@@ -6,7 +6,6 @@ as a prediction: no KVM support for SPE can be measured today.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -14,19 +13,17 @@ from reports.pages import glance
 from reports.results import shapes
 from reports.results.arms import (
     LEVELS,
-    PerEnable,
     answer_at,
     brief,
     causes_of,
     harmless_loss,
     other_settings,
-    per_enable,
     reference_arm,
     time_added,
     time_by_cause,
     verdict_words,
 )
-from reports.results.result import Arm, Ends, Life, Result
+from reports.results.result import Arm, Ends, Life, PerEnable, Result
 from reports.text import aligned, hanging, number, percent, printable, size, with_interval
 from sim.policies.backings import BACKINGS
 
@@ -163,17 +160,24 @@ def other_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
 
 def enable_lines(arm: Arm) -> Iterator[str]:
     """What an enable edge and the disable edge after it cost, each with its band."""
-    found = per_enable(arm)
+    found = arm.per_enable
     if not found:
         return
     pages = number(arm.rlimit.pinned_pages / arm.rlimit.enables)
-    shown = ", ".join(f"{cause} {_edge(time)}" for cause, time in found.items() if cause != "all")
-    yield f"{_edge(found['all'])} µs per enable edge, {pages} pages pinned: {shown}"
+    shown = ", ".join(f"{part} {edge(time)}" for part, time in found.items() if part != "all")
+    yield f"{edge(found['all'])} µs per enable edge, {pages} pages pinned: {shown}"
+    locked = arm.rlimit.locked_per_enable
+    if locked is not None and locked.mean is not None:
+        yield f"{number(locked.mean)} MiB·ms of locked memory × time per enable edge"
 
 
-def _edge(time: PerEnable) -> str:
-    ends = "" if math.isnan(time.low) else f" [{number(time.low)}, {number(time.high)}]"
-    return f"{number(time.here)}{ends}"
+def edge(time: PerEnable) -> str:
+    """Time per enable edge, µs, with its band if that is one: ``31 [31, 831]``."""
+    here = number(time.here_us)
+    if time.low_us is None or time.high_us is None:
+        return here
+    low, high = number(time.low_us), number(time.high_us)
+    return here if low == here == high else f"{here} [{low}, {high}]"
 
 
 def loss_lines(arm: Arm, base: Arm | None) -> Iterator[str]:

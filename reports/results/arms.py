@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.answers import Answer, Kind, answer, short, worst
@@ -67,37 +66,6 @@ FEWEST_GAPS = 20
 def brief(arm: Arm) -> bool:
     """True if a run is so short that starting the event is most of its time."""
     return arm.ended_at_op < FEWEST_GAPS * arm.setup.interval_ops
-
-
-ENABLE = ("walk", "pin", "map", "unpin")
-"""What an enable edge, and the disable edge after it, cost; pin has the charge."""
-
-
-class PerEnable(NamedTuple):
-    """Time per enable edge, µs: here, and at the ends of the UNVERIFIED times; NaN without a band.
-
-    `high` is with unpinning that removes stage 2 entries, where the design leaves that open.
-    """
-
-    here: float
-    low: float
-    high: float
-
-
-def per_enable(arm: Arm) -> dict[str, PerEnable]:
-    """Time of each cause per enable edge, and in all; empty without enable edges that pin."""
-    if not arm.rlimit.enables or not arm.rlimit.pinned_pages:
-        return {}
-    share = 1e3 * len(arm.replications) * arm.setup.vcpus / arm.rlimit.enables
-    found = {}
-    for cause in ENABLE:
-        band = arm.time_band.get(cause)
-        if band is not None:
-            low, high = (math.nan if end is None else share * end for end in band.ends)
-            found[cause] = PerEnable(share * band.here_ms, low, high)
-    if found:
-        found["all"] = PerEnable(*(sum(each) for each in zip(*found.values(), strict=True)))
-    return found
 
 
 def causes_of(arm: Arm) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from analysis import frames, paired
-from analysis.cost import perturbation, rlimit
+from analysis.cost import edges, perturbation, rlimit
 from analysis.decisions.regret import decisions
 from analysis.fidelity import dying, errors, hottest, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
@@ -40,6 +40,7 @@ from reports.results.result import (
     Ledger,
     Life,
     Loss,
+    PerEnable,
     Replication,
     Result,
     Rlimit,
@@ -126,6 +127,10 @@ def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging, asked: Decis
         loss_band=_ends(openness.loss(arm)),
         skew_band=_ends(openness.skew(arm)),
         life=_life(arm),
+        per_enable={
+            part: PerEnable(edge.here_us, edge.low_us, edge.high_us)
+            for part, edge in edges.per_enable(arm, perturbation.added(arm, reference)).items()
+        },
         decisions={}
         if asked is None
         else {d.kind: of_decision(d) for d in decisions(arm, reference, asked)},

@@ -154,6 +154,9 @@ class Rlimit:
     excess_bytes: Metric
     first_exit_limit: Metric
     last_exit_limit: Metric
+    locked_per_enable: Annotated[
+        Metric | None, "locked memory times time; absent in results of before"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,18 @@ class Band:
         """The lowest and the highest that it may be; None without a band."""
         found = [x for x in (self.low_ms, self.high_ms, self.unmapping_ms) if x is not None]
         return (min(found), max(found)) if found else (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class PerEnable:
+    """Time per enable edge, µs: here, and at the ends of the UNVERIFIED times; null: no band.
+
+    `high_us` is with unpinning that removes stage 2 entries, where the design leaves that open.
+    """
+
+    here_us: float
+    low_us: float | None
+    high_us: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +266,9 @@ class Arm:
     loss_band: Annotated[Ends | None, "loss over the UNVERIFIED times; null: no band"] = None
     skew_band: Annotated[Ends | None, "symbol TVD vs truth, the same"] = None
     life: Annotated[Life | None, "null: no event died for good"] = None
+    per_enable: Annotated[
+        Mapping[str, PerEnable], "walk, charge, pin, map, unpin, all; empty: no edge that pins"
+    ] = field(default_factory=dict)
     decisions: Annotated[
         Mapping[str, Decision], "by kind; absent if the scenario does not ask for them"
     ] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def run(
         folder,
         plan.cells,
         failed,
-        lambda cell: sweeping.describe(cell, store, crew, plan.asked.engine),
+        lambda cell: sweeping.describe(cell, store, crew, plan.asked),
         each=plan.base.samples is not None,
         progress=shown.assembled,
     )

@@ -11,6 +11,7 @@ from reports.sweeps import screening
 from reports.text import number, percent, printable
 
 NAME = 40
+NONE = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Span:
         """From the least to the most, or the one value."""
         if self.low == self.high:
             return self.low
-        unit = " %" if self.high.endswith(" %") else ""
+        unit = next((u for u in (" %", " µs") if self.high.endswith(u)), "")
         return f"{self.low.removesuffix(unit)} to {self.high}"
 
 
@@ -51,18 +52,23 @@ Ranks = Mapping[str, Sequence[tuple[str, ...]]]
 
 
 def lines(result: SweepResult, asked: Asked, ranks: Ranks) -> list[Line]:
-    """One per arm that has a number."""
-    found = []
-    for arm in result.arm_order:
-        spans = tuple(
-            span
+    """One per arm that has a number; each has a span for every metric that some arm has."""
+    every = {
+        arm: {
+            title: span
             for key, metric, title in asked
             if (span := _span(result, arm, metric, title, ranks.get(key, ()))) is not None
-        )
-        if spans:
+        }
+        for arm in result.arm_order
+    }
+    titles = [title for _, _, title in asked if any(title in found for found in every.values())]
+    made = []
+    for arm, found in every.items():
+        if found:
             name = printable(arm, NAME)
-            found.append(Line(name, spans, f"{name}: {'; '.join(_said(s) for s in spans)}."))
-    return found
+            spans = tuple(found.get(t, Span(t, NONE, NONE, "", "")) for t in titles)
+            made.append(Line(name, spans, f"{name}: {'; '.join(map(_said, found.values()))}."))
+    return made
 
 
 def _said(span: Span) -> str:
@@ -95,10 +101,12 @@ def _values(result: SweepResult, arm: str, metric: str) -> Iterator[tuple[int, t
             if found.mean is not None:
                 yield k, (found.mean, found.unit)
         elif found is not None:
-            yield k, (float(found), "")
+            yield k, (float(found), "us" if metric.endswith("_us") else "")
 
 
 def _text(value: float, unit: str) -> str:
+    if unit == "us":
+        return f"{number(value)} µs"
     return percent(value) if unit == "fraction" else number(value)
 
 

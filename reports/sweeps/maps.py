@@ -6,7 +6,7 @@ import reports.plotting  # noqa: F401 (before matplotlib)
 
 # isort: split
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ ROWS = 4
 """Values of further axes that get panels of their own."""
 DECADES = 100
 """From this ratio of the largest to the smallest value on, colours are logarithmic."""
+ROOMY = 9
+"""Cells beside each other up to which a band is written larger."""
 ABSENT = "#80808030"
 DARK_INK, LIGHT_INK = "#101010", "#f4f4f4"
 
@@ -74,18 +76,28 @@ def slices(axes: Sequence[Axis], drawn: Sequence[int]) -> list[Slice]:
 # --- heat maps -------------------------------------------------------------------------------
 
 
+Ends = Mapping[str, F64]
+"""Of an arm, the low and the high ends of its band [2, *levels]."""
+
+
 def heat(
-    grid: Grid, drawn: tuple[int, int], responses: dict[str, Response], label: str, scale: float
+    grid: Grid,
+    drawn: tuple[int, int],
+    responses: dict[str, Response],
+    label: str,
+    scale: float,
+    bands: Ends | None = None,
 ) -> Figure:
     """Panels of one metric: columns are arms, rows further settings; one scale for all of them.
 
-    `drawn` are the axes down and across.
+    `drawn` are the axes down and across. The band of a cell, if there is one, stands below its
+    number; colours are of the number.
     """
     shown = slices(grid.axes, drawn)
     chunks = list(_chunks(list(responses), COLUMNS))
     lines = [(row, chunk) for chunk in chunks for row in shown]
     columns = max(map(len, chunks))
-    tall = 0.55 + 0.3 * len(grid.axes[drawn[0]].levels)
+    tall = 0.55 + (0.4 if bands else 0.3) * len(grid.axes[drawn[0]].levels)
     made = blank(0.9 + len(lines) * (tall + 0.35))
     axes = made.subplots(len(lines), columns, squeeze=False, sharex=True, sharey=True)
     values = np.stack([row.of(r.mean) for row in shown for r in responses.values()]) * scale
@@ -96,8 +108,10 @@ def heat(
             if name is None:
                 ax.set_visible(False)
                 continue
-            part = row.of(responses[name].mean) * scale
-            _panel(ax, part if drawn[0] < drawn[1] else part.T, norm, cmap)
+            parts = [row.of(responses[name].mean), *_ends(row, name, bands)]
+            upright = (part if drawn[0] < drawn[1] else part.T for part in parts)
+            small = 6.0 if columns * len(grid.axes[drawn[1]].levels) <= ROOMY else 4.5
+            _panel(ax, [part * scale for part in upright], norm, cmap, small)
             if line % len(shown) == 0:
                 ax.set_title(named(name), fontsize=8)
             _levels(ax, grid.axes[drawn[0]], grid.axes[drawn[1]])
@@ -134,7 +148,13 @@ def _norm(values: F64) -> tuple[Normalize, str]:
     return Normalize(0.0, largest), "from 0"
 
 
-def _panel(ax: Axes, values: F64, norm: Normalize, cmap: Colormap) -> None:
+def _ends(row: Slice, name: str, bands: Ends | None) -> list[F64]:
+    return [row.of(end) for end in bands[name]] if bands and name in bands else []
+
+
+def _panel(ax: Axes, parts: Sequence[F64], norm: Normalize, cmap: Colormap, small: float) -> None:
+    """Values, and the ends of their bands, if there are any, in letters of the size `small`."""
+    values, *ends = parts
     coloured = values if not isinstance(norm, LogNorm) else np.where(values > 0, values, np.nan)
     ax.pcolormesh(np.ma.masked_invalid(coloured), norm=norm, cmap=cmap, linewidth=0)
     for (y, x), value in np.ndenumerate(values):
@@ -145,7 +165,26 @@ def _panel(ax: Axes, values: F64, norm: Normalize, cmap: Colormap) -> None:
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         ink = (DARK_INK if light else LIGHT_INK) if drawn else None
         text = number(value) if np.isfinite(value) else "–"
-        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=ink)
+        known = [number(float(end[y, x])) for end in ends if np.isfinite(end[y, x])]
+        ax.text(
+            x + 0.5,
+            y + (0.36 if known else 0.5),
+            text,
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=ink,
+        )
+        if known:
+            ax.text(
+                x + 0.5,
+                y + 0.7,
+                " to ".join(known),
+                ha="center",
+                va="center",
+                fontsize=small,
+                color=ink,
+            )
 
 
 def _levels(ax: Axes, down: Axis, across: Axis) -> None:

@@ -17,15 +17,16 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from analysis.cost.edges import ALL
 from analysis.sweeps.sensitivity import Decomposition, decompose
 from reports.figures import alone
 from reports.figures.alone import Standing
 from reports.figures.style import styled, to_svg
 from reports.pages import templating
 from reports.results.metric import Metric
-from reports.results.sweep_result import CellResult, Indices, SweepResult
+from reports.results.sweep_result import CellResult, Indices, Numbers, SweepResult
 from reports.store.grid import Grid, Response, grid
-from reports.sweeps import effects, firstscreen, maps, screening
+from reports.sweeps import bands, edges, effects, firstscreen, maps, screening
 from reports.text import number, percent, with_interval
 
 
@@ -80,6 +81,10 @@ class Section:
     note: str = GRID_NOTE
     readings: tuple[tuple[str, str], ...] = ()
     """Arms and what is said of them."""
+    table: str = "Which setting matters, in numbers"
+    """What the table below the pictures is called."""
+    names: int = 2
+    """Columns of it that hold names."""
 
 
 def sections(result: SweepResult) -> list[Section]:
@@ -87,7 +92,36 @@ def sections(result: SweepResult) -> list[Section]:
     if result.samples is not None:
         return [made for shown in METRICS if (made := _sampled(result, shown)) is not None]
     whole = grid(result)
-    return [made for shown in METRICS if (made := _section(whole, shown)) is not None]
+    found = [made for shown in METRICS if (made := _section(whole, shown)) is not None]
+    return [*found, *_edges(result, whole)]
+
+
+EDGES = Shown("edges", f"per_enable.{ALL}.here_us", edges.TITLE, "what an enable edge costs")
+
+
+def _edges(result: SweepResult, whole: Grid) -> Iterator[Section]:
+    """What an enable edge costs in time, and in memory times time; nothing where none pins."""
+    axes = [axis.name for axis in whole.axes]
+    lines = [
+        (*(_as_set(cell, axis) for axis in axes), *row)
+        for cell in result.cells
+        for row in edges.rows(cell)
+    ]
+    if not lines:
+        return
+    reading = edges.READING.format(inner=edges.joined(whole) or "nothing")
+    drawn = edges.drawable(whole)
+    picture = Picture("edges", "When to unpin", partial(edges.figure, whole), reading)
+    yield Section(
+        EDGES,
+        "",
+        (picture,) if drawn else (),
+        tuple(lines),
+        (*axes, *edges.HEAD),
+        edges.NOTE,
+        table="Every part of an edge, in every cell",
+        names=len(axes) + 1,
+    )
 
 
 def _section(whole: Grid, shown: Shown) -> Section | None:
@@ -126,10 +160,12 @@ def _pictures(
         rest = [axis.name for k, axis in enumerate(whole.axes) if k not in drawn]
         held = len(rest) and len(maps.slices(whole.axes, drawn)) == 1
         words = f" {', '.join(rest)}: at the middle level only." if held else ""
+        ends = {a: e for a in varied if (e := bands.over(whole, a, shown.metric)) is not None}
+        words += " Below a number is its band over the UNVERIFIED times." if ends else ""
         yield Picture(
             f"map-{shown.key}",
             f"{shown.title}: map",
-            partial(maps.heat, whole, drawn, varied, label, scale),
+            partial(maps.heat, whole, drawn, varied, label, scale, ends),
             f"{shown.words}, mean over replications. All panels share one scale of colours; cells "
             f"are of equal size whatever the settings' distances; – was not run or failed.{words}",
         )
@@ -245,8 +281,8 @@ def page(result: SweepResult) -> str:
         rows=list(_rows(result)),
         first=firstscreen.lines(
             result,
-            [(shown.key, shown.metric, shown.title) for shown in METRICS],
-            {section.shown.key: section.ranks for section in made},
+            [(shown.key, shown.metric, shown.title) for shown in (*METRICS, EDGES)],
+            {s.shown.key: s.ranks for s in made if s.shown is not EDGES},
         ),
         about=screening.about(result) if result.samples is not None else "",
     )
@@ -282,12 +318,18 @@ def _rows(result: SweepResult) -> Iterator[tuple[str, list[str]]]:
         for arm, numbers in row.arms.items():
             yield (
                 f"cells/{row.id}",
-                [*settings, arm, *(_number(numbers.get(shown.metric)) for shown in METRICS)],
+                [*settings, arm, *(_banded(numbers, shown.metric) for shown in METRICS)],
             )
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
+
+
+def _banded(numbers: Numbers, metric: str) -> str:
+    band = bands.of(numbers, metric)
+    text = _number(numbers.get(metric))
+    return text if band is None else f"{text} ({band.text} UNVERIFIED)"
 
 
 def _number(found: Metric | float | None) -> str:

@@ -95,6 +95,8 @@ class Asked:
     replications: int | None
     seed: int | None
     engine: str
+    band: bool = False
+    """Replication 0 of each arm also at the ends of the UNVERIFIED times, as `speskew run` does."""
 
 
 def plan(asked: Asked, remarks: list[str] | None = None) -> tuple[Scenario, list[Planned]]:
@@ -148,7 +150,7 @@ def _planned(cell: Cell, asked: Asked, base: Scenario) -> Planned:
     except ScenarioError as error:
         return Planned(cell, reproduce, None, (), "; ".join(p.message for p in error.problems))
     try:
-        made = tuple(tasks(cell.id, scenario, asked.engine))
+        made = tuple(tasks(cell.id, scenario, asked.engine, band=asked.band))
     except (StreamError, ProfileError, OSError) as error:
         return Planned(cell, reproduce, None, (), " ".join(str(error).split()))
     return Planned(cell, reproduce, scenario, made, remarks=tuple(remarks))
@@ -300,7 +302,7 @@ class Described:
     arms: tuple[ArmResult, ...]
 
 
-def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> Described:
+def describe(planned: Planned, store: Store, workers: Workers, asked: Asked) -> Described:
     """A cell's result from its finished units; runs what only the result asks for."""
 
     scenario = planned.scenario
@@ -325,7 +327,7 @@ def describe(planned: Planned, store: Store, workers: Workers, engine: str) -> D
             yield index, known
 
     while True:
-        arms = batch.run(scenario, engine=engine, execute=execute)
+        arms = batch.run(scenario, engine=asked.engine, band=asked.band, execute=execute)
         described = build(scenario, arms, interrupted=False)
         more = replicating.further(scenario, described)
         if more is None:

@@ -14,8 +14,8 @@ import click
 from reports import heartbeat
 from reports.heartbeat import Beat
 from reports.results.metric import Metric
-from reports.results.sweep_result import CellResult, SweepResult
-from reports.sweeps import page, screening
+from reports.results.sweep_result import CellResult, Numbers, SweepResult
+from reports.sweeps import bands, edges, page, screening
 from reports.sweeps.estimating import Pace
 from reports.sweeps.sweeping import Planned, Standing
 from reports.text import aligned, number, printable, with_interval
@@ -147,7 +147,8 @@ def plan(cells: Sequence[Planned], form: str, pace: Pace) -> str:
 def as_table(result: SweepResult) -> str:
     """A line per cell and arm: predicted loss, time added, exits, verdict; of samples, indices.
 
-    What is in doubt in the workloads stands below.
+    In brackets the band over the UNVERIFIED times, if the sweep has one. A second table is of
+    enable edges. What is in doubt in the workloads stands below.
     """
     doubts = "".join(f"{printable(one)}\n" for one in result.doubts)
     if result.samples is not None:
@@ -161,9 +162,24 @@ def as_table(result: SweepResult) -> str:
         if cell.failed:
             rows.append([*settings, "FAILED", *["–"] * len(SHOWN_METRICS), ""])
         for arm, numbers in cell.arms.items():
-            shown = (_shown(numbers.get(m)) for m, _ in SHOWN_METRICS)
+            shown = (_banded(numbers, m) for m, _ in SHOWN_METRICS)
             rows.append([*settings, arm, *shown, printable(cell.verdicts.get(arm, "–"))])
-    return "\n".join(aligned([head, *rows])) + "\n" + doubts
+    return "\n".join([*aligned([head, *rows]), *_edge_lines(result)]) + "\n" + doubts
+
+
+def _edge_lines(result: SweepResult) -> list[str]:
+    """A table of what enable edges cost, after an empty line; nothing where none pins."""
+    axes = list(result.axes)
+    rows = [
+        [*(as_set(cell, axis) for axis in axes), *map(printable, row)]
+        for cell in result.cells
+        for row in edges.rows(cell)
+    ]
+    if not rows:
+        return []
+    head = [*axes, *edges.HEAD]
+    head[len(axes)] = "arm, per enable edge"
+    return ["", *aligned([head, *rows])]
 
 
 def as_set(cell: CellResult, axis: str) -> str:
@@ -174,6 +190,13 @@ def as_set(cell: CellResult, axis: str) -> str:
 
 def _said(value: Any) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _banded(numbers: Numbers, metric: str) -> str:
+    """A number with its interval, and with its band over the UNVERIFIED times if it has one."""
+    band = bands.of(numbers, metric)
+    text = _shown(numbers.get(metric))
+    return text if band is None else f"{text} ({band.text})"
 
 
 def _shown(value: Metric | float | None) -> str:

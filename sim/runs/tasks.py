@@ -103,25 +103,32 @@ def task(cell: str, units: tuple[Unit, ...]) -> Task:
     return Task(cell, units, tuple(key(unit) for unit in units))
 
 
-def tasks(cell: str, scenario: Scenario, engine: str) -> list[Task]:
-    """Every unit of a cell that is known beforehand, grouped."""
-    arms = [arm for named in scenario.arms for arm in _with_twin(named)]
-    sees = scenario.decisions is not None and scenario.decisions.needs_records
+def tasks(cell: str, scenario: Scenario, engine: str, *, band: bool = False) -> list[Task]:
+    """Every unit of a cell that is known beforehand, grouped; with `band`, its ends too."""
     group: list[Unit] = []
     made: list[Task] = []
     cost = 0
-    for replication in range(scenario.replications):
-        for arm in arms:
-            group.append(
-                Unit(arm, scenario.seed, replication, engine, keep_records=False, sightings=sees)
-            )
-            cost += unit_nanoseconds(group[-1])
-            if cost >= LEAST_NANOSECONDS:
-                made.append(task(cell, tuple(group)))
-                group, cost = [], 0
+    for unit in _units(scenario, engine, band=band):
+        group.append(unit)
+        cost += unit_nanoseconds(unit)
+        if cost >= LEAST_NANOSECONDS:
+            made.append(task(cell, tuple(group)))
+            group, cost = [], 0
     if group and made:  # too short to be sent alone
         group = [*made.pop().units, *group]
     return [*made, task(cell, tuple(group))] if group else made
+
+
+def _units(scenario: Scenario, engine: str, *, band: bool) -> Iterator[Unit]:
+    arms = [arm for named in scenario.arms for arm in _with_twin(named)]
+    sees = scenario.decisions is not None and scenario.decisions.needs_records
+    for replication in range(scenario.replications):
+        for arm in arms:
+            yield Unit(arm, scenario.seed, replication, engine, keep_records=False, sightings=sees)
+    if band:
+        for arm in scenario.arms:
+            for end in counterparts.band_ends(arm).values():
+                yield Unit(end, scenario.seed, 0, engine, keep_records=False)
 
 
 def _with_twin(arm: Arm) -> Iterator[Arm]:

@@ -84,6 +84,11 @@ def _resume(folder: Path) -> str:
 @_tls_option("cert", "Our certificate.")
 @_tls_option("key", "The key of our certificate.")
 @options.form_option("table", "json", "csv")
+@click.option(
+    "--band",
+    is_flag=True,
+    help="Run replication 0 of each arm again at the ends of the UNVERIFIED times, in each cell.",
+)
 @click.option("--no-report", is_flag=True, help="Leave report.html out.")
 @options.figures_option
 @options.quiet_option
@@ -104,6 +109,7 @@ def command(
     tls_cert: Path | None,
     tls_key: Path | None,
     form: str,
+    band: bool,
     no_report: bool,
     figures: bool,
     quiet: bool,
@@ -116,7 +122,7 @@ def command(
     _check_together(figures and no_report, force and resume)
     from reports.sweeps import attempt, estimating, sweeping, words
 
-    plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine))
+    plan = attempt.planned(sweeping.Asked(scenario, overrides, replications, seed, engine, band))
     remark(plan.remarks)
     if dry_run:
         put(words.plan(plan.cells, form, estimating.pace(plan.cells)))

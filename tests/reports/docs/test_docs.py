@@ -135,6 +135,14 @@ def lost_well(folder: Path) -> None:
     assert f"perf report: {counted[1]}\n" in (cell / "summary.txt").read_text()
 
 
+def edges_well(folder: Path) -> None:
+    """Every line that the page prints of the sweep's table is in it; the figure is there."""
+    (printed,) = blocks(DOCS / "how-to" / "cost-of-an-enable.md", "")
+    shown = (folder / "enable.txt").read_text().splitlines()
+    assert [line for line in printed.splitlines() if line not in shown] == []
+    assert "<svg" in (folder / "edges.svg").read_text()
+
+
 def decided_well(folder: Path) -> None:
     """What the page prints of the first table is in it, and so are the regrets of the last one."""
     page = (DOCS / "how-to" / "decide.md").read_text("utf-8")
@@ -165,6 +173,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/predict-your-workload.md": predicted_well,
     "how-to/files-from-elsewhere.md": told_well,
     "how-to/lost-aux-data.md": lost_well,
+    "how-to/cost-of-an-enable.md": edges_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
     "how-to/your-kernel-tree.md": patched_well,

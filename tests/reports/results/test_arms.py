@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import pytest
 
 from reports.results import result, shapes
-from reports.results.arms import other_settings, per_enable
+from reports.results.arms import other_settings
 from reports.results.damage import DamagedError
 from reports.results.metric import Metric
 from sim.ledger import LOSS_LABELS
@@ -63,23 +62,6 @@ def test_upper_bounds_are_marked() -> None:
     """Only virtual arms whose unmapping no host has been seen to do."""
     arms = described().arms
     assert [n for n, a in arms.items() if a.setup.upper_bound] == ["unpinned-cold"]
-
-
-def test_times_per_enable_edge() -> None:
-    """10⁶ ticks of pinning in ten enables of a replication: 0.521 µs each; the band scales."""
-    result = described()
-    v6 = result.arms["v6"]
-    found = per_enable(v6)
-    assert found["pin"].here == pytest.approx(1e6 / (64 * 3000) / 10)
-    assert found["all"].here == pytest.approx(found["pin"].here)
-    assert math.isnan(found["pin"].low)
-    ends = {"low_ms": 0.001, "high_ms": 0.01, "unmapping_ms": 0.1}
-    banded = changed(result, v6={f"time_band.pin.{k}": x for k, x in ends.items()}).arms["v6"]
-    edge = per_enable(banded)["pin"]
-    assert edge.low == pytest.approx(0.1)
-    assert edge.high == pytest.approx(10.0)
-    assert per_enable(result.arms["unpinned-cold"]) == {}
-    assert per_enable(result.arms["baremetal"]) == {}
 
 
 def test_what_differs_beside_the_design_is_told() -> None:

@@ -41,6 +41,20 @@ def test_a_cell_is_what_run_writes() -> None:
             assert (stored / name).read_bytes() == Path(f"run{number}", name).read_bytes()
 
 
+def test_with_a_band_a_cell_is_what_run_writes_with_one() -> None:
+    """The same bytes as `speskew run`, which has a band by default; one job or two."""
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--band").exit_code == 0
+    row = cells()[0]
+    assert (
+        row["arms"]["v6"]["time_band.total.high_ms"] > row["arms"]["v6"]["time_band.total.low_ms"]
+    )
+    assert call(*row["reproduce"].split()[1:], "-o", "run", "--no-report").exit_code == 0
+    stored = Path("out", "cells", row["id"], "result.json").read_bytes()
+    assert stored == Path("run/result.json").read_bytes()
+    assert call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q", "--band").exit_code == 0
+    assert results("two") == results()
+
+
 def test_neither_order_nor_jobs_nor_format_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """One job, two jobs, and finishing in reverse order: the same bytes."""
     call("sweep", "s.yaml", "-o", "out", "-q")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sim.machine import resolve
+from sim.results import RunResult
 from sim.runs import batch
 from sim.runs import tasks as plan
+from sim.runs.batch import Unit
 from sim.runs.tasks import LEAST_NANOSECONDS, key, tasks
 from sim.scenario.files.loader import load, stock_folder
 from sim.scenario.models.scenario import Scenario
@@ -30,6 +33,21 @@ def test_tasks_hold_every_unit_once_and_are_worth_sending(scenario: Scenario) ->
         assert len(made) == 1 or all(t.nanoseconds >= LEAST_NANOSECONDS for t in made)
         assert len(made) > 2 or replications < 60
         assert len({t.id for t in made}) == len(made)
+
+
+def test_with_a_band_its_ends_are_units_too(scenario: Scenario) -> None:
+    """Replication 0 of each arm at each end, and nothing else more: what `batch.run` then asks."""
+    plain = {k for t in tasks("cell", scenario, "fast") for k in t.keys}
+    more = {k for t in tasks("cell", scenario, "fast", band=True) for k in t.keys}
+    asked: set[str] = set()
+
+    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        asked.update(map(key, units))
+        yield from enumerate(map(batch.run_unit, units))
+
+    batch.run(scenario, band=True, execute=execute)
+    assert plain < more == asked
+    assert len(more - plain) == 2 + 3  # low and high; of v6 also with unmapping
 
 
 def test_long_units_go_alone(scenario: Scenario) -> None:

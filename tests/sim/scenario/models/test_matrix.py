@@ -160,7 +160,7 @@ def test_too_many_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "cells"), [("loss-map", 27), ("rlimit-map", 30), ("policy-map", 9)]
+    ("name", "cells"), [("loss-map", 27), ("rlimit-map", 30), ("policy-map", 9), ("enable-map", 8)]
 )
 def test_stock_sweeps(name: str, cells: int) -> None:
     """Found by their short name, every cell loads, and says what it answers."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.statistics import shown
 from analysis.statistics.shown import number as number
+from analysis.symbols import brief, cut, demangled
 from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ def printable(name: str, width: int = 0) -> str:
     It is cut in the middle: names of C++ begin alike and differ at their ends.
     """
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    if not width or len(safe) <= width:
-        return safe
-    tail = (width - 1) // 2
-    return f"{safe[: width - 1 - tail]}…{safe[len(safe) - tail :]}"
+    return cut(safe, width) if width else safe
+
+
+def symbol(name: str, width: int = 0) -> str:
+    """A symbol's name as people write it, demangled; printable, cut to `width`."""
+    return printable(brief(name, width) if width else demangled(name), width)
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: bool = False, least: int = 0) -> list[str]:

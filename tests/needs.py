@@ -25,6 +25,7 @@ PACKAGES = {
     "aarch64-linux-gnu-as": "binutils-aarch64-linux-gnu",
     "aarch64-linux-gnu-objcopy": "binutils-aarch64-linux-gnu",
     "bash": "bash",
+    "c++filt": "binutils",
     "chromium": "chromium",
     "gcc": "gcc libc6-dev",
     "git": "git",

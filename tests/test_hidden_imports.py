@@ -25,6 +25,7 @@ PLACES = {
         "scipy.special",
         "slow to import, and few commands need it",
     ),
+    "analysis/symbols.py": ("demangle", "slow to import, and few programs' names are mangled"),
     "analysis/tables.py": ("pandas", "slow to import, and a run writes its tables without"),
     "analysis/theory.py": ("scipy.special", "slow to import, and few commands need it"),
     "analysis/sweeps/sampling.py": ("SALib.sample", "for sampled sweeps only"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,10 +30,10 @@ def test_a_missing_tool(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In CI a failure that names the package; elsewhere a skip that names the tool."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CI", "1")
-    with pytest.raises(pytest.fail.Exception, match=rf"{tool} \(apt-get install .+\)"):
+    with pytest.raises(pytest.fail.Exception, match=rf"{re.escape(tool)} \(apt-get install .+\)"):
         need(tool)
     monkeypatch.setenv("CI", "")
-    with pytest.raises(pytest.skip.Exception, match=f"not installed: {tool}$"):
+    with pytest.raises(pytest.skip.Exception, match=f"not installed: {re.escape(tool)}$"):
         need(tool)
     with pytest.raises(pytest.skip.Exception, match="not installed"):
         needs.run(tool)
@@ -214,6 +215,7 @@ USES: dict[str, tuple[str, ...] | str] = {
     "aarch64-linux-gnu-as": ASSEMBLER,
     "aarch64-linux-gnu-objcopy": ASSEMBLER,
     "bash": "tests/reports/docs/test_docs.py::test_a_command_that_fails_is_noticed",
+    "c++filt": "tests/tools/test_demangling.py::test_as_cxxfilt_has_them",
     "chromium": "tests/reports/pages/test_browser.py::test_page_is_silent_and_whole",
     "gcc": "tests/sim/workload/test_a64.py::test_recorder_has_the_same_slot_rule",
     "git": "tests/reports/cli/commands/test_check.py::"

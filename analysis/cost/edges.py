@@ -90,15 +90,12 @@ def _with_band(edge: Edge, like: Edge) -> Edge:
 
 
 def _minus(edge: Edge, part: Edge) -> Edge:
-    return Edge(
-        edge.here_us - part.here_us,
-        _difference(edge.low_us, part.low_us),
-        _difference(edge.high_us, part.high_us),
-    )
-
-
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
+    """What is left without a part; it may be less at the high end, where less happens."""
+    here = edge.here_us - part.here_us
+    if edge.low_us is None or edge.high_us is None or part.low_us is None or part.high_us is None:
+        return Edge(here, None, None)
+    low, high = sorted((edge.low_us - part.low_us, edge.high_us - part.high_us))
+    return Edge(here, low, high)
 
 
 def _sum(edges: tuple[Edge, ...]) -> Edge:

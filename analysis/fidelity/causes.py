@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fidelity import profiles
+from analysis.symbols import brief
 from analysis.theory import JITTER
 from sim.machine.resolve import interval_of
 from sim.scenario.models.scenario import Settings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 LISTED = 3
 """Loops that are named; the others are counted."""
+NAME = 60
+"""Characters of a symbol's name."""
 COLLIDED = 0.01
 """Part of the selections from which collisions are named."""
 
@@ -97,7 +100,7 @@ def _most_off(arm: ArmResult) -> str:
     each = np.nan_to_num(off).sum(axis=0)
     known = stream.static_symbol >= 0
     of = np.bincount(stream.static_symbol[known], each[known], len(stream.symbols))
-    return stream.symbols[int(of.argmax())]
+    return brief(stream.symbols[int(of.argmax())], NAME)
 
 
 def _collisions(arm: ArmResult) -> Iterator[str]:

@@ -16,12 +16,15 @@ from analysis.fidelity import profiles
 from analysis.fidelity.distances import TOP
 from analysis.fidelity.skew import Level
 from analysis.statistics.intervals import F64
+from analysis.symbols import brief
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
 
 TIED = 0.95
 """A true share of this part of another one, or more, is as good as that."""
+NAME = 60
+"""Characters of a name."""
 NAMED = 3
 """Groups that are named; the others are counted."""
 
@@ -58,5 +61,5 @@ def _number(size: int) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED])
+    shown = ", ".join(brief(name, NAME) for name in names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"

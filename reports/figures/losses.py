@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from reports.figures.style import (
     BLUE,
     INK,
+    NAME_CHARS,
     VERMILION,
     axis_label,
     blank,
@@ -26,6 +27,7 @@ from reports.figures.style import (
 )
 from reports.results.result import Result
 from reports.store.rows import SymbolRow, Tables, by_arm
+from reports.text import symbol
 
 MAX_ARMS = 3
 TOP = 8
@@ -43,7 +45,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     grid = made.subplots(len(found), 2, squeeze=False, height_ratios=[2 + s for s in sizes])
     for (left, right), (name, of) in zip(grid, found.items(), strict=True):
         left.barh(range(len(of)), [r.lost_percent or 0.0 for r in of], 0.6, color=VERMILION)
-        rows(left, [r.symbol for r in of])
+        rows(left, [symbol(r.symbol, NAME_CHARS) for r in of])
         left.set_title(named(name))
         left.set_xlim(0, None)
         _errors(right, of)
@@ -93,4 +95,4 @@ def _errors(ax: Axes, of: list[SymbolRow]) -> None:
         linewidth=0,
         label="expected from the loss alone",
     )
-    rows(ax, [r.symbol for r in of], labelled=False)
+    rows(ax, [symbol(r.symbol, NAME_CHARS) for r in of], labelled=False)

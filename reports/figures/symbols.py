@@ -11,6 +11,7 @@ from reports.figures.style import (
     INK,
     LINES,
     MARKERS,
+    NAME_CHARS,
     axis_label,
     blank,
     legend_above,
@@ -20,6 +21,7 @@ from reports.figures.style import (
 )
 from reports.results.result import Result
 from reports.store.rows import SymbolRow, Tables, by_arm
+from reports.text import symbol
 
 TOP = 12
 MAX_ARMS = 7
@@ -40,13 +42,14 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     made = blank(1.5 + max(0.34, 0.075 * len(chosen)) * len(names))
     left, right = made.subplots(1, 2, width_ratios=(1, 1.5))
     left.barh(range(len(names)), [r.truth_percent for r in first], 0.6, color=GREY)
-    rows(left, names)
+    shown = [symbol(name, NAME_CHARS) for name in names]
+    rows(left, shown)
     left.set_xlabel(axis_label("truth_percent"))
     left.set_title("truth")
     for k, (arm, of) in enumerate(chosen.items()):
         _deviations(right, arm, of, k, len(chosen))
     right.axvline(0, color=INK, linewidth=0.8)
-    rows(right, names, labelled=False)
+    rows(right, shown, labelled=False)
     right.set_xlabel(axis_label("error_pp"))
     legend_above(right)
     x_grid(left)

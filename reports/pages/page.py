@@ -25,6 +25,7 @@ from reports.pages import (
     sentences,
     summary,
     templating,
+    top,
 )
 from reports.results import shapes
 from reports.results.arms import reference_arm
@@ -86,6 +87,8 @@ class ArmText:
     sentences: tuple[str, str, str]
     sections: list[tuple[str, list[str]]]
     symbols: list[SymbolLoss]
+    top: list[tuple[str, ...]]
+    """The ten hottest functions, in the order of `top.HEAD`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ def _filled(source: Source, sections: list[Section], embedded: int) -> str:
         numbers=len(numbers),
         versions=source.versions,
         commands=_commands(tables),
+        top_head=top.HEAD,
+        top_note=top.NOTE,
         decided_head=decided.HEAD,
         decided=_decided(result),
         resolved="\n".join(printable(line) for line in source.resolved.split("\n")),
@@ -200,6 +205,7 @@ def _arm(name: str, result: Result, tables: Tables) -> ArmText:
         sentences=sentences.of_arm(name, result, tables),
         sections=summary.sections(name, result),
         symbols=[s for s in arm.loss_by_symbol if s.loss],
+        top=top.rows(arm),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from analysis.cost.edges import ALL, PARTS
 from reports.pages import glance
 from reports.results import shapes
 from reports.results.arms import (
@@ -35,6 +36,8 @@ ENABLE_BAND_US = (55.0, 1500.0)
 """Walk, pin and map of 512 pages on an enable edge: warm, and with unmapping on unpin."""
 BAND_PAGES = 512
 PIN_CAUSES = ("walk", "pin", "map", "unpin")
+HOTTEST = 450
+"""Characters of who moved among the ten hottest: six names, each cut by itself."""
 LOSS_NOTE = (
     "Loss is not skew: where it falls on random code it makes a profile noisier, not biased."
 )
@@ -164,8 +167,8 @@ def enable_lines(arm: Arm) -> Iterator[str]:
     if not found:
         return
     pages = number(arm.rlimit.pinned_pages / arm.rlimit.enables)
-    shown = ", ".join(f"{part} {edge(time)}" for part, time in found.items() if part != "all")
-    yield f"{edge(found['all'])} µs per enable edge, {pages} pages pinned: {shown}"
+    shown = ", ".join(f"{part} {edge(found[part])}" for part in PARTS if part in found)
+    yield f"{edge(found[ALL])} µs per enable edge, {pages} pages pinned: {shown}"
     locked = arm.rlimit.locked_per_enable
     if locked is not None and locked.mean is not None:
         yield f"{number(locked.mean)} MiB·ms of locked memory × time per enable edge"
@@ -236,8 +239,8 @@ def skew_lines(arm: Arm, base: Arm | None) -> Iterator[str]:
     yield from map(printable, causes_of(arm))
     if arm.skew.hottest.symbol:
         yield (
-            f"ten hottest functions: {printable(arm.skew.hottest.symbol, 200)}; instructions: "
-            f"{printable(arm.skew.hottest.pc, 200)}"
+            f"ten hottest functions: {printable(arm.skew.hottest.symbol, HOTTEST)}; instructions: "
+            f"{printable(arm.skew.hottest.pc, HOTTEST)}"
         )
     if arm.loss_skew.mean is not None:
         yield (

@@ -7,7 +7,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from reports.text import number, percent, printable
+from reports.text import number, percent, printable, symbol
 
 
 def render(template: str, **values: object) -> str:
@@ -20,6 +20,7 @@ def render(template: str, **values: object) -> str:
     )
     environment.filters |= {
         "printable": printable,
+        "symbol": symbol,
         "percent": percent,
         "number": number,
         "tight": _tight,

@@ -45,6 +45,7 @@ def test_one_verb_loads_no_other(verb: str) -> None:
     light = {
         "analysis.statistics",
         "analysis.statistics.shown",
+        "analysis.symbols",
         "reports.cli",
         "reports.cli.commands",
         "reports.cli.completing",

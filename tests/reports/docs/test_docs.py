@@ -72,12 +72,52 @@ def both(folder: Path) -> None:
     capture(folder)
 
 
+MANGLED = """\
+#include <stdio.h>
+#define AS(name) __asm__(name) __attribute__((noinline))
+static unsigned long data[4096];
+unsigned long push(unsigned long n) AS("_ZNSt6vectorIiSaIiEE9push_backERKi");
+unsigned long sort(unsigned long n) AS("_ZN4calc4sortIPlZNS_3runEvEUlllE_EEvT_S3_T0_");
+unsigned long find(unsigned long n)
+AS("_ZNSt3mapINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEiSt4lessIS5_ESaISt4pairIKS5_"
+   "iEEEixERS9_");
+unsigned long push(unsigned long n) {
+  for (unsigned long i = 0; i < n; i++) data[i & 4095] += i;
+  return data[7];
+}
+unsigned long sort(unsigned long n) {
+  for (unsigned long i = 1; i < n; i++)
+    if (data[i & 4095] < data[(i - 1) & 4095]) data[i & 4095] ^= 5;
+  return data[9];
+}
+unsigned long find(unsigned long n) {
+  unsigned long at = 1;
+  for (unsigned long i = 0; i < 3 * n; i++) at = data[at & 4095] + i;
+  return at;
+}
+int main(void) {
+  unsigned long sum = 0;
+  for (int k = 0; k < 40; k++) sum += push(900) + sort(900) + find(900);
+  printf("%lu\\n", sum);
+}
+"""
+"""A program whose symbols g++ could have written, for machines that have a compiler of C only."""
+
+
+def compiled(folder: Path) -> None:
+    """A program for AArch64 with C++ names."""
+    need(*RECORDING)
+    (folder / "prog.c").write_text(MANGLED)
+    run(CROSS, "-O2", "-static", "-o", folder / "prog", folder / "prog.c")
+
+
 BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": traces,
     "how-to/predict-your-workload.md": capture,
     "how-to/files-from-elsewhere.md": both,
     "how-to/your-kernel-tree.md": kernel,
     "how-to/decide.md": laid_out,
+    "how-to/trust-a-top-ten.md": compiled,
 }
 """What a page supposes to be in the folder, by page."""
 
@@ -143,6 +183,34 @@ def edges_well(folder: Path) -> None:
     assert "<svg" in (folder / "edges.svg").read_text()
 
 
+def trusted_well(folder: Path) -> None:
+    """C++ names at the top, in the same order as in the truth, and as compiled in the data."""
+    shown = call("show", folder / "runs" / "prog", "--top").stdout
+    (v6,) = re.findall(r"^v6: the same within ±1 %\n  same \w+, same order\n.*\n(.*)", shown, re.M)
+    assert v6.startswith("  std::map<…>::operator[](")
+    for name in ("calc::sort<", "std::vector<"):
+        assert shown.count(name) == 5, "in every arm"
+    kept = (folder / "runs" / "prog" / "result.json").read_text()
+    assert '"_ZNSt6vectorIiSaIiEE9push_backERKi"' in kept
+    html = (folder / "runs" / "prog" / "report.html").read_text()
+    assert "std::vector&lt;int, std::allocator&lt;int&gt; &gt;::push_back(" in html
+
+
+def sized_well(folder: Path) -> None:
+    """What the page prints of `memlock`, and the exits of its table."""
+    page = (DOCS / "how-to" / "fleet-memlock.md").read_text("utf-8")
+    said = call("memlock", "--vcpus", "16", "--vms", "64", "--aux", "4MiB").stdout.splitlines()
+    (printed,) = blocks(DOCS / "how-to" / "fleet-memlock.md", "")
+    assert [line for line in printed.splitlines() if line not in said] == []
+    for limit, run_of, arm in (("8 MiB", "fleet", "vcpus-16"), ("32.44 MiB", "enough", "vcpus-16")):
+        found = json.loads((folder / "runs" / run_of / "result.json").read_text())["arms"][arm]
+        exits = found["rlimit"]["exits_per_run"]["mean"]
+        assert f"| {limit} | `{arm}` | {exits:g} | {64 * exits:,g} |" in page
+    raised = json.loads((folder / "runs" / "fleet" / "result.json").read_text())["arms"]["to-hard"]
+    exits = raised["rlimit"]["exits_per_run"]["mean"]
+    assert f"| `to-hard` | {exits:g} | {64 * exits:,g} |" in page
+
+
 def decided_well(folder: Path) -> None:
     """What the page prints of the first table is in it, and so are the regrets of the last one."""
     page = (DOCS / "how-to" / "decide.md").read_text("utf-8")
@@ -174,6 +242,8 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/files-from-elsewhere.md": told_well,
     "how-to/lost-aux-data.md": lost_well,
     "how-to/cost-of-an-enable.md": edges_well,
+    "how-to/trust-a-top-ten.md": trusted_well,
+    "how-to/fleet-memlock.md": sized_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
     "how-to/your-kernel-tree.md": patched_well,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,18 @@ def test_show_prints_what_run_printed() -> None:
     assert call("show", "out").stdout == done.stdout
     shown = call("show", "out", "--format", "json").stdout
     assert shown == Path("out/result.json").read_text()
+
+
+def test_top_is_the_hottest_functions_of_a_run() -> None:
+    """A table an arm, or JSON; of a scenario, a design or in a mail it is none."""
+    call("run", "tiny.yaml", "-o", "out", "--no-report", "--no-band")
+    text = call("show", "out", "--top").stdout
+    assert text.count("  function") == 3
+    assert re.search(r"^  loop +81.8 % ", text, re.MULTILINE)
+    found = json.loads(call("show", "out", "--top", "--format", "json").stdout)
+    assert [one["name"] for one in found["v6"]] == ["loop", "walk"]
+    for words in (["tiny.yaml"], ["design", "v6"], ["out", "--format", "mail"]):
+        assert call("show", *words, "--top").exit_code == ExitCode.USAGE
 
 
 def test_show_resolves_a_scenario() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,21 @@ from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY, call
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its figures, and its scenario."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("tiny.yaml").write_text(TINY)
+        call("run", "tiny.yaml", "-o", "out", "--figures", "--no-band")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def inside(own_folder: Path) -> None:
-    """Each test in a folder of its own, with a run in it."""
-    Path("tiny.yaml").write_text(TINY)
-    call("run", "tiny.yaml", "-o", "out", "--figures", "--no-band")
+def inside(drawn: Path, own_folder: Path) -> None:
+    """Each test in a folder of its own, with a copy of them."""
+    shutil.copytree(drawn, own_folder, dirs_exist_ok=True)
 
 
 def test_it_is_the_figure_of_the_folder() -> None:

@@ -21,6 +21,8 @@ what='$(1)'; echo "$$what"; \
 ticker=$$!; trap 'kill $$ticker 2>/dev/null' EXIT; trap 'exit 130' INT TERM;
 endef
 
+# Without bytecode each of the hundreds of processes of a test run would compile all modules anew: twice the time.
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 

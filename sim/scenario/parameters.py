@@ -91,9 +91,15 @@ FACTS: dict[str, Parameter] = {
 
 
 @cache
+def _adapter() -> TypeAdapter[TimeDistribution]:
+    """Made once: that takes longer than hundreds of readings."""
+    return TypeAdapter(TimeDistribution)
+
+
+@cache
 def _defaults() -> dict[str, TimeDistribution]:
-    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
-    return {name: adapter.validate_python(_spec(row)) for name, row in _rows(fact=False).items()}
+    read = _adapter().validate_python
+    return {name: read(_spec(row)) for name, row in _rows(fact=False).items()}
 
 
 def _spec(row: _Written) -> object:
@@ -108,9 +114,9 @@ def span(name: str) -> tuple[TimeDistribution, TimeDistribution]:
     found = _SPAN.match(PARAMETERS[name].range)
     if found is None:
         raise ValueError(f"{name}: the range of an UNVERIFIED time begins like '0.1 us to 5 us'")
-    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
     low, low_unit, high, high_unit = found.groups()
-    return adapter.validate_python(low + low_unit), adapter.validate_python(high + high_unit)
+    read = _adapter().validate_python
+    return read(low + low_unit), read(high + high_unit)
 
 
 def at_high(name: str) -> TimeDistribution:
@@ -118,8 +124,7 @@ def at_high(name: str) -> TimeDistribution:
     high = _table()[name].at_high
     if high is None:
         return span(name)[1]
-    adapter: TypeAdapter[TimeDistribution] = TypeAdapter(TimeDistribution)
-    return adapter.validate_python(high)
+    return _adapter().validate_python(high)
 
 
 def problem_with(name: str, value: TimeDistribution | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from decimal import Context, Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import StringIO
 from typing import Any
 
@@ -98,15 +98,21 @@ def _hanging(mark: str, value: Any) -> Iterator[str]:
     yield from (f"  {line}" for line in others)
 
 
-@lru_cache(maxsize=1 << 14, typed=True)
-def _scalar(value: Hashable) -> str:
-    """A scalar as ruamel.yaml writes it."""
+@cache
+def _yaml() -> YAML:
+    """Made once: it looks for its plug-ins each time."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.width = _NO_FOLDING
+    return yaml
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _scalar(value: Hashable) -> str:
+    """A scalar as ruamel.yaml writes it."""
     out = StringIO()
-    yaml.dump([value], out)
+    _yaml().dump([value], out)
     return out.getvalue().removeprefix("- ").removesuffix("\n")
 
 

@@ -56,7 +56,12 @@ RECORD_COLUMNS = (
     Column("pa", "uint64", "", "physical data address; UNVERIFIED: a function of the virtual one"),
     Column("target", "uint64", "", "branch target, 0 for other ops"),
     Column("source", "uint8", "", "payload of the data source packet"),
-    Column("level", "uint8", "", "memory level: 0 none, 1 L1, 2 L2, 3 SLC, 4 DRAM"),
+    Column(
+        "level",
+        "uint8",
+        "",
+        "memory level: 0 none, 1 L1, 2 L2, 3 SLC, 4 DRAM, 5 peer core, 6 peer cluster",
+    ),
     Column("t_select", "int64", "ticks", "wall time at which the op was selected"),
     Column("t_write", "int64", "ticks", "wall time at which its record was written"),
 )

@@ -35,9 +35,13 @@ _SETUP = (
     _i("setup.vcpus", "", "vCPUs, or CPUs on baremetal"),
     Column("setup.stream", "string", "", "instruction stream"),
     Column(
-        "setup.stream_kind", "string", "", "how it was made", ("profile", "recorded", "synthetic")
+        "setup.stream_kind",
+        "string",
+        "",
+        "how it was made",
+        ("profile", "recorded", "synthetic", "threads"),
     ),
-    _i("setup.stream_ops", "ops", "length of the stream, per vCPU"),
+    _i("setup.stream_ops", "ops", "length of the stream, per vCPU; of threads, the longest"),
     _i("setup.interval_ops", "ops", "attr.sample_period, before rounding"),
     Column("setup.jitter", "string", "", "PMSIRR.RND and FEAT_SPE_ERnd", ("off", "on", "ernd")),
     Column("setup.restart", "string", "", "what the counter does at a restart", RESTARTS),

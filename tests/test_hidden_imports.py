@@ -40,7 +40,8 @@ PLACES = {
     "reports/traces/perfetto.py": ("perfetto.trace_builder.proto_builder", "an extra"),
     "sim/machine/resolve.py": (
         "sim.workload.index sim.workload.profiled sim.workload.synthetic "
-        "sim.workload.spestream sim.workload.capture",
+        "sim.workload.spestream sim.workload.capture sim.workload.sharing.index "
+        "sim.workload.sharing.group",
         "the kind of stream that the scenario has, without the compiled code of the others",
     ),
     "sim/runs/cluster.py": (

@@ -95,7 +95,7 @@ def unmapped(arm: ArmResult) -> int:
 
 def _lacking(arm: ArmResult, events: int) -> Iterator[str]:
     """Why an arm is too short: what it met too little of, with the length that would do."""
-    at = min(v.ended_at_op for run in arm.runs for v in run.vcpus)
+    at = profiles.ended_at(arm)
     if profiles.ended_early(arm):
         because = "; ".join(sorted({run.ended_because for run in arm.runs} - {""}))
         why = f": {because}" if because else ""

@@ -32,7 +32,7 @@ STATIC_VIEWS = VIEWS[:4]
 """Views of the histogram by static op and level, which is always counted."""
 LEVELS = 8
 """Levels per static op in every histogram: index static × 8 + level."""
-LEVEL_NAMES = ("none", "L1", "L2", "SLC", "DRAM", "level 5", "level 6", "level 7")
+LEVEL_NAMES = ("none", "L1", "L2", "SLC", "DRAM", "peer core", "peer cluster", "level 7")
 CLASS_NAMES = tuple(op_class.name.lower() for op_class in OpClass)
 UNKNOWN = "[unknown]"
 
@@ -154,7 +154,19 @@ def reference_arm(arms: Sequence[ArmResult]) -> ArmResult | None:
 
 def ended_early(arm: ArmResult) -> bool:
     """True if some vCPU stopped before the end of its stream."""
-    return any(v.ended_at_op < arm.stream.ops for run in arm.runs for v in run.vcpus)
+    return ended_at(arm) < arm.stream.ops
+
+
+def ended_at(arm: ArmResult) -> int:
+    """First op that some vCPU did not execute; the stream's length if all executed all of theirs.
+
+    A thread that is shorter than another, and ended where it ends, has missed nothing.
+    """
+    return min(
+        arm.stream.ops if v.ended_at_op >= arm.stream.length(vcpu) else v.ended_at_op
+        for run in arm.runs
+        for vcpu, v in enumerate(run.vcpus)
+    )
 
 
 def comparable(arm: ArmResult, reference: ArmResult | None) -> bool:

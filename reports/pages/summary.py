@@ -44,6 +44,10 @@ LOSS_NOTE = (
 EXIT_NUMBER_NOTE = (
     "KVM_EXIT_RLIMIT is number 41 in the RFC; later headers use 41 for KVM_EXIT_ARM_SEA."
 )
+THREADS_NOTE = (
+    "Threads that share memory take turns as on baremetal without a profile, in all arms alike; "
+    "what a line from another core costs is UNVERIFIED"
+)
 
 HARDWARE_LIKE = "hardware-like selection, UNVERIFIED"
 INTERRUPTED = "INTERRUPTED: only the arms that had finished are here."
@@ -65,7 +69,8 @@ def render(result: Result) -> str:
 
 
 def doubts(result: Result) -> list[str]:
-    """What the import of each workload found in doubt, and unproven weights, each once."""
+    """What the import of each workload found in doubt, how threads take turns, and unproven
+    weights, each once."""
     setups = [arm.setup for arm in result.arms.values()]
     found = [(setup.stream, remark) for setup in setups for remark in setup.remarks]
     return [
@@ -73,6 +78,7 @@ def doubts(result: Result) -> list[str]:
             f"In doubt in the workload {printable(stream, 60)}: {printable(remark)}"
             for stream, remark in dict.fromkeys(found)
         ),
+        *([THREADS_NOTE] if any(setup.stream_kind == "threads" for setup in setups) else []),
         *_weighted(result),
     ]
 

@@ -15,10 +15,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.perf.programs import recordings
 from reports.store.files import ExportError
 from sim.runs import batch
-from sim.scenario.files.loader import stock_folder
-from sim.scenario.models.workloads import Recorded
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN
 from sim.workload.a64 import OpClass
 from sim.workload.spestream import read_header
@@ -81,7 +80,7 @@ def write(file: IO[bytes], branches: I64, build_id: str) -> tuple[int, int]:
 
 def build_id_of(found: Rerun) -> str:
     """Of the recorded program; ExportError for a workload that is none."""
-    workload = found.arm.settings.workload
-    if not isinstance(workload, Recorded):
+    files = recordings(found.arm.settings.workload)
+    if not files:
         raise ExportError(f"the workload of {found.arm.name} is no recorded program")
-    return read_header(stock_folder() / workload.path).build_id
+    return read_header(files[0]).build_id

@@ -8,7 +8,7 @@ eight bytes.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
 
@@ -55,16 +55,25 @@ _EVENT_MASK = 0xAA  # event filter bits that every SPE has: retired, L1 refill, 
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """struct sample_id: where and when; `t` in ns of the perf clock."""
+    """struct sample_id: where and when; `t` in ns of the perf clock.
+
+    `process` is that of a task that is one of several threads; 0: it is its own.
+    """
 
     tid: int
     t: int
     cpu: int
     event_id: int
+    process: int = 0
+
+    @property
+    def pid(self) -> int:
+        """The task's process; of the idle task 0."""
+        return self.process if self.tid and self.process else self.tid
 
     def pack(self) -> bytes:
         """TID, TIME, CPU, IDENTIFIER, in this order."""
-        return struct.pack("<IIQIIQ", self.tid, self.tid, self.t, self.cpu, 0, self.event_id)
+        return struct.pack("<IIQIIQ", self.pid, self.tid, self.t, self.cpu, 0, self.event_id)
 
 
 def record(kind: Type, misc: int, body: bytes) -> bytes:
@@ -106,29 +115,30 @@ def auxtrace_info_v2(pmu: int, cpus: int, midr: int, min_interval: int) -> bytes
 
 
 def comm(name: str, at: Trailer) -> bytes:
-    """The task executes `name`."""
-    body = struct.pack("<II", at.tid, at.tid) + padded(name[:15]) + at.pack()
-    return record(Type.COMM, MISC_COMM_EXEC, body)
+    """The task executes `name`; a thread of another task's process has its name from there."""
+    body = struct.pack("<II", at.pid, at.tid) + padded(name[:15]) + at.pack()
+    return record(Type.COMM, MISC_COMM_EXEC if at.pid == at.tid else 0, body)
 
 
 def mmap2(address: int, length: int, offset: int, prot: int, path: str, at: Trailer) -> bytes:
     """The task maps part of a file; the file is told by its path and build id, not by an inode."""
     body = struct.pack(
-        "<IIQQQIIQQII", at.tid, at.tid, address, length, offset, 0, 0, 0, 0, prot, _MAP_PRIVATE
+        "<IIQQQIIQQII", at.pid, at.tid, address, length, offset, 0, 0, 0, 0, prot, _MAP_PRIVATE
     )
     return record(Type.MMAP2, MISC_USER, body + padded(path) + at.pack())
 
 
 def itrace_start(at: Trailer) -> bytes:
     """The SPE event of the task starts."""
-    return record(Type.ITRACE_START, 0, struct.pack("<II", at.tid, at.tid) + at.pack())
+    return record(Type.ITRACE_START, 0, struct.pack("<II", at.pid, at.tid) + at.pack())
 
 
 def switch(to: int, at: Trailer) -> bytes:
     """On `at.cpu`, task `at.tid` leaves and task `to` comes (0: idle); two records."""
-    arriving = Trailer(to, at.t, at.cpu, at.event_id)
-    out = record(Type.SWITCH_CPU_WIDE, MISC_SWITCH_OUT, struct.pack("<II", to, to) + at.pack())
-    body = struct.pack("<II", at.tid, at.tid) + arriving.pack()
+    arriving = replace(at, tid=to)
+    body = struct.pack("<II", arriving.pid, to) + at.pack()
+    out = record(Type.SWITCH_CPU_WIDE, MISC_SWITCH_OUT, body)
+    body = struct.pack("<II", at.pid, at.tid) + arriving.pack()
     return out + record(Type.SWITCH_CPU_WIDE, 0, body)
 
 
@@ -144,7 +154,7 @@ def auxtrace(offset: int, size: int, cpu: int) -> bytes:
 
 def task_exit(at: Trailer) -> bytes:
     """The task ends."""
-    body = struct.pack("<IIIIQ", at.tid, 1, at.tid, 1, at.t) + at.pack()
+    body = struct.pack("<IIIIQ", at.pid, 1, at.tid, 1, at.t) + at.pack()
     return record(Type.EXIT, 0, body)
 
 

@@ -71,6 +71,7 @@ def _capture(found: Rerun, perf_format: str, program: Path | None) -> Capture:
         tasks=tuple(_task(found, vcpu) for vcpu in vcpus),
         switches=tuple(_switches(found)),
         chunks=tuple(chain.from_iterable(chunks(found, v) for v in vcpus)),
+        process=_tid(0) if found.stream.siblings else 0,
     )
 
 

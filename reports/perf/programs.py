@@ -30,9 +30,11 @@ from reports.store.files import ExportError
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
 from sim.scenario.files.loader import stock_folder
-from sim.scenario.models.workloads import Recorded
+from sim.scenario.models.workloads import Recorded, Threads, Workload
 from sim.workload import elfread
 from sim.workload.elfread import ET_DYN, EXECUTABLE
+from sim.workload.sharing.group import streams_of
+from sim.workload.sharing.index import unified
 from sim.workload.spestream import read_header, read_spestream
 
 if TYPE_CHECKING:
@@ -88,13 +90,14 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
     """The task's name, and the files that its user code came from."""
 
     user = stream.static_pc < _KERNEL
-    if not isinstance(arm.settings.workload, Recorded):
+    files = recordings(arm.settings.workload)
+    if not files:
         if elf is not None:
             raise ExportError(f"{elf}: only a recorded stream has a program; leave --program out")
         name = _file_name(stream.name)
         typical = Code(stream.static_pc, _TYPICAL[stream.static_class], stream.static_symbol)
         return name, (_made(stream, typical, user, name),) if user.any() else ()
-    path = stock_folder() / arm.settings.workload.path
+    path = files[0]
     header = read_header(path)
     name = _file_name(header.program)
     found = elf or path.with_name(name)
@@ -104,12 +107,19 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
         user &= ~own.covers(stream.static_pc)
     if not user.any():  # all code is the program's, or the kernel's
         return name, () if own is None else (own,)
-    recording = read_spestream(path)
+    (recording, *_) = unified([read_spestream(file) for file in files])
     word = np.zeros(stream.static_pc.size, np.uint32)
     word[: recording.word.size] = recording.word  # a kernel overlay's ops come after
     rest = Code(stream.static_pc, word, stream.static_symbol)
     made = _made(stream, rest, user, name if own is None else f"{name}-rest")
     return name, (made,) if own is None else (own, made)
+
+
+def recordings(workload: Workload) -> tuple[Path, ...]:
+    """The recordings of a workload; none if it is not recorded."""
+    if isinstance(workload, Threads):
+        return streams_of(stock_folder() / workload.path)
+    return (stock_folder() / workload.path,) if isinstance(workload, Recorded) else ()
 
 
 def _file_name(program: str) -> str:

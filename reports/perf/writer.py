@@ -6,11 +6,11 @@ message) are kept here: TIME_CONV before AUXTRACE_INFO, records in time order ac
 two FINISHED_ROUND, AUX payloads of a multiple of eight bytes that end on a record.
 
 Fidelity note. Modelled: one AUX and one AUXTRACE record per transaction of the model's AUX ring,
-with its offset, padding and flags; context switches of the task; one process per vCPU. Simplified:
-perf's reader copies each transaction by itself; timestamps are nanoseconds of a 1 GHz generic
-timer, taken at selection (Arm ARM J1.1.1.97 takes it at the start; the point is IMPLEMENTATION
-DEFINED); a record that a fault cut short is padding. Not in the file: lost records of the data
-ring, other tasks' events.
+with its offset, padding and flags; context switches of the task; one process per vCPU, or one
+process with a thread per vCPU. Simplified: perf's reader copies each transaction by itself;
+timestamps are nanoseconds of a 1 GHz generic timer, taken at selection (Arm ARM J1.1.1.97 takes it
+at the start; the point is IMPLEMENTATION DEFINED); a record that a fault cut short is padding. Not
+in the file: lost records of the data ring, other tasks' events.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class Capture:
     tasks: tuple[Task, ...]
     switches: tuple[Switch, ...]
     chunks: tuple[Chunk, ...]
+    process: int = 0
+    """Of all tasks, if they are its threads; 0: each is a process of its own."""
 
 
 Payload = Callable[[int, int], Iterator[Any]]
@@ -141,12 +143,17 @@ class Writer:
         for task in capture.tasks:
             at = self._tracked(BASE_NS - _SETUP_NS, task.cpu, task.tid)
             put(ev.comm(capture.comm, at))
+            if at.pid != at.tid:
+                continue  # a thread has the memory of its process
             for program in capture.programs:
                 for s in program.segments:
                     put(ev.mmap2(s.address, s.length, s.offset, s.prot, str(program.path), at))
 
     def _tracked(self, t: int, cpu: int, tid: int) -> Trailer:
-        return Trailer(tid, t, cpu, self._tracking.ids[cpu])
+        return self._at(tid, t, cpu, self._tracking)
+
+    def _at(self, tid: int, t: int, cpu: int, event: hd.Event) -> Trailer:
+        return Trailer(tid, t, cpu, event.ids[cpu], self._capture.process)
 
     def _items(self, written: Callable[[int], None]) -> Iterator[_Item]:
         for switch in self._capture.switches:
@@ -162,14 +169,14 @@ class Writer:
         self._file.write(ev.switch(comes, self._tracked(s.t, s.cpu, leaves)))
 
     def _start(self, task: Task) -> None:
-        at = Trailer(task.tid, task.start, task.cpu, self._spe.ids[task.cpu])
+        at = self._at(task.tid, task.start, task.cpu, self._spe)
         self._file.write(ev.itrace_start(at))
 
     def _exit(self, task: Task) -> None:
         self._file.write(ev.task_exit(self._tracked(task.end, task.cpu, task.tid)))
 
     def _chunk(self, chunk: Chunk, written: Callable[[int], None]) -> None:
-        at = Trailer(chunk.tid, chunk.t, chunk.cpu, self._spe.ids[chunk.cpu])
+        at = self._at(chunk.tid, chunk.t, chunk.cpu, self._spe)
         put = self._file.write
         put(ev.aux(chunk.offset, chunk.size, chunk.flags, at))
         copied = chunk.pad + chunk.bytes

@@ -118,7 +118,7 @@ def _arm(arm: ArmResult, reference: ArmResult | None, by: _Judging, asked: Decis
         paired=Paired(**{quantity: Sides(**sides) for quantity, sides in differences.items()}),
         counts=_counts(arm),
         unmap_rate_per_s=perturbation.unmap_rate(arm),
-        ended_at_op=_ended_at_op(arm),
+        ended_at_op=profiles.ended_at(arm),
         ended_because="; ".join(sorted({r.ended_because for r in arm.runs} - {""})),
         hold=None
         if arm.hold is None
@@ -148,13 +148,9 @@ def _ends(found: openness.Ends | None) -> Ends | None:
     return None if found is None else Ends(found.low, found.high)
 
 
-def _ended_at_op(arm: ArmResult) -> int:
-    return min(v.ended_at_op for run in arm.runs for v in run.vcpus)
-
-
 def _compared_on(arm: ArmResult, reference: ArmResult | None) -> ComparedOn:
     found = profiles.basis(arm, reference)
-    return ComparedOn(found, None if found is None else _ended_at_op(arm))
+    return ComparedOn(found, None if found is None else profiles.ended_at(arm))
 
 
 def _skew(arm: ArmResult, found: judging.Judged) -> Skew:

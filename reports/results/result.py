@@ -37,7 +37,7 @@ class Setup:
     clock_hz: Annotated[int, 1]
     vcpus: Annotated[int, 1]
     stream: str
-    stream_kind: Literal["profile", "recorded", "synthetic"]
+    stream_kind: Literal["profile", "recorded", "synthetic", "threads"]
     stream_ops: int
     interval_ops: int
     jitter: str

@@ -6,7 +6,7 @@ machine and everything below it see integers only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from sim.scenario.models.quantities import (
 )
 from sim.scenario.models.scenario import Arm, Settings, SpeFilter
 from sim.scenario.models.selection import SelectionTable
-from sim.scenario.models.workloads import Profiled, Recorded, Synthetic, Workload
+from sim.scenario.models.workloads import Profiled, Recorded, Synthetic, Threads, Workload
 from sim.scenario.parameters import resolve as resolve_parameters
 from sim.spe.buffer import LAYOUTS
 from sim.spe.filter import build_filter
@@ -56,6 +56,8 @@ from sim.workload.remarks import bounded
 
 Parameters = dict[str, TimeDistribution]
 """Times by their name in parameters.toml."""
+Told = Callable[[int, int], None]
+"""told(done, total) of work that takes long."""
 _JITTER = {"off": Jitter.OFF, "on": Jitter.RND, "ernd": Jitter.ERND}
 
 
@@ -65,10 +67,17 @@ def passes(workload: Workload) -> int:
 
 
 def pass_ops(workload: Workload) -> int:
-    """Operations of one pass, EL1 code of an overlay not counted; errors as `passes`."""
+    """Operations of one pass, EL1 code of an overlay not counted; of threads, of the longest.
+
+    Errors as `passes`.
+    """
     if isinstance(workload, Synthetic):
         return workload.pass_ops
     path = stock_folder() / workload.path
+    if isinstance(workload, Threads):
+        from sim.workload.sharing.group import headers_of
+
+        return max(header.ops for header in headers_of(path))
     of = _recorded_ops if isinstance(workload, Recorded) else _profiled_ops
     return of(path, inputs.stamp(path))
 
@@ -87,8 +96,12 @@ def _profiled_ops(path: Path, stamp: tuple[int, ...]) -> int:
     return profile.load(path).ops
 
 
-def stream_of(settings: Settings) -> Stream:
-    """The instruction stream of an arm's settings."""
+def stream_of(settings: Settings, told: Told | None = None) -> Stream:
+    """The instruction stream of an arm's settings, with its siblings if it is one of threads.
+
+    `told(done, total)` hears of work that takes long. StreamError or ProfileError if a file is
+    none, or if there is not a vCPU for each thread.
+    """
     workload, spe = settings.workload, settings.spe
     micro_ops = spe.population == "micro_ops"
     if isinstance(workload, Recorded):
@@ -102,6 +115,18 @@ def stream_of(settings: Settings) -> Stream:
             micro_ops=micro_ops,
             overlay=workload.kernel,
             clock_hz=settings.cpu.clock,
+        )
+    if isinstance(workload, Threads):
+        from sim.workload.sharing.index import group_stream
+
+        _want_a_vcpu_each(settings)
+        return group_stream(
+            stock_folder() / workload.path,
+            repeat=passes(workload),
+            core=settings.cpu.core,
+            exclude_kernel=spe.exclude_kernel,
+            micro_ops=micro_ops,
+            told=told,
         )
     if isinstance(workload, Profiled):
         from sim.workload.profiled import profiled_stream
@@ -121,12 +146,32 @@ def stream_of(settings: Settings) -> Stream:
     )
 
 
+def _want_a_vcpu_each(settings: Settings) -> None:
+    from sim.workload.sharing.group import streams_of
+    from sim.workload.spestream import StreamError
+
+    assert isinstance(settings.workload, Threads)
+    path = stock_folder() / settings.workload.path
+    threads, vcpus = len(streams_of(path)), settings.vm.vcpus
+    if threads != vcpus:
+        raise StreamError(
+            f"{path}: {threads} threads, but vm.vcpus is {vcpus}; each thread has a vCPU of its "
+            f"own: set vm.vcpus: {threads}, or name {vcpus} streams in the file"
+        )
+
+
 def stream_remarks(settings: Settings) -> tuple[str, ...]:
     """What the import of the workload found in doubt, as `stream_of` has it, without its stream.
 
     StreamError or ProfileError if the file is none.
     """
     workload = settings.workload
+    if isinstance(workload, Threads):
+        from sim.workload.sharing.group import headers_of
+
+        _want_a_vcpu_each(settings)
+        headers = headers_of(stock_folder() / workload.path)
+        return bounded(tuple(dict.fromkeys(r for header in headers for r in header.remarks)))
     if isinstance(workload, Recorded):
         from sim.workload.spestream import read_header
 
@@ -142,6 +187,10 @@ def stream_key(settings: Settings) -> str:
     """Settings with equal keys share a stream, as long as nobody writes its file again."""
     spe, workload = settings.spe, settings.workload
     parts = (settings.cpu, spe.exclude_kernel, spe.population, workload)
+    if isinstance(workload, Threads):
+        from sim.workload.sharing.group import stamps
+
+        return repr((*parts, settings.vm.vcpus, stamps(stock_folder() / workload.path)))
     if isinstance(workload, (Recorded, Profiled)):
         return repr((*parts, inputs.stamp(stock_folder() / workload.path)))
     return repr(parts)

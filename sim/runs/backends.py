@@ -17,7 +17,7 @@ from sim.results import RunResult
 from sim.runs import batch
 from sim.runs.pool import Died, Pool
 from sim.runs.tasks import Task, key
-from sim.scenario.models.workloads import Recorded
+from sim.scenario.models.workloads import Recorded, Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Processes:
 def _build_streams(tasks: Sequence[Task]) -> None:
     """Indexes of recorded streams, once, here: workers find them in the cache."""
     settings = [unit.arm.settings for task in tasks for unit in task.units]
-    recorded = [s for s in settings if isinstance(s.workload, Recorded)]
+    recorded = [s for s in settings if isinstance(s.workload, (Recorded, Threads))]
     for found in {resolve.stream_key(s): s for s in recorded}.values():
         with suppress(Exception):  # its own task will say what is wrong with it
             resolve.stream_of(found)

@@ -41,6 +41,7 @@ class StreamTables:
     name: str
     kind: str
     ops: int
+    """Of the longest thread, if there are several."""
     static_pc: NDArray[np.uint64]
     static_class: NDArray[np.uint8]
     static_symbol: NDArray[np.int32]
@@ -49,6 +50,12 @@ class StreamTables:
     """Of the host that built it: a measurement, no simulated time."""
     remarks: tuple[str, ...] = ()
     """Of the import, about what in the recording is in doubt."""
+    lengths: tuple[int, ...] = ()
+    """Ops of each thread, in the order of vCPUs, if there are several."""
+
+    def length(self, vcpu: int) -> int:
+        """Ops that a vCPU has to execute."""
+        return self.lengths[vcpu] if self.lengths else self.ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +188,26 @@ def run_arms(
     With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times. `execute`
     runs the units in place of `jobs` processes.
     """
+    told = _telling(progress)
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
-        _stream(arm.settings)
+        _stream(arm.settings, told)
         resolve.kernel_driver(arm.settings)  # as are drivers of kernel trees
     with Pool(jobs if execute is None else 1) as pool:
         run_units = execute or partial(pool.apply, run_unit)
         batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
         for arm in scenario.arms:
             yield batch.arm(arm)
+
+
+def _telling(progress: Progress | None) -> resolve.Told | None:
+    """Progress of what comes before the first unit."""
+    if progress is None:
+        return None
+
+    def told(done: int, total: int) -> None:
+        progress(0, 0, f"who gives the threads their lines, {100 * done // max(1, total)} %")
+
+    return told
 
 
 class _Batch:
@@ -273,7 +292,7 @@ class _Batch:
         stream = _stream(arm.settings)
         base = counterparts.reference_arm(self._scenario.arms)
         stops = [tuple(vcpu.ended_at_op for vcpu in run.vcpus) for run in runs]
-        early = any(op < stream.ops for row in stops for op in row)
+        early = any(op < stream.of(v).ops for row in stops for v, op in enumerate(row))
         if not early or base is None or base.name == arm.name:
             return None
         if not counterparts.same_stream(arm, base):
@@ -323,7 +342,7 @@ def run_unit(unit: Unit) -> RunResult:
     spec = resolve.machine_spec(unit.arm, stream)
     kept = unit.keep_records or unit.sightings
     run = Run(unit.arm.name, unit.seed, unit.replication, kept, unit.keep_log, unit.stop_at)
-    made = simulate(spec, (stream,), run, unit.engine)
+    made = simulate(spec, stream.threads, run, unit.engine)
     if not unit.sightings:
         return made
     made = replace(made, sightings=sightings(stream, made))
@@ -357,14 +376,14 @@ _VISITS: dict[str, Visits] = {}
 
 @lru_cache(maxsize=16)
 def _stream_of(keyed: _Keyed) -> Stream:
-    return resolve.stream_of(keyed.settings)
+    return resolve.stream_of(keyed.settings, keyed.told)
 
 
 class _Keyed:
     """Settings that compare by the key of their stream."""
 
-    def __init__(self, key: str, settings: Settings) -> None:
-        self.key, self.settings = key, settings
+    def __init__(self, key: str, settings: Settings, told: resolve.Told | None) -> None:
+        self.key, self.settings, self.told = key, settings, told
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Keyed) and other.key == self.key
@@ -373,21 +392,22 @@ class _Keyed:
         return hash(self.key)
 
 
-def _stream(settings: Settings) -> Stream:
-    return _stream_of(_Keyed(resolve.stream_key(settings), settings))
+def _stream(settings: Settings, told: resolve.Told | None = None) -> Stream:
+    return _stream_of(_Keyed(resolve.stream_key(settings), settings, told))
 
 
 def _tables(stream: Stream, settings: Settings) -> StreamTables:
     return StreamTables(
         name=stream.name,
         kind=settings.workload.kind,
-        ops=stream.ops,
+        ops=stream.longest,
         static_pc=stream.static_pc,
         static_class=stream.static_class,
         static_symbol=stream.static_symbol,
         symbols=stream.symbols,
         build_seconds=stream.build_seconds,
         remarks=stream.remarks,
+        lengths=tuple(thread.ops for thread in stream.threads) if stream.siblings else (),
     )
 
 
@@ -405,7 +425,7 @@ def expand_rows(
     """Full SPE records of some of a vCPU's written rows; a record depends on its row alone."""
     facts = resolve.core_facts(arm.settings)
     key = draws.key(seed, replication, vcpu, "latency")
-    return expand(_stream(arm.settings), rows, facts, key, vcpu, FIRST_TID + vcpu)
+    return expand(_stream(arm.settings).of(vcpu), rows, facts, key, vcpu, FIRST_TID + vcpu)
 
 
 def stream_of(arm: Arm) -> Stream:

@@ -1,4 +1,5 @@
-"""What records show beyond a histogram: pages that were touched, and ways that branches went.
+"""What records show beyond a histogram: pages that were touched, ways that branches went, and, of
+threads that share memory, cache lines that a peer gave.
 
 A worker reduces a unit's records to these counts where they were made, in one sorted pass, so that
 no record is sent or kept. `visits` is the truth that they sample: the whole stream, whatever an arm
@@ -10,6 +11,7 @@ target is where its exception level went next. Streams without addresses have no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +41,13 @@ from sim.workload.arrays import (
     Stream,
     block_of,
 )
+from sim.workload.timing import PEERS
 
 I64 = NDArray[np.int64]
 PAGE_SHIFT = 12
-PAGES, EDGES = "pages", "edges"
+LINE_SHIFT = 6
+PAGES, EDGES, LINES = "pages", "edges", "lines"
+_LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
 _CHUNK = 1 << 22
 """Accesses or block executions that are sorted at a time."""
 _QUANTILES = 4096
@@ -55,37 +60,71 @@ class Visits:
 
     `members` [S × LEVEL_STRIDE] by static op and level, `cycles` the mean TOTAL of each of these
     cells, rounded, as far as it passes the latency filter; `pages` [n, 3] 4 KiB page, loads,
-    stores; `edges` [n, 4] branch, static op that came next, times, the branch's payload.
+    stores; `edges` [n, 4] branch, static op that came next, times, the branch's payload; `lines`
+    [n, 2] cache line of 64 bytes, loads that a peer gave; empty unless threads share memory.
     """
 
     members: I64
     cycles: I64
     pages: I64
     edges: I64
+    lines: I64
 
 
 def sightings(stream: Stream, run: RunResult) -> dict[str, I64]:
     """What a run's written records show, all vCPUs: pages [n, 3] as in `Visits`, and edges [n, 3]:
-    branch, static op that came next, records.
+    branch, static op that came next, records. Of threads that share memory also lines, as there.
     """
-    ops = np.concatenate([np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus])
-    static, slot, after = _resolved(stream, ops)
-    return {PAGES: _pages_of(stream, static, slot), EDGES: _edges_of(stream, static, after)}
+    if not stream.siblings:
+        ops = np.concatenate([np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus])
+        static, slot, after = _resolved(stream, ops)
+        return {PAGES: _pages_of(stream, static, slot), EDGES: _edges_of(stream, static, after)}
+    parts = [_of_thread(stream.of(k), v.written[:, 0]) for k, v in enumerate(run.vcpus)]
+    keys = {PAGES: 1, EDGES: 2, LINES: 1}
+    return {name: summed([part[name] for part in parts], n) for name, n in keys.items()}
+
+
+def _of_thread(stream: Stream, ops: I64) -> dict[str, I64]:
+    static, slot, after = _resolved(stream, np.ascontiguousarray(ops))
+    return {
+        PAGES: _pages_of(stream, static, slot),
+        EDGES: _edges_of(stream, static, after),
+        LINES: _lines_of(stream, static, slot),
+    }
+
+
+def summed(tables: Sequence[I64], keys: int) -> I64:
+    """Rows of all tables, ascending by their first `keys` columns; the others are added up."""
+    rows = np.concatenate(tables)
+    found, at = np.unique(rows[:, :keys], axis=0, return_inverse=True)
+    out = np.zeros((len(found), rows.shape[1]), np.int64)
+    out[:, :keys] = found
+    np.add.at(out[:, keys:], at.ravel(), rows[:, keys:])
+    return out
 
 
 def visits(stream: Stream, spec: MachineSpec, counter_max: int) -> Visits:
     """The truth of the whole stream on every vCPU."""
     vcpus, chosen = spec.vcpus, spec.spu.filter
-    ends = [stream.ops] * vcpus
+    ends = [stream.of(vcpu).ops for vcpu in range(vcpus)]
     members = expected(stream, chosen, ends)
     passing = np.where(chosen.passes > 0, _passing(stream, chosen.min_latency), 0)
-    times = stream.repeat * vcpus
+    times = stream.repeat if stream.siblings else stream.repeat * vcpus
+    edges = [_true_edges(t, passing, times, chosen.branch_events) for t in stream.threads]
+    pages = [_true_pages(thread, passing, times) for thread in stream.threads]
+    lines = [_true_lines(thread, passing, times) for thread in stream.siblings and stream.threads]
     return Visits(
         members=members,
         cycles=_mean_cycles(stream, chosen.min_latency, counter_max),
-        pages=_true_pages(stream, passing, times),
-        edges=_true_edges(stream, passing, times, chosen.branch_events),
+        pages=_merged(pages, 1),
+        edges=_merged([rows[:, [0, 1, 3, 2]] for rows in edges], 3)[:, [0, 1, 3, 2]],
+        lines=_merged([np.zeros((0, 2), np.int64), *lines], 1),
     )
+
+
+def _merged(tables: Sequence[I64], keys: int) -> I64:
+    """`summed`; one table, whose rows are ascending, as it is."""
+    return tables[0] if len(tables) == 1 else summed(tables, keys)
 
 
 # --- what was sampled ----------------------------------------------------------------------------
@@ -139,6 +178,15 @@ def _pages_of(stream: Stream, static: I64, slot: I64) -> I64:
     stores = stream.static_class[static[touched]] == OpClass.STORE
     known = page > 0  # 0 is no address: a failed exclusive store, a prefetch
     return _by_page(page[known], stores[known].astype(np.int64), np.ones(known.sum(), np.int64))
+
+
+def _lines_of(stream: Stream, static: I64, slot: I64) -> I64:
+    """Rows (line, records of loads that a peer gave), ascending."""
+    load = (slot >= 0) & np.isin(stream.static_class[static], _LOADS)
+    slots = slot[load]
+    given = slots[np.isin(stream.arrays.levels[slots], PEERS)]
+    found, times = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT), return_counts=True)
+    return np.column_stack([found.astype(np.int64), times])
 
 
 def _by_page(page: I64, store: I64, amount: I64) -> I64:
@@ -203,6 +251,36 @@ def _true_pages(stream: Stream, passing: I64, times: int) -> I64:
     known = (pages > 0) & (out.sum(axis=1) > 0)
     rows = np.column_stack([pages.astype(np.int64), _scaled(out, times)])
     return np.asarray(rows[known], np.int64)
+
+
+def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
+    """Rows (line, loads that a peer gave), ascending, of one thread."""
+    given = np.isin(stream.arrays.levels[:-1], PEERS)
+    lines = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT))
+    out = np.zeros(lines.size, np.int64)
+    loads = np.isin(stream.static_class, _LOADS).astype(np.int64)
+    _count_lines(stream.arrays, stream.addresses, lines, loads, given, passing, out)
+    rows = np.column_stack([lines.astype(np.int64), _scaled(out, times)])
+    return np.asarray(rows[out > 0], np.int64)
+
+
+@njit
+def _count_lines(
+    S: Any, addresses: Any, lines: Any, loads: Any, given: Any, passing: Any, out: Any
+) -> None:
+    """Add what passes of each load of one pass that a peer gave to its line."""
+    T = S.tables
+    m = 0
+    for x in range(S.execs.size):
+        row = T[BLOCK] + 4 * block_of(S.execs[x])
+        first = T[row + BLOCK_STATIC]
+        for s in range(first, first + T[row + OP]):
+            if T[T[STATIC] + 4 * s + HAS_SLOT] == 0:
+                continue
+            if given[m] and loads[s] != 0:
+                k = np.searchsorted(lines, addresses[m] >> np.uint64(LINE_SHIFT))
+                out[k] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
+            m += 1
 
 
 def _scaled(amounts: I64, times: int) -> I64:

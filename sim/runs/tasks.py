@@ -23,7 +23,8 @@ from sim.runs import counterparts
 from sim.runs.batch import Unit
 from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import Arm, Scenario, Settings
-from sim.scenario.models.workloads import Synthetic
+from sim.scenario.models.workloads import Synthetic, Threads
+from sim.workload.sharing.group import streams_of
 
 LEAST_NANOSECONDS = 50_000_000
 UNIT_NANOSECONDS = 3_000_000
@@ -88,7 +89,8 @@ def _stream_digest(settings: Settings) -> str:
     if isinstance(workload, Synthetic):
         return ""
     path = stock_folder() / workload.path
-    return _file_digest(path, inputs.stamp(path))
+    files = streams_of(path) if isinstance(workload, Threads) else (path,)
+    return " ".join(_file_digest(file, inputs.stamp(file)) for file in files)
 
 
 @cache

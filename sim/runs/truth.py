@@ -36,7 +36,7 @@ def truth(stream: Stream, spec: MachineSpec, run: RunResult) -> I64:
 
 
 def expected(stream: Stream, chosen: Filter, ends: Sequence[int]) -> I64:
-    """Members that pass the filters among the ops below each of `ends` [S × LEVEL_STRIDE]."""
+    """Members that pass the filters among the ops of each vCPU below its end [S × LEVEL_STRIDE]."""
     passing = laws.at_least(stream.latency(), chosen.min_latency)[_laws_of(stream)]
     return _expected(_candidates(stream, chosen, ends), passing)
 
@@ -46,10 +46,10 @@ def _ends(run: RunResult) -> list[int]:
 
 
 def executed(stream: Stream, ends: Sequence[int]) -> I64:
-    """Population members among the ops below each of `ends` [S × LEVEL_STRIDE]."""
+    """Population members among the ops of each vCPU below its end [S × LEVEL_STRIDE]."""
     counts = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
-    for end in ends:
-        stream.count(0, end, counts)
+    for vcpu, end in enumerate(ends):
+        stream.of(vcpu).count(0, end, counts)
     return counts
 
 
@@ -60,8 +60,8 @@ def _candidates(stream: Stream, chosen: Filter, ends: Sequence[int]) -> I64:
     """
     if chosen.branch_events & EV_NOT_TAKEN:
         counts = np.zeros(chosen.passes.size, np.int64)
-        for end in ends:
-            count_not_taken(stream, end, counts)
+        for vcpu, end in enumerate(ends):
+            count_not_taken(stream.of(vcpu), end, counts)
     else:
         counts = executed(stream, ends)
     if chosen.branch_events & EV_MISPREDICTED:
@@ -113,5 +113,5 @@ def latency_counts(stream: Stream, settings: Settings, seed: int, run: RunResult
     for index, vcpu in enumerate(run.vcpus):
         key = draws.key(seed, run.replication, index, "latency")
         ops = np.ascontiguousarray(vcpu.written[:, 0])
-        np.add.at(out, bucket(total_cycles(stream, ops, facts, key)), 1)
+        np.add.at(out, bucket(total_cycles(stream.of(index), ops, facts, key)), 1)
     return out

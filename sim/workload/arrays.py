@@ -668,6 +668,7 @@ class Stream:
     name: str
     build_seconds: float = 0.0  # of the host that built it: a measurement, no simulated time
     remarks: tuple[str, ...] = ()  # of the import, about what in the recording is in doubt
+    siblings: tuple[Stream, ...] = ()  # further threads of the process: same static ops, own course
     repeat: int = field(init=False)
     ops: int = field(init=False)
     all_counted: bool = field(init=False)
@@ -692,6 +693,20 @@ class Stream:
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def threads(self) -> tuple[Stream, ...]:
+        """What vCPUs run, in order; of a single thread every vCPU has a copy."""
+        return (self, *self.siblings)
+
+    def of(self, vcpu: int) -> Stream:
+        """What a vCPU runs."""
+        return self.threads[vcpu] if self.siblings else self
+
+    @property
+    def longest(self) -> int:
+        """Ops of the longest thread."""
+        return max(thread.ops for thread in self.threads)
 
     def size(self, axis: int) -> int:
         """Extent of the whole stream on an axis."""

@@ -114,7 +114,7 @@ def recorded_stream(
     """A recorded stream, repeated; builds its index on first use."""
     preset = get_preset(core)
     index = load_index(path, preset, micro_ops)
-    stream = _stream(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
+    stream = stream_of_index(index, preset, repeat=repeat, exclude_kernel=exclude_kernel)
     if overlay is not None:
         stream = _with_kernel(index, stream, preset, overlay, clock_hz, repeat, exclude_kernel)
     return replace(stream, remarks=bounded(read_header(path).remarks))
@@ -125,25 +125,44 @@ def recorded_stream(
 
 def index_key(path: Path, preset: CorePreset, micro_ops: bool) -> str:
     """Address of an index in the cache: everything that its arrays depend on."""
+    return address_of(content_hash(path), preset, micro_ops)
+
+
+def address_of(content: object, preset: CorePreset, micro_ops: bool) -> str:
+    """Address of the index of some content, by a representation of it."""
     model = (preset.name, CACHE_MODEL_VERSION, preset.caches, preset.throughput_ticks().tolist())
-    parts = (content_hash(path), model, INDEX_VERSION, CELL, micro_ops)
+    parts = (content, model, INDEX_VERSION, CELL, micro_ops)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def load_index(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
     """The index of a stream file, from the cache or built now."""
     key = index_key(path, preset, micro_ops)
+    found = kept(key)
+    return keep(key, _built(path, preset, micro_ops)) if found is None else found
+
+
+def kept(key: str) -> Index | None:
+    """The index of this address, if the cache has it."""
     root = home.root()
     if root is None:
-        return _built(path, preset, micro_ops)
+        return None
     folder = root / "index" / key
     try:
         return _kept(folder, key)
     except AbsentError:
-        pass
+        return None
     except BrokenSealError as error:
         home.say("index", f"{folder}: {error}; this index is not used, but built again")
-    built = _built(path, preset, micro_ops)
+        return None
+
+
+def keep(key: str, built: Index) -> Index:
+    """An index as the cache has it from now on, or as it is if nothing can be kept."""
+    root = home.root()
+    if root is None:
+        return built
+    folder = root / "index" / key
     facts = {"symbols": built.symbols, "name": built.name, "build_seconds": built.build_seconds}
     try:
         entries.keep(folder, key, built.arrays, facts)
@@ -173,23 +192,28 @@ def _built(path: Path, preset: CorePreset, micro_ops: bool) -> Index:
 
 
 def build_index(
-    recording: Recording, preset: CorePreset, micro_ops: bool
+    recording: Recording,
+    preset: CorePreset,
+    micro_ops: bool,
+    levels: NDArray[np.uint8] | None = None,
 ) -> tuple[dict[str, NDArray[Any]], list[str], str]:
-    """(arrays, symbol names, stream name) of a recording; O(ops)."""
+    """(arrays, symbol names, stream name) of a recording; O(ops).
+
+    `levels` of its slots [M], if the core's caches alone do not decide them.
+    """
     flags = recording.flags.astype(np.int64)
     op_class = recording.op_class.astype(np.int64)
-    slots = ((flags & Flag.SLOT) != 0).astype(np.int64)
-    row = _timing_class(op_class, flags) * LEVEL_STRIDE
+    slots, row, op_ticks = timings(recording, preset)
     throughput = preset.throughput_ticks()
-    op_ticks = np.where(slots, 0, throughput[row])
     weight = _weights(op_class, flags, micro_ops)
     first = recording.block_first.astype(np.int64)
     length = recording.block_len.astype(np.int64)
     size = _block_sizes(first, length, weight, slots)
-    stores = np.isin(op_class, (OpClass.STORE, OpClass.ATOMIC)).astype(np.uint8)
-    slot_stores = np.zeros(recording.addresses.size, np.uint8)
-    _slots_of(recording.ids, first, length, slots, stores, slot_stores)
-    levels = memory_levels(recording.addresses, slot_stores, preset)
+    if levels is None:
+        stores = np.isin(op_class, (OpClass.STORE, OpClass.ATOMIC)).astype(np.uint8)
+        slot_stores = np.zeros(recording.addresses.size, np.uint8)
+        _slots_of(recording.ids, first, length, slots, stores, slot_stores)
+        levels = memory_levels(recording.addresses, slot_stores, preset)
     body = indexed_body(
         recording.ids,
         levels,
@@ -198,7 +222,7 @@ def build_index(
         throughput,
     )
     symbol, names = _symbols(recording)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "execs": body.execs,
         "levels": body.levels,
         "cells": body.cells,
@@ -225,6 +249,14 @@ def build_index(
     arrays["pass_counts"], arrays["check_columns"] = made.pass_counts, columns
     arrays["checkpoints"] = _checkpoints(made.arrays, columns, int(body.size[OP]))
     return arrays, names, recording.program
+
+
+def timings(recording: Recording, preset: CorePreset) -> tuple[I64, I64, I64]:
+    """Of each static op [S]: has it a slot (0/1), its timing row, its ticks if it has none."""
+    flags = recording.flags.astype(np.int64)
+    slots = ((flags & Flag.SLOT) != 0).astype(np.int64)
+    row = _timing_class(recording.op_class.astype(np.int64), flags) * LEVEL_STRIDE
+    return slots, row, np.where(slots, 0, preset.throughput_ticks()[row])
 
 
 def _timing_class(op_class: I64, flags: I64) -> I64:
@@ -366,7 +398,10 @@ def _stream_arrays(
     return _Arrays(made, counts if counts.size else count_pass(made))
 
 
-def _stream(index: Index, preset: CorePreset, *, repeat: int, exclude_kernel: bool) -> Stream:
+def stream_of_index(
+    index: Index, preset: CorePreset, *, repeat: int, exclude_kernel: bool
+) -> Stream:
+    """The stream of an index, as it was recorded."""
     arrays = index.arrays
     made = _stream_arrays(arrays, preset, repeat, exclude_kernel)
     return Stream(

@@ -9,7 +9,8 @@ Neoverse N1 rests on Arm's white paper and on published measurements of Graviton
 few numbers were found: what is missing is N1's figure, marked UNVERIFIED. UNVERIFIED for all cores
 are waits, throughputs, everything about atomics, and the event bits of a level. No erratum comes
 with a preset: N1 1694299 shifts samples to branch targets, by how much is not published
-(`spe.target_bias_per_mille`).
+(`spe.target_bias_per_mille`). What a line costs that another core gives is an estimate, the same
+for all cores; it acts only where threads share memory (`sim.workload.sharing`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.timing import (
+    PEERS,
     CacheGeometry,
     CorePreset,
     LevelFacts,
@@ -95,8 +97,29 @@ class _Costs:
     stores: tuple[_Cost, _Cost, _Cost, _Cost]
 
 
-_LEVELS = (MemLevel.L1, MemLevel.L2, MemLevel.SLC, MemLevel.DRAM)
-_LOAD_WAITS = (NEAR_WAIT, NEAR_WAIT, SLC_WAIT, DRAM_WAIT)
+_LEVELS = (MemLevel.L1, MemLevel.L2, MemLevel.SLC, MemLevel.DRAM, *PEERS)
+_LOAD_WAITS = (NEAR_WAIT, NEAR_WAIT, SLC_WAIT, DRAM_WAIT, SLC_WAIT, SLC_WAIT)
+_PEER_CORE = Source(
+    "estimate: no figure found; between L2 and SLC, as the request stays within the cluster",
+    unverified=True,
+)
+_PEER_CLUSTER = Source(
+    "fit: with the wait 160 cycles, as the one published record with this data source has from "
+    "issue to completion (Altra: TOT 501, ISSUE 337, spe-architecture §4.6)",
+    unverified=True,
+)
+_PEER_RATE = Source(
+    "geometric mean of the SLC's streaming rate and the floor, as for other levels", unverified=True
+)
+_PEER_STORE = Source("estimate: no figure found; SLC's and DRAM's costs of a store", True)
+_PEER_LOADS = (
+    _Cost(640, 40, _PEER_RATE, _PEER_CORE),
+    _Cost(1664, 130, _PEER_RATE, _PEER_CLUSTER),
+)
+_PEER_STORES = (
+    _Cost(384, 6, _PEER_STORE, _PEER_STORE),
+    _Cost(640, 10, _PEER_STORE, _PEER_STORE),
+)
 
 
 def _rows(costs: _Costs) -> tuple[OpCost, ...]:
@@ -107,11 +130,12 @@ def _rows(costs: _Costs) -> tuple[OpCost, ...]:
         (TimingClass.BRANCH, costs.branch),
         (TimingClass.FP_SIMD, costs.fp_simd),
     )
-    loads = tuple(_accesses(TimingClass.LOAD, costs.loads, _LOAD_WAITS))
+    loads = tuple(_accesses(TimingClass.LOAD, (*costs.loads, *_PEER_LOADS), _LOAD_WAITS))
+    stores = (*costs.stores, *_PEER_STORES)
     return (
         *(_row(op_class, none, cost, NEAR_WAIT) for op_class, cost in classes),
         *loads,
-        *_accesses(TimingClass.STORE, costs.stores, (NEAR_WAIT,) * 4),
+        *_accesses(TimingClass.STORE, stores, (NEAR_WAIT,) * len(_LEVELS)),
         *(_atomic(load) for load in loads),
     )
 
@@ -150,16 +174,17 @@ EV_LLC_ACCESS, EV_LLC_MISS = 1 << 8, 1 << 9
 """Event bits that a memory level implies (spe-architecture §4.2)."""
 
 
-def _levels(data_sources: tuple[int, int, int, int], packet: Source) -> tuple[LevelFacts, ...]:
+def _levels(data_sources: tuple[int, ...], packet: Source) -> tuple[LevelFacts, ...]:
     bits = Source(
         "bit numbers: spe-architecture §4.2; which of them the core sets at a level is inferred "
-        "from their names",
+        "from their names, and from one record of Altra with a peer cluster's line",
         unverified=True,
     )
     l1 = EV_L1D_ACCESS | EV_TLB_ACCESS
     l2 = l1 | EV_L1D_REFILL
     slc = l2 | EV_LLC_ACCESS
-    events = (l1, l2, slc, slc | EV_LLC_MISS)
+    beyond = slc | EV_LLC_MISS
+    events = (l1, l2, slc, beyond, slc, beyond)
     return tuple(
         LevelFacts(level, source, bits_set, packet, bits)
         for level, source, bits_set in zip(_LEVELS, data_sources, events, strict=True)
@@ -167,12 +192,13 @@ def _levels(data_sources: tuple[int, int, int, int], packet: Source) -> tuple[Le
 
 
 _NEOVERSE_LEVELS = _levels(
-    (0, 8, 11, 14), Source("Neoverse data source encoding, spe-architecture §4.2")
+    (0, 8, 11, 14, 9, 12), Source("Neoverse data source encoding, spe-architecture §4.2")
 )
 _COUNT_SIZE = Source(f"{_RECORDS}: 12 bits; this core's CountSize assumed", unverified=True)
 _FLAGS = Source(
     "no figure found; SBSA level 7 asks for PMBIDR_EL1.F = 1, below it is open", unverified=True
 )
+_ONE_CORE = Source("no figure found; a core a mesh port assumed", unverified=True)
 _SLOT = Source(f"{_RECORDS}; this core's PMSIDR_EL1.MaxSize assumed", unverified=True)
 
 
@@ -220,6 +246,7 @@ def _neoverse_n1() -> CorePreset:
         record_bytes=64,
         counter_max=0xFFF,
         flag_updates=1,
+        cluster_cores=2,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -231,6 +258,13 @@ def _neoverse_n1() -> CorePreset:
             ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),
+            (
+                "cluster_cores",
+                Source(
+                    "AnandTech 2021, Altra Max: two cores a DSU; Graviton2 may differ",
+                    unverified=True,
+                ),
+            ),
             ("l1d", Source(f"{_PAPER}: 64 KiB, 4-way; {sysfs}")),
             ("l2", Source(f"{_PAPER}: up to 1 MiB, 8-way; {sysfs}")),
             ("slc", Source(f"{sysfs}: 32 MiB, 16-way, shared by 64 cores; Altra has 32 MiB too")),
@@ -275,6 +309,7 @@ def _neoverse_v1() -> CorePreset:
         record_bytes=64,
         counter_max=0xFFF,
         flag_updates=1,
+        cluster_cores=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=2048, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
@@ -286,6 +321,7 @@ def _neoverse_v1() -> CorePreset:
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),
+            ("cluster_cores", _ONE_CORE),
             ("l1d", Source(f"{graviton3}: 64 KiB; ways assumed as N1's", True)),
             ("l2", Source(f"{graviton3}: 1 MiB; ways assumed as N1's", True)),
             ("slc", Source(f"{graviton3}: 32 MiB; ways assumed as N1's", True)),
@@ -331,6 +367,7 @@ def _neoverse_v2() -> CorePreset:
         record_bytes=64,
         counter_max=0xFFF,
         flag_updates=1,
+        cluster_cores=1,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=4096, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=18, line_bytes=64),
@@ -342,6 +379,7 @@ def _neoverse_v2() -> CorePreset:
             ("record_bytes", _SLOT),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),
+            ("cluster_cores", _ONE_CORE),
             ("l1d", Source(f"{_GRAVITON4}: 4-way, 64 B lines; 64 KiB assumed as N1's", True)),
             ("l2", Source(f"{_GRAVITON4}: 2 MB, 8-way, 64 B lines")),
             ("slc", Source(f"{_GRAVITON4}: 36 MB; ways chosen to make it", True)),
@@ -375,11 +413,12 @@ def _kunpeng_920() -> CorePreset:
         record_bytes=128,
         counter_max=0xFFF,
         flag_updates=1,
+        cluster_cores=4,
         l1d=CacheGeometry(sets=256, ways=4, line_bytes=64),
         l2=CacheGeometry(sets=1024, ways=8, line_bytes=64),
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
         levels=_levels(
-            (0, 0, 0, 0),
+            (0,) * len(_LEVELS),
             Source("no data source packet in the Kunpeng-class record, spe-architecture §4.1"),
         ),
         costs=_rows(_kunpeng_costs()),
@@ -394,6 +433,10 @@ def _kunpeng_920() -> CorePreset:
             ),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),
+            (
+                "cluster_cores",
+                Source("Linux commit c5e22feffdd7: clusters of 4 CPUs share an L3 tag"),
+            ),
             ("l1d", Source(f"{wikichip}: 64 KiB, 64 B lines; ways assumed as N1's", True)),
             ("l2", Source(f"{wikichip}: 512 KiB a core; ways assumed as N1's", True)),
             (

@@ -4,7 +4,8 @@ Fidelity note. Modelled: one core's L1D, L2 and system-level cache, set-associat
 write-allocate, filled together on a miss ("mostly inclusive": an eviction below does not invalidate
 above); per (class, memory level) a *throughput* (ticks of work time per op: what the core loses, so
 that Σ gives IPC) and a *latency* (ticks from dispatch to completion, as SPE's TOTAL counts it: a
-floor plus a lognormal wait for operands and a pipe). Throughput never exceeds latency.
+floor plus a lognormal wait for operands and a pipe). Throughput never exceeds latency. What other
+cores do to a line is modelled for threads that share memory only (`sim.workload.sharing`).
 
 Not modelled: hardware prefetch (so a streaming walk misses once a line here and hardly ever on the
 machine), write-streaming mode, write-back traffic, instruction fetches in L2, TLBs, other cores'
@@ -55,6 +56,14 @@ class MemLevel(IntEnum):
     L2 = 2
     SLC = 3
     DRAM = 4
+    PEER_CORE = 5
+    """The cache of another core of the same cluster; only where threads share memory."""
+    PEER_CLUSTER = 6
+    """The cache of a core of another cluster; likewise."""
+
+
+PEERS = (MemLevel.PEER_CORE, MemLevel.PEER_CLUSTER)
+"""Where another core gave the line: what `perf c2c` calls a peer."""
 
 
 class TimingClass(IntEnum):
@@ -147,6 +156,8 @@ class CorePreset:
     counter_max: int
     flag_updates: int
     """PMBIDR_EL1.F."""
+    cluster_cores: int
+    """Cores whose transfers do not cross the mesh; cores are numbered cluster by cluster."""
     l1d: CacheGeometry
     l2: CacheGeometry
     slc: CacheGeometry
@@ -332,7 +343,7 @@ def memory_levels(
 
 
 @njit
-def _touch(lines: Any, line: Any) -> bool:
+def touch(lines: Any, line: Any) -> bool:
     """Look `line` up and make it the most recent of its set; False if it was not there."""
     held = lines[np.int64(line & np.uint64(lines.shape[0] - 1))]
     moved = held[0]
@@ -354,11 +365,11 @@ def _walk(addresses: Any, levels: Any, line_shift: int, l1d: Any, l2: Any, slc: 
         line = addresses[k] >> shift
         if addresses[k] == 0:
             levels[k] = 0
-        elif _touch(l1d, line):
+        elif touch(l1d, line):
             levels[k] = 1
-        elif _touch(l2, line):
+        elif touch(l2, line):
             levels[k] = 2
-        elif _touch(slc, line):
+        elif touch(slc, line):
             levels[k] = 3
         else:
             levels[k] = 4

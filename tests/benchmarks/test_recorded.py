@@ -111,7 +111,7 @@ def test_long_recordings(times: int, tmp_path: Path) -> None:
     gc.collect()
     before = _resident()
     kept = index._kept(tmp_path / "index", "key")
-    stream = index._stream(kept, core, repeat=max(1, 112 // times), exclude_kernel=True)
+    stream = index.stream_of_index(kept, core, repeat=max(1, 112 // times), exclude_kernel=True)
     seconds, result, _ = _best(stream, "baremetal", times=1)
     at = f"{stream.ops / stream.repeat:.1e} recorded ops"
     line("targeted", f"{at}: index", stream.ops / stream.repeat / built / 1e6, "M ops/s", ">= 100")

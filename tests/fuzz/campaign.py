@@ -33,7 +33,7 @@ MOST_MIB = 512
 MOST_SECONDS = 10
 LEAST_LENGTH = 1 << 14
 SAY_SECONDS = 10
-JSON = ("result", "sweep-result", "manifest", "baseline", "profile")
+JSON = ("result", "sweep-result", "manifest", "baseline", "profile", "threads")
 """Targets whose inputs are JSON documents."""
 GUIDED = ["sim", "reports", "ruamel"]
 """Packages whose coverage guides."""

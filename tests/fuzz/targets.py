@@ -54,6 +54,7 @@ from sim.workload.importers.threads import import_trace
 from sim.workload.index import Index, load_index
 from sim.workload.presets import get_preset
 from sim.workload.recording import elfsymbols
+from sim.workload.sharing.group import streams_of
 from sim.workload.spestream import StreamError
 from sim.workload.timing import CorePreset
 
@@ -191,6 +192,7 @@ TARGETS: dict[str, tuple[Target, type[Exception]]] = {
     "baseline": (lambda file, _out: baselines.read(file), BaselineError),
     "result": (_result, RunDirError),
     "sweep-result": (_sweep_result, RunDirError),
+    "threads": (lambda file, _out: streams_of(file), StreamError),
     "manifest": (lambda file, _out: read_manifest(file), RunDirError),
     "parquet": (_parquet, CaptureError),
     "elf": (_elf, ELFError),

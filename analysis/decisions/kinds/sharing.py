@@ -1,7 +1,8 @@
 """Sharing: which cache lines do cores contend for? `perf c2c report`, peer display.
 
-Arm's records name who gave a load its line (data source). The streams of one scenario share no
-memory, so no simulated stream has contended lines; captures have (`speskew report spe`).
+Arm's records name who gave a load its line (data source). A workload of threads that share memory
+has contended lines (`sim.workload.sharing`), as have captures (`speskew report spe`); a single
+stream has none. An atomic counts as a load, as it does in a record.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from analysis.decisions.choosing import I64, Question
+from analysis.decisions.choosing import I64, Question, aligned, listed
+from sim.runs.sightings import LINES
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -27,12 +27,22 @@ class Sharing:
     top: str = "10"
 
     def question(self, arm: ArmResult, top: str) -> Question | str:
-        """None: threads of a scenario share no memory."""
-        return "not in this stream: its threads share no memory, so no data source is a peer"
+        """By line, of those that a peer gives to some load."""
+        assert arm.visits is not None
+        if not arm.stream.lengths:
+            return "the workload is one stream: no memory is shared (see workload.kind: threads)"
+        lines = arm.visits.lines
+        if lines.shape[0] < 2:
+            return "fewer than two cache lines come from a peer, or none such passes the filters"
+        truth = lines[:, 1]
+        others = int(arm.visits.members.sum()) - int(truth.sum())
+        return listed(self.name, "contended lines", truth, others, top)
 
     def seen(self, arm: ArmResult, question: Question, run: RunResult) -> I64:
-        """Nothing: there are no cells."""
-        return np.zeros(0, np.int64)
+        """Sampled loads from a peer by line."""
+        assert arm.visits is not None
+        found = run.sightings[LINES]
+        return aligned(arm.visits.lines[:, 0], found[:, 0], found[:, 1])
 
 
 KINDS = (Sharing(),)

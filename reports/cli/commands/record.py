@@ -19,7 +19,8 @@ from reports.exitcodes import ExitCode, table
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The .spestream to write; further threads get a number. [default: PROGRAM.spestream]",
+    help="The .spestream to write; several threads get a number each, and a .threads.json that "
+    "names them as one workload. [default: PROGRAM.spestream]",
 )
 @click.option(
     "--limit", metavar="OPS", help="Stop after so many ops per thread, e.g. 100000000ops."
@@ -54,6 +55,6 @@ def command(
     except KeyboardInterrupt:
         leave(ExitCode.INTERRUPTED, "interrupted; nothing recorded")
     say(recording.ending(done))
-    put_paths(done)
+    put_paths(done if done.group is None else [*done, done.group])
     if done.interrupted:
         sys.exit(ExitCode.INTERRUPTED)

@@ -454,6 +454,8 @@ class _Resolver:
             self._add(path.mark, f"workload.path: {shown(path.value)} {why}into a file first")
         elif kind is not None and kind.value == "profile":
             self._no_profile(path.mark, path.value)
+        elif kind is not None and kind.value == "threads":
+            self._no_stream(path.mark, path.value, "threads.json", "of several threads ")
         else:
             self._no_stream(path.mark, path.value)
         return item
@@ -481,15 +483,15 @@ class _Resolver:
             "capture with `speskew import spe`",
         )
 
-    def _no_stream(self, mark: Mark, path: str) -> None:
+    def _no_stream(self, mark: Mark, path: str, ext: str = "spestream", of: str = "") -> None:
         stock = stock_folder()
-        known = [str(file.relative_to(stock)) for file in sorted(stock.glob("streams/*.spestream"))]
+        known = [str(file.relative_to(stock)) for file in sorted(stock.glob(f"streams/*.{ext}"))]
         close = difflib.get_close_matches(path, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"stock streams: {', '.join(known)}"
         self._add(
             mark,
             f"workload.path: no file {shown(path)} beside the scenario or in the stock; {hint} "
-            "(`speskew record` makes one)",
+            f"(`speskew record` {of}makes one)",
         )
 
     def _sampled_keys(self, top: Item) -> None:

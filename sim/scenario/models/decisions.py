@@ -21,7 +21,7 @@ KINDS = {
     "hot-pages-2MiB": True,
     "slow-loads": False,
     "layout": True,
-    "sharing": False,
+    "sharing": True,
 }
 """Name, and whether it needs addresses and branch targets of records: profiles do for the rest."""
 MOST = 100_000

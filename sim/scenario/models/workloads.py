@@ -1,4 +1,4 @@
-"""What the CPU executes: recorded, synthetic and captured workloads, as scenario models."""
+"""What CPUs execute: recorded, synthetic and captured workloads, as scenario models."""
 
 from __future__ import annotations
 
@@ -167,4 +167,16 @@ class Profiled(Lasting):
     )
 
 
-Workload = Annotated[Recorded | Synthetic | Profiled, Field(discriminator="kind")]
+class Threads(Lasting):
+    """The recorded threads of one process, which share memory."""
+
+    kind: Literal["threads"] = Field(
+        description="the threads of one process, each on a vCPU of its own (vm.vcpus as many)"
+    )
+    path: str = Field(
+        min_length=1,
+        description="a group (.threads.json), relative to the scenario file or to the stock",
+    )
+
+
+Workload = Annotated[Recorded | Synthetic | Profiled | Threads, Field(discriminator="kind")]

@@ -33,6 +33,8 @@ from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
 from sim.workload.recording.convert import Executions, static_blocks, thread_path, write_executions
 from sim.workload.recording.elfsymbols import build_id, mapped_symbols
+from sim.workload.sharing.group import MAX_THREADS as MAX_THREADS_OF_A_GROUP
+from sim.workload.sharing.group import group_path, write_group
 from sim.workload.spestream import Recording
 
 PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
@@ -48,13 +50,17 @@ _TOO_MANY_THREADS, _NO_SPACE, _NO_FILE = 1, 2, 4
 class Recorded(list[Path]):
     """The files written, in order of guest threads, and how the program ended.
 
+    `group` names the files of several threads as one workload; None if there was one thread, or
+    more than a workload may have.
+
     `exit_status` is the program's, or None if it did not end by itself; `signal` is the one that
     ended it, or None; `interrupted` is true after Ctrl-C; `stopped_at_limit` if the recording ended
     because every living thread had reached the limit; `ops` counts recorded ops of all threads.
     """
 
-    def __init__(self, files: Iterable[Path], end: _End, ops: int) -> None:
+    def __init__(self, files: Iterable[Path], end: _End, ops: int, group: Path | None) -> None:
         super().__init__(files)
+        self.group = group
         self.exit_status = end.exit_status
         self.signal = end.signal
         self.interrupted = end.interrupted
@@ -99,10 +105,11 @@ def record(
     """Run `program` (path and arguments) and write one file per guest thread.
 
     One thread gives exactly `out`; several give `out`'s stem + ".T.spestream", T being the ordinal
-    of creation. `skip` and `limit` are ops per thread, rounded up to whole blocks. The program is
-    stopped once all its living threads have reached the limit. `cpu` is a processor model of QEMU;
-    `sysroot` is where it finds the program's libraries. `progress` is called a few times a second
-    with the ops recorded so far. A program that crashes, or Ctrl-C, keeps what was executed.
+    of creation, and a group of them, `out`'s stem + ".threads.json" (`sim.workload.sharing`).
+    `skip` and `limit` are ops per thread, rounded up to whole blocks. The program is stopped once
+    all its living threads have reached the limit. `cpu` is a processor model of QEMU; `sysroot` is
+    where it finds the program's libraries. `progress` is called a few times a second with the ops
+    recorded so far. A program that crashes, or Ctrl-C, keeps what was executed.
 
     Raises RecorderError if a tool is missing, QEMU cannot run the program, its loader or a library
     is missing, more than 64 threads ran at once, or nothing was recorded; StreamError if a file
@@ -140,7 +147,17 @@ def record(
         if end.exit_status == LOADER_FAILED:
             refuse_missing_libraries(elf, sysroot)
         files = _convert(raw, state, out, elf, " ".join([elf.name, *program[1:]]))
-    return Recorded(files, end, sum(thread.ops for thread in state.threads))
+        group = _group(out, files)
+    return Recorded(files, end, sum(thread.ops for thread in state.threads), group)
+
+
+def _group(out: Path, files: list[Path]) -> Path | None:
+    """Name the files of several threads as one workload."""
+    if not 1 < len(files) <= MAX_THREADS_OF_A_GROUP:
+        return None
+    path = group_path(out)
+    write_group(path, files)
+    return path
 
 
 # ------------------------------------------------------------------------------- tools

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.runs.batch import ArmResult, StreamTables
-from sim.runs.sightings import EDGES, PAGES, Visits
+from sim.runs.sightings import EDGES, LINES, PAGES, Visits
 from sim.scenario.models.decisions import Decisions
 from sim.workload.a64 import OpClass
 from tests.rigs.fakes import Plan, arm
@@ -37,6 +37,7 @@ def made(
     profiles: Sequence[np.ndarray],
     pages: Sequence[Sequence[Sequence[int]]] = (),
     edges: Sequence[Sequence[Sequence[int]]] = (),
+    lines: Sequence[Sequence[Sequence[int]]] = (),
 ) -> ArmResult:
     """An arm with a replication for each profile [S × 8]."""
     base = arm(Plan(name=name, design="baremetal" if name == "baremetal" else "v6"))
@@ -47,6 +48,7 @@ def made(
             key: np.array(rows[number] if rows else [], np.int64).reshape(-1, 3)
             for key, rows in ((PAGES, pages), (EDGES, edges))
         }
+        seen[LINES] = np.array(lines[number] if lines else [], np.int64).reshape(-1, 2)
         one = replace(base.runs[0], replication=number, sightings=seen)
         runs.append(replace(one, vcpus=(replace(vcpu, profile=np.asarray(profile, np.int64)),)))
     return replace(base, stream=tables, runs=tuple(runs), truth=visits.members, visits=visits)
@@ -57,6 +59,7 @@ def visits(
     pages: Sequence[Sequence[int]] = (),
     edges: Sequence[Sequence[int]] = (),
     cycles: np.ndarray | None = None,
+    lines: Sequence[Sequence[int]] = (),
 ) -> Visits:
     """What a stream visits."""
     return Visits(
@@ -64,6 +67,7 @@ def visits(
         cycles=np.ones(len(members), np.int64) if cycles is None else np.asarray(cycles, np.int64),
         pages=np.array(pages, np.int64).reshape(-1, 3),
         edges=np.array(edges, np.int64).reshape(-1, 4),
+        lines=np.array(lines, np.int64).reshape(-1, 2),
     )
 
 

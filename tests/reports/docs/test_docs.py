@@ -227,6 +227,27 @@ def decided_well(folder: Path) -> None:
     assert (folder / "v6.bolt").is_file()
 
 
+def shared_well(folder: Path) -> None:
+    """What the page prints of perf c2c and of the decision is there; padding ends contention."""
+    page = (DOCS / "how-to" / "find-false-sharing.md").read_text("utf-8")
+    table, decision = blocks(DOCS / "how-to" / "find-false-sharing.md", "")
+    shown = [line[:77] for line in (folder / "c2c.txt").read_text().splitlines()]
+    assert [line for line in table.splitlines() if line not in shown] == []
+    said = call("decide", folder / "runs" / "shared", "-q").stdout.splitlines()
+    assert [line for line in decision.splitlines() if line not in said] == []
+    sources = (folder / "mem.txt").read_text()
+    for where, snoop in re.findall(r"^\| `(L\d or L\d hit)`, snoop `(\w+)` \|", page, re.MULTILINE):
+        assert re.search(rf"{where}\s+{snoop}\s", sources), (where, snoop)
+    together, apart = (
+        re.search(r"hits on peer cache or nodes\s*:\s*(\d+)", (folder / name).read_text())
+        for name in ("count1.txt", "count8.txt")
+    )
+    assert together is not None
+    assert apart is not None
+    assert 500 < int(together[1]) < 2000
+    assert int(apart[1]) < 10
+
+
 def patched_well(folder: Path) -> None:
     """Half the interval that is the least: twice the records, in both designs."""
     arms = json.loads((folder / "runs" / "patch" / "result.json").read_text())["arms"]
@@ -248,6 +269,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/add-a-design.md": designed_well,
     "how-to/your-kernel-tree.md": patched_well,
     "how-to/decide.md": decided_well,
+    "how-to/find-false-sharing.md": shared_well,
 }
 """What must hold afterwards, by page."""
 

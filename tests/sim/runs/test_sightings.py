@@ -12,12 +12,13 @@ import pytest
 
 from sim.results import RunResult
 from sim.runs import batch, sightings, unitfile
-from sim.runs.sightings import EDGES, PAGES
+from sim.runs.sightings import EDGES, LINES, PAGES
 from sim.scenario.files import loader
 from sim.scenario.files.given import of_text
 from sim.scenario.models.scenario import Scenario
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import BLOCK, BLOCK_STATIC, HAS_SLOT, LEVEL_STRIDE, OP, STATIC
+from sim.workload.timing import PEERS
 from tests.sim.runs.shipped import small_recording
 
 BASE = """\
@@ -196,3 +197,82 @@ def test_both_engines_see_the_same(recording: Path) -> None:
     for name, rows in fast.sightings.items():
         assert (rows == reference.sightings[name]).all()
         assert (unitfile.loads(unitfile.dumps(fast)).sightings[name] == rows).all()
+
+
+GROUP = """\
+name: shared
+replications: 1
+workload: {kind: threads, path: streams/contended.threads.json, repeat: %d}
+spe: {jitter: on, interval: 256ops, min_interval: 256ops%s}
+driver: {aux: 64KiB}
+vm: {vcpus: 4}
+decisions: {kinds: [sharing]}
+arms: [baremetal]
+"""
+
+
+def by_hand(scenario: Scenario) -> Counter[int]:
+    """Loads and atomics of one pass of all threads that a peer gave, by line."""
+    found: Counter[int] = Counter()
+    lead = batch.stream_of(scenario.arms[0])
+    for thread in lead.threads:
+        T, S, slot = thread.arrays.tables, thread.arrays, 0
+        for block in (S.execs >> np.uint64(32) & np.uint64((1 << 31) - 1)).tolist():
+            row = int(T[BLOCK]) + 4 * block
+            for s in range(int(T[row + BLOCK_STATIC]), int(T[row + BLOCK_STATIC] + T[row + OP])):
+                if T[int(T[STATIC]) + 4 * s + HAS_SLOT]:
+                    load = lead.static_class[s] in (OpClass.LOAD, OpClass.ATOMIC)
+                    if load and S.levels[slot] in PEERS:
+                        found[int(thread.addresses[slot]) >> 6] += 1
+                    slot += 1
+    return found
+
+
+def test_lines_are_every_load_that_a_peer_gave() -> None:
+    """The truth of a group, counted op by op; pages and edges are those of all its threads."""
+    scenario = loader.load(of_text(GROUP % (1, "")))
+    arm = scenario.arms[0]
+    lead = batch.stream_of(arm)
+    seen = batch.visits_of(arm, lead)
+    assert dict(seen.lines.tolist()) == dict(by_hand(scenario))
+    accesses = sum(int(np.count_nonzero(t.addresses)) for t in lead.threads)
+    assert int(seen.pages[:, 1:].sum()) == accesses
+    assert len(np.unique(seen.pages[:, 0])) == len(seen.pages)
+    assert int(seen.members.sum()) == sum(t.ops for t in lead.threads)
+    keys = seen.edges[:, 0] << 32 | seen.edges[:, 1]
+    assert (np.diff(keys) > 0).all()
+    branches = lead.static_class[np.arange(seen.members.size) // LEVEL_STRIDE] == OpClass.BRANCH
+    assert int(seen.edges[:, 2].sum()) == int(seen.members[branches].sum())
+
+
+def test_lines_of_records_are_those_that_they_show() -> None:
+    """Loads whose data source is a peer, by line, from full records of all vCPUs."""
+    scenario = loader.load(of_text(GROUP % (8, "")))
+    one = unit(scenario)
+    run = batch.run_unit(replace(one, keep_records=True))
+    wanted: Counter[int] = Counter()
+    for records in batch.records(one.arm, scenario.seed, run):
+        given = np.isin(records["source"], (9, 12))
+        wanted.update((records["va"][given] >> np.uint64(6)).tolist())
+    assert dict(run.sightings[LINES].tolist()) == dict(wanted)
+    assert sum(wanted.values()) > 100
+    again = unitfile.loads(unitfile.dumps(run))
+    assert np.array_equal(again.sightings[LINES], run.sightings[LINES])
+
+
+def test_a_filter_for_stores_leaves_the_lines_of_atomics() -> None:
+    """Stores have no data source; an atomic is both, and one line only is counted by it."""
+    scenario = loader.load(of_text(GROUP % (1, ", filter: {store: true}")))
+    lead = batch.stream_of(scenario.arms[0])
+    ((_, times),) = batch.visits_of(scenario.arms[0], lead).lines.tolist()
+    atomics = lead.static_class[np.arange(lead.statics)] == OpClass.ATOMIC
+    made = sum(t.pass_counts.reshape(-1, LEVEL_STRIDE)[atomics, 5:].sum() for t in lead.threads)
+    assert times == made > 1000
+
+
+def test_a_single_stream_has_no_lines(recording: Path) -> None:
+    """Nothing of a run without threads is another by this."""
+    scenario = made(recording)
+    run = batch.run_unit(unit(scenario))
+    assert set(run.sightings) == {PAGES, EDGES}
+    assert batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0])).lines.size == 0

@@ -13,6 +13,7 @@ import pytest
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.recording import recorder
 from sim.workload.recording.recorder import RecorderError, compile_plugin, plugin_api, record
+from sim.workload.sharing.group import streams_of
 from sim.workload.spestream import Recording, block_taken, read_spestream
 from tests.needs import run
 from tests.rigs.pages import ROOT
@@ -172,6 +173,8 @@ def test_one_file_per_thread(tmp_path: Path) -> None:
     result = record([program], tmp_path / "t.spestream")
     assert result.exit_status == 0
     assert [path.name for path in result] == [f"t.{thread}.spestream" for thread in range(4)]
+    assert result.group == tmp_path / "t.threads.json"
+    assert list(streams_of(result.group)) == list(result)
     for thread, path in enumerate(result):
         stream = read_spestream(path)
         assert stream.tid == thread

@@ -108,9 +108,13 @@ def _yaml() -> YAML:
     return yaml
 
 
-@lru_cache(maxsize=1 << 14, typed=True)
 def _scalar(value: Hashable) -> str:
     """A scalar as ruamel.yaml writes it."""
+    return _written(value, str(value))  # 0.0 equals -0.0
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _written(value: Hashable, _: str) -> str:
     out = StringIO()
     _yaml().dump([value], out)
     return out.getvalue().removeprefix("- ").removesuffix("\n")

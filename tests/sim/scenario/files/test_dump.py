@@ -155,6 +155,13 @@ def test_any_value_is_written_as_ruamel_reads_it(value: list[Any]) -> None:
     assert repr(read) == repr(value)
 
 
+def test_equal_values_are_not_one() -> None:
+    """Whichever came first."""
+    assert as_yaml([-0.0, 0.0, 0, False, 1, True, 1.0]).split("- ")[1:] == [
+        *("-0.0\n", "0.0\n", "0\n", "false\n", "1\n", "true\n", "1.0\n")
+    ]
+
+
 @pytest.mark.parametrize("name", STOCK)
 def test_stock_scenarios_survive(name: str, tmp_path: Path) -> None:
     """The run directory's copy of a stock scenario runs the same."""

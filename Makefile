@@ -29,7 +29,7 @@ export PIP_NO_INPUT := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # two pips in one environment would race
-.PHONY: help demo test lint format bench bench-compare fuzz streams check baselines docs schema clean distclean FORCE
+.PHONY: help demo test test-deep lint format bench bench-compare fuzz streams check baselines docs schema clean distclean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +38,11 @@ demo: $(VENV)/.run ## run the quickstart scenario; prints a summary and the path
 	$(SPESKEW) run quickstart -j 2 -o runs/quickstart --force
 
 test: $(VENV)/.test ## the test suite, on two cores; PYTEST_ARGS are passed on
-	$(PY) -m pytest -n 2 -m 'not bench' $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 -m 'not bench and not deep' $(PYTEST_ARGS)
+	@echo 'not run here: seeded bugs that the tests must find, and kills: make test-deep'
+
+test-deep: $(VENV)/.test ## the rest of it: seeded bugs that the tests must find, commands killed at work
+	$(PY) -m pytest -n 2 -m deep $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint ## style, types and layers; changes nothing
 	$(PY) -m ruff check

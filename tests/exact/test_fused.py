@@ -205,6 +205,7 @@ def _differs(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 
 @pytest.mark.usefixtures("plain_numpy")
+@pytest.mark.deep
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
 def test_every_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """A seeded bug in the rounds changes a record, a time or a ledger, or breaks a law."""

@@ -41,6 +41,8 @@ from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, hints, 
 from tests.exact.mutants import mutant as _m
 from tests.rigs.machines import table, vary
 
+pytestmark = pytest.mark.deep
+
 MAX_OPS = 2500
 MACHINES = 400
 ALONE = 5

@@ -18,6 +18,8 @@ from tests.rigs.processes import begun, group, left
 from tests.rigs.swept import LONG, results
 from tests.rigs.tiny import TINY, call
 
+pytestmark = pytest.mark.deep
+
 SPESKEW = [sys.executable, "-m", "speskew"]
 ENDLESS = (
     TINY.replace("repeat: 40", "repeat: 400000")

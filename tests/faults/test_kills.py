@@ -22,6 +22,8 @@ from tests.rigs.processes import left
 from tests.rigs.swept import MATRIX, results
 from tests.rigs.tiny import TINY
 
+pytestmark = pytest.mark.deep
+
 KILLS = {"run": 14, "sweep": 10, "record": 8, "check": 8}
 """Kills of each command, one in each of as many equal parts of its duration."""
 COMMANDS = {

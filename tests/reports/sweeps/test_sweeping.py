@@ -84,6 +84,7 @@ def test_result_has_axes_and_numbers() -> None:
         assert arm["rlimit.exits"] == stored["arms"]["cold"]["rlimit"]["exits"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("jobs", "after"), [("1", 1), ("2", 20)])
 def test_resumed_after_sigkill(jobs: str, after: int) -> None:
     """Killed in the middle: finished units are not run again, and the bytes are the same."""

@@ -27,17 +27,23 @@ COLUMNS = (
     "exact",
     "n",
     "paired",
+    "margin",
+    "answer",
 )
 
 
-def compare(a: Comparable, b: Comparable, *, everything: bool = False) -> Comparison:
+def compare(
+    a: Comparable, b: Comparable, *, everything: bool = False, margin: float = comparing.MARGIN
+) -> Comparison:
     """What `b` has more of than `a`: loss, skew, time, memory, exits, records.
 
     Each is a run, an arm of one, a run directory, or ``RUN_DIR:arm``. Of two runs every arm that
-    both have is compared. `everything`: every entry of the ledgers too. Raises RunDirError.
+    both have is compared. `everything`: every entry of the ledgers too. `margin` is the part of A
+    (points, of fractions) that does not matter: each difference has one of three answers by it.
+    Raises RunDirError.
     """
     called = (_called(a), _called(b))
-    found = comparing.between(_sides(a), _sides(b), called, everything=everything)
+    found = comparing.between(_sides(a), _sides(b), called, everything=everything, margin=margin)
     return Comparison(tuple(found))
 
 
@@ -77,6 +83,8 @@ class Comparison:
                 row.difference.exact,
                 row.difference.n,
                 row.paired,
+                row.margin,
+                comparing.KINDS[row.answer.kind],
             )
             for c in self._found
             for row in c.rows

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "analysis/agreement/forms.py": "tests/theory/test_conditions.py and test_loss.py",
     "reports/captures/opening.py": "reports/cli/commands/import_/test_spe.py opens every kind",
     "reports/captures/profiled.py": "reports/cli/commands/import_/test_spe.py runs what it makes",
+    "reports/cli/commands/compare.py": "reports/runs/test_comparing.py; test_compare_page.py",
     "reports/cli/commands/report/spe.py": "reports/captures/test_survey.py: all it prints",
     "reports/cli/commands/validate.py": "reports/cli/test_asked.py; captures/test_survey.py",
     "reports/cli/options.py": "the test of each verb that has them; reports/docs/test_pages.py",

@@ -79,7 +79,7 @@ class Answer:
             case Kind.SKEWED:
                 return f"{self.terms.differs} {self._amount(self.effect)}"
             case Kind.SAME:
-                return f"{self.terms.same} {self._margin()}"
+                return self._same()
             case Kind.SHORT:
                 return str(Kind.SHORT)
             case _:
@@ -91,7 +91,7 @@ class Answer:
             case Kind.SKEWED:
                 return f"{self.terms.differs} {self._estimate()}"
             case Kind.SAME:
-                return f"{self.terms.same} {self._margin()}{self._certain_but_small()}"
+                return f"{self._same()}{self._certain_but_small()}"
             case Kind.SHORT:
                 return f"{Kind.SHORT} ({self.why})"
             case _:
@@ -121,8 +121,11 @@ class Answer:
             return ""
         return f" ({self.terms.differs} {self._estimate()}, less than matters)"
 
-    def _margin(self) -> str:
-        return f"±{self._amount(self.margin)}"
+    def _same(self) -> str:
+        """Without a margin where nothing at all may differ."""
+        if not self.margin:
+            return self.terms.same.removesuffix(" within")
+        return f"{self.terms.same} ±{self._amount(self.margin)}"
 
     def _most(self) -> str:
         return self._amount(self.most)

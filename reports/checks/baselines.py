@@ -12,7 +12,7 @@ import json
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,7 @@ from reports.results.damage import DamagedError, Json
 from reports.results.metric import Metric, as_json, from_json
 from reports.results.result import Result
 from reports.store.files import replace
+from reports.store.rundir import scenario_hash
 from reports.text import aligned, printable
 from sim.errors import Kind, SpeskewError
 
@@ -32,6 +33,7 @@ MAX_BYTES = 64 << 20
 METRIC_TOLERANCE = 1e-9
 """Relative: libraries of another machine may round sums of floats differently."""
 NAME_CHARS = 100
+NOT_SET = "not set"
 LISTED = 3
 """Deviations named in a sentence; the others are counted."""
 
@@ -54,6 +56,8 @@ class Baseline:
     counters: Mapping[str, Sequence[int]]
     metrics: Mapping[str, Metric]
     provenance: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What was simulated, by dotted name; empty in a baseline of before."""
 
     def as_dict(self) -> Document:
         """The JSON document."""
@@ -64,6 +68,7 @@ class Baseline:
             "replications": self.replications,
             "tolerance": dict(self.tolerance),
             "provenance": dict(self.provenance),
+            "settings": dict(self.settings),
             "counters": {k: list(v) for k, v in sorted(self.counters.items())},
             "metrics": {k: as_json(v) for k, v in sorted(self.metrics.items())},
         }
@@ -147,6 +152,7 @@ def _checked(path: Path, document: Document) -> Baseline:
         document["counters"],
         {name: from_json(value) for name, value in document["metrics"].items()},
         document["provenance"],
+        document.get("settings", {}),
     )
 
 
@@ -161,9 +167,13 @@ def _flaws(document: Document) -> Iterator[str]:
         if not isinstance(document.get(key), dict):
             yield f"{key} is no mapping"
             return
-    for key, text in document["provenance"].items():
-        if not isinstance(text, str):
-            yield f"provenance.{key} is no text"
+    if not isinstance(document.get("settings", {}), dict):
+        yield "settings is no mapping"
+        return
+    for part in ("provenance", "settings"):
+        for key, text in document.get(part, {}).items():
+            if not isinstance(text, str):
+                yield f"{part}.{key} is no text"
     tolerance = document["tolerance"].get("metrics")
     if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
         yield "tolerance.metrics is no fraction"
@@ -185,7 +195,7 @@ def _whole(value: object) -> bool:
 # --- making ----------------------------------------------------------------------------------
 
 
-def make(path: Path, result: Result, scenario_hash: str, command: str) -> Baseline:
+def make(path: Path, result: Result, settings: Mapping[str, str], command: str) -> Baseline:
     """The baseline of a result: its counters and metrics, and where they come from."""
     rows = lookup.counters(result)
     return Baseline(
@@ -199,12 +209,25 @@ def make(path: Path, result: Result, scenario_hash: str, command: str) -> Baseli
         provenance={
             "made": datetime.now(UTC).date().isoformat(),
             "command": command,
-            "scenario_hash": scenario_hash,
+            "scenario_hash": digest(settings),
             "speskew": metadata.version("speskew"),
             "python": platform.python_version(),
             "machine": platform.machine(),
         },
+        settings=dict(settings),
     )
+
+
+def digest(settings: Mapping[str, str]) -> str:
+    """Short name of what is simulated: no words, checks or number of replications are in it."""
+    return scenario_hash(json.dumps(settings, sort_keys=True))
+
+
+def changed_settings(baseline: Baseline, settings: Mapping[str, str]) -> list[str]:
+    """``spe.interval 1024ops → 2048ops``, one for each; none if the baseline holds no settings."""
+    old = baseline.settings
+    names = [n for n in dict.fromkeys([*settings, *old]) if old.get(n) != settings.get(n)]
+    return [f"{n} {old.get(n, NOT_SET)} → {settings.get(n, NOT_SET)}" for n in names if old]
 
 
 def dumps(baseline: Baseline) -> str:
@@ -292,6 +315,9 @@ def difference(old: Baseline | None, new: Baseline) -> list[str]:
         for key in ("seed", "replications")
         if getattr(old, key) != getattr(new, key)
     ]
+    lines += changed_settings(old, new.settings)
+    if not old.settings:
+        lines.append(f"settings: {len(new.settings)} that the baseline did not hold")
     both = min(old.replications, new.replications)
     lines += [str(change) for change in changes(old.counters, new.counters, both)]
     tolerance = old.tolerance["metrics"]
@@ -317,6 +343,7 @@ def as_table(baseline: Baseline) -> str:
         ("replications", str(baseline.replications)),
         *((key, str(value)) for key, value in baseline.provenance.items()),
         ("tolerance", ", ".join(f"{k} {v:g}" for k, v in baseline.tolerance.items())),
+        *baseline.settings.items(),
         *((name, _said(m)) for name, m in baseline.metrics.items()),
         *((name, f"{sum(row):,}") for name, row in baseline.counters.items()),
     ]

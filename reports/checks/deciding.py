@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.statistics.distributions import Histogram
-from reports.checks import baselines, checking, formats
+from reports.checks import baselines, blaming, checking, formats
 from reports.checks.baselines import Baseline
 from reports.checks.checking import Evidence, Histograms
 from reports.checks.formats import Report
@@ -19,7 +19,7 @@ from reports.runs.replicating import Simulated
 from reports.runs.simulating import Simulation
 from reports.store import files
 from reports.store.read import read_result
-from reports.store.rundir import RunDirError, scenario_hash
+from reports.store.rundir import RunDirError
 from reports.sweeps import sweeping
 from sim.runs import batch
 from sim.scenario.files import loader
@@ -185,14 +185,18 @@ def _stored_histograms(folder: Path, replications: int) -> Histograms:
 
 def _report(scenario: Scenario, evidence: Evidence, path: Path) -> Report:
     found = checking.findings(scenario, evidence)
-    result = evidence.result
+    result, base = evidence.result, evidence.baseline
+    changed = () if base is None else baselines.changed_settings(base, loader.settings(scenario))
+    if base is not None:
+        found = [blaming.explained(f, result, base, changed) for f in found]
     return formats.Report(
         scenario=result.scenario,
         seed=result.seed,
         replications=result.replications,
-        baseline="" if evidence.baseline is None else str(path),
+        baseline="" if base is None else str(path),
         findings=tuple(found),
         code=checking.exit_code(found),
+        changed=tuple(changed),
     )
 
 
@@ -213,7 +217,7 @@ def updated(
     done = simulate(loaded, asked)
     command = f"speskew baseline update {source} --replications {loaded.replications}"
     command += "".join(f" --set {text}" for text in asked.overrides)
-    return old, baselines.make(path, done.result, scenario_hash(loader.dump(loaded)), command)
+    return old, baselines.make(path, done.result, loader.settings(loaded), command)
 
 
 def path_of(target: str) -> Path:

@@ -30,6 +30,13 @@ class Report:
     code: ExitCode
     cells: int = 0
     """Of a sweep; the table then leaves out what passed."""
+    changed: tuple[str, ...] = ()
+    """Settings that are not the baseline's."""
+
+    @property
+    def stale(self) -> str:
+        """That the baseline is of another scenario than this one is by now; empty if it is not."""
+        return f"not the baseline's: {'; '.join(self.changed)}" if self.changed else ""
 
     def counts(self) -> dict[Status, int]:
         """How many checks have each verdict."""
@@ -57,6 +64,8 @@ def as_table(report: Report) -> str:
     ]
     if report.baseline:
         lines.append(f"baseline {printable(report.baseline)}")
+    if report.stale:
+        lines += hanging("", printable(report.stale), WIDTH, indent="  ", whole_words=True)
     for f in report.findings:
         if report.cells and f.verdict.status is Status.PASS:
             continue
@@ -75,6 +84,7 @@ def as_json(report: Report) -> str:
         "seed": report.seed,
         "replications": report.replications,
         "baseline": report.baseline or None,
+        "changed": list(report.changed),
         "exit_code": int(report.code),
         "checks": [finding.as_dict() for finding in report.findings],
     }
@@ -93,6 +103,8 @@ def as_ktap(report: Report) -> str:
         lines.append(f"# {printable(f.verdict.sentence)}")
         if f.warning:
             lines.append(f"# warning: {printable(f.warning)}")
+    if report.stale:
+        lines.append(f"# {printable(report.stale)}")
     counts = report.counts()
     lines.append(
         f"# Totals: pass:{counts[Status.PASS]} fail:{counts[Status.FAIL]} xfail:0 xpass:0 "
@@ -136,6 +148,7 @@ def as_markdown(report: Report) -> str:
         f"# {escaped(report.scenario)}: {escaped(report.summary())}",
         "",
         f"Predictions, {report.replications} replications, seed {report.seed}.",
+        *(("", paragraph(f"{report.stale}.".capitalize())) if report.stale else ()),
         "",
         "| verdict | check | effect | interval | margin | n |",
         "|---|---|---:|---:|---:|---:|",

@@ -7,15 +7,19 @@ import reports.plotting  # noqa: F401 (before matplotlib)
 # isort: split
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from reports.figures import alone
+from reports.figures.alone import Legend, Standing
 from reports.figures.style import BLUE, INK, blank, rows, styled, to_svg, x_grid
 from reports.pages import templating
 from reports.runs.comparing import HEAD, Comparison, Row, cells
-from reports.text import number
+from reports.store.files import replace
+from reports.text import number, printable
 
 TITLE = "Differences in percent of A"
 
@@ -62,6 +66,28 @@ def _pair(found: Comparison, position: int) -> Pair:
     )
 
 
+def write_figures(found: Sequence[Comparison], folder: Path) -> list[Path]:
+    """compare-N.png, .svg and .txt of each pair that has a figure; returns the SVGs' paths."""
+    made: dict[str, bytes] = {}
+    for position, comparison in enumerate(found, 1):
+        made |= alone.files(f"compare-{position}", _standing(comparison))
+    for name, data in made.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(folder / name, data)
+    return [folder / name for name in made if name.endswith(".svg")]
+
+
+def _standing(found: Comparison) -> Standing:
+    origin = f"B minus A; A is {printable(found.a.label, 60)}, B {printable(found.b.label, 60)}"
+    said = alone.legend(_names(found), TITLE, reading(found), origin, found.notes)
+
+    def make() -> tuple[Figure, Legend] | None:
+        figure = differences(found)
+        return None if figure is None else (figure, said)
+
+    return make
+
+
 def relative(found: Comparison) -> list[tuple[Row, float, float, float]]:
     """Rows with a value on side A: difference and the ends of its interval, % of that value."""
     out = []
@@ -98,9 +124,8 @@ def differences(found: Comparison) -> Figure | None:
 def reading(found: Comparison) -> str:
     """What the figure shows, in words."""
     shown = relative(found)
-    apart = [row.what for row, _, low, high in shown if low > 0 or high < 0]
-    words = ", ".join(apart) if apart else "nothing"
+    words = "; ".join(f"{row.what} {row.answer.words()}" for row, *_ in shown)
     return (
         "Prediction: B minus A in percent of A, 95 % intervals over replications. "
-        f"Apart for certain: {words}. Quantities that are 0 in A are in the table only."
+        f"{words[:1].upper()}{words[1:]}. Quantities that are 0 in A are in the table only."
     )

@@ -2,7 +2,8 @@
 
 Replications are paired where both sides executed the same ops with the same seed; otherwise their
 spreads are added (Welch). The unit of analysis is the replication. A difference without variance is
-"exact"; one replication has no interval.
+"exact"; one replication has no interval. What a difference means is one of the three answers of
+`analysis.statistics.answers`: beyond a margin, within it, or neither for certain.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.statistics import answers
+from analysis.statistics.answers import Answer, Kind, Terms
 from analysis.statistics.intervals import F64, Metric, finite, metric, no_variance, t_quantile
 from reports.pages import markdown
 from reports.results import shapes
@@ -26,6 +29,16 @@ from reports.text import decimals as decimals_of
 from sim.units import TICKS_PER_CYCLE
 
 NAME = 40
+MARGIN = 0.01
+"""Part of A that does not matter; of what is in percent, so many points."""
+DIFFERS = Terms(differs="differs by")
+KINDS = {
+    Kind.SKEWED: "differs",
+    Kind.SAME: "same",
+    Kind.OPEN: "cannot tell",
+    Kind.SHORT: "too short to tell",
+}
+"""What `--format json` calls the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,16 @@ class Row:
     b: float | None
     difference: Metric
     paired: bool
+    margin: float
+    """A difference that does not matter, in the unit."""
+
+    @property
+    def answer(self) -> Answer:
+        """Do the sides differ by more than the margin?"""
+        found = self.difference
+        return answers.answer(
+            found.mean, found.ci95, self.margin, n=found.n, unit=self.unit, terms=DIFFERS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +87,22 @@ Sides = Mapping[str, Side]
 """Arms of one run by name: all of them, or one."""
 
 
-def compare(first: str, second: str, *, everything: bool = False) -> list[Comparison]:
+def compare(
+    first: str, second: str, *, everything: bool = False, margin: float = MARGIN
+) -> list[Comparison]:
     """Compare two arms, or every arm that two runs have in common; raises RunDirError."""
     called = (first, second)
-    return between(sides_named(first), sides_named(second), called, everything=everything)
+    found = sides_named(first), sides_named(second)
+    return between(*found, called, everything=everything, margin=margin)
 
 
 def between(
-    a: Sides, b: Sides, called: tuple[str, str], *, everything: bool = False
+    a: Sides,
+    b: Sides,
+    called: tuple[str, str],
+    *,
+    everything: bool = False,
+    margin: float = MARGIN,
 ) -> list[Comparison]:
     """As `compare`, of sides; `called` is what a message calls them."""
     if len(a) == 1 and len(b) == 1:
@@ -83,7 +114,7 @@ def between(
                 f"{called[0]} and {called[1]} have no arm in common; name one on each side as "
                 "RUN_DIR:arm"
             )
-    return [_compared(x, y, everything) for x, y in pairs]
+    return [_compared(x, y, everything, margin) for x, y in pairs]
 
 
 def sides(called: str, result: Result, *arms: str) -> Sides:
@@ -156,11 +187,11 @@ SIX: tuple[tuple[str, str, Values | None], ...] = (
 """What, unit, value per replication. Skew has no value per replication in result.json."""
 
 
-def _compared(a: Side, b: Side, everything: bool) -> Comparison:
+def _compared(a: Side, b: Side, everything: bool, margin: float) -> Comparison:
     same = _same_ops(a, b)
-    rows = [_row(what, unit, values, a, b, same) for what, unit, values in SIX]
+    rows = [_row(what, unit, values, a, b, same, margin) for what, unit, values in SIX]
     if everything:
-        rows += [_row(*more, a, b, same) for more in _more(a.arm, b.arm)]
+        rows += [_row(*more, a, b, same, margin) for more in _more(a.arm, b.arm)]
     return Comparison(a, b, tuple(rows), tuple(_notes(a, b, same)))
 
 
@@ -187,12 +218,16 @@ def _same_ops(a: Side, b: Side) -> bool:
     )
 
 
-def _row(what: str, unit: str, values: Values | None, a: Side, b: Side, same: bool) -> Row:
+def _row(
+    what: str, unit: str, values: Values | None, a: Side, b: Side, same: bool, margin: float
+) -> Row:
     if values is None:
-        return _skew_row(what, unit, a.arm, b.arm, same)
+        return _skew_row(what, unit, a.arm, b.arm, same, margin)
     x, y = np.array(values(a.arm)), np.array(values(b.arm))
     found = metric(y - x, unit) if same else _welch(finite(x), finite(y), unit)
-    return Row(what, unit, _mean(x), _mean(y), found, same)
+    mean = _mean(x)
+    least = 100 * margin if unit == "%" else margin * abs(mean or 0.0)
+    return Row(what, unit, mean, _mean(y), found, same, least)
 
 
 def _mean(values: F64) -> float | None:
@@ -215,13 +250,14 @@ def _welch(x: F64, y: F64, unit: str) -> Metric:
     return Metric(difference, (difference - half, difference + half), n, unit)
 
 
-def _skew_row(what: str, unit: str, a: Arm, b: Arm, same: bool) -> Row:
+def _skew_row(what: str, unit: str, a: Arm, b: Arm, same: bool, margin: float) -> Row:
     """Each arm's from its own truth; half-widths add as independent ones do."""
     found = [arm.skew.truth.symbol for arm in (a, b)]
     x, y = (None if f.mean is None else 100 * f.mean for f in found)
     if same and found[0] == found[1] and x is not None:
-        return Row(what, unit, x, y, Metric(0.0, "exact", found[0].n, unit), True)
-    return Row(what, unit, x, y, _skew_difference(x, y, unit, found), False)
+        equal = Metric(0.0, "exact", found[0].n, unit)
+        return Row(what, unit, x, y, equal, True, 100 * margin)
+    return Row(what, unit, x, y, _skew_difference(x, y, unit, found), False, 100 * margin)
 
 
 def _skew_difference(
@@ -255,7 +291,7 @@ def _notes(a: Side, b: Side, same: bool) -> Iterator[str]:
 # --- formats ---------------------------------------------------------------------------------
 
 
-HEAD = ("predicted", "A", "B", "B − A", "95 %")
+HEAD = ("predicted", "A", "B", "B − A", "95 %", "answer")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -264,7 +300,8 @@ def cells(row: Row) -> tuple[str, ...]:
     digits = decimals_of(difference, 1.0)
     shown = "–" if difference.mean is None else _signed(difference.mean, digits)
     values = ("–" if x is None else _plain(x) for x in (row.a, row.b))
-    return (f"{row.what}, {row.unit}", *values, shown, _interval(difference, digits))
+    interval = _interval(difference, digits)
+    return (f"{row.what}, {row.unit}", *values, shown, interval, row.answer.cell())
 
 
 def _plain(value: float) -> str:
@@ -278,7 +315,7 @@ def _signed(value: float, digits: int | None) -> str:
 
 def _interval(found: Metric, digits: int | None) -> str:
     if found.exact:
-        return "exact"
+        return f"all {found.n} equal"
     if found.low is not None and found.high is not None:
         return f"{_signed(found.low, digits)} … {_signed(found.high, digits)}"
     return "one replication" if found.n == 1 else "–"
@@ -325,6 +362,9 @@ def as_json(found: Sequence[Comparison]) -> str:
                     "b": r.b,
                     "paired": r.paired,
                     "difference": shapes.dump(r.difference),
+                    "answer": KINDS[r.answer.kind],
+                    "words": r.answer.words(),
+                    "margin": r.margin,
                 }
                 for r in c.rows
             ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterator
 from decimal import Context, Decimal
 from functools import cache, lru_cache
 from io import StringIO
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,6 +21,7 @@ from sim.units import PICOS_PER_SECOND, parse_rate
 
 Plain = dict[str, object]
 """A mapping as YAML has it; quantities are text with their unit."""
+_FILES = (".path", ".kernel_tree")
 _NO_FOLDING = 1 << 16
 _LONGEST_KEY = 128
 """Of one that stands on the line of its value, characters."""
@@ -54,6 +57,38 @@ def dump(scenario: Scenario) -> str:
         **_claims(scenario),
     }
     return as_yaml(document)
+
+
+def settings(scenario: Scenario) -> dict[str, str]:
+    """What is simulated, by dotted name: as `dump` has it, without words, claims and replications.
+
+    Settings are the first arm's; what others have beside them stands below `arms.<name>`, as
+    `--set` calls it. Of a file outside the stock only its name, for it lies elsewhere on every
+    machine.
+    """
+    shared = _shared(scenario)
+    arms = {arm.name: _named(_arm(arm, shared)) for arm in scenario.arms}
+    return dict(_leaves({"seed": scenario.seed, **shared, "arms": arms}, ""))
+
+
+def _named(arm: Plain) -> Plain:
+    """An arm without its name, its overrides beside its design."""
+    overrides = arm.get("overrides", {})
+    assert isinstance(overrides, dict)
+    return {k: v for k, v in arm.items() if k not in ("name", "overrides")} | overrides
+
+
+def _leaves(value: object, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value.get("kind") == "constant":
+        value = value["value"]
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, str):
+        place = PurePath(value) if name.endswith(_FILES) else PurePath()
+        yield name, place.name if place.is_absolute() else value
+    else:
+        yield name, json.dumps(value, sort_keys=True)
 
 
 def as_yaml(document: object) -> str:

@@ -35,7 +35,7 @@ from sim.scenario.files.document import (
     refuse_if_any,
     scalar,
 )
-from sim.scenario.files.dump import dump
+from sim.scenario.files.dump import dump, settings
 from sim.scenario.files.given import Given
 from sim.scenario.files.messages import problems_of, setting_paths, unknown
 from sim.scenario.files.overriding import (
@@ -62,6 +62,7 @@ __all__ = [
     "load",
     "origins",
     "raw",
+    "settings",
     "stock_folder",
 ]
 

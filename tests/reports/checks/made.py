@@ -14,4 +14,4 @@ RESULT = described((Plan(lost=7), Plan(name="v6", design="v6", seed=3)))
 
 def made(path: str = "b.json") -> Baseline:
     """The baseline of the made-up run."""
-    return baselines.make(Path(path), RESULT, "0123abcd", "speskew baseline update x")
+    return baselines.make(Path(path), RESULT, {"spe.jitter": "on"}, "speskew baseline update x")

@@ -181,6 +181,9 @@ def test_stock_scenarios_have_checks_and_a_baseline(name: str) -> None:
     assert 2 <= base.replications <= made.replications
     arms = {arm.name for arm in made.arms}
     assert {k.split(".")[1] for k in base.counters} == arms
+    settings = loader.settings(made)
+    assert base.settings == settings, f"speskew baseline update {name}"
+    assert base.provenance["scenario_hash"] == baselines.digest(settings)
 
 
 def test_quickstart_checks_v6_and_unpinned() -> None:

@@ -111,6 +111,27 @@ def compiled(folder: Path) -> None:
     run(CROSS, "-O2", "-static", "-o", folder / "prog", folder / "prog.c")
 
 
+FIDELITY = """\
+schema_version: 1
+name: my
+replications: 4
+workload: {kind: synthetic, phases: [{name: loop, length: 100, iterations: 100000}]}
+spe: {jitter: on}
+driver: {aux: 64KiB, mode: cpu}
+arms: [baremetal, v6]
+checks:
+  - {name: counters, test: exact}
+  - {name: v6 loses little, test: bound, metric: arms.v6.loss.total, at_most: 0.4%}
+"""
+
+
+def broken(folder: Path) -> None:
+    """A scenario with its baseline, and a change that somebody has made since."""
+    (folder / "my.yaml").write_text(FIDELITY)
+    assert shell("speskew baseline update my.yaml -q", folder).returncode == 0
+    (folder / "my.yaml").write_text(FIDELITY.replace("64KiB", "32KiB"))
+
+
 BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": traces,
     "how-to/predict-your-workload.md": capture,
@@ -118,6 +139,7 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/your-kernel-tree.md": kernel,
     "how-to/decide.md": laid_out,
     "how-to/trust-a-top-ten.md": compiled,
+    "how-to/failing-build.md": broken,
 }
 """What a page supposes to be in the folder, by page."""
 
@@ -211,6 +233,19 @@ def sized_well(folder: Path) -> None:
     assert f"| `to-hard` | {exits:g} | {64 * exits:,g} |" in page
 
 
+def blamed_well(folder: Path) -> None:
+    """What the page prints is said of the change; accepted, what is left is the check's own."""
+    broken(folder)
+    (printed,) = blocks(DOCS / "how-to" / "failing-build.md", "")
+    said = shell("speskew check my.yaml -q", folder)
+    assert said.returncode == 1
+    assert [line for line in printed.splitlines() if line not in said.stdout.splitlines()] == []
+    assert shell("speskew baseline update my.yaml -q", folder).returncode == 0
+    after = shell("speskew check my.yaml -q", folder).stdout
+    assert "not the baseline's" not in after
+    assert "2 checks: 1 PASS, 1 FAIL" in after
+
+
 def decided_well(folder: Path) -> None:
     """What the page prints of the first table is in it, and so are the regrets of the last one."""
     page = (DOCS / "how-to" / "decide.md").read_text("utf-8")
@@ -265,6 +300,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
     "how-to/cost-of-an-enable.md": edges_well,
     "how-to/trust-a-top-ten.md": trusted_well,
     "how-to/fleet-memlock.md": sized_well,
+    "how-to/failing-build.md": blamed_well,
     "tutorial.md": compared_well,
     "how-to/add-a-design.md": designed_well,
     "how-to/your-kernel-tree.md": patched_well,

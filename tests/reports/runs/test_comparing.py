@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from analysis.statistics.answers import Kind
 from reports.exitcodes import ExitCode
 from reports.results import result
 from reports.results.metric import Metric
@@ -114,11 +115,36 @@ def test_everything_is_shown_on_request() -> None:
     assert pin.mean == pytest.approx(1e6 / 192_000_000 * 1e3 / 1e3)
 
 
+def test_each_difference_has_one_of_three_answers() -> None:
+    """By the margin: a part of A, points of what is in percent; nothing at all of what A lacks."""
+    found = rows("a:baremetal", "a:v6")
+    loss, wall, exits = found["ops lost"], found["wall time"], found["RLIMIT exits"]
+    assert wall.a is not None
+    assert (loss.margin, wall.margin) == pytest.approx((1.0, 0.01 * wall.a))
+    assert loss.answer.words() == "the same within ±1 %"
+    assert (exits.margin, exits.answer.kind) == (0.0, Kind.SKEWED)
+    assert exits.answer.words() == "differs by 2 exits"
+    same = rows("a:baremetal", "a:baremetal")
+    assert same["RLIMIT exits"].answer.words() == "the same"
+    (narrow,) = comparing.compare("a:baremetal", "a:v6", margin=1e-6)
+    assert narrow.rows[2].answer.cell().startswith("differs by ")
+
+
+def test_json_and_the_option_have_them() -> None:
+    """`answer`, `words`, `margin` beside the number; --margin is in percent."""
+    done = call("a:baremetal", "a:v6", "--format", "json", "--margin", "50")
+    first = json.loads(done.stdout)[0]["rows"][0]
+    assert (first["answer"], first["margin"]) == ("same", 50.0)
+    assert first["words"].startswith("the same within ±50 %")
+    assert call("a:baremetal", "a:v6", "--margin", "-1").exit_code == ExitCode.USAGE
+
+
 def test_formats() -> None:
     """A table for people, JSON with names and units, Markdown with one row a quantity."""
     text = call("a:baremetal", "a:v6").stdout
     assert text.startswith("A: a:baremetal\nB: a:v6\n")
-    assert "exact" in text
+    assert "all 10 equal" in text
+    assert "differs by" in text
     found: list[dict[str, Any]] = json.loads(call("a", "a", "--format", "json").stdout)
     assert len(found) == len(PLANS)
     assert {"name", "unit", "a", "b", "difference", "paired"} <= set(found[0]["rows"][0])

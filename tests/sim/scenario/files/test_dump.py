@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 
 from sim.scenario.files.dump import as_yaml, written
 from sim.scenario.files.loader import dump, load, stock_folder
+from sim.scenario.files.loader import settings as settings_of
 from sim.scenario.models.quantities import RATE
 from sim.scenario.models.scenario import DESIGNS, Policies
 from sim.scenario.parameters import PARAMETERS
@@ -200,3 +202,31 @@ arms: [v6, {name: a, design: v6, policies: {unmap_on_unpin: true, unpin: on_disa
     assert "    unmap_on_unpin: true\n" in made
     assert "unpin: on_disable" not in made
     assert set(Policies.model_fields) == set(DESIGNS["v6"][0].model_dump())
+
+
+def test_settings_are_what_is_simulated(tmp_path: Path) -> None:
+    """By the names that `--set` has; no words and claims; of a file elsewhere its name."""
+    text = (
+        "name: x\nquestion: %s\nreplications: %d\n"
+        "workload: {kind: recorded, path: prog.spestream, repeat: 2}\n"
+        "parameters: {t_fault: 3us}\n"
+        "arms:\n  - baremetal\n"
+        "  - {name: mine, design: v6, policies: {unpin: never}, overrides: {host.memlock: 64KiB}}\n"
+    )
+    found = []
+    for folder, words, count in (("a", "why", 2), ("b", "how", 3)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(
+            stock_folder() / "streams" / "mix.spestream", tmp_path / folder / "prog.spestream"
+        )
+        (tmp_path / folder / "s.yaml").write_text(text % (words, count))
+        found.append(settings_of(load(tmp_path / folder / "s.yaml")))
+    first = found[0]
+    assert found[1] == first
+    assert (first["workload.path"], first["parameters.t_fault"]) == ("prog.spestream", "3us")
+    mine = {k: v for k, v in first.items() if k.startswith("arms.mine.")}
+    assert mine == {
+        "arms.mine.design": "v6",
+        "arms.mine.policies.unpin": "never",
+        "arms.mine.host.memlock": "64KiB",
+    }

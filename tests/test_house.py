@@ -40,6 +40,7 @@ ELSEWHERE = {
     "reports/traces/perfetto.py": "tests/tools/test_perfetto.py: Perfetto's own library reads it",
     "reports/validation/figures.py": "tests/theory/test_validation.py",
     "reports/validation/losing.py": "tests/theory/test_validation.py",
+    "reports/validation/power.py": "tests/theory/test_verdict_rates.py",
     "reports/validation/rows.py": "tests/theory/test_validation.py",
     "reports/validation/sampling.py": "tests/theory/test_validation.py",
     "reports/validation/statistics.py": "tests/theory/test_verdict_rates.py",

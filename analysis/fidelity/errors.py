@@ -18,30 +18,34 @@ import numpy as np
 from analysis.columns import ERROR_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
-from analysis.statistics.intervals import F64, Metric, metric, t_cdf, t_quantile
+from analysis.statistics.intervals import F64, Metric, metric, t_cdfs, t_quantile
 from analysis.tables import Table, of_rows
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
 
+_NOTHING = 1e-10
+"""Percentage points that rounding leaves of no difference."""
 RATE = 0.05
 """False discovery rate."""
 
 
-def standard_error(differences: F64, samples: float) -> float:
-    """Of the mean of `differences` [n ≥ 2], pp, between profiles of so many samples; see above."""
-    least = 100 * abs(float(differences.mean())) / samples
-    return float(np.sqrt(max(float(differences.var(ddof=1)), least) / differences.size))
+def standard_errors(differences: F64, samples: float) -> F64:
+    """Of the means of `differences` [n ≥ 2, …], pp, of profiles of so many samples; see above."""
+    least = 100 * np.abs(differences.mean(axis=0)) / samples
+    variance = np.maximum(differences.var(axis=0, ddof=1), least)
+    return np.asarray(np.sqrt(variance / len(differences)))
 
 
-def p_value(differences: F64, samples: float) -> float:
-    """Two-sided t-test that the mean of `differences` [n], pp, is 0; NaN if n < 2."""
-    if differences.size < 2:
-        return float("nan")
-    if not np.abs(differences).max() > 1e-10:
-        return 1.0
-    t = float(differences.mean()) / standard_error(differences, samples)
-    return 2 * t_cdf(-abs(t), differences.size - 1)
+def p_values(differences: F64, samples: float) -> F64:
+    """Two-sided t-tests that the means of `differences` [n, …], pp, are 0; NaN if n < 2."""
+    n = len(differences)
+    if n < 2:
+        return np.full(differences.shape[1:], np.nan)
+    equal = np.abs(differences).max(axis=0) <= _NOTHING
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = differences.mean(axis=0) / standard_errors(differences, samples)
+    return np.where(equal, 1.0, 2 * t_cdfs(-np.abs(np.where(equal, 0.0, t)), n - 1))
 
 
 def discoveries(p: F64, rate: float = RATE) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -72,15 +76,15 @@ def against_baremetal(arm: ArmResult, reference: ArmResult | None, by: By) -> F6
 def metrics(differences: F64, samples: float) -> list[tuple[Metric, bool]]:
     """(metric in pp, differs) of each group [groups], of profiles of so many samples."""
     rows = differences[np.isfinite(differences).all(axis=1)]
-    found = discoveries(np.array([p_value(column, samples) for column in rows.T]))
+    found = discoveries(p_values(rows, samples))
     return [(_metric(column, samples), bool(f)) for column, f in zip(rows.T, found, strict=True)]
 
 
 def _metric(column: F64, samples: float) -> Metric:
     plain = metric(column, "pp")
-    if column.size < 2 or plain.mean is None or (plain.exact and abs(plain.mean) < 1e-10):
+    if column.size < 2 or plain.mean is None or (plain.exact and abs(plain.mean) < _NOTHING):
         return plain
-    half = t_quantile(0.975, column.size - 1) * standard_error(column, samples)
+    half = t_quantile(0.975, column.size - 1) * float(standard_errors(column, samples))
     return replace(plain, ci95=(plain.mean - half, plain.mean + half))
 
 

@@ -117,6 +117,13 @@ def t_cdf(t: float, df: float) -> float:
     return float(stdtr(df, t))
 
 
+def t_cdfs(t: F64, df: float) -> F64:
+    """The same of many [k] at once."""
+    from scipy.special import stdtr
+
+    return np.asarray(stdtr(df, t))
+
+
 def t_interval(values: F64, level: float = 0.95) -> tuple[float, float]:
     """Two-sided t-interval of the mean of `values` [n ≥ 2]."""
     n = values.size

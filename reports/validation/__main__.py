@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from reports.store.files import replace
-from reports.validation import figures, statistics
+from reports.validation import figures, power, statistics
 from reports.validation.rows import digest, dumps
 from reports.validation.table import table
 
@@ -23,4 +23,5 @@ def write(folder: Path) -> None:
 
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    power.write(Path(sys.argv[1]))
     statistics.write(Path(sys.argv[2]))

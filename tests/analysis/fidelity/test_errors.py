@@ -27,14 +27,14 @@ def test_discoveries_are_those_of_benjamini_and_hochberg(p: list[float]) -> None
 def test_unknown_p_values_find_nothing() -> None:
     """One replication has no test, and leaves the others theirs."""
     assert list(errors.discoveries(np.array([math.nan, 1e-9]))) == [False, True]
-    assert math.isnan(errors.p_value(np.array([0.1]), 1000))
-    assert errors.p_value(np.zeros(5), 1000) == 1
+    assert math.isnan(errors.p_values(np.array([0.1]), 1000))
+    assert errors.p_values(np.zeros(5), 1000) == 1
 
 
 def test_equal_differences_are_no_proof() -> None:
     """One sample of 1,000 too many in both replications is chance; 500 of them are not."""
-    assert errors.p_value(np.full(2, 0.1), 1000) > 0.3
-    assert errors.p_value(np.full(8, 50.0), 1000) < 1e-6
+    assert errors.p_values(np.full(2, 0.1), 1000) > 0.3
+    assert errors.p_values(np.full(8, 50.0), 1000) < 1e-6
     ((found, differs),) = errors.metrics(np.full((2, 1), 0.1), 1000)
     assert not differs
     assert found.low is not None

@@ -17,6 +17,7 @@ from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import DESIGNS
 from sim.scenario.words import suggest
 from sim.workload.presets import PRESETS
+from sim.workload.sharing.group import SUFFIX, headers_of, streams_of
 from sim.workload.spestream import read_header
 from sim.workload.timing import Fact
 
@@ -74,7 +75,7 @@ class ListedPreset(Listed):
 
 @dataclass(frozen=True, slots=True)
 class ListedStream(Listed):
-    """A recorded program."""
+    """A recorded program, or one thread of it, or all of them."""
 
     program: str
     ops: str
@@ -144,6 +145,11 @@ def _streams() -> Iterator[ListedStream]:
         header = read_header(path)
         bytes_ = size(path.stat().st_size)
         yield ListedStream(f"streams/{path.name}", header.program, f"{header.ops:,} ops", bytes_)
+    for path in (stock_folder() / "streams").glob(f"*{SUFFIX}"):
+        headers, files = headers_of(path), streams_of(path)
+        ops = f"{sum(header.ops for header in headers):,} ops of {len(headers)} threads"
+        bytes_ = size(sum(file.stat().st_size for file in files))
+        yield ListedStream(f"streams/{path.name}", headers[0].program, ops, bytes_)
 
 
 SOURCES: dict[What, Callable[[], Iterator[Listed]]] = {

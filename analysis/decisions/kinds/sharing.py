@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from analysis.decisions.choosing import I64, Question, aligned, listed
 from sim.runs.sightings import LINES
+from sim.workload.presets import get_preset
+from sim.workload.timing import PEERS
 
 if TYPE_CHECKING:
     from sim.results import RunResult
@@ -31,6 +33,8 @@ class Sharing:
         assert arm.visits is not None
         if not arm.stream.lengths:
             return "the workload is one stream: no memory is shared (see workload.kind: threads)"
+        if not get_preset(arm.arm.settings.cpu.core).level_source()[list(PEERS)].any():
+            return "records of this core do not say who gave a load its line"
         lines = arm.visits.lines
         if lines.shape[0] < 2:
             return "fewer than two cache lines come from a peer, or none such passes the filters"

@@ -33,8 +33,7 @@ from sim.workload.dynamic import RecorderError as RecorderError
 from sim.workload.recording import elfsymbols
 from sim.workload.recording.convert import Executions, static_blocks, thread_path, write_executions
 from sim.workload.recording.elfsymbols import build_id, mapped_symbols
-from sim.workload.sharing.group import MAX_THREADS as MAX_THREADS_OF_A_GROUP
-from sim.workload.sharing.group import group_path, write_group
+from sim.workload.sharing.group import group_of
 from sim.workload.spestream import Recording
 
 PLUGIN_SOURCE: Final = Path(__file__).with_name("spetrace.c")
@@ -147,17 +146,8 @@ def record(
         if end.exit_status == LOADER_FAILED:
             refuse_missing_libraries(elf, sysroot)
         files = _convert(raw, state, out, elf, " ".join([elf.name, *program[1:]]))
-        group = _group(out, files)
+        group = group_of(out, files)
     return Recorded(files, end, sum(thread.ops for thread in state.threads), group)
-
-
-def _group(out: Path, files: list[Path]) -> Path | None:
-    """Name the files of several threads as one workload."""
-    if not 1 < len(files) <= MAX_THREADS_OF_A_GROUP:
-        return None
-    path = group_path(out)
-    write_group(path, files)
-    return path
 
 
 # ------------------------------------------------------------------------------- tools

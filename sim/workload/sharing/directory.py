@@ -65,7 +65,7 @@ class Accesses:
 
     address: U64
     gap: I64
-    row: I64
+    row: U8
     owns: U8
 
 
@@ -88,10 +88,10 @@ class Group(NamedTuple):
     """Accesses of all threads one after another, those of thread k from `start[k]` on."""
 
     line: U64
-    number: I64
+    number: NDArray[np.int32]
     """Which of the group's lines it is; -1: no access was made."""
     gap: I64
-    row: I64
+    row: U8
     owns: U8
     start: I64
 
@@ -139,7 +139,7 @@ def _group(threads: Sequence[Accesses], preset: CorePreset) -> Group:
     _, number = np.unique(line, return_inverse=True)
     return Group(
         line=line,
-        number=np.where(address == 0, -1, number).astype(np.int64),
+        number=np.where(address == 0, -1, number).astype(np.int32),
         gap=np.concatenate([thread.gap for thread in threads]),
         row=np.concatenate([thread.row for thread in threads]),
         owns=np.concatenate([thread.owns for thread in threads]),
@@ -303,5 +303,5 @@ def _run(
             else:
                 level = _load(caches, directory, core, cluster, group.line[k], group.number[k])
         levels[k] = level
-        clocks[core] += group.gap[k] + row_ticks[group.row[k] + level]
+        clocks[core] += group.gap[k] + row_ticks[np.int64(group.row[k]) + level]
         at[core] = k + 1

@@ -46,6 +46,15 @@ def write_group(path: Path, streams: Sequence[Path]) -> None:
         raise StreamError(f"{path}: not written: {error.strerror or error}") from error
 
 
+def group_of(out: Path, streams: Sequence[Path]) -> Path | None:
+    """Name several streams of `out` as one workload; None if there is one, or too many."""
+    if not 1 < len(streams) <= MAX_THREADS:
+        return None
+    path = group_path(out)
+    write_group(path, streams)
+    return path
+
+
 def streams_of(path: Path) -> tuple[Path, ...]:
     """The files of a group, in the order of vCPUs; StreamError says what is wrong with it."""
     return _streams(path, inputs.stamp(path))

@@ -167,7 +167,7 @@ def accesses_of(thread: Recording, preset: CorePreset) -> Accesses:
     owns = np.isin(thread.op_class, (OpClass.STORE, OpClass.ATOMIC)).astype(np.uint8)
     m = thread.addresses.size
     found = Accesses(
-        thread.addresses, np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.uint8)
+        thread.addresses, np.empty(m, np.int64), np.empty(m, np.uint8), np.empty(m, np.uint8)
     )
     first, length = thread.block_first.astype(np.int64), thread.block_len.astype(np.int64)
     _walk(thread.ids, first, length, slots, op_ticks, row, owns, found.gap, found.row, found.owns)

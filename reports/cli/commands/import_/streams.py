@@ -79,7 +79,7 @@ def drmemtrace(**options: Any) -> None:
     """
     from sim.workload.importers import drmemtrace as reader
 
-    _import(_Request(**options), reader.read)
+    _import(_Request(**options), reader.read, one_process=True)
 
 
 @click.command(epilog=table())
@@ -106,10 +106,13 @@ def execlog(**options: Any) -> None:
     _import(_Request(**options), reader.read)
 
 
-def _import(request: _Request, read: Callable[[Path, Any], None]) -> None:
-    """Import, say how it went on stderr and print the files."""
+def _import(
+    request: _Request, read: Callable[[Path, Any], None], *, one_process: bool = False
+) -> None:
+    """Import, say how it went on stderr and print the files; threads of one process get a group."""
     from reports.store.files import check_writable
     from sim.workload.importers.blocks import TraceError
+    from sim.workload.sharing.group import group_of
 
     out = request.output or Path(f"{_stem(request.source)}.spestream")
     _refuse_overwriting(out, request.force)
@@ -122,7 +125,8 @@ def _import(request: _Request, read: Callable[[Path, Any], None]) -> None:
             f"{request.source}: too large for this machine's memory; use --limit"
         ) from None
     say("\n".join(_ending(done, request)))
-    put_paths(done.files)
+    group = group_of(out, done.files) if one_process else None
+    put_paths(done.files if group is None else (*done.files, group))
 
 
 def _run(request: _Request, out: Path, read: Reader, progress: Progress | None) -> Imported:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.decisions.kinds import kinds
+from sim.runs.batch import ArmResult
 from tests.analysis.decisions.asked import LEVELS, LOAD, made, stream, visits
 
 KIND = kinds()["sharing"]
@@ -35,9 +36,19 @@ def test_the_line_that_a_peer_gives_most() -> None:
     assert question.quality(np.array([3, 2, 0])) == 1
 
 
+def cpu(core: str, found: ArmResult) -> ArmResult:
+    """The arm on another core."""
+    settings = found.arm.settings
+    other = settings.cpu.model_copy(update={"core": core})
+    given = settings.model_copy(update={"cpu": other})
+    return replace(found, arm=found.arm.model_copy(update={"settings": given}))
+
+
 def test_no_question() -> None:
     """One stream shares nothing; threads that share less than two lines leave no choice."""
     alone = made("v6", stream([LOAD], [0], [0]), visits(members()), [np.ones(LEVELS)])
     assert "no memory is shared" in str(KIND.question(alone, "10"))
+    kunpeng = cpu("kunpeng-920", made("v6", TABLES, visits(members()), [np.ones(LEVELS)]))
+    assert "do not say who gave" in str(KIND.question(kunpeng, "10"))
     one = made("v6", TABLES, visits(members(), lines=[[16, 70]]), [np.ones(LEVELS)])
     assert "fewer than two cache lines" in str(KIND.question(one, "10"))

@@ -23,7 +23,7 @@ def thread(accesses: Sequence[tuple[str, int]], gap: int = 0) -> Accesses:
     return Accesses(
         address=np.array([address for _, address in accesses], np.uint64),
         gap=np.full(len(accesses), gap, np.int64),
-        row=np.array([8 * int(ROWS[kind]) for kind in kinds], np.int64),
+        row=np.array([8 * int(ROWS[kind]) for kind in kinds], np.uint8),
         owns=np.array([kind != "load" for kind in kinds], np.uint8),
     )
 

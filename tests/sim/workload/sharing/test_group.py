@@ -10,6 +10,7 @@ import pytest
 
 from sim.workload.sharing.group import (
     MAX_THREADS,
+    group_of,
     group_path,
     headers_of,
     stamps,
@@ -40,6 +41,15 @@ def test_round_trip(tmp_path: Path) -> None:
     write_group(path, [tmp_path / "a.1.spestream"])
     assert streams_of(path) == (tmp_path / "a.1.spestream",)
     assert stamps(path) != before
+
+
+def test_one_stream_is_no_group(tmp_path: Path) -> None:
+    """Nor are more than can have a bit each."""
+    many = [tmp_path / f"a.{k}.spestream" for k in range(MAX_THREADS + 1)]
+    assert group_of(tmp_path / "a.spestream", many[:1]) is None
+    assert group_of(tmp_path / "a.spestream", many) is None
+    assert list(tmp_path.iterdir()) == []
+    assert group_of(tmp_path / "a.spestream", many[1:]) == tmp_path / "a.threads.json"
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from reports.exitcodes import ExitCode
 from sim.workload.importers import threads
+from sim.workload.sharing.group import streams_of
 from sim.workload.spestream import read_header, read_spestream
 from tests.rigs.tiny import command
 from tests.rigs.trace_writers import drmemtrace_chunks, elf_file
@@ -53,6 +54,17 @@ def test_each_command_writes_a_stream() -> None:
         "5 ops in 2 streams\n"
         "1 lines were passed over, the first is line 1: 'the program said this'\n"
     )
+
+
+def test_threads_of_one_process_are_a_workload() -> None:
+    """A drmemtrace's are; CPUs of Tarmac and vCPUs of execlog may run anything."""
+    folder = Path("drmemtrace.prog.1.2.dir/trace")
+    (folder / "drmemtrace.prog.1.3.trace").write_bytes(drmemtrace_chunks(LOOP)[0])
+    result = call("drmemtrace", "drmemtrace.prog.1.2.dir", "-o", "t.spestream", "--anyway")
+    assert result.stdout == "t.0.spestream\nt.1.spestream\nt.threads.json\n"
+    group = Path("t.threads.json").absolute()
+    assert [file.name for file in streams_of(group)] == ["t.0.spestream", "t.1.spestream"]
+    assert call("tarmac", "two.tarmac").stdout == "two.0.spestream\ntwo.1.spestream\n"
 
 
 def test_skip_limit_and_el() -> None:

@@ -72,7 +72,7 @@ def _open(value: str, band: Ends | None) -> str:
 def profile_cell(arm: Arm) -> str:
     """The verdict; where instructions decide it is said so."""
     if arm.profile.symbol.tvd_vs_truth.mean is None:
-        return "–"
+        return "no profile"
     found = verdict(arm)
     decisive = found.kind in (Kind.SKEWED, Kind.OPEN) and arm.skew.level == "pc"
     return found.cell() + (f" {LEVELS['pc']}" if decisive else "")

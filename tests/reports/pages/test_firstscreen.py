@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
+
 import pytest
 
 from analysis.statistics.answers import Kind
@@ -29,7 +32,7 @@ def test_marks_are_those_of_the_verdicts(result: Result, rows: dict[str, Row]) -
     assert list(rows) == list(result.arm_order)
     for name, row in rows.items():
         if name == "silent":
-            assert (row.mark, row.cells[0].value) == (NONE, "–")
+            assert (row.mark, row.cells[0].value) == (NONE, "no profile")
             assert "no profile" in row.answer
             continue
         found = verdict(result.arms[name])
@@ -65,3 +68,14 @@ def test_what_an_arm_costs_and_what_it_is(rows: dict[str, Row]) -> None:
 def test_all_rows_have_the_same_columns(rows: dict[str, Row]) -> None:
     """The head of the table is that of its first row."""
     assert len({tuple(cell.column for cell in row.cells) for row in rows.values()}) == 1
+
+
+def test_no_mark_is_styled_as_a_block() -> None:
+    """A mark's class gives it a colour and no more: "too short to tell" stood behind a bar."""
+    css = resources.files("reports.pages").joinpath("report.css").read_text("utf-8")
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", css)
+    for mark in (*MARKS.values(), NONE):
+        for selectors, body in rules:
+            if f".{mark.key}" in [one.strip() for one in selectors.split(",")]:
+                assert "padding" not in body, mark
+                assert "border" not in body, mark

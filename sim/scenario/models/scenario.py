@@ -303,7 +303,8 @@ class Vm(Strict):
         default=1,
         ge=1,
         le=512,
-        description="vCPUs, or CPUs on baremetal, each with its own copy of the workload",
+        description="vCPUs, or CPUs on baremetal, each with its own copy of the workload, or with "
+        "one of its threads",
     )
     granule: Literal["4KiB", "16KiB", "64KiB"] = Field(
         default="4KiB", description="page size of guest and host"

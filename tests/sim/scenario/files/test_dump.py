@@ -72,6 +72,10 @@ RECORDED = st.fixed_dictionaries(
     {"kind": st.just("recorded"), "path": st.just("streams/mix.spestream")},
     optional={"repeat": st.integers(1, 10**6), "kernel": st.none() | _some(tick_every=TIMES)},
 )
+THREADS = st.fixed_dictionaries(
+    {"kind": st.just("threads"), "path": st.just("streams/contended.threads.json")},
+    optional={"repeat": st.integers(1, 10**6)},
+)
 PARTS: dict[str, Values] = {
     "spe": _some(
         interval=_with("ops", 1, (1 << 32) - 256),
@@ -100,7 +104,10 @@ POLICIES = _some(
 )
 ARM = st.fixed_dictionaries(
     {"design": st.sampled_from(sorted(DESIGNS))},
-    optional={"policies": POLICIES, "overrides": _some(**PARTS, workload=SYNTHETIC | RECORDED)},
+    optional={
+        "policies": POLICIES,
+        "overrides": _some(**PARTS, workload=SYNTHETIC | RECORDED | THREADS),
+    },
 )
 
 
@@ -115,7 +122,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         seed=st.integers(0, 2**64 - 1),
         replications=st.integers(1, 100_000),
     )
-    shared = {"workload": draw(SYNTHETIC | RECORDED)} | draw(_some(**PARTS))
+    shared = {"workload": draw(SYNTHETIC | RECORDED | THREADS)} | draw(_some(**PARTS))
     document: dict[str, Any] = draw(own) | shared | {"arms": named}
     return document
 

@@ -63,6 +63,12 @@ from tests.sim.scenario.files.written import ARMS, PHASE, problems, written
             "stock; did you mean 'streams/mix.spestream'? (`speskew record` makes one)",
         ),
         (
+            "workload: {kind: threads, path: streams/contend.threads.json}\n",
+            "1:33: workload.path: no file 'streams/contend.threads.json' beside the scenario or in "
+            "the stock; did you mean 'streams/contended.threads.json'? (`speskew record` of "
+            "several threads makes one)",
+        ),
+        (
             "workload: {kind: recorded, path: 5}\n",
             "1:34: workload.path: must be text; put it in quotes; got 5",
         ),

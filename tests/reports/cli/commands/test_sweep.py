@@ -23,11 +23,13 @@ def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_it_says() -> None:
-    """A line per cell and arm; JSON and CSV are the files; progress and the path on stderr."""
+    """A line per cell and arm, then per cell and arm that pins; JSON and CSV are the files;
+    progress and the path on stderr."""
     done = call("sweep", "s.yaml", "-o", "out")
-    lines = done.stdout.splitlines()
-    assert lines[0].split("  ")[0] == "driver.aux"
-    assert len(lines) == 1 + 4 * 3
+    arms, edges = (part.splitlines() for part in done.stdout.split("\n\n"))
+    assert arms[0].split("  ")[0] == edges[0].split("  ")[0] == "driver.aux"
+    assert len(arms) == 1 + 4 * 3
+    assert len(edges) == 1 + 4
     said = done.stderr.splitlines()
     assert said[-1] == "out/report.html"
     assert said[1].startswith("1/4 cells, ")

@@ -8,7 +8,8 @@ SimPy keeps the event list; this file adds the four things that the model rests 
   instant beats a selection at it. The numbers lie above SimPy's own URGENT (0) and NORMAL (1):
   a process that is woken by another one continues the instant of its waker, before anything else.
 * **`Engine.at` is the only way to schedule** (`fire` and `call` are its variants; `passes` is what
-  becomes of it where nothing comes between). Nothing else calls SimPy's timeouts.
+  becomes of it where nothing comes between, `withdraw` takes it back). Nothing else calls SimPy's
+  timeouts.
 * **Work clocks.** A vCPU executes its stream only while it runs; a `WorkClock` maps simulated
   (wall) time to the stream's own time and back.
 
@@ -60,10 +61,19 @@ _CLASS_OF = {Kind.RECORD_WRITE: Class.WRITE, Kind.SELECTION: Class.SELECT}
 _FIRST_PRIORITY = 2
 MAX_VCPUS = 1024
 MAX_DUES = 4096
+_WITHDRAWN: list[Any] = []
+"""The callbacks of an event that was taken back."""
+MANY_WITHDRAWN = 64
 _BASE = tuple(
     _FIRST_PRIORITY + (_CLASS_OF.get(kind, Class.EXTERNAL) * len(Kind) + kind) * MAX_VCPUS
     for kind in Kind
 )
+
+
+class Due(Event):
+    """An event of `Engine`: knows when it is due, once that is settled."""
+
+    due = FOREVER
 
 
 class Engine(simpy.Environment):
@@ -75,19 +85,21 @@ class Engine(simpy.Environment):
         super().__init__(0)
         self.events = 0
         self._dues: dict[int, list[int]] = {}
+        self._withdrawn = 0
 
-    def at(self, delay: int, kind: Kind, vcpu: int) -> Event:
+    def at(self, delay: int, kind: Kind, vcpu: int) -> Due:
         """An event `delay` ticks from now, in the place that (kind, vCPU) has in its instant."""
-        event = Event(self)
+        event = Due(self)
         self.fire(event, delay, kind, vcpu)
         return event
 
-    def fire(self, event: Event, delay: int, kind: Kind, vcpu: int) -> None:
+    def fire(self, event: Due, delay: int, kind: Kind, vcpu: int) -> None:
         """Like `at`, for an event that somebody already waits for."""
         self.events += 1
+        event.due = due = self.now + delay
         dues = self._dues.get(vcpu)
         if dues is not None:
-            heappush(dues, self.now + delay)
+            heappush(dues, due)
             if len(dues) > MAX_DUES:  # nobody has asked for long: forget what has passed
                 dues[:] = [due for due in dues if due > self.now]
                 heapify(dues)
@@ -96,9 +108,33 @@ class Engine(simpy.Environment):
         event._ok, event._value = True, None
         self.schedule(event, _BASE[kind] + vcpu, delay)  # type: ignore[arg-type]
 
-    def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> None:
+    def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> Due:
         """Like `at`, for an action that needs no process."""
-        self.at(delay, kind, vcpu).callbacks.append(action)
+        event = self.at(delay, kind, vcpu)
+        event.callbacks.append(action)
+        return event
+
+    def withdraw(self, event: Due, vcpu: int) -> None:
+        """An event of `call` will not happen after all; no matter if it has."""
+        if event.callbacks is None or event.callbacks is _WITHDRAWN:
+            return
+        event.callbacks = _WITHDRAWN
+        dues = self._dues.get(vcpu, [])
+        if event.due in dues:
+            dues.remove(event.due)
+            heapify(dues)
+        self._withdrawn += 1
+        if 2 * self._withdrawn > MANY_WITHDRAWN + len(self._queue):  # they would pile up
+            self._queue[:] = [entry for entry in self._queue if _happens(entry)]
+            heapify(self._queue)
+            self._withdrawn = 0
+
+    def peek(self) -> int:
+        """When the next event is due that happens; FOREVER if there is none."""
+        queue = self._queue
+        while queue and queue[0][3].callbacks is _WITHDRAWN:
+            heappop(queue)
+        return int(queue[0][0]) if queue else FOREVER
 
     def passes(self, delay: int) -> bool:
         """Let `delay` ticks go by here and now if nothing is due before or at their end.
@@ -123,8 +159,19 @@ class Engine(simpy.Environment):
         A hint, far cheaper than `next_event`: it knows of no event that was scheduled before
         `watch`, of no process that is being woken, and nothing of what is yet to be scheduled.
         """
-        dues = self._dues[vcpu]
-        while dues and dues[0] <= self.now:
+        return self._due(vcpu)
+
+    def alone_until(self, vcpu: int) -> int:
+        """Up to when no event of a watched vCPU's happens, that excluded; now if one might now.
+
+        No hint: nothing that waits for another event is any nearer, and events of `watch`ed vCPUs
+        are all known where nothing is being woken at this instant.
+        """
+        return self.now if self.peek() <= self.now else self._due(vcpu)
+
+    def _due(self, vcpu: int) -> int:
+        dues, now = self._dues[vcpu], self.now
+        while dues and dues[0] <= now:
             heappop(dues)
         return dues[0] if dues else FOREVER
 
@@ -134,20 +181,26 @@ class Engine(simpy.Environment):
         A process that is being woken counts for every vCPU.
         """
         if vcpu is None:
-            return int(min(self.peek(), FOREVER))
+            return self.peek()
         # SimPy has no public view of one vCPU's events. A few events per vCPU are pending, and this
         # is asked once per run-ahead; a heap of our own would cost time at each event.
         mine = _FIRST_PRIORITY + vcpu
         dues = [
             due
-            for due, priority, _, _ in self._queue
-            if priority < _FIRST_PRIORITY or (priority - mine) % MAX_VCPUS == 0
+            for due, priority, _, event in self._queue
+            if (priority < _FIRST_PRIORITY or (priority - mine) % MAX_VCPUS == 0)
+            and event.callbacks is not _WITHDRAWN
         ]
         return int(min(dues, default=FOREVER))
 
-    def signal(self) -> Event:
-        """An event that somebody will `succeed()`."""
-        return Event(self)
+    def signal(self) -> Due:
+        """An event that somebody will `succeed()` or `fire`."""
+        return Due(self)
+
+
+def _happens(entry: tuple[Any, Any, int, Event]) -> bool:
+    """An entry of SimPy's event list, unless its event was withdrawn."""
+    return entry[3].callbacks is not _WITHDRAWN
 
 
 class WorkClock:
@@ -187,7 +240,7 @@ class StreamAlarm:
     then set again for the rest. Memory stays flat however often the vCPU stops.
     """
 
-    __slots__ = ("_action", "_clock", "_due", "_engine", "_generation", "_position", "_vcpu")
+    __slots__ = ("_action", "_clock", "_due", "_engine", "_event", "_position", "_vcpu")
 
     def __init__(
         self, engine: Engine, clock: WorkClock, vcpu: int, action: Callable[[], None]
@@ -195,7 +248,7 @@ class StreamAlarm:
         self._engine, self._clock, self._vcpu, self._action = engine, clock, vcpu, action
         self._position = FOREVER
         self._due = FOREVER
-        self._generation = 0
+        self._event: Due | None = None
 
     @property
     def position(self) -> int:
@@ -215,17 +268,20 @@ class StreamAlarm:
             return
         self._schedule(due)
 
+    def disarm(self) -> None:
+        """Nothing will ring until it is armed again."""
+        self._due = FOREVER
+        if self._event is not None:
+            self._engine.withdraw(self._event, self._vcpu)
+
     def _schedule(self, due: int) -> None:
-        self._generation += 1
+        self.disarm()
         self._due = due
-        generation = self._generation
-        self._engine.call(
-            due - self._engine.now, Kind.STREAM_ALARM, self._vcpu, lambda _: self._ring(generation)
+        self._event = self._engine.call(
+            due - self._engine.now, Kind.STREAM_ALARM, self._vcpu, self._ring
         )
 
-    def _ring(self, generation: int) -> None:
-        if generation != self._generation:
-            return
+    def _ring(self, _: Event) -> None:
         self._due = FOREVER
         if not self._clock.running or self._position == FOREVER:
             return

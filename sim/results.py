@@ -269,6 +269,6 @@ class RunResult:
     kernel_calls: int
     kernel_truncations: int
     fused_rounds: int
-    """Stops that were served inside the kernel (`sim.machine.rounds`)."""
+    """Stops and ordinary exits that were served inside the kernel (`sim.machine.rounds`)."""
     sightings: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     """What its records show, if it was asked for (`sim.runs.sightings`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.cpu.ports import PerfEvent, Spend
+from sim.cpu.ports import PerfEvent, Spend, Wait
 from sim.engine import Process
 from sim.ledger import TimeCause
 from sim.policies.exceptions import Masking
@@ -31,10 +31,10 @@ class Baremetal:
     def migrated(self) -> None:
         """One core is as good as another."""
 
-    def paused(self, cause: TimeCause, until: int) -> Process:
+    def paused(self, cause: TimeCause, until: int) -> Wait:
         """Nobody stops a whole machine."""
         return self._spend(cause, 0)
 
-    def ordinary_exit(self) -> Process:
+    def ordinary_exit(self) -> Wait:
         """There is nothing to exit to."""
         return self._spend(TimeCause.ORDINARY_EXIT, 0)

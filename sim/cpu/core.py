@@ -27,6 +27,7 @@ from sim.cpu.ports import (
     Reason,
     Standing,
     VmKilledError,
+    Wait,
 )
 from sim.engine import Engine, Kind, Process, StreamAlarm, WorkClock
 from sim.ledger import LOSS_LABELS, LawBrokenError, Ledgers, OpLabel, TimeCause
@@ -78,7 +79,7 @@ class Cpu:
         self._loss = LossCounter(stream)
         self.ordinary_exits = 0
         self._pauses: dict[TimeCause, int] = {}
-        self._alarm = StreamAlarm(engine, clock, index, self._position_reached)
+        self.alarm = StreamAlarm(engine, clock, index, self._position_reached)
         self._pending: set[Reason] = set()
         self._woken: Event = engine.signal()
         self._op = 0  # next op to execute, when frozen
@@ -138,7 +139,7 @@ class Cpu:
                 if self._can_take(self._op):
                     yield from self.platform.pmbirq()
             case Reason.ORDINARY_EXIT:
-                yield from self._exit()
+                yield from self._exit(self.platform.ordinary_exit())
             case Reason.START:
                 self._switches = self._work() // max(1, self.plan.switch_ticks)
                 self.event.started = True
@@ -178,14 +179,14 @@ class Cpu:
             return
         wake = 0
         if self.platform.virtual:
-            yield from self._exit()
+            yield from self._exit(self.platform.ordinary_exit())
             wake = self.plan.wake_ticks
         yield from self.spend(TimeCause.IDLE, self.plan.away_ticks + wake, Kind.SWITCH_IN)
 
-    def _exit(self, meanwhile: Process | None = None) -> Process:
+    def _exit(self, meanwhile: Wait) -> Wait:
         """An exit to the host for no reason of SPE's."""
         self.ordinary_exits += 1
-        yield from meanwhile or self.platform.ordinary_exit()
+        return meanwhile
 
     def _pause(self) -> Process:
         pauses, self._pauses = self._pauses, {}
@@ -280,9 +281,10 @@ class Cpu:
         running: int,
         stopped: Mapping[TimeCause, int],
         lost: NDArray[np.int64],
+        exits: int,
     ) -> None:
         """Rounds have passed and the CPU stands at `at`; what they have taken: ops, ticks of
-        running and of standing still, and the lost ops [n, 2] from, to.
+        running and of standing still, the lost ops [n, 2] from, to, and ordinary exits.
         """
         labelled, time = self.ledgers.ops.by_label, self.ledgers.time
         for label, count in ops.items():
@@ -293,6 +295,7 @@ class Cpu:
         self._op = self.label_from = at.label_from
         self.clock.offset, self.resumed_at = at.offset, at.offset + at.resumed
         self._loss.add_all(lost)
+        self.ordinary_exits += exits
 
     def add_blackouts(self, cause: str, more: Blackouts) -> None:
         """Blackouts that were counted elsewhere."""
@@ -335,13 +338,15 @@ class Cpu:
         self.spu.sampler.disable(self._op, work)
         self.ledgers.time.running += now - self.resumed_at
 
-    def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Process:
-        """The CPU is busy for `ticks`."""
-        if ticks > 0:
-            self.log(cause, ticks)
-            if not self.engine.passes(ticks):
-                yield self.engine.at(ticks, kind, self.index)
-            self.ledgers.time.stopped[cause] += ticks
+    def spend(self, cause: TimeCause, ticks: int, kind: Kind = Kind.STAGE) -> Wait:
+        """The CPU is busy for `ticks` from now on."""
+        if ticks <= 0:
+            return ()
+        self.log(cause, ticks)
+        self.ledgers.time.stopped[cause] += ticks
+        if self.engine.passes(ticks):
+            return ()
+        return (self.engine.at(ticks, kind, self.index),)
 
     # --- positions of the stream ---------------------------------------------------------
 
@@ -356,8 +361,8 @@ class Cpu:
             waiting.append(self.platform.masking)
         for masking in waiting:
             position = min(position, self.stream.tick(self._unmask_position(masking)))
-        self._alarm.set(position)
-        self._alarm.arm()
+        self.alarm.set(position)
+        self.alarm.arm()
 
     @property
     def _switch_due(self) -> int | None:

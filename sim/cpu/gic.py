@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import simpy
-from simpy.events import Event
 
 from sim import draws
-from sim.engine import Engine, Kind, Process
+from sim.engine import Due, Engine, Kind, Process
 
 
 class Gic:
@@ -58,7 +57,7 @@ class Gic:
         self.ordinal = self._due = 0
         self.level = False
         self.arrived = False
-        self._risen: Event = engine.signal()
+        self._risen: Due = engine.signal()
         self._process = engine.process(self.deliver())
 
     def line(self, level: bool) -> None:

@@ -6,10 +6,12 @@ they ask of the CPU in turn is here too (`GuestCpu`, `Spend`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
+
+from simpy.events import Event
 
 from sim.cpu.gic import Gic
 from sim.engine import FOREVER, Engine, Process
@@ -65,13 +67,13 @@ class Platform(Protocol):
     def pmbirq(self) -> Process:
         """PMBIRQ has reached the core and the CPU takes it."""
 
-    def ordinary_exit(self) -> Process:
+    def ordinary_exit(self) -> Wait:
         """A timer, IPI or MMIO exit."""
 
     def migrated(self) -> None:
         """The task has moved to the next of the vCPUs that it visits."""
 
-    def paused(self, cause: TimeCause, until: int) -> Process:
+    def paused(self, cause: TimeCause, until: int) -> Wait:
         """The vCPU thread does not run until then."""
 
 
@@ -182,8 +184,11 @@ Log = Callable[[Enum | str, int], None]
 """log(what, op or value) at every state change. A stage of standing still is logged when it begins,
 by its time cause, with its ticks; a label of ops when it begins to hold, with the op."""
 
-Spend = Callable[[TimeCause, int], Process]
-"""spend(cause, ticks): the CPU is busy for so long."""
+Wait = Iterable[Event]
+"""Events to wait for, at once; none if time has gone by already."""
+
+Spend = Callable[[TimeCause, int], Wait]
+"""spend(cause, ticks): the CPU is busy for so long, from now on."""
 
 
 class GuestCpu(Protocol):
@@ -213,8 +218,8 @@ class GuestCpu(Protocol):
     def ended_at(self) -> int:
         """First op that it does not execute; < 0: it runs."""
 
-    def spend(self, cause: TimeCause, ticks: int) -> Process:
-        """It is busy for so long."""
+    def spend(self, cause: TimeCause, ticks: int) -> Wait:
+        """It is busy for so long, from now on."""
 
     def ordinary_exit(self) -> None:
         """A host timer, IPI or MMIO access."""

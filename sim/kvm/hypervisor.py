@@ -21,7 +21,7 @@ it does not own is `t_host_irq`, UNVERIFIED.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ from sim.kvm.vm import Vm
 from sim.ledger import TimeCause
 from sim.policies.answers import Answer, Reply
 from sim.policies.exceptions import Masking
-from sim.policies.stages import LEVELS, Effect, Fault, KvmCosts, Outcome, Stages, View
+from sim.policies.stages import LEVELS, Effect, Fault, Hook, Lock, Outcome, Stages, View
 from sim.spe.buffer import (
     BSC_FULL,
     BSC_SIZE,
@@ -55,6 +55,7 @@ from sim.spe.spu import Spu
 from sim.units import div_up
 
 _NO_PAGES = np.zeros(0, np.int64)
+_FAULTS = {fault.value: fault for fault in Fault}
 LIVELOCK_EXITS = 1000
 """KVM_EXIT_RLIMIT in a row, nothing changed in between: nothing will, so the run ends there."""
 
@@ -75,6 +76,8 @@ class Hypervisor:
         self.vm, self.cpu, self.pages, self.stage2 = vm, cpu, pages, pages.stage2
         self._engine = cpu.engine
         self._spu, self._gic = spu, gic
+        self._spend = cpu.spend
+        self._idle = vm.policies.idle_hooks
         self.next_exit_only = vm.policies.waits_for_exit
         self.virq_masking = vm.policies.exceptions.masking
         self._splits = vm.policies.splits
@@ -104,21 +107,25 @@ class Hypervisor:
         if self.vm.killed:
             raise VmKilledError
 
-    def _spend(self, cause: TimeCause, ticks: int) -> Process:
-        return self.cpu.spend(cause, ticks)
-
-    def _hook(self, hook: Callable[[KvmCosts, View], Stages]) -> Process:
+    def _hook(self, hook: Hook) -> Process:
         """What the design does here, as things stand."""
-        yield from self._run_stages(hook(self.vm.costs, self._view()))
+        if hook not in self._idle:
+            yield from self._run_stages(hook(self.vm.costs, self._view()))
 
     def _run_stages(self, stages: Stages) -> Process:
         """Spend each stage's ticks and apply its effect; effect-less stages are one timeout."""
         try:
             stage = next(stages)
             while True:
-                wait = self.vm.locks.wait(stage.lock, self._engine.now, stage.ticks)
+                wait = 0
+                if stage.lock is not Lock.NONE:
+                    wait = self.vm.locks.wait(stage.lock, self._engine.now, stage.ticks)
                 yield from self._spend(stage.cause, wait + stage.ticks)
-                outcome = yield from self._apply(stage.effect)
+                if stage.effect is Effect.CHARGE:
+                    outcome = yield from self._charge()
+                else:
+                    self._apply(stage.effect)
+                    outcome = Outcome.DONE
                 if self.vm.killed:
                     return
                 stage = stages.send(outcome)
@@ -398,7 +405,7 @@ class Hypervisor:
         self._data_lost = status.dl
         self._status = status.mss
         self.stage2.note_fault(self._fault_page)
-        policies, fault = self.vm.policies, Fault(status.mss & ~LEVELS)
+        policies, fault = self.vm.policies, _FAULTS[status.mss & ~LEVELS]
         if fault is not Fault.TRANSLATION:
             self.cpu.blame(fault.name.lower())
         if policies.tells(pins_lost=self.pages.pins_lost, fault=fault):
@@ -442,19 +449,20 @@ class Hypervisor:
     def _view(self) -> View:
         pages, window = self.pages, self.pages.window
         pinned, to_pin, absent = pages.pinned, pages.to_pin, self.stage2.absent
+        missing = self.stage2.missing(self._fault_page)
         to_copy = self._copy_bytes()
         copying = self._copy_pages() if to_copy else _NO_PAGES
         return View(
             window_pages=window.last - window.first,
             table_pages=window.tables,
-            unmapped_pages=self.stage2.unmapped(window.pages).size,
+            unmapped_pages=window.size - self.stage2.mapped_in(window),
             pinned_pages=pinned,
-            missing_pages=len(self.stage2.missing(self._fault_page)),
-            old_pages=len(self.stage2.old(self._fault_page)),
-            fault=Fault(self._status & ~LEVELS),
+            missing_pages=len(missing),
+            old_pages=len(self.stage2.old(self._fault_page)) if missing else 0,
+            fault=_FAULTS[self._status & ~LEVELS],
             level=self._status & LEVELS,
             to_pin=to_pin,
-            stale_pages=pinned - (window.pages.size - to_pin),
+            stale_pages=pinned - (window.size - to_pin),
             copy_bytes=to_copy,
             copy_missing=self.stage2.unmapped(copying).size if to_copy else 0,
             memory_pages=self.vm.sizes.memory // pages.granule,
@@ -473,16 +481,16 @@ class Hypervisor:
         end = self._copied + self._copy_bytes()
         return self.stage2.window(self._copied // granule, div_up(end, granule)).pages
 
-    def _apply(self, effect: Effect) -> Generator[Event, Any, Outcome]:
-        """Apply one effect; only a charge has another outcome than DONE."""
+    def _apply(self, effect: Effect) -> None:
+        """Apply an effect that takes no time of its own."""
         pages = self.pages
         match effect:
-            case Effect.CHARGE:
-                return (yield from self._charge())
+            case Effect.NONE:
+                pass
             case Effect.PIN:
                 pages.pin()
             case Effect.MAP:
-                pages.map(pages.window.pages)
+                pages.map_window()
             case Effect.UNPIN:
                 pages.unpin(self.stage2.vcpu)
             case Effect.UNPIN_STALE:
@@ -500,9 +508,6 @@ class Hypervisor:
             case Effect.COPY:
                 pages.map(self._copy_pages())
                 self._copied = self.pmbptr
-            case Effect.NONE:
-                pass
-        return Outcome.DONE
 
     def _charge(self) -> Generator[Event, Any, Outcome]:
         """Charge the window; over the limit KVM_RUN returns KVM_EXIT_RLIMIT to the VMM."""

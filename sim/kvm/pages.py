@@ -30,7 +30,7 @@ class Pages:
         self.granule = stage2.tables.granule
         self.window = stage2.window(0, 0)
         self.pins_lost = False  # a real unmap has taken them away since the window was enabled
-        self._unpinned = self.window.pages  # what was unpinned last, and nobody else pins
+        self._unpinned = self.window.pages  # what was unpinned last, and nobody else pinned then
         self._held = 0  # pages pinned and not unpinned again
 
     # --- the window ----------------------------------------------------------------------
@@ -49,7 +49,7 @@ class Pages:
     @property
     def to_pin(self) -> int:
         """Pages of the window that it has not."""
-        return int(np.count_nonzero(self.stage2.pins[self.window.pages] == 0))
+        return self.window.size - self.stage2.pinned_in(self.window)
 
     def missing(self, page: int) -> Sequence[int]:
         """Pages that a fix of a fault on `page` maps."""
@@ -77,7 +77,7 @@ class Pages:
         new = self.to_pin
         self.vm.account.counts.pinned_pages += new
         self._held += new
-        self.stage2.pins[self.window.pages] = 1
+        self.stage2.pin(self.window)
         held = self.pinned
         self._log("PINNED_PAGES", held)
         # as charged, unless a memslot change has taken pins away since
@@ -86,16 +86,16 @@ class Pages:
     def unpin(self, vcpu: int, keep: NDArray[np.int64] | None = None) -> None:
         """A vCPU gives its pins back, all but those on `keep`."""
         pins = self.stage2.pins_of(vcpu)
-        going = pins.copy()
+        gone = np.flatnonzero(pins)
         if keep is not None:
-            going[keep] = 0
-        gone = np.flatnonzero(going)
+            gone = np.setdiff1d(gone, keep)
         pins[gone] = 0
         self._held -= gone.size
         held = int(np.count_nonzero(pins))
         self._log("PINNED_PAGES", held)
         self.stage2.move_to(self.stage2.vcpu)
-        self._unpinned = gone[~self.stage2.pinned(gone)]
+        if self.vm.policies.unmap_on_unpin:
+            self._unpinned = gone[~self.stage2.pinned(gone)]
         self.vm.account.hold(self.payer(vcpu), held * self.granule)
 
     # --- stage 2 -------------------------------------------------------------------------
@@ -104,6 +104,11 @@ class Pages:
         """Make their entries valid."""
         for page in self.stage2.unmapped(pages):
             self.stage2.map(int(page))
+
+    def map_window(self) -> None:
+        """Those of the window."""
+        if self.stage2.mapped_in(self.window) < self.window.size:
+            self.map(self.window.pages)
 
     def map_all(self) -> None:
         """Populate: every page and table of the buffer."""

@@ -22,6 +22,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,12 +75,26 @@ class Absence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A profiling window as pages: buffer pages [first, last), then `tables` table pages."""
+    """A profiling window as pages: buffer pages [first, last), then those of its tables."""
 
     first: int
     last: int
-    tables: int
-    pages: NDArray[np.int64]
+    table_pages: NDArray[np.int64]
+
+    @property
+    def tables(self) -> int:
+        """How many table pages."""
+        return self.table_pages.size
+
+    @property
+    def size(self) -> int:
+        """How many pages."""
+        return self.last - self.first + self.table_pages.size
+
+    @property
+    def pages(self) -> NDArray[np.int64]:
+        """All of them, in this order."""
+        return np.concatenate([np.arange(self.first, self.last), self.table_pages])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +130,7 @@ class Stage1Tables:
 
     def window(self, first: int, last: int) -> Window:
         """Buffer pages [first, last) and their tables."""
-        tables = self.of_window(first, last)
-        pages = np.concatenate([np.arange(first, last), np.array(tables, np.int64)])
-        return Window(first, last, len(tables), pages)
+        return Window(first, last, np.array(self.of_window(first, last), np.int64))
 
 
 @lru_cache(maxsize=_AREAS)
@@ -147,6 +160,12 @@ def no_tables(size: int, granule: int) -> Stage1Tables:
     """FEAT_SPE_nVM: `size` bytes whose pointers no stage 1 translates."""
     pages = size // granule
     return Stage1Tables(pages, granule, ((),) * pages, ())
+
+
+def _count_in(of: NDArray[Any], window: Window) -> int:
+    """Pages of a window for which `of` is not 0."""
+    buffer = np.count_nonzero(of[window.first : window.last])
+    return int(buffer + np.count_nonzero(of[window.table_pages]))
 
 
 class Stage2:
@@ -188,11 +207,14 @@ class Stage2:
         """The task goes on on another vCPU, which pins for itself."""
         self.vcpu = vcpu
         self.pins = self.pins_of(vcpu)
-        self.elsewhere[:] = sum(p for k, p in self._pins.items() if k != vcpu)
+        if len(self._pins) > 1:
+            self.elsewhere[:] = sum(p for k, p in self._pins.items() if k != vcpu)
 
     def pins_of(self, vcpu: int) -> NDArray[np.int32]:
         """What a vCPU that the task visits has pinned of its buffer."""
-        return self._pins.setdefault(vcpu, np.zeros(self.tables.total, np.int32))
+        if vcpu not in self._pins:
+            self._pins[vcpu] = np.zeros(self.tables.total, np.int32)
+        return self._pins[vcpu]
 
     def unpin_all(self) -> int:
         """No vCPU holds a pin any more; returns how many pages they held, each its own."""
@@ -220,9 +242,23 @@ class Stage2:
         absent: NDArray[np.int64] = pages[self.mapped[pages] == 0]
         return absent
 
+    def mapped_in(self, window: Window) -> int:
+        """How many pages of a window have an entry that the SPU can use."""
+        return _count_in(self.mapped, window)
+
+    def pinned_in(self, window: Window) -> int:
+        """How many pages of a window the vCPU that the task is on has pinned."""
+        return _count_in(self.pins, window)
+
+    def pin(self, window: Window) -> None:
+        """It pins them all."""
+        self.pins[window.first : window.last] = 1
+        self.pins[window.table_pages] = 1
+
     def missing(self, page: int) -> list[int]:
         """Unmapped pages on the way to a buffer page, in the order of the walk."""
-        return [p for p in (*self.tables.walk[page], page) if not self.mapped[p]]
+        mapped = self.mapped.data
+        return [p for p in (*self.tables.walk[page], page) if not mapped[p]]
 
     def old(self, page: int) -> list[int]:
         """Those of the missing ones that have an entry without the access flag."""

@@ -25,7 +25,9 @@ MAX_ROUNDS = 1024
     # What never changes.
     FULL_TICKS,  # CPU time of a FULL round, FAULT_TICKS of a fault round; < 0: not here
     FAULT_TICKS,
+    EXIT_TICKS,  # of an ordinary exit
     KEY_IRQ,
+    KEY_EXITS,
     AUX_SIZE,
     AUX_PAGE,
     WATERMARK,
@@ -33,8 +35,12 @@ MAX_ROUNDS = 1024
     ALL_COUNTED,  # every op is in the population
     POP_IS_OP,  # and counts once
     # What a call begins with, and leaves behind.
-    UNTIL,  # wall time of the next event that matters
+    UNTIL,  # wall time of the next event that matters to a stop
+    ALONE,  # and to an ordinary exit, which concerns this vCPU alone
     BOUND,  # wall time to which samples are made at most
+    ALARM,  # work time of the stream's next position that matters
+    EXIT,  # wall time of the next ordinary exit, FOREVER if none is served here
+    NTH_EXIT,
     OFFSET,  # wall - work
     RESUMED,  # work time at the last restart
     FROM,  # first op that has no label yet
@@ -53,8 +59,9 @@ MAX_ROUNDS = 1024
     BYTES,  # of records in the windows that were closed
     FULLS,
     FAULTS,
+    EXITS,
     SIZE,
-) = range(29)
+) = range(36)
 COUNTS = slice(PROFILED, SIZE)
 
 # One row per round: what the loss and the AUX transactions need.
@@ -71,6 +78,8 @@ class RoundArrays(NamedTuple):
 
     law: NDArray[np.int64]
     """Quantiles of PMBIRQ's latency, ticks; a power of two of them."""
+    exits: NDArray[np.int64]
+    """Likewise of the gaps between ordinary exits."""
     vector: NDArray[np.int64]
     rounds: NDArray[np.int64]
     """[MAX_ROUNDS, FIELDS], written by a call."""
@@ -78,17 +87,19 @@ class RoundArrays(NamedTuple):
     """[2, …] by cause (full, fault), summed up over the run."""
     mapped: NDArray[np.uint8]
     """Stage 2 of buffer and table pages."""
+    before: NDArray[np.int64]
+    """The sampler's state before an exit that may have to be taken back."""
 
 
 @njit
-def _latency(F: Any, ordinal: Any) -> Any:
+def _pick(law: Any, key: Any, ordinal: Any) -> Any:
     """`draws.pick`."""
-    if F.law.size == 1:
-        return F.law[0]
-    value = np.int64(mix64(np.uint64(F.vector[KEY_IRQ]), np.uint64(ordinal)) >> np.uint64(20))
-    last = F.law.size - TAIL
+    if law.size == 1:
+        return law[0]
+    value = np.int64(mix64(np.uint64(key), np.uint64(ordinal)) >> np.uint64(20))
+    last = law.size - TAIL
     index = value & last
-    return F.law[index if index < last else last + (value >> 16 & TAIL - 1)]
+    return law[index if index < last else last + (value >> 16 & TAIL - 1)]
 
 
 @njit
@@ -184,10 +195,10 @@ def serve(S: Any, K: Any, F: Any, status: Any) -> bool:
     cost = v[FULL_TICKS] if full else v[FAULT_TICKS]
     if cost < 0:
         return False
-    latency = _latency(F, v[ORDINAL] + 1)
+    latency = _pick(F.law, v[KEY_IRQ], v[ORDINAL] + 1)
     stopped, taken = state[k.STOP_WORK], state[k.STOP_WORK] + latency
     ended = taken + v[OFFSET] + cost
-    if ended >= v[UNTIL]:
+    if ended >= min(v[UNTIL], v[EXIT]) or taken >= v[ALARM]:
         return False
     stop, resume = state[k.STOP_OP], op_at(S, taken, state[k.STOP_OP])
     if v[MASKLESS] == 0 and unmasked_from(S, resume) != resume:
@@ -209,6 +220,32 @@ def serve(S: Any, K: Any, F: Any, status: Any) -> bool:
 
 
 @njit
+def serve_exit(S: Any, K: Any, F: Any) -> bool:
+    """An ordinary exit, if it is over before anything else happens and the sample in flight, which
+    completes at it, does not stop the SPU. Nothing is exited from while it lasts."""
+    v, state = F.vector, K.state
+    ended, work = v[EXIT] + v[EXIT_TICKS], v[EXIT] - v[OFFSET]
+    if ended >= v[ALONE]:
+        return False
+    F.before[:] = state
+    if k.flush(K.config, K.pages, state, K.places, K.rows, work) != k.HORIZON:
+        state[:] = F.before
+        return False
+    op = op_at(S, work, v[FROM])
+    _label(S, v, v[FROM], op, PROFILED)
+    _restart(S, K, v, op, op)
+    state[k.AT] = work
+    v[RUNNING] += work - v[RESUMED]
+    v[FROM], v[RESUMED] = op, work
+    v[EXITS] += 1
+    while True:
+        v[NTH_EXIT] += 1
+        v[EXIT] += _pick(F.exits, v[KEY_EXITS], v[NTH_EXIT])
+        if v[EXIT] >= ended:
+            return True
+
+
+@njit
 def settle(K: Any, first: Any, offset: Any) -> Any:
     """The records since the last restart are final; returns how many rows are in use.
 
@@ -220,7 +257,7 @@ def settle(K: Any, first: Any, offset: Any) -> Any:
             K.rows[r, k.ROW_SELECT] += offset
             K.rows[r, k.ROW_WRITE] += offset
     else:
-        k.count_places(K.places, 0, rows, K.profile)
+        k.count_places(K.places, np.int64(0), rows, K.profile)
         K.state[k.ROWS] = rows = 0
     if K.config[k.ZAP_AFTER_WRITE] != 0:
         shift = K.config[k.PAGE_SHIFT]
@@ -228,6 +265,33 @@ def settle(K: Any, first: Any, offset: Any) -> Any:
             K.pages_before[page] = K.pages[page]
     K.saved[:] = K.state
     return rows
+
+
+@njit
+def _horizon(v: Any) -> Any:
+    """Work time of what comes next of BOUND, an exit and the alarm."""
+    due = min(v[BOUND], v[EXIT])
+    return min(v[ALARM], due if due == k.FOREVER else due - v[OFFSET])
+
+
+@njit
+def _serves(S: Any, K: Any, F: Any, status: Any) -> Any:
+    """What ended the samples is served here: a stop, or an exit that is due."""
+    v = F.vector
+    if v[FULLS] + v[FAULTS] + v[EXITS] == F.rounds.shape[0]:
+        return False
+    if status == k.FULL or status == k.FAULT:
+        return serve(S, K, F, status)
+    exiting = status == k.HORIZON and v[EXIT] - v[OFFSET] < v[ALARM]
+    return exiting and serve_exit(S, K, F)
+
+
+@njit
+def _ticks(v: Any, status: Any) -> Any:
+    """CPU time of a round."""
+    if status == k.HORIZON:
+        return v[EXIT_TICKS]
+    return v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]
 
 
 @njit
@@ -252,17 +316,13 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             K.places,
             K.rows,
             K.scratch,
-            k.FOREVER if v[BOUND] == k.FOREVER else v[BOUND] - v[OFFSET],
+            _horizon(v),
             left,
         )
-        if status != k.FULL and status != k.FAULT:
-            return status
-        if v[FULLS] + v[FAULTS] == F.rounds.shape[0]:
-            return status
         offset = v[OFFSET]
-        if not serve(S, K, F, status):
+        if not _serves(S, K, F, status):
             return status
         settled = settle(K, settled, offset)
-        v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]
+        v[OFFSET] += _ticks(v, status)
         if K.config[k.KEEP] != 0:
             left = candidates - (state[k.SELECTED] - begun)

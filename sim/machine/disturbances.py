@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from simpy.events import Event
+
 from sim import draws
 from sim.cpu.ports import GuestCpu
-from sim.engine import Engine, Kind, Process
+from sim.engine import Engine, Kind
 from sim.host.pressure import Blocks, MemslotChange, Pressure, Random, Sweep, shared_blocks
 from sim.kvm.tables import Stage1Tables
 from sim.machine.spec import HostSpec, Law
@@ -35,10 +37,33 @@ def pressures(spec: HostSpec, tables: Stage1Tables, key: Callable[[str], int]) -
     return found
 
 
-def ordinary_exits(engine: Engine, cpu: GuestCpu, law: Law, key: int) -> Process:
-    """PROCESS ordinary exits: timer, IPI, MMIO."""
-    ordinal = 0
-    while cpu.ended_at < 0:
-        yield engine.at(draws.pick(law, key, ordinal), Kind.ORDINARY_EXIT, cpu.index)
-        cpu.ordinary_exit()
-        ordinal += 1
+class OrdinaryExits:
+    """Ordinary exits of one vCPU: timer, IPI, MMIO. The next one is the `ordinal`-th, at `due`."""
+
+    __slots__ = ("_cpu", "_engine", "_event", "due", "key", "law", "ordinal")
+
+    def __init__(self, engine: Engine, cpu: GuestCpu, law: Law, key: int) -> None:
+        self._engine, self._cpu, self.law, self.key = engine, cpu, law, key
+        self.ordinal, self.due = 0, draws.pick(law, key, 0)
+        self.arm()
+
+    def arm(self) -> None:
+        """The event of the next one is set."""
+        self._event = self._engine.call(
+            self.due - self._engine.now, Kind.ORDINARY_EXIT, self._cpu.index, self._happen
+        )
+
+    def disarm(self) -> None:
+        """None happens until it is armed again."""
+        self._engine.withdraw(self._event, self._cpu.index)
+
+    def after_rounds(self, ordinal: int, due: int) -> None:
+        """`sim.machine.rounds` has served all before this one."""
+        self.ordinal, self.due = ordinal, due
+
+    def _happen(self, _: Event) -> None:
+        self._cpu.ordinary_exit()
+        if self._cpu.ended_at < 0:
+            self.ordinal += 1
+            self.due += draws.pick(self.law, self.key, self.ordinal)
+            self.arm()

@@ -21,7 +21,7 @@ from sim.host.vmm import answer_enomem
 from sim.kvm.memlock import Account
 from sim.kvm.notifiers import GuestBuffer
 from sim.kvm.vm import Vm, VmSizes
-from sim.machine.disturbances import ordinary_exits, pressures
+from sim.machine.disturbances import pressures
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, zaps_records, zaps_windows
 from sim.machine.vcpu import SamplerFactory, Shared, Vcpu
@@ -86,9 +86,6 @@ class Machine:
             GuestBuffer(policies, vcpu.stage2, sampler, vcpu.hypervisor),
             pressures(self.spec.host, vcpu.stage2.tables, vcpu.key),
         )
-        exits = self.spec.vm.exits
-        if exits is not None:
-            self.engine.process(ordinary_exits(self.engine, vcpu.cpu, exits, vcpu.key("exits")))
 
     def _start_host(self) -> None:
         """What the host does to the VM as a whole."""

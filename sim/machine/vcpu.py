@@ -25,7 +25,8 @@ from sim.linux.aux import AuxRing
 from sim.linux.driver import SpeEvent
 from sim.linux.reader import Reader
 from sim.linux.tree.event import Around, KernelEvent
-from sim.machine.rounds import RoundParts, Rounds, fault_costs, full_costs
+from sim.machine.disturbances import OrdinaryExits
+from sim.machine.rounds import RoundCosts, RoundParts, Rounds
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, zaps_records
 from sim.policies.exceptions import Masking
@@ -121,6 +122,7 @@ class Vcpu:
         self.hypervisor = self._hypervisor(cpu)
         self.event = self._event(cpu, wake)
         platform = self.hypervisor or Baremetal(self.event, cpu.spend, exceptions.masking)
+        self.exits = self._exits(cpu)
         self.rounds = self._rounds(cpu)
         return CpuParts(self.spu, self.gic, platform, self.event, self.rounds)
 
@@ -225,16 +227,23 @@ class Vcpu:
     def _rounds(self, cpu: Cpu) -> Rounds | None:
         """Stops that need no decision are served in the kernel, unless the log wants them all."""
         spec = self._shared.spec
-        full, fault = full_costs(spec), fault_costs(spec)
+        costs = RoundCosts.of(spec)
         packed = not spec.spu.layout.fixed  # cut records need a decision
         compiled = isinstance(self.spu.sampler, MacroSampler)
-        if not compiled or self._shared.run.keep_log or packed or not (full or fault):
+        if not compiled or self._shared.run.keep_log or packed or not costs:
             return None
         if isinstance(self.event, KernelEvent):  # whose code is not ours to compile
             return None
-        parts = RoundParts(cpu, self.gic, self.spu, self.event, self.ring, self.stage2)
-        held = not spec.policies.virtual and self._holds_interrupts()
-        return Rounds(parts, spec.spu.irq_latency, self.key("irq"), full, fault, not held)
+        parts = RoundParts(cpu, self.gic, self.spu, self.event, self.ring, self.stage2, self.exits)
+        virtual = spec.policies.virtual
+        held, alone = not virtual and self._holds_interrupts(), virtual and spec.vcpus == 1
+        return Rounds(parts, spec.spu.irq_latency, self.key("irq"), costs, not held, alone)
+
+    def _exits(self, cpu: Cpu) -> OrdinaryExits | None:
+        law = self._shared.spec.vm.exits
+        if law is None or not self._shared.spec.policies.virtual:
+            return None
+        return OrdinaryExits(self._shared.engine, cpu, law, self.key("exits"))
 
     def _holds_interrupts(self) -> bool:
         return self._shared.spec.policies.bundle.exceptions.masking is not Masking.NOTHING

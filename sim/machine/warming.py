@@ -53,7 +53,15 @@ def kernel_types() -> tuple[Any, Any, Any]:
         profile=row,
         scratch=table,
     )
-    rounds = c.RoundArrays(law=row, vector=row, rounds=table, blackouts=table, mapped=octets)
+    rounds = c.RoundArrays(
+        law=row,
+        exits=row,
+        vector=row,
+        rounds=table,
+        blackouts=table,
+        mapped=octets,
+        before=row,
+    )
     types: Any = typeof  # numba has no annotation of it
     return types(stream), types(kernel), types(rounds)
 

@@ -55,6 +55,10 @@ class Backing(Policy):
         """Are pins made and ended while the guest runs?"""
         return self.pins_at_enable or self.pins_at_fault
 
+    def idles_at(self, hook: str) -> bool:
+        """Does this value leave a hook as it is here?"""
+        return getattr(type(self), hook) is getattr(Backing, hook)
+
     def on_configure(self, design: Bundle, costs: KvmCosts, view: View) -> Stages:
         """Before a vCPU first runs."""
         return nothing()

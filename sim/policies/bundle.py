@@ -47,7 +47,7 @@ from sim.policies.registers import (
     PmbsrSync,
     Traps,
 )
-from sim.policies.stages import Fault, KvmCosts, Stages, View
+from sim.policies.stages import Fault, Hook, KvmCosts, Stages, View
 from sim.policies.values import Policy, Values
 
 VALUES: Mapping[str, Values[Any]] = {
@@ -146,6 +146,12 @@ class Bundle:
     def on_invalidate(self, *, pinned: bool) -> bool:
         """Does an MMU notifier other than a real unmap take a page's stage 2 entry away?"""
         return self.notifiers.take(pinned=pinned)
+
+    @property
+    def idle_hooks(self) -> frozenset[Hook]:
+        """Hooks at which this design does nothing, whatever there is to see."""
+        hooks = ("on_configure", "on_enable", "on_disable", "on_pmbptr_read", "on_bounce_full")
+        return frozenset(getattr(self, hook) for hook in hooks if self.backing.idles_at(hook))
 
     # --- what several policies decide together --------------------------------------------
 

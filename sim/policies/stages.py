@@ -7,9 +7,10 @@ sequences of a design can be read, and asserted, as a list.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from sim.ledger import TimeCause
 
@@ -64,8 +65,7 @@ class Outcome(Enum):
     GIVEN_UP = "given_up"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """One step of a path."""
 
     cause: TimeCause
@@ -107,8 +107,7 @@ class KvmCosts:
     drain: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a hook may look at: page counts of the window and of the fault, bytes to copy out."""
 
     window_pages: int
@@ -136,6 +135,10 @@ class View:
     """The lookup level of it."""
     old_pages: int = 0
     """Pages on the way of the fault that have an entry without the access flag."""
+
+
+Hook = Callable[[KvmCosts, View], Stages]
+"""What a design does at one point of the hypervisor's paths."""
 
 
 def nothing() -> Stages:

@@ -1,4 +1,4 @@
-"""Running ahead over stops: what the compiled sampler hands to whoever may serve them."""
+"""Running ahead over stops and exits: what the compiled sampler hands to whoever may serve them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class KernelArrays(NamedTuple):
 
 
 class RunsAhead(Protocol):
-    """Runs ahead over stops that need no decision (`sim.machine.rounds`)."""
+    """Runs ahead over stops and exits that need no decision (`sim.machine.rounds`)."""
 
-    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int, until: int) -> int:
-        """Like `sim.spe.compiled.advance` to wall time `until`; `arrays.saved` becomes the state of
-        the last restart, its ROWS those that are final.
+    def advance(self, stream: Stream, arrays: KernelArrays, candidates: int) -> tuple[int, int]:
+        """Like `sim.spe.compiled.advance`, to the next event that is known of; also returns when
+        that is, wall time. `arrays.saved` becomes the state of the last restart, its ROWS those
+        that are final.
         """

@@ -19,8 +19,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import signed
-from sim.engine import FOREVER, Engine, Kind, WorkClock
+from sim.draws import quick, signed
+from sim.engine import FOREVER, Due, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
 from sim.results import RecordSink
 from sim.spe import compiled as k
@@ -70,10 +70,10 @@ class MacroSampler:
         self._zappable = pages.copy() if config.zap_after_write else pages
         self._loaded = 0
         self._chunk = 1024
-        self._generation = 0
         self._nearby = Nearby(stream)
         self._most_gap = config.interval.ops + 1 + config.interval.mask
         self._speculating = False
+        self._ending: Due | None = None  # simulated time reaches the end of the speculation
         self._reached = FOREVER  # work time to which the speculation is complete, if to one
         engine.watch(vcpu)
         self._enabled = False
@@ -228,7 +228,9 @@ class MacroSampler:
         if not self._enabled:
             return
         self._sync(work)
-        outcome = k.flush(self._config, self._pages, self._state, self._places, self._rows, work)
+        outcome = quick(k.flush)(
+            self._config, self._pages, self._state, self._places, self._rows, work
+        )
         self._commit()
         self._enabled = False
         self._save(op)
@@ -261,40 +263,37 @@ class MacroSampler:
         if self._settings.zap_after_write:
             self._zappable[:] = self._pages
         self._nearby.come_to(self._word[k.CANDIDATE], self._chunk * self._most_gap)
-        until = self._engine.next_due(self._vcpu)
         if rounds is None:
-            offset = self._engine.now - self._clock.work(self._engine.now)
-            status = self._advance(FOREVER if until == FOREVER else until - offset, self._chunk)
+            until = self._engine.next_due(self._vcpu)
+            status = self._advance(
+                FOREVER if until == FOREVER else until - self._clock.offset, self._chunk
+            )
         else:
             self.kernel_calls += 1
-            status = rounds.advance(self._stream, self._arrays, self._chunk, until)
+            status, until = rounds.advance(self._stream, self._arrays, self._chunk)
             self._emit(0, self._saved_word[k.ROWS], 0)
         self._speculating = True
-        self._generation += 1
         self._reached = FOREVER
-        generation = self._generation
-        now = self._clock.work(self._engine.now)
+        now = self._engine.now - self._clock.offset
         if status == k.HORIZON:
             if until == FOREVER or self._is_over():
                 return  # no candidate is left in the stream
             delay, kind = until - self._engine.now, Kind.SELECTION
-            self._reached = now + delay
+            self._reached = until - self._clock.offset
         elif status == k.EXHAUSTED:
             place = self._stream.seek(POP, self._word[k.CANDIDATE])
             delay, kind = max(0, place.tick - now), Kind.SELECTION
         else:
             delay, kind = self._word[k.STOP_WORK] - now, Kind.RECORD_WRITE
-        self._engine.call(delay, kind, self._vcpu, lambda _: self._end(generation, status))
+        self._ending = self._engine.call(delay, kind, self._vcpu, lambda _: self._end(status))
 
     def _is_over(self) -> bool:
         """Is nothing in flight, and no candidate left in the stream?"""
         state = self._word
         return bool(not state[k.FLYING] and state[k.CANDIDATE] >= self._config[k.POP_END])
 
-    def _end(self, generation: int, status: int) -> None:
+    def _end(self, status: int) -> None:
         """Simulated time has reached the end of the run."""
-        if generation != self._generation or not self._speculating:
-            return
         self._commit()
         self._chunk = min(MAX_CHUNK, 2 * self._chunk)
         if status in (k.EXHAUSTED, k.HORIZON):
@@ -325,7 +324,9 @@ class MacroSampler:
 
     def _commit(self) -> None:
         self._speculating = False
-        self._generation += 1
+        if self._ending is not None:
+            self._engine.withdraw(self._ending, self._vcpu)
+            self._ending = None
         self._emit(self._saved_word[k.ROWS], self._word[k.ROWS], self._clock.offset)
         self._word[k.ROWS] = self._saved_word[k.ROWS] = 0
 
@@ -333,7 +334,7 @@ class MacroSampler:
         """Output rows [begin, end) are final; their times are `offset` behind wall time."""
         if begin == end:
             return
-        k.count_places(self._places, begin, end, self._profile)
+        quick(k.count_places)(self._places, begin, end, self._profile)
         if self._settings.voidable:
             self._open.append(self._places[begin:end].copy())
         if self._config[k.KEEP]:

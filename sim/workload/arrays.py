@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.bits import ALL, ones, place_of_one, width
-from sim.draws import njit, njit_inline
+from sim.draws import njit, njit_inline, quick
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -733,8 +733,8 @@ class Stream:
 
     def _seek(self, axis: int, value: int) -> tuple[int, ...]:
         if self._flat:
-            return _seek_flat(self.arrays.tables, axis, value)  # type: ignore[no-any-return]
-        return _seek(self.arrays, axis, value)  # type: ignore[no-any-return]
+            return quick(_seek_flat)(self.arrays.tables, axis, value)  # type: ignore[no-any-return]
+        return quick(_seek)(self.arrays, axis, value)  # type: ignore[no-any-return]
 
     def tick(self, op: int) -> int:
         """Work time at which `op` begins; the stream's length for op = ops."""
@@ -751,8 +751,8 @@ class Stream:
         if tick > self._sizes[TICK]:
             return self.ops
         if self._flat:
-            return int(_op_at_flat(self.arrays.tables, tick))
-        return int(op_at(self.arrays, tick, -1))
+            return int(quick(_op_at_flat)(self.arrays.tables, tick))
+        return int(quick(op_at)(self.arrays, tick, -1))
 
     def op_of_pop(self, pop: int) -> int:
         """The op of population rank `pop`; `ops` if there is none."""

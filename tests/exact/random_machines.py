@@ -433,7 +433,7 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         max_buffer=1 << 62,
         memlock=1 << 40,
         irq_latency=table([r.choice([0, 16, 64, 640]) for _ in range(r.choice([1, 4]))]),
-        exits=machine.vm.exits if r.random() < 0.4 else None,
+        exits=close_exits(machine) if r.random() < 0.6 else None,
         switch_ticks=r.choice([0, 0, 0, 3000, 20_000]),
         rules=replace(machine.event.rules, discard=False),
         reader=None,
@@ -441,6 +441,12 @@ def round_after_round(r: random.Random, of: Stream, dense: bool) -> MachineSpec:
         layout=SLOT64,
         data_loss_per_mille=0,
     )
+
+
+def close_exits(machine: MachineSpec) -> tuple[int, ...]:
+    """Ordinary exits as close as stops are; drawn apart."""
+    r = random.Random(f"exits {_costs(machine)}")
+    return table([r.choice([64, 640, 3000, 20_000]) for _ in range(8)])
 
 
 def everything(result: RunResult) -> dict[str, object]:

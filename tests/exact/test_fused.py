@@ -1,4 +1,4 @@
-"""Stops served inside the kernel: the same result as through the CPU, the driver and KVM."""
+"""Stops and exits served inside the kernel: the same result as through CPU, driver and KVM."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from types import ModuleType
 
 import pytest
 
-from sim.linux.aux import AuxFlag
+from sim.host.migration import Migration
+from sim.linux.aux import AuxFlag, Geometry
 from sim.machine.machine import Machine, simulate
+from sim.machine.rounds import exit_costs
 from sim.machine.run import Run
-from sim.machine.spec import MachineSpec
+from sim.machine.spec import MachineSpec, UnmapSpec
 from sim.results import RunResult
+from sim.scenario.models.designs import DESIGNS
 from sim.spe import fast
 from sim.workload.arrays import Stream
 from tests.exact import random_machines as made
 from tests.exact.mutants import MACHINE_SECONDS, Mutant, at_most, build, hints, install
 from tests.exact.mutants import mutant as _m
+from tests.rigs.machines import table, vary
 
 SEEDS_PER_TEST = 75
 ROUNDS, FUSED = "sim.machine.rounds", "sim.machine.compiled"
@@ -31,7 +35,21 @@ def _machine(seed: int) -> tuple[Stream, MachineSpec]:
     r = random.Random(seed)
     dense = seed % 2 == 0
     stream = made.stream(r, dense)
-    return stream, made.round_after_round(r, stream, dense)
+    spec = made.round_after_round(r, stream, dense)
+    return stream, _faults_and_exits(spec) if seed % 5 == 4 else spec
+
+
+def _faults_and_exits(spec: MachineSpec) -> MachineSpec:
+    """A fault every few records, between exits as close. Tables would need pages of 4 KiB."""
+    words = {"notifiers": "honour_all", "pointers": "ipa"}
+    return vary(
+        spec,
+        policies=DESIGNS["unpinned"].policies.model_copy(update=words),
+        aux=Geometry(2048, 256, 1024),
+        granule=256,
+        unmap=UnmapSpec("per_window"),
+        exits=made.close_exits(spec),
+    )
 
 
 def _run(seed: int, engine: str) -> RunResult:
@@ -53,6 +71,73 @@ def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not differing, f"seed {seed}: {differing}"
 
 
+def _exiting(seed: int) -> tuple[Stream, MachineSpec]:
+    """A random machine of any design, host and reader, with ordinary exits."""
+    r = random.Random(seed)
+    dense = seed % 2 == 0
+    stream = made.stream(r, dense)
+    spec = made.spec(r, stream, dense)
+    return stream, vary(
+        spec,
+        exits=table([r.choice([64, 640, 3000, 20_000]) for _ in range(8)]),
+        memlock=r.choice([spec.vm.memlock, 1 << 40]),
+    )
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_exits_ahead_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every design, beside whatever else is due, with records kept and without."""
+    r = random.Random(block)
+    ahead = []
+    for seed in range(1000 * block, 1000 * block + 2 * SEEDS_PER_TEST):
+        stream, spec = _exiting(seed)
+        monkeypatch.setattr(fast, "MIN_CHUNK", r.choice([1, 7, 64]))
+        monkeypatch.setattr(fast, "MAX_CHUNK", r.choice([64, 1000, 65536]))
+        hints(monkeypatch, known=r.choice([0, 2, 4]))
+        run = Run("x", seed, 0, keep_records=r.random() < 0.7)
+        quick = simulate(spec, (stream,), run, "fast")
+        told, untold = made.everything(quick), simulate(spec, (stream,), run, "reference")
+        differing = [name for name, value in made.everything(untold).items() if told[name] != value]
+        assert not differing, f"seed {seed}: {differing}"
+        ahead += [(spec.policies.backing, spec.vcpus > 1)] * (quick.fused_rounds > 0)
+    assert len({backing for backing, _ in ahead}) > 3
+    assert any(several for _, several in ahead)
+
+
+@pytest.mark.parametrize(
+    ("design", "told", "served"),
+    [
+        ("v6", {"vcpus": 1, "memlock": 0}, True),
+        ("v6", {"vcpus": 3, "memlock": 3 * 12 * 4096}, True),
+        ("v6", {"vcpus": 3, "memlock": 3 * 12 * 4096 - 1}, False),
+        ("v6", {"vcpus": 3, "memlock": 0, "cap_ipc_lock": True}, True),
+        ("unpinned", {"vcpus": 3, "memlock": 0}, True),
+        ("unpinned", {"vcpus": 3, "physical_cpus": 2}, False),
+        ("unpinned", {"vcpus": 3, "migration": Migration(0, 1, 64, 0, 0, False)}, False),
+        ("unpinned", {"vcpus": 1, "migration": Migration(0, 1, 64, 0, 0, False)}, True),
+        ("unpinned", {"vcpus": 3, "data_loss_per_mille": 1}, False),
+        ("unpinned", {"vcpus": 3, "exits": None}, False),
+        ("baremetal", {"vcpus": 1}, False),
+    ],
+)
+def test_who_is_served_ahead(design: str, told: dict[str, object], served: bool) -> None:
+    """Nobody whom another vCPU, or the host for all of them, may stop at any time."""
+    ring = Geometry(8 * 4096, 4096, 4 * 4096)  # and four levels of tables
+    base = vary(
+        _machine(0)[1],
+        policies=DESIGNS[design].policies,
+        exits=(3000,),
+        aux=ring,
+        aux_va=0xFFFF_8000_8000_0000,
+        granule=4096,
+        max_buffer=1 << 62,
+        cap_ipc_lock=False,
+        unmap=UnmapSpec("never"),
+        **made.CALM,
+    )
+    assert bool(exit_costs(vary(base, **told))) is served
+
+
 def test_rounds_happen_in_every_way() -> None:
     """A control on the control: what the machines above do inside the kernel."""
     seen: set[str] = set()
@@ -68,6 +153,7 @@ def test_rounds_happen_in_every_way() -> None:
         seen |= {"masked"} if not (stream.never_masked or spec.policies.virtual) else set()
         seen |= {"two vCPUs"} if spec.vcpus == 2 else set()
         seen |= {"ordinary exits"} if spec.vm.exits and spec.policies.virtual else set()
+        seen |= {"exits"} if result.fused_rounds > sum(v.stops for v in result.vcpus) else set()
         seen |= {"part of the ops"} if not stream.all_counted else set()
         for vcpu in result.vcpus:
             seen |= {"many"} if result.fused_rounds > 20 else set()
@@ -87,6 +173,7 @@ def test_rounds_happen_in_every_way() -> None:
         "masked",
         "two vCPUs",
         "ordinary exits",
+        "exits",
         "part of the ops",
         "many",
         "through the CPU too",
@@ -112,10 +199,15 @@ MUTANTS = [
         "parts.spu.after_rounds(n,",
         "parts.spu.after_rounds(n + 1,",
     ),
-    _m("ends with the next event", FUSED, "if ended >= v[UNTIL]:", "if ended >= v[UNTIL] + 5000:"),
-    _m("an event's wall time for its work time", FUSED, "v[BOUND] - v[OFFSET]", "v[BOUND]"),
+    _m(
+        "ends with the next event",
+        FUSED,
+        "if ended >= min(v[UNTIL], v[EXIT])",
+        "if ended >= v[UNTIL] + 5000",
+    ),
+    _m("an event's wall time for its work time", FUSED, "else due - v[OFFSET]", "else due"),
     _m("masking ignored", FUSED, "if v[MASKLESS] == 0 and", "if False and"),
-    _m("a latency drawn twice", FUSED, "_latency(F, v[ORDINAL] + 1)", "_latency(F, v[ORDINAL])"),
+    _m("a latency drawn twice", FUSED, "v[KEY_IRQ], v[ORDINAL] + 1", "v[KEY_IRQ], v[ORDINAL]"),
     _m("latencies forgotten", ROUNDS, "parts.gic.after_rounds(v[c.ORDINAL])"),
     _m("a counter at 0 goes on", FUSED, "(1 if saved == state[k.LAST] + 1 else 0)", "0"),
     _m("COUNT runs through a blackout", FUSED, "state[k.CANDIDATE] += moved"),
@@ -129,7 +221,7 @@ MUTANTS = [
     _m(
         "the handler takes no time",
         FUSED,
-        "v[OFFSET] += v[FULL_TICKS] if status == k.FULL else v[FAULT_TICKS]",
+        "v[OFFSET] += _ticks(v, status)",
     ),
     _m("records keep their work time", FUSED, "K.rows[r, k.ROW_WRITE] += offset"),
     _m("a speculation goes back too far", FUSED, "K.saved[:] = K.state"),
@@ -155,6 +247,29 @@ MUTANTS = [
         "AUX records without their window", ROUNDS, "yield (tid, *closed, records)", "yield from ()"
     ),
     _m("the driver keeps its old window", ROUNDS, "parts.event.after_rounds(v[c.WINDOW], written)"),
+    _m("an exit ends with the next event", FUSED, "if ended >= v[ALONE]:", "if False:"),
+    _m(
+        "an exit in a round forgotten",
+        FUSED,
+        "if ended >= min(v[UNTIL], v[EXIT]) or",
+        "if ended >= v[UNTIL] or",
+    ),
+    _m("a round over a position", FUSED, " or taken >= v[ALARM]:", ":"),
+    _m("an exit on a position", FUSED, "v[EXIT] - v[OFFSET] < v[ALARM]", "True"),
+    _m("in flight over an exit", FUSED, "if k.flush(", "if k.HORIZON != k.HORIZON and k.flush("),
+    _m("a stop at an exit kept", FUSED, "state[:] = F.before"),
+    _m("an exit's ops get no label", FUSED, "_label(S, v, v[FROM], op, PROFILED)"),
+    _m("no restart after an exit", FUSED, "_restart(S, K, v, op, op)"),
+    _m("running before an exit not counted", FUSED, "v[RUNNING] += work - v[RESUMED]"),
+    _m("exits not counted", FUSED, "v[EXITS] += 1"),
+    _m("a gap drawn twice", FUSED, "v[NTH_EXIT] += 1"),
+    _m("exits while out", FUSED, "if v[EXIT] >= ended:", "if True:"),
+    _m("an exit at the end of one lost", FUSED, "if v[EXIT] >= ended:", "if v[EXIT] > ended:"),
+    _m("an exit takes no time", FUSED, "return v[EXIT_TICKS]", "return 0"),
+    _m("exits happen again", ROUNDS, "self._exits.after_rounds(v[c.NTH_EXIT], v[c.EXIT])"),
+    _m("no exit after rounds", ROUNDS, "self._exits.arm()"),
+    _m("the position passed over", ROUNDS, "self._parts.cpu.alarm.arm()"),
+    _m("a handler's exits not told", ROUNDS, "lost, v[c.EXITS])", "lost, 0)"),
 ]
 
 

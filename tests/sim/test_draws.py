@@ -6,7 +6,9 @@ import ast
 import shutil
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -223,3 +225,28 @@ def test_compiled_code_takes_constants_from_hashed_sources_only() -> None:
         if "njit" not in (PACKAGE.parent / (module.replace(".", "/") + ".py")).read_text()
     }
     assert stale == set()
+
+
+@draws.njit
+def _twice(x: Any) -> Any:
+    return x * 2
+
+
+@draws.njit
+def _five() -> Any:
+    return _twice(5)
+
+
+def test_quick_is_the_same_function_where_its_arguments_have_one_type() -> None:
+    """Unknown types, several and literals among them are left to numba; so is plain Python."""
+    assert draws.quick(_twice) is _twice  # compiled for nothing yet
+    assert _five() == 10
+    assert draws.quick(_twice) is _twice  # compiled for 5
+    made = numba.njit(_twice.py_func)
+    assert made(3) == 6
+    assert draws.quick(made) is not made
+    assert draws.quick(made)(4) == 8
+    several = numba.njit(_twice.py_func)
+    assert (several(3), several(1.5)) == (6, 3.0)
+    assert draws.quick(several) is several
+    assert draws.quick(len) is len

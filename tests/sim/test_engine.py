@@ -56,6 +56,51 @@ def test_time_passes_at_once_up_to_what_is_due(delay: int, passes: bool) -> None
     assert engine.now == 4
 
 
+def test_what_was_withdrawn_neither_happens_nor_is_in_the_way() -> None:
+    """Time passes over it, no look ahead knows of it, and what has happened stays so."""
+    engine, happened = Engine(), list[str]()
+    engine.watch(1)
+    early = engine.call(2, Kind.STAGE, 1, lambda _: happened.append("early"))
+    gone = engine.call(4, Kind.STAGE, 1, lambda _: happened.append("gone"))
+    engine.call(9, Kind.STAGE, 1, lambda _: happened.append("late"))
+    engine.step()
+    engine.withdraw(gone, 1)
+    engine.withdraw(gone, 1)
+    engine.withdraw(early, 1)
+    assert (engine.peek(), engine.next_due(1), engine.alone_until(1)) == (9, 9, 9)
+    assert (engine.next_event(), engine.next_event(1)) == (9, 9)
+    assert engine.passes(5)
+    engine.run()
+    assert (happened, engine.now) == (["early", "late"], 9)
+
+
+def test_withdrawn_events_do_not_pile_up() -> None:
+    """The event list stays as long as what is to happen, and keeps its order."""
+    engine, happened = Engine(), list[int]()
+    for k in (30, 10, 20):
+        engine.call(k, Kind.STAGE, 0, lambda _, k=k: happened.append(k))  # type: ignore[misc]
+    for _ in range(1000):
+        engine.withdraw(engine.call(FOREVER, Kind.STAGE, 0, lambda _: happened.append(-1)), 0)
+    assert len(engine._queue) < 100
+    engine.run(50)
+    assert happened == [10, 20, 30]
+
+
+def test_nobody_is_alone_while_somebody_is_woken() -> None:
+    """Up to its own next event, whatever other vCPUs do; not at all if anything is due now."""
+    engine = Engine()
+    engine.watch(1)
+    engine.at(7, Kind.STAGE, 1)
+    engine.at(3, Kind.STAGE, 0)
+    assert (engine.alone_until(1), engine.peek()) == (7, 3)
+    engine.signal().succeed()
+    assert engine.alone_until(1) == 0
+    engine.step()
+    assert engine.alone_until(1) == 7
+    engine.at(0, Kind.READER, 0)
+    assert engine.alone_until(1) == 0
+
+
 def test_earlier_beats_more_urgent() -> None:
     """The order of an instant never reaches into another instant."""
     engine, happened = Engine(), list[str]()
@@ -223,3 +268,19 @@ def test_an_alarm_is_silent_when_unset_or_frozen(position: int) -> None:
     clock.freeze(20)
     engine.run()
     assert rings == []
+
+
+def test_a_disarmed_alarm_is_silent_until_it_is_armed() -> None:
+    """As if it had never been armed; then at its position, wherever the clock stands."""
+    engine, clock, rings = Engine(), WorkClock(), list[int]()
+    alarm = StreamAlarm(engine, clock, 0, lambda: rings.append(engine.now))
+    alarm.disarm()
+    alarm.set(10)
+    clock.resume(0)
+    alarm.arm()
+    alarm.disarm()
+    assert engine.peek() == FOREVER
+    clock.offset += 5
+    alarm.arm()
+    engine.run()
+    assert rings == [15]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from analysis.fidelity import causes, profiles, skew
+from analysis.fidelity import causes, dying, profiles, skew
 from analysis.fidelity.skew import LEVELS, Level
 from analysis.statistics.answers import Answer, answer, short, worst
 from analysis.statistics.intervals import Metric
@@ -122,9 +122,13 @@ def _lacking(arm: ArmResult, events: int) -> Iterator[str]:
 
 
 def _longer(arm: ArmResult, factor: float) -> str:
+    """The length at which an arm meets `factor` times what it met, if any length would do."""
     workload = arm.arm.settings.workload
-    if math.isinf(factor):
+    life = dying.life(arm)
+    if life is not None and life.died == life.events:
+        return "a longer run would not, as every event dies before its end"
+    if math.isinf(factor) or factor <= 1:  # by what was written, this run would have been enough
         return "a run many times as long would do"
     if workload.ops:
-        return f"workload.ops: {workload.ops * max(1.0, factor):.2g}ops would do".replace("+", "")
-    return f"workload.repeat: {math.ceil(passes(workload) * max(1.0, factor)):,} would do"
+        return f"workload.ops: {workload.ops * factor:.2g}ops would do".replace("+", "")
+    return f"workload.repeat: {math.ceil(passes(workload) * factor):,} would do"

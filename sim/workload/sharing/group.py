@@ -11,6 +11,7 @@ Names are relative to the file. Thread k runs on vCPU k, and core k holds its ca
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,7 @@ def _streams(path: Path, stamp: tuple[int, ...]) -> tuple[Path, ...]:
     names = _names(path, _document(path))
     if not 1 <= len(names) <= MAX_THREADS:
         _refuse(path, f"it names {len(names)} streams", f"1 to {MAX_THREADS}")
-    if len(set(names)) < len(names):
+    if len(set(map(os.path.normpath, names))) < len(names):
         _refuse(path, "it names a stream twice", "each once")
     return tuple(path.parent / name for name in names)
 
@@ -108,9 +109,18 @@ def _names(path: Path, document: object) -> list[str]:
     names = found.get("streams")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         _refuse(path, "no list of streams", '"streams": [names of files]')
-    if any(not name or "\0" in name or len(name) > _MOST_LETTERS for name in names):
+    if not all(map(_possible, names)):
         _refuse(path, "a name that no file has", "names of files")
     return names
+
+
+def _possible(name: str) -> bool:
+    """Can a file have this name? Not one that has no bytes, like half of a surrogate pair."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and "\0" not in name and len(name) <= _MOST_LETTERS
 
 
 def _refuse(path: Path, what: str, wanted: str) -> NoReturn:

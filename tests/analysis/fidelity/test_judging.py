@@ -9,6 +9,7 @@ import pytest
 
 from analysis.fidelity.judging import Judged, full_buffers, judge
 from analysis.statistics.answers import Kind
+from sim.ledger import OpLabel
 from sim.results import Blackouts
 from sim.runs.batch import ArmResult
 from sim.scenario.models.scenario import Verdicts
@@ -82,6 +83,17 @@ def test_too_few_events_are_too_short() -> None:
     assert judged(virtual(zaps=0), events=0).answer.kind is Kind.SAME
     assert judged(virtual(zaps=0, settings={})).answer.kind is Kind.SAME
     assert judged(virtual(zaps=0, design="v6")).answer.kind is Kind.SAME  # its pages are held
+
+
+def test_no_length_is_named_that_would_not_do() -> None:
+    """Not that of this run, nor any where every event dies before its end."""
+    enough = judged(virtual(), full=0).short  # what was written would have filled 20 buffers
+    assert enough.endswith("tell; a run many times as long would do")
+    dying = met(arm(virtual()), 2)
+    for run in dying.runs:
+        run.vcpus[0].ledgers.ops.by_label[OpLabel.EVENT_DISABLED] += 1
+    found = judge(dying, None, Verdicts(), 1).short
+    assert found.endswith("tell; a longer run would not, as every event dies before its end")
 
 
 def test_certain_skew_needs_no_events() -> None:

@@ -72,6 +72,8 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         (GOOD | {"streams": []}, "names 0 streams; wanted is 1 to 64"),
         (GOOD | {"streams": [f"{k}" for k in range(MAX_THREADS + 1)]}, "names 65 streams"),
         (GOOD | {"streams": ["a", "a"]}, "a stream twice"),
+        (GOOD | {"streams": ["a", "./b/../a"]}, "a stream twice"),
+        (GOOD | {"streams": ["a\ud800"]}, "a name that no file has"),
         ("[" * 100_000, "no JSON"),
         (" " * (1 << 20) + "{}", "too long"),
     ],

@@ -107,7 +107,8 @@ class _Fresh:
         """Its checks."""
         scenario = self.made.scenario
         path = baseline or checking.baseline_path(scenario, Path())
-        return deciding.of_result(self.result, scenario, path, deciding.kept_histograms(self.made))
+        kept = deciding.kept_histograms(self.made)
+        return deciding.of_result(self.result, scenario, path, kept, needed=baseline is not None)
 
 
 class _Stored:

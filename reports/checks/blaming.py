@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from analysis.statistics.families import Finding, amount
 from analysis.statistics.verdicts import Status
+from reports.checks import baselines
 from reports.checks.baselines import Baseline
 from reports.results import lookup
 from reports.results.result import Result
@@ -44,7 +45,7 @@ def _reasons(
     moved = most_moved(finding.metric, result, baseline)
     if moved:
         yield f"Most moved: {moved}"
-    yield _changed(baseline, changed)
+    yield _changed(baseline, changed, same=not _moved(result, baseline))
 
 
 def most_moved(metric: str, result: Result, baseline: Baseline) -> str:
@@ -73,11 +74,22 @@ def _totals(name: str, ours: Rows, theirs: Rows, both: int) -> tuple[int, int]:
     return sum(theirs.get(name, ())[:both]), sum(ours.get(name, ())[:both])
 
 
-def _changed(baseline: Baseline, changed: Sequence[str]) -> str:
+def _moved(result: Result, baseline: Baseline) -> bool:
+    """Is any counter another one in the replications that both have?"""
+    both = min(baseline.replications, result.replications)
+    return bool(list(baselines.changes(baseline.counters, lookup.counters(result), both)))
+
+
+def _changed(baseline: Baseline, changed: Sequence[str], *, same: bool) -> str:
     made = f"speskew {baseline.provenance.get('speskew', '?')}"
     if changed:
         more = "" if len(changed) <= LISTED else f"; and {len(changed) - LISTED} more"
         return f"Changed since the baseline: {'; '.join(changed[:LISTED])}{more}"
+    if baseline.settings and same:
+        return (
+            f"No setting and no counter has changed since the baseline ({made}): only the check, "
+            "or the number of replications, can have"
+        )
     if baseline.settings:
         return (
             f"No setting has changed since the baseline ({made}): the simulator or the program has"

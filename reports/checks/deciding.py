@@ -77,7 +77,7 @@ def of_scenario(
     """Run a loaded scenario, without its cells, and decide its checks."""
     beside = Path() if isinstance(source, Given) else loader.find(source).parent
     path = baseline_file or checking.baseline_path(scenario, beside)
-    baseline = _baseline(scenario, path, needed=asked.as_baseline)
+    baseline = _baseline(scenario, path, needed=asked.as_baseline or baseline_file is not None)
     if asked.as_baseline:
         assert baseline is not None
         scenario = scenario.model_copy(
@@ -103,7 +103,7 @@ def simulate(scenario: Scenario, asked: Asked) -> Simulated:
 
 
 def _baseline(scenario: Scenario, path: Path, *, needed: bool) -> Baseline | None:
-    """The baseline, before anything is simulated; None if no check wants one."""
+    """The baseline, before anything is simulated; None if neither user nor check wants one."""
     if not needed and not any(map(checking.needs_baseline, scenario.checks)):
         return None
     found = baselines.read(path)
@@ -120,12 +120,15 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
         raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
     scenario = loader.load(folder / "scenario.resolved.yaml")
     path = baseline_file or checking.baseline_path(scenario, folder, Path())
-    return of_result(result, scenario, path, _stored_histograms(folder, result.replications))
+    histograms = _stored_histograms(folder, result.replications)
+    return of_result(result, scenario, path, histograms, needed=baseline_file is not None)
 
 
-def of_result(result: Result, scenario: Scenario, path: Path, histograms: Histograms) -> Report:
-    """Decide from a result that is there; `path` is of the baseline, if a check needs one."""
-    baseline = _baseline(scenario, path, needed=False)
+def of_result(
+    result: Result, scenario: Scenario, path: Path, histograms: Histograms, *, needed: bool = False
+) -> Report:
+    """Decide from a result that is there; `path` is of the baseline, if it or a check needs one."""
+    baseline = _baseline(scenario, path, needed=needed)
     return _report(scenario, checking.Evidence(result, baseline, histograms), path)
 
 

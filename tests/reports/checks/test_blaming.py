@@ -78,6 +78,27 @@ def test_the_same_settings_blame_the_simulator() -> None:
     assert "No setting has changed since the baseline (speskew " in said()
 
 
+def test_the_same_numbers_blame_nothing_but_the_check() -> None:
+    """A bound that was tightened: neither simulator nor program has moved."""
+    scenario("counters", LITTLE.replace("4%", "1%"))
+    text = said()
+    assert "1 FAIL, 1 PASS" in text or "1 PASS, 1 FAIL" in text
+    assert "No setting and no counter has changed since the baseline (speskew " in text
+    assert "the simulator or the program" not in text
+
+
+def test_a_baseline_that_is_named_is_read() -> None:
+    """No check asks for it, but the user does; of a run too. One that is not there is an error."""
+    scenario(LITTLE)
+    slow = ("--set", "parameters.t_irq_latency=50us")
+    assert "The baseline has" not in said(*slow)
+    named = ("--baseline", "baselines/tiny.json")
+    assert "The baseline has" in said(*slow, *named)
+    assert call("check", "tiny.yaml", "-q", "--baseline", "none.json").exit_code == 5
+    call("run", "tiny.yaml", "-o", "out", "--no-report", "--no-band", *slow)
+    assert "The baseline has" in " ".join(call("check", "out", *named).stdout.split())
+
+
 def test_a_baseline_of_before_says_what_it_lacks() -> None:
     """It is read, compares numbers, and does not call everything changed."""
     old = base()

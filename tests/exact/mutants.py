@@ -19,8 +19,8 @@ import sim.machine.vcpu
 from sim import draws
 from sim.engine import FOREVER, Engine
 
-MACHINE_SECONDS = 4
-"""Time of this process for one small machine, ten times what the slowest needs."""
+MACHINE_SECONDS = 12
+"""Time of this process for one small machine, three times what the slowest needs."""
 MEETING_POINTS = {"sim.host.pressure": ("Blocks", "MemslotChange", "Random", "Sweep", "Touch")}
 """Classes by which a module and its users recognise each other: a copy must share them."""
 BUILDERS = (sim.machine.machine, sim.machine.vcpu)

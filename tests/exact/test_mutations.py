@@ -45,6 +45,8 @@ pytestmark = pytest.mark.deep
 
 MAX_OPS = 2500
 MACHINES = 400
+FLYING_AT_THE_END = (107043,)
+"""Seeds, found by search."""
 ALONE = 5
 """A shared module's copy is alone in every fifth machine: prime to the kinds, which take turns."""
 
@@ -116,8 +118,8 @@ MUTANTS = [
     _m("speculated zaps kept", FAST, "self._pages[:] = self._zappable"),
     _m("ERnd resumes off its grid", FAST, "state[k.PRIMARY] = pop + to_zero - 1 - n1",
        "state[k.PRIMARY] = pop + to_zero - n1"),
-    _m("no flush at a freeze", FAST, "self._places, self._rows, work)",
-       "self._places, self._rows, -1)"),
+    _m("no flush at a freeze", FAST, "self._places, self._rows, work\n",
+       "self._places, self._rows, -1\n"),
     _m("reference: tie order", SPU, "elif completion <= selection:",
        "elif completion < selection:"),
     _m("reference: equal ages swapped", SPU, "self._flight[at - 1].busy > sample.busy",
@@ -519,6 +521,7 @@ def _machines() -> list[tuple[int, Stream, MachineSpec]]:
         _pressed(found),
         _aged(found),
         _excepted(),
+        _flying_at_the_end(),
         found,
     )
     # in turn: whatever kind tells a mutant apart is soon met
@@ -640,6 +643,17 @@ def _excepted() -> list[tuple[int, Stream, MachineSpec]]:
         found.append((seed, stream, spec))
         if len(found) == 48:
             break
+    return found
+
+
+def _flying_at_the_end() -> list[tuple[int, Stream, MachineSpec]]:
+    """Something of the vCPU is due between the last selection and its record's write, and leaves
+    the SPU alone; about one random machine in 700."""
+    found = []
+    for seed in FLYING_AT_THE_END:
+        r = random.Random(seed)
+        stream = made.stream(r, dense=True)
+        found.append((seed, stream, made.spec(r, stream, dense=seed % 2 == 0)))
     return found
 
 

@@ -97,7 +97,7 @@ def _held(
             try:
                 put_away(path)
             finally:
-                del _AT_WORK[path]
+                _AT_WORK.pop(path, None)  # abandoned, if the process ends in the block
                 os.close(lock)
 
 

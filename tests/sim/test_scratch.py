@@ -138,3 +138,11 @@ def test_ctrl_c_between_any_two_steps(tmp_path: Path) -> None:
             assert done[0] >= step
         scratch.abandon()
         assert list(tmp_path.iterdir()) == [], step
+
+
+def test_a_block_that_ends_after_all_was_abandoned(tmp_path: Path) -> None:
+    """At the end of a process, where a stack of blocks is unwound later: nothing is said."""
+    with scratch.folder(tmp_path) as made:
+        scratch.abandon()
+        assert not made.exists()
+    assert not list(tmp_path.iterdir())

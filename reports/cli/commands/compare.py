@@ -44,7 +44,9 @@ def command(a: str, b: str, form: str, margin: float, figures: Path | None, verb
     found = comparing.compare(a, b, everything=verbose, margin=margin / 100)
     if figures is not None:
         from reports.runs import compare_page
+        from reports.store.files import check_writable
 
+        check_writable(figures / "compare-1.svg")
         for path in compare_page.write_figures(found, figures):
             say(str(path))
     if form == "html":

@@ -288,7 +288,7 @@ def test_cells_without_a_cost_of_their_own() -> None:
     throughput, latency = _throughput(), _laws()
     assert (throughput[6:] == throughput[TimingClass.OTHER, 0]).all()
     assert (latency[6:] == latency[TimingClass.OTHER, 0]).all()
-    assert (throughput[:, 5:] == throughput[:, :1]).all()
+    assert (throughput[:, len(MemLevel) :] == throughput[:, :1]).all()
     assert (throughput[TimingClass.BRANCH] == throughput[TimingClass.BRANCH, 0]).all()
 
 
@@ -347,10 +347,11 @@ def test_few_latencies_reach_the_end_of_the_counter() -> None:
 
 def test_records_of_a_level() -> None:
     """Data source and events per level: Neoverse's encoding, farther levels add bits."""
-    assert N1.level_source()[: MemLevel.DRAM + 1].tolist() == [0, 0, 8, 11, 14]
+    assert N1.level_source()[: len(MemLevel)].tolist() == [0, 0, 8, 11, 14, 9, 12]
     events = N1.level_events().tolist()
     assert [hex(bits) for bits in events[:5]] == ["0x0", "0x14", "0x1c", "0x11c", "0x31c"]
-    assert events[5:] == [0, 0, 0]
+    assert [hex(bits) for bits in events[5:7]] == ["0x11c", "0x31c"]  # peers: as far as SLC, DRAM
+    assert events[7:] == [0]
 
 
 def test_every_number_has_a_source() -> None:
@@ -369,7 +370,8 @@ def test_every_number_has_a_source() -> None:
 
 def test_enums_are_the_agreed_codes() -> None:
     """Codes that other modules and files rely on."""
-    assert [level.name for level in MemLevel] == ["NONE", "L1", "L2", "SLC", "DRAM"]
+    near_to_far = ["NONE", "L1", "L2", "SLC", "DRAM"]
+    assert [level.name for level in MemLevel] == [*near_to_far, "PEER_CORE", "PEER_CLUSTER"]
     assert ",".join(c.name for c in TimingClass) == "OTHER,LOAD,STORE,ATOMIC,BRANCH,FP_SIMD"
     assert [int(c) for c in TimingClass] == [0, 1, 2, 3, 4, 5]
     assert N1.l1d.size_bytes == 64 << 10

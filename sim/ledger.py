@@ -88,7 +88,7 @@ class OpsLedger:
 
 @dataclass(slots=True)
 class SelectionsLedger:
-    """What became of every selected op (design §2).
+    """What became of every selected op.
 
     `completed` is SAMPLE_FEED, `passed` is SAMPLE_FILTRATE, `collided` is SAMPLE_COLLISION.
     Each completed sample that passes the filters is written, faults, or is discarded by mode: while

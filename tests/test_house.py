@@ -187,3 +187,14 @@ def test_a_mapping_of_anything_is_seen() -> None:
     """Control: in a signature, in an alias, inside another type."""
     source = "Row = dict[str, Any]\ndef f(x: list[Mapping[str, Any]]) -> dict[str, int]: ...\n"
     assert mappings_of_anything(source) == [1, 2]
+
+
+def test_sources_are_public() -> None:
+    """A section sign points into some document: cite a mail, a file of Linux, an Arm ARM rule."""
+    pointing = [
+        path.as_posix()
+        for package in PACKAGES
+        for path in sorted(Path(str(import_module(package).__file__)).parent.rglob("*"))
+        if path.suffix in (".py", ".toml", ".j2") and "\N{SECTION SIGN}" in path.read_text("utf-8")
+    ]
+    assert pointing == []

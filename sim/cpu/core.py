@@ -1,7 +1,7 @@
 """The CPU of one vCPU: runs the instruction stream, freezes, switches tasks.
 
 Fidelity note. Modelled: the stream executes only while the CPU runs it; handlers, traps, exits and
-time away cost wall time and never stream ops (design §1.6). At any instant the CPU does one thing:
+time away cost wall time and never stream ops. At any instant the CPU does one thing:
 what arrives while it is busy waits and is taken, in a fixed order, before the stream goes on.
 Interrupt masking comes from the stream's own masked stretches, that of profiling exceptions from
 its exception levels. Every executed op gets one label. Not modelled: the pipeline; cache pollution

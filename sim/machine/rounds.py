@@ -19,7 +19,7 @@ A part is asked where it stands before the rounds (`for_rounds`) and told what t
 (`after_rounds`); the loop in between is `sim.machine.compiled`.
 
 Fidelity note: no mechanism of its own; `tests/exact` holds it bit-identical to the other engine,
-which takes every stop through those modules. Source of the idea: design §6.
+which takes every stop through those modules.
 """
 
 from __future__ import annotations

@@ -80,6 +80,7 @@ def _rounds() -> None:
     """What the rounds are made of."""
     stream, kernel, rounds = kernel_types()
     c.serve.compile((stream, kernel, rounds, int64))
+    c.serve_exit.compile((stream, kernel, rounds))
     c.settle.compile((kernel, int64, int64))
 
 

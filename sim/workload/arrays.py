@@ -16,7 +16,7 @@ function answers all questions: `seek(S, axis, value)` finds the op that holds `
 Fidelity note. An op takes the throughput ticks of its (class, memory level), at least one; the
 core is in order in time and nothing else is modelled of its pipeline. Populations differ from
 executed ops by exception level (PMSCR.E0SPE/E1SPE) and, for micro-op populations, by a weight per
-op. Source: design §6; Arm ARM D17.2 for the population.
+op. Source: Arm ARM D17.2 for the population.
 """
 
 from __future__ import annotations

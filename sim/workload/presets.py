@@ -52,12 +52,12 @@ _PAPER = "Arm white paper 'The Arm Neoverse N1 Platform' (Pellegrini et al.)"
 _LEARN = "learn.arm.com 'Characterize the memory subsystem'"
 _GRAVITON2 = f"{_LEARN}, Graviton2 (Neoverse N1, 2.5 GHz)"
 _GRAVITON4 = f"{_LEARN}, Graviton4 (Neoverse V2)"
-_RECORDS = "Neoverse-class SPE records, spe-architecture §4.1–4.3"
+_RECORDS = "Neoverse-class SPE records (tests of perf_data_converter and of telemetry-solution)"
 _CPUTYPE = "Linux arch/arm64/include/asm/cputype.h"
 
-_WAIT = Source("fit: 20 cycles median in flight over an L1 mix (parameters §2)", unverified=True)
+_WAIT = Source("fit: 20 cycles median in flight over an L1 mix, an estimate", unverified=True)
 _WAIT_MISS = Source(
-    "fit: waits grow with the miss, so that DRAM is 350 cycles in the median (parameters §2)",
+    "fit: waits grow with the miss, so that DRAM is 350 cycles in the median, an estimate",
     unverified=True,
 )
 _GUESS = Source("estimate: no publication found", unverified=True)
@@ -105,7 +105,7 @@ _PEER_CORE = Source(
 )
 _PEER_CLUSTER = Source(
     "fit: with the wait 160 cycles, as the one published record with this data source has from "
-    "issue to completion (Altra: TOT 501, ISSUE 337, spe-architecture §4.6)",
+    "issue to completion (Altra: TOT 501, ISSUE 337; Ampere's kernel issue 123)",
     unverified=True,
 )
 _PEER_RATE = Source(
@@ -171,12 +171,12 @@ def _atomic(load: OpCost) -> OpCost:
 
 EV_L1D_ACCESS, EV_L1D_REFILL, EV_TLB_ACCESS = 1 << 2, 1 << 3, 1 << 4
 EV_LLC_ACCESS, EV_LLC_MISS = 1 << 8, 1 << 9
-"""Event bits that a memory level implies (spe-architecture §4.2)."""
+"""Event bits that a memory level implies (Arm ARM, Events packet)."""
 
 
 def _levels(data_sources: tuple[int, ...], packet: Source) -> tuple[LevelFacts, ...]:
     bits = Source(
-        "bit numbers: spe-architecture §4.2; which of them the core sets at a level is inferred "
+        "bit numbers: Arm ARM, Events packet; which of them the core sets at a level is inferred "
         "from their names, and from one record of Altra with a peer cluster's line",
         unverified=True,
     )
@@ -192,7 +192,7 @@ def _levels(data_sources: tuple[int, ...], packet: Source) -> tuple[LevelFacts, 
 
 
 _NEOVERSE_LEVELS = _levels(
-    (0, 8, 11, 14, 9, 12), Source("Neoverse data source encoding, spe-architecture §4.2")
+    (0, 8, 11, 14, 9, 12), Source("Neoverse data source encoding, Linux tools/perf arm-spe-decoder")
 )
 _COUNT_SIZE = Source(f"{_RECORDS}: 12 bits; this core's CountSize assumed", unverified=True)
 _FLAGS = Source(
@@ -208,7 +208,7 @@ _SLOT = Source(f"{_RECORDS}; this core's PMSIDR_EL1.MaxSize assumed", unverified
 def _n1_costs() -> _Costs:
     llvm = "LLVM AArch64SchedNeoverseN1.td, after the Neoverse N1 Software Optimization Guide"
     fit = Source(
-        "fit: IPC 1.5 (parameters §2, itself an estimate) on the measured mixes of streams §7 in "
+        "fit: IPC 1.5, itself an estimate, on the mixes of three recorded programs in "
         "L1; bounded below by the 4-wide decoder, 16 ticks",
         unverified=True,
     )
@@ -253,8 +253,8 @@ def _neoverse_n1() -> CorePreset:
         levels=_NEOVERSE_LEVELS,
         costs=_rows(_n1_costs()),
         cited=(
-            ("midr", Source("MIDR_EL1 in public boot logs of Altra; r3p1 (perf-data §5)")),
-            ("clock_hz", Source("parameters §2: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
+            ("midr", Source("MIDR_EL1 in public boot logs of Altra; r3p1")),
+            ("clock_hz", Source("estimate: 2.6 to 3.5 GHz, Altra and Kunpeng", True)),
             ("record_bytes", Source(f"{_RECORDS}; kernel log of an SPEv1.1 64-CPU server")),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),
@@ -419,7 +419,7 @@ def _kunpeng_920() -> CorePreset:
         slc=CacheGeometry(sets=32768, ways=16, line_bytes=64),
         levels=_levels(
             (0,) * len(_LEVELS),
-            Source("no data source packet in the Kunpeng-class record, spe-architecture §4.1"),
+            Source("no data source packet in the Kunpeng-class record (LKML 20210626032115.16742)"),
         ),
         costs=_rows(_kunpeng_costs()),
         cited=(
@@ -427,9 +427,7 @@ def _kunpeng_920() -> CorePreset:
             ("clock_hz", Source("WikiChip, Kunpeng 920-6426: 2,600 MHz")),
             (
                 "record_bytes",
-                Source(
-                    "largest record, Kunpeng D06 mail (parameters §3.2); real ones are 32 or 44 B"
-                ),
+                Source("largest record, kernel log of a Kunpeng D06; real ones are 32 or 44 B"),
             ),
             ("counter_max", _COUNT_SIZE),
             ("flag_updates", _FLAGS),

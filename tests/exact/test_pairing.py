@@ -1,4 +1,4 @@
-"""Pairing of arms (design §4): when pinned and baremetal records are identical, op by op.
+"""Pairing of arms: when pinned and baremetal records are identical, op by op.
 
 Same hardware law, no masked code, a reader that keeps up, no S = 1 pending at a switch and no
 ordinary exits: then every arm stops and restarts at the same ops. Elsewhere the difference in
@@ -228,7 +228,7 @@ ELSEWHERE: dict[str, tuple[str, list[dict[str, object]], dict[str, Any]]] = {
 @pytest.mark.parametrize("jitter", ["off", "on"])
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_records_differ_as_the_ledgers_do(name: str, jitter: str, mode: dict[str, Any]) -> None:
-    """Within one per stop (design §4), n = 3 seeds; and, gap for gap, much closer.
+    """Within one per stop, n = 3 seeds; and, gap for gap, much closer.
 
     A restart may cost one op of q (a counter that stopped at 0), hence restarts/gap; z = 4 for the
     selections in the ops that only one arm profiled.

@@ -154,7 +154,7 @@ def test_engine_at_is_the_only_way_to_schedule() -> None:
 
 
 def test_the_engine_is_short_enough_to_be_read_first() -> None:
-    """At most 300 lines (design §5)."""
+    """At most 300 lines."""
     assert len(Path(sim.engine.__file__).read_text().splitlines()) <= 300
 
 

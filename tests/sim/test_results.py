@@ -98,7 +98,7 @@ def test_an_empty_sink_has_the_shape_of_rows(keep: bool) -> None:
 
 
 def test_layouts_are_the_contract() -> None:
-    """Field names of records and AUX transactions (design §7), packed and little-endian."""
+    """Field names of records and AUX transactions that files rely on, packed and little-endian."""
     assert RECORD_DT.names == (
         "vcpu",
         "tid",

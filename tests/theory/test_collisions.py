@@ -160,7 +160,7 @@ def test_no_collision_while_lifetimes_are_shorter_than_the_gap(design: str, jitt
 def test_periodic_constant_lifetime(cycles: int, per_sample: int) -> None:
     """Each sample is followed by the selections strictly within its lifetime, and no others.
 
-    At L = P + 1 the record is written first: that order of an instant is the model's (design §6).
+    At L = P + 1 the record is written first: that order of an instant is the model's.
     """
     lifetimes = np.array([float(cycles)])
     assert theory.renewals(1024, lifetimes, jitter=False) == per_sample

@@ -62,7 +62,7 @@ def _request(**changes: object) -> Request:
     ],
 )
 def test_table_pages_are_those_of_the_published_table(window: int, least: int, most: int) -> None:
-    """kvm-spe §1.2: fewest and most table pages at 4 KiB, by alignment."""
+    """By arithmetic: fewest and most table pages at 4 KiB, by alignment."""
     assert table_pages(window, K4) == Extent(least, most)
 
 

@@ -1,7 +1,7 @@
 """Event sequences: what KVM and the guest do on each path, in order, with its itemised cost.
 
-A path is a numbered list of the design record (§6 of the KVM reference); here it is a list of steps
-that a run's log must show between two marks. Each cost has a value of its own, so a stage that
+A path has a number and a name; here it is a list of steps that a run's log must show between two
+marks. Each cost has a value of its own, so a stage that
 charges another one's parameter is seen. Stage 1 is always mapped here (the kernel vmap()s the AUX
 area), so the missing translation of 6.2 step 3 has no path; a real unmap of host memory (6.7 step
 3) is met as the fault that follows it, 6.4.

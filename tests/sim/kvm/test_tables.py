@@ -27,7 +27,7 @@ BOUNDARY = ALIGNED + (1 << 39)
     ],
 )
 def test_table_pages_by_alignment(size: int, least: int, most: int) -> None:
-    """kvm-spe §1.2: an aligned area has the fewest, one across a level 1 boundary the most."""
+    """By arithmetic: an aligned area has the fewest, one across a level 1 boundary the most."""
     assert stage1_tables(ALIGNED, size, K4).tables == least
     assert stage1_tables(BOUNDARY - K4, size, K4).tables == most
 

@@ -28,7 +28,7 @@ RECORD = 64
 FAR = 1 << 50
 
 
-# --- worked cases (spe-architecture §6.4) ----------------------------------------------------
+# --- worked cases (arm_spe_pmu.c, arm_spe_perf_aux_output_begin) -----------------------------
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,12 @@ class Asked(Exception):
     """The rounds were called."""
 
 
-@pytest.mark.parametrize("name", ["synthetic", "quickstart"])
+@pytest.mark.parametrize("name", ["synthetic", "quickstart", "false-sharing", "layout", "designs"])
 def test_types_are_those_of_a_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of code that is a formula, and of a recorded program: else a function is compiled in vain."""
+    """Of code that is a formula, of a recorded program, and of one of several threads.
+
+    Else a function is compiled in vain, and what `sim.draws.quick` enters would be the wrong one.
+    """
     found: list[Any] = []
 
     def told(*arrays: Any) -> None:

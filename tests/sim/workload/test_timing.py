@@ -304,7 +304,7 @@ def test_a_law_follows_its_lognormal() -> None:
         assert _cycles(cell, 1 - 1e-4) == pytest.approx(cost.floor_cycles + wait, rel=5e-3)
 
 
-# other / load / store / branch shares of three recorded programs (streams §7)
+# other / load / store / branch shares of three recorded programs
 MIXES = {
     "sqlite": (0.420, 0.268, 0.097, 0.215),
     "python": (0.448, 0.255, 0.107, 0.190),

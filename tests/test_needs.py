@@ -208,6 +208,7 @@ def test_what_begins_a_process_ends_it() -> None:
 
 ASSEMBLER = "tests/sim/workload/test_a64.py::test_branch_targets_are_the_assemblers"
 CONSOLES = "tests/reports/docs/test_docs.py::test_consoles_run_and_print_what_they_show"
+AUTOFDO = "tests/tools/test_autofdo.py::test_"
 BOLT = "tests/tools/test_bolt.py::test_profiles_fit_the_program"
 USES: dict[str, tuple[str, ...] | str] = {
     "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_symbols.py::"
@@ -217,11 +218,15 @@ USES: dict[str, tuple[str, ...] | str] = {
     "bash": "tests/reports/docs/test_docs.py::test_a_command_that_fails_is_noticed",
     "c++filt": "tests/tools/test_demangling.py::test_as_cxxfilt_has_them",
     "chromium": "tests/reports/pages/test_browser.py::test_page_is_silent_and_whole",
+    "clang-19": f"{AUTOFDO}clang_takes_the_counts",
     "gcc": "tests/sim/workload/test_a64.py::test_recorder_has_the_same_slot_rule",
     "git": "tests/reports/cli/commands/test_check.py::"
     "test_git_bisect_finds_the_commit_that_broke_it",
     "jq": (CONSOLES, "-k", "memlock.md-1"),
     "llvm-bolt-19": BOLT,
+    "llvm-profdata-19": f"{AUTOFDO}fewer_samples_are_less_alike",
+    "llvm-profgen-19": f"{AUTOFDO}counts_are_llvm_profgens",
+    "llvm-symbolizer-19": f"{AUTOFDO}frames_of_gcc_are_llvms",
     "mount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
     "openssl": "tests/tools/test_dask.py::test_tls",
     "perf": "tests/tools/test_perf_and_packets.py",

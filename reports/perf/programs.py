@@ -94,12 +94,12 @@ def programs(arm: Arm, stream: Stream, elf: Path | None) -> tuple[str, tuple[Pro
     if not files:
         if elf is not None:
             raise ExportError(f"{elf}: only a recorded stream has a program; leave --program out")
-        name = _file_name(stream.name)
+        name = file_name(stream.name)
         typical = Code(stream.static_pc, _TYPICAL[stream.static_class], stream.static_symbol)
         return name, (_made(stream, typical, user, name),) if user.any() else ()
     path = files[0]
     header = read_header(path)
-    name = _file_name(header.program)
+    name = file_name(header.program)
     found = elf or path.with_name(name)
     own = None
     if elf is not None or _same_program(found, header):
@@ -122,7 +122,7 @@ def recordings(workload: Workload) -> tuple[Path, ...]:
     return (stock_folder() / workload.path,) if isinstance(workload, Recorded) else ()
 
 
-def _file_name(program: str) -> str:
+def file_name(program: str) -> str:
     """A recording's program name without its arguments, fit for a file."""
     first = program.split(" ")[0]
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", first).strip(".-")[:60] or "program"
@@ -140,7 +140,7 @@ def _same_program(path: Path, header: Header) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Elf]:
+def opened(path: Path) -> Iterator[Elf]:
     """An ELF file; ExportError if it is none."""
 
     try:
@@ -153,7 +153,7 @@ def _opened(path: Path) -> Iterator[Elf]:
 
 def build_id_of(path: Path) -> str:
     """An ELF file's build id, hexadecimal; "" if it has none. ExportError if it is no ELF file."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         return elf.build_id()
 
 
@@ -164,12 +164,12 @@ def _recorded(path: Path, header: Header, stream: Path) -> Program:
             f"{path}: build id {found or 'none'}, but the recorded program's is"
             f" {header.build_id or 'none'}; give the program that was recorded"
         )
-    with _opened(path) as elf:
-        segments = tuple(_loaded(elf, _bias(elf, stream)))
+    with opened(path) as elf:
+        segments = tuple(_loaded(elf, bias_of(elf, stream)))
     return Program(path.resolve(), bytes.fromhex(found), segments)
 
 
-def _bias(elf: Elf, stream: Path) -> int:
+def bias_of(elf: Elf, stream: Path) -> int:
     """Where a position-independent program was loaded, from a symbol's two addresses."""
 
     if elf.type != ET_DYN:

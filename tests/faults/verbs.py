@@ -13,6 +13,7 @@ import pytest
 from reports.captures import calibrating
 from reports.captures.loops import loops_of
 from reports.cli.main import main
+from sim.workload.recording.recorder import record
 from tests.faults.victim import CHECK
 from tests.needs import CROSS, RECORDING, need, run
 from tests.rigs import perf_file
@@ -36,6 +37,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "compare": ("disk/run", "disk/run:v6", "--figures", OUT),
     "decide": ("disk/run", "--kind", "hot-functions"),
     "explain": ("lost",),
+    "export autofdo": ("disk/lines", "--arm", "baremetal", "-o", OUT),
     "export bolt": ("disk/recorded", "--arm", "baremetal", "-o", OUT),
     "export pages": ("disk/recorded", "-o", OUT),
     "export perf": ("disk/run", "--arm", "v6", "-o", OUT),
@@ -61,6 +63,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Words behind a verb. A verb without a line here fails `test_every_verb_is_here`."""
 WORK: dict[str, tuple[str, ...]] = {
     "baseline update": ("reports.runs.replicating:simulate",),
+    "export autofdo": ("reports.rerunning:rerun",),
     "export bolt": ("reports.rerunning:rerun",),
     "export pages": ("reports.rerunning:rerun",),
     "export perf": ("reports.rerunning:rerun",),
@@ -80,6 +83,7 @@ WORK: dict[str, tuple[str, ...]] = {
 """What a verb with an output must not have begun when it finds that there can be none."""
 SILENT = (
     "baseline migrate",
+    "export autofdo",
     "export bolt",
     "export pages",
     "export perf",
@@ -91,7 +95,7 @@ WRITES_BESIDE = ("baseline migrate", "report index", "report run")
 """Verbs that write into what they read, in the folder `disk`."""
 OTHERWISE = {"--baseline", "--source"}
 """Options with an output of another way to call a verb."""
-INPUTS = {"--program", "--symfs", "--sysroot", "--tls-ca", "--tls-cert", "--tls-key"}
+INPUTS = {"--binary", "--program", "--symfs", "--sysroot", "--tls-ca", "--tls-cert", "--tls-key"}
 """Options with a path that is read."""
 
 
@@ -143,22 +147,30 @@ def prepare() -> None:
 def prepare_more(verb: str) -> None:
     """What needs other people's tools."""
     if verb in ("export bolt", "export pages") and not Path("disk/recorded").exists():
-        Path("recorded.yaml").write_text(
-            "replications: 1\narms: [baremetal]\nspe: {jitter: on}\n"
-            f"workload: {{kind: recorded, path: {small_recording(Path.cwd())}, repeat: 10}}\n"
-        )
-        done = call("run", "recorded.yaml", "-o", "disk/recorded", "-q", "--no-band", "--no-report")
-        assert done.exit_code == 0, done.output
-    if verb == "record":
+        _recorded(small_recording(Path.cwd()), "disk/recorded")
+    if verb in ("export autofdo", "record"):
         need(*RECORDING)
-        Path("prog.c").write_text("int main(void) { return 0; }\n")
-        run(CROSS, "-static", "-O1", "-o", "prog", "prog.c")
+        Path("prog.c").write_text("int main(void) { for (volatile int k = 0; k < 999; k++); }\n")
+        run(CROSS, "-static", "-O1", "-g", "-o", "prog", "prog.c")
+    if verb == "export autofdo" and not Path("disk/lines").exists():
+        (stream,) = record([str(Path("prog").resolve())], Path.cwd() / "prog.spestream")
+        _recorded(stream, "disk/lines")
     if verb == "calibrate":
         Path("calibrate.c").write_bytes(calibrating.source_text())
         run(CROSS, "-O1", "-no-pie", "-o", "calibrate", "calibrate.c")
         loops = loops_of(Path("calibrate"))
         pcs = [pc for loop in loops for pc in range(loop.address, loop.end, 4)]
         Path("calibrate.data").write_bytes(_capture(b"".join(variable(load(pc, 9)) for pc in pcs)))
+
+
+def _recorded(stream: Path, folder: str) -> None:
+    """A run with a recorded stream."""
+    Path("recorded.yaml").write_text(
+        "replications: 1\narms: [baremetal]\nspe: {jitter: on, interval: 256ops}\n"
+        f"workload: {{kind: recorded, path: {stream}, repeat: 10}}\n"
+    )
+    done = call("run", "recorded.yaml", "-o", folder, "-q", "--no-band", "--no-report")
+    assert done.exit_code == 0, done.output
 
 
 def _foreign() -> None:

@@ -18,7 +18,7 @@ _FORMATS = ("6.1", "6.12", "7.x")
 
 @click.group("export", epilog=table())
 def command() -> None:
-    """Write a run for other tools: perf, Perfetto, BOLT, spe-parser's readers.
+    """Write a run for other tools: perf, Perfetto, BOLT, AutoFDO, spe-parser's readers.
 
     An arm is run again for its records; an export never differs from the run it is taken from.
     """
@@ -113,6 +113,54 @@ def tables(run_dir: Path, arm: str, replication: int, output: Path, force: bool)
         rows = spe_parser_writer.write(output, found, written)
     for name, path in spe_parser_writer.paths(output).items():
         say(f"{path}: {rows[name]:,} records")
+
+
+@command.command(epilog=table())
+@_arm_option
+@click.option(
+    "--binary",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The recorded program or one of equal code, if it does not lie beside its stream.",
+)
+@click.option(
+    "--truth",
+    is_flag=True,
+    help="All that the program executes, instead of the arm's samples.",
+)
+@_output("profile.prof", "The file to write.")
+@_shared
+def autofdo(
+    run_dir: Path,
+    arm: str,
+    replication: int,
+    binary: Path | None,
+    truth: bool,
+    output: Path,
+    force: bool,
+) -> None:
+    """Write an arm's samples by source line for AutoFDO: clang -fprofile-sample-use=FILE.
+
+    LLVM's text sample profile, which llvm-profdata --sample reads too. The program needs line
+    tables: clang -g -fdebug-info-for-profiling.
+    """
+    from reports import progress
+    from reports.perf.autofdo import profile, write
+    from reports.rerunning import rerun
+    from reports.store import files
+
+    files.check(output, force=force)
+    found = rerun(run_dir, arm, replication)
+    with progress.counted(found.total, "records") as written:
+        placed = profile(found, binary, truth=truth, written=written)
+    with files.whole(output) as file:
+        write(file, placed.functions)
+    what = "all executed" if truth else f"samples of {arm}"
+    total = sum(function.total for function in placed.functions.values())
+    rest = f", {placed.unplaced:,} in no function of the program" if placed.unplaced else ""
+    say(
+        f"{what}: {total:,} in {len(placed.functions)} functions{rest}, replication {replication}\n"
+        f"{output}"
+    )
 
 
 @command.command(epilog=table())

@@ -60,9 +60,11 @@ def kernel(folder: Path) -> None:
 
 
 def laid_out(folder: Path) -> None:
-    """The shipped program that BOLT lays out, and a capture."""
-    need(*(f"{tool}-19" for tool in ("perf2bolt", "llvm-bolt")), *RECORDING)
-    shutil.copy(stock_folder() / "streams" / "branches", folder / "branches")
+    """The shipped program that BOLT lays out and clang compiles, and a capture."""
+    tools = ("perf2bolt", "llvm-bolt", "clang", "llvm-profdata")
+    need(*(f"{tool}-19" for tool in tools), *RECORDING)
+    for name in ("branches", "branches.c"):
+        shutil.copy(stock_folder() / "streams" / name, folder / name)
     capture(folder)
 
 
@@ -260,6 +262,12 @@ def decided_well(folder: Path) -> None:
         assert f"{regret:.2g} %" == percent
         assert re.search(rf"^\| {arm}[^|]*\| {percent} \|", page, re.MULTILINE)
     assert (folder / "v6.bolt").is_file()
+    for arm in ("baremetal", "unpinned-error"):
+        alike = re.search(r"similarity: ([\d.]+)%", (folder / f"{arm}.overlap").read_text())
+        shown = re.search(rf"^\| {arm}[^|]*\| [\d,]+ \| ([\d.]+) % \|", page, re.MULTILINE)
+        assert alike is not None
+        assert shown is not None
+        assert abs(float(alike[1]) - float(shown[1])) < 0.5  # the recording's stack moves addresses
 
 
 def shared_well(folder: Path) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.statistics.intervals import F64
+from analysis.statistics.tails import log_gamma
 from sim.errors import SpeskewError
 
 JITTER = 256
@@ -256,13 +258,11 @@ def random_tvd(p: F64, n: int) -> float:
     2 m C(n, m) p^m (1 - p)^(n - m + 1) with m = ⌊np⌋ + 1 (Diaconis and Zabell 1991). The normal
     form of `expected_tvd` is up to 8 % too small where a group has about half a sample.
     """
-    from scipy.special import gammaln
-
     if n <= 0:
         return math.nan
     some = p[(p > 0) & (p < 1)]
     m = np.floor(n * some) + 1
-    ways = gammaln(n + 1) - gammaln(m + 1) - gammaln(n - m + 1)
+    ways = log_gamma(n + 1) - log_gamma(m + 1) - log_gamma(n - m + 1)
     with np.errstate(invalid="ignore"):
         each = 2 * m * np.exp(ways + m * np.log(some) + (n - m + 1) * np.log1p(-some))
     return float(each.sum() / n / 2)
@@ -270,6 +270,4 @@ def random_tvd(p: F64, n: int) -> float:
 
 def replications_for(sd: float, half_width: float, level: float = 0.95) -> int:
     """Replications that bring a normal interval to ± `half_width`."""
-    from scipy.special import ndtri
-
-    return max(2, math.ceil((float(ndtri(0.5 + level / 2)) * sd / half_width) ** 2))
+    return max(2, math.ceil((NormalDist().inv_cdf(0.5 + level / 2) * sd / half_width) ** 2))

@@ -16,8 +16,9 @@ its middle, so that no latency is below what an op costs the core.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -39,8 +40,6 @@ _PLACES: Final = 1 << 16
 _TAIL: Final = 24
 """A law ends at 2^-this."""
 _MAX: Final = (1 << 31) - 1
-Isf = Callable[[float], float]
-"""Inverse survival function: what is exceeded with a given probability."""
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -54,7 +53,7 @@ def constant(value: int) -> I64:
 @cache
 def _exponential(mean: int) -> tuple[int, ...]:
     tail = mean * (1 + _TAIL * math.log(2))
-    return _cells(lambda share: -mean * math.log(share), tail)
+    return _cells([-mean * math.log(share) for share in _shares()], tail)
 
 
 def exponential(mean: int) -> I64:
@@ -67,11 +66,11 @@ def _lognormal(floor: int, median: int, p99: int) -> tuple[int, ...]:
     normal = NormalDist()
     sigma = math.log(p99 / median) / normal.inv_cdf(0.99)
 
-    def isf(share: float) -> float:
-        return floor + median * math.exp(-sigma * normal.inv_cdf(share)) if share < 1 else floor
+    def wait(z: float) -> float:
+        return floor + median * math.exp(-sigma * z)
 
-    cells = _cells(isf, isf(0.5 / (1 << _TAIL)))
-    return (_word(round(isf(1 - 0.5 / SLICES)), 0), *cells[1:])
+    cells = _cells([floor, *map(wait, _normals())], wait(normal.inv_cdf(0.5 / (1 << _TAIL))))
+    return (_word(round(wait(normal.inv_cdf(1 - 0.5 / SLICES))), 0), *cells[1:])
 
 
 def lognormal(floor: int, median: int, p99: int) -> I64:
@@ -88,9 +87,25 @@ def measured(quantiles: I64) -> I64:
     return np.concatenate([quantiles[:_CUT], last, beyond])
 
 
-def _cells(isf: Isf, tail: float) -> tuple[int, ...]:
-    """Words of a law; `tail` stands for everything beyond 2^-24."""
-    return (*(_cell(isf, high, low) for high, low in _slices()), _word(round(tail), 0))
+def _cells(values: Sequence[float], tail: float) -> tuple[int, ...]:
+    """Words of a law: `values` are exceeded with the probabilities of `_shares`; `tail` stands for
+    everything beyond 2^-24."""
+    ends = pairwise(values[::2])
+    cells = (_cell(*at, middle) for at, middle in zip(ends, values[1::2], strict=True))
+    return (*cells, _word(round(tail), 0))
+
+
+@cache
+def _shares() -> tuple[float, ...]:
+    """Survival at the ends of the cells but the last, and at their middles, in falling order."""
+    halves = [half for high, low in _slices() for half in (high, (high + low) / 2)]
+    return (*halves, 16.0 ** -(LEVELS + 1))
+
+
+@cache
+def _normals() -> tuple[float, ...]:
+    """What a standard normal exceeds with these probabilities, of which the first is 1."""
+    return tuple(map(NormalDist().inv_cdf, _shares()[1:]))
 
 
 def _slices() -> Iterator[tuple[float, float]]:
@@ -101,9 +116,8 @@ def _slices() -> Iterator[tuple[float, float]]:
         yield from ((top - k * step, top - (k + 1) * step) for k in range(cells))
 
 
-def _cell(isf: Isf, high: float, low: float) -> int:
+def _cell(first: float, last: float, middle: float) -> int:
     """A line over a slice, by Simpson's rule of the slice's mean."""
-    first, middle, last = isf(high), isf((high + low) / 2), isf(low)
     mean, span = (first + 4 * middle + last) / 6, round(last - first)
     return _word(max(1, round(mean - span / 2)), span)
 

@@ -19,15 +19,8 @@ ROOMS = {
     "reports/cli/completing.py": "a press of TAB imports what completes this one word",
 }
 PLACES = {
-    "analysis/fidelity/dying.py": ("scipy.special", "slow to import, and few commands need it"),
-    "analysis/agreement/curves.py": ("scipy.special", "slow to import, and few commands need it"),
-    "analysis/statistics/intervals.py": (
-        "scipy.special",
-        "slow to import, and few commands need it",
-    ),
     "analysis/symbols.py": ("demangle", "slow to import, and few programs' names are mangled"),
     "analysis/tables.py": ("pandas", "slow to import, and a run writes its tables without"),
-    "analysis/theory.py": ("scipy.special", "slow to import, and few commands need it"),
     "analysis/sweeps/sampling.py": ("SALib.sample", "for sampled sweeps only"),
     "analysis/sweeps/sensitivity.py": ("SALib.analyze", "for sampled sweeps only"),
     "reports/cli/errors.py": ("platform importlib", "for what never happens"),

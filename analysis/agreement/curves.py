@@ -17,6 +17,7 @@ import numpy as np
 from analysis.agreement.forms import FORMS, Form, Points
 from analysis.columns import THEORY_TABLE
 from analysis.statistics.intervals import F64, no_variance, t_interval
+from analysis.statistics.tails import chi2_exceeded
 from analysis.tables import Table, of_rows
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ def _interval(form: Form, found: F64) -> tuple[float, float]:
     if n < 2:
         return math.nan, math.nan
     if form.spread:
-        from scipy.special import chdtri
-
-        low, high = (mean * (n - 1) / float(chdtri(n - 1, p)) for p in (0.025, 0.975))
+        low, high = (mean * (n - 1) / chi2_exceeded(n - 1, p) for p in (0.025, 0.975))
         return low, high
     return (mean, mean) if no_variance(found) else t_interval(found)
 

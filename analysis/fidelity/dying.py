@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.statistics.tails import chi2_exceeded
 from sim.ledger import OpLabel
 from sim.units import TICKS_PER_CYCLE
 
@@ -38,10 +39,8 @@ def life(arm: ArmResult) -> Life | None:
     died = sum(_disabled(v) > 0 for v in vcpus)
     if not died:
         return None
-    from scipy.special import chdtri
-
     lived = sum(_alive_ticks(vcpus)) / (TICKS_PER_CYCLE * arm.clock_hz)
-    low, high = (2 * lived / float(chdtri(2 * k, p)) for k, p in ((died + 1, 0.025), (died, 0.975)))
+    low, high = (2 * lived / chi2_exceeded(2 * k, p) for k, p in ((died + 1, 0.025), (died, 0.975)))
     return Life(died, len(vcpus), lived / died, low, high)
 
 

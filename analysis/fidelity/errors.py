@@ -18,7 +18,8 @@ import numpy as np
 from analysis.columns import ERROR_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
-from analysis.statistics.intervals import F64, Metric, metric, t_cdfs, t_quantile
+from analysis.statistics.intervals import F64, Metric, metric
+from analysis.statistics.tails import t_cdfs, t_quantile
 from analysis.tables import Table, of_rows
 
 if TYPE_CHECKING:

@@ -37,7 +37,8 @@ import numpy as np
 
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import I64
-from analysis.statistics.intervals import F64, Metric, t_quantile
+from analysis.statistics.intervals import F64, Metric
+from analysis.statistics.tails import t_quantile
 from analysis.theory import random_tvd
 
 if TYPE_CHECKING:

@@ -20,11 +20,10 @@ from analysis.statistics.intervals import (
     Metric,
     finite,
     no_variance,
-    t_cdf,
-    t_quantile,
 )
 from analysis.statistics.needed import ALPHA, MOST_REPLICATIONS, POWER, replications
 from analysis.statistics.shown import number
+from analysis.statistics.tails import t_cdf, t_quantile
 from analysis.statistics.verdicts import Status, Verdict
 
 

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.statistics.tails import t_quantile
+
 Interval = tuple[float, float] | Literal["exact"] | None
 F64 = NDArray[np.float64]
 
@@ -101,27 +103,6 @@ def no_variance(values: F64) -> bool:
     """True if all `values` [n ≥ 1] agree up to rounding."""
     spread = float(values.max() - values.min())
     return spread <= _SAME * max(1.0, float(np.abs(values).max()))
-
-
-def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t with `df` degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, probability))
-
-
-def t_cdf(t: float, df: float) -> float:
-    """Distribution function of Student's t with `df` degrees of freedom."""
-    from scipy.special import stdtr
-
-    return float(stdtr(df, t))
-
-
-def t_cdfs(t: F64, df: float) -> F64:
-    """The same of many [k] at once."""
-    from scipy.special import stdtr
-
-    return np.asarray(stdtr(df, t))
 
 
 def t_interval(values: F64, level: float = 0.95) -> tuple[float, float]:

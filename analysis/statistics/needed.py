@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.statistics.intervals import t_quantile
+from analysis.statistics.tails import t_quantile
 
 ALPHA = 0.05
 POWER = 0.8

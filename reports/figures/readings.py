@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.answers import Kind
-from analysis.statistics.intervals import t_cdf
+from analysis.statistics.tails import t_cdf
 from reports.results.arms import answer_at, reference_arm
 from reports.results.result import Arm, Result
 from reports.store.rows import (

@@ -18,7 +18,8 @@ import numpy as np
 
 from analysis.statistics import answers
 from analysis.statistics.answers import Answer, Kind, Terms
-from analysis.statistics.intervals import F64, Metric, finite, metric, no_variance, t_quantile
+from analysis.statistics.intervals import F64, Metric, finite, metric, no_variance
+from analysis.statistics.tails import t_quantile
 from reports.pages import markdown
 from reports.results import shapes
 from reports.results.result import Arm, Result

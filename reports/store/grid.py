@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics import intervals
+from analysis.statistics import tails
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult, SweepResult
 from reports.text import printable
@@ -93,7 +93,7 @@ def _columns(found: Metric | float) -> tuple[float, float, float, float]:
         return np.nan, np.nan, np.nan, np.nan
     if found.low is None or found.high is None or found.half_width is None:
         return found.mean, np.nan, np.nan, np.nan
-    error = 0.0 if found.exact else found.half_width / intervals.t_quantile(0.975, found.n - 1)
+    error = 0.0 if found.exact else found.half_width / tails.t_quantile(0.975, found.n - 1)
     return found.mean, found.low, found.high, error
 
 

@@ -21,15 +21,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.environment import Environment, lookup_environment
+from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]  # compiled, no stubs
 from numba.core.serialize import dumps
 
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
 
 SUFFIX = ".nbc"
+_FORMAT = 2
+"""Of what a file holds: its key, what its code calls, whose environments it needs, and numba's own
+result without those."""
 _dumps: Callable[[Any], bytes] = dumps
+_lookup: Callable[[str], Any] = lookup_environment
 _rebuild: Callable[..., Any] = CompileResult._rebuild
 _FOLDERS: set[str] = set()
 _ENVIRONMENT = home.environment()
@@ -97,7 +104,6 @@ class CodeCache(NullCache):
         folder = _folder(self._name)
         if folder is None or not self._enabled:
             return None
-        target_context.refresh()
         key = self._key(sig, target_context.codegen())
         path = folder / self._file(key)
         found = _kept(path, key, target_context)
@@ -126,7 +132,9 @@ class CodeCache(NullCache):
 
     def _write(self, path: Path, key: tuple[Any, ...], data: Any) -> None:
         try:
-            sealed.write(path, sealed.sealed(_dumps((key, data._reduce())), _sealed_name(path)))
+            *reduced, environments = data._reduce()
+            kept = _dumps((key, _called(data.library), [*map(_named, environments)], reduced))
+            sealed.write(path, sealed.sealed(kept, _sealed_name(path)))
         except OSError as error:
             home.say("compiled", f"{path}: {error.strerror}; compiled code is not kept")
 
@@ -144,7 +152,7 @@ class CodeCache(NullCache):
         source = _source_digest(code.co_filename)
         enclosed = hashlib.sha256(_dumps(cells)).hexdigest() if cells else ""
         own = hashlib.sha256(code.co_code).hexdigest()
-        return sig, codegen.magic_tuple(), source, code.co_firstlineno, own, enclosed
+        return _FORMAT, sig, codegen.magic_tuple(), source, code.co_firstlineno, own, enclosed
 
     def _file(self, key: tuple[Any, ...]) -> str:
         where = f"{self._function.__module__}.{self._function.__qualname__}"
@@ -180,15 +188,61 @@ def check() -> None:
 def _kept(path: Path, key: tuple[Any, ...], target_context: Any) -> Any:
     """A function that is kept; None if there is none, or none that can be used."""
     try:
-        found, reduced = pickle.loads(_payload(path))
+        found, called, named, reduced = pickle.loads(_payload(path))
         if found != key:
             raise BrokenSealError(f"{path.name} holds another function")
-        return _rebuild(target_context, *reduced)
+        _define(called, target_context)
+        return _rebuild(target_context, *reduced, tuple(map(_environment, named)))
     except FileNotFoundError:
         return None
     except Exception as error:  # numba's own, of another build: compile again, whatever it is
         _complain(path, error)
         return None
+
+
+def _called(library: Any) -> tuple[str, ...]:
+    """What compiled code calls and does not hold, by name."""
+    module = library._get_module_for_linking()
+    named = (*module.functions, *module.global_variables)
+    return tuple(x.name for x in named if x.is_declaration and not x.name.startswith("llvm."))
+
+
+def _define(called: tuple[str, ...], target_context: Any) -> None:
+    """See to it that code finds what it calls: the process would end where it does not.
+
+    To make itself ready for compiling takes numba longer than to load all code of a run, and is
+    hardly ever needed: of what our code calls, only the counting of references is not known yet.
+    """
+    _count_references()
+    if not all(map(llvm.address_of_symbol, called)):
+        target_context.refresh()
+
+
+@lru_cache(maxsize=1)
+def _count_references() -> None:
+    """As numba does it, but without compiling anything."""
+    for name, address in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+
+
+def _named(environment: Any) -> Any:
+    """A function's environment, by its name and its module's if it holds nothing."""
+    if environment.consts:
+        return environment
+    return environment.env_name, environment.globals["__name__"]
+
+
+def _environment(named: Any) -> Any:
+    """Undo `_named`, without importing a module of numba's for what nothing is read from."""
+    if not isinstance(named, tuple):
+        return named
+    name, module = named
+    found = _lookup(name)
+    if found is None:
+        holds = sys.modules[module].__dict__ if module in sys.modules else {"__name__": module}
+        found = Environment(holds)
+        found.env_name = name
+    return found
 
 
 def _turn(path: Path) -> int | None:

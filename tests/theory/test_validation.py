@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from analysis.statistics.intervals import t_quantile
+from analysis.statistics.tails import t_quantile
 from reports.validation.figures import FIGURES
 from reports.validation.rows import REPLICATIONS, Row, digest, dumps, loads
 from reports.validation.table import table

@@ -25,8 +25,9 @@ from analysis.statistics.families import (
     needed_for_decision,
     resolution,
 )
-from analysis.statistics.intervals import metric, t_quantile
+from analysis.statistics.intervals import metric
 from analysis.statistics.needed import ALPHA, POWER
+from analysis.statistics.tails import t_quantile
 from analysis.statistics.verdicts import Status
 
 TRIALS = 800

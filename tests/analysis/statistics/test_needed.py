@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.statistics.answers import Kind, answer
-from analysis.statistics.intervals import t_interval, t_quantile
+from analysis.statistics.intervals import t_interval
 from analysis.statistics.needed import POWER, of_interval, replications
+from analysis.statistics.tails import t_quantile
 
 TRIALS = 500
 

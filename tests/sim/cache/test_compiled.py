@@ -6,6 +6,8 @@ import fcntl
 import gc
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -192,3 +194,60 @@ def test_nobody_waits_for_ever(code: Path, monkeypatch: pytest.MonkeyPatch) -> N
     os.close(turn)
     assert out.tolist() == [7, 7, 7]
     assert away.with_suffix(".nbc").is_file()
+
+
+# --- what kept code needs ----------------------------------------------------------------------
+
+_GATHERS = """
+import sys
+from pathlib import Path
+import numpy as np
+from sim.cache import compiled
+from sim.draws import njit
+
+compiled._folder = lambda name: Path(sys.argv[1]) / name
+
+@njit
+def gathered(values):
+    return np.cumsum(np.sort(values))
+
+assert gathered(np.array([3, 1, 2])).tolist() == [1, 3, 6]
+print(sum(gathered.stats.cache_hits.values()), "numba.np.linalg" in sys.modules)
+"""
+
+
+def test_kept_code_runs_without_what_compiles(tmp_path: Path) -> None:
+    """A process that finds all its code does not make numba ready to compile, as the first did."""
+    script = tmp_path / "gathers.py"
+    script.write_text(_GATHERS)
+    command = [sys.executable, str(script), str(tmp_path / "code")]
+    for expected in ("0 True\n", "1 False\n"):
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert run.stdout == expected
+
+
+def test_code_that_calls_the_unknown_waits_for_numba() -> None:
+    """Where a name is not defined, numba is made ready, which defines them all, and only there."""
+    asked = []
+
+    class Context:
+        def refresh(self) -> None:
+            asked.append(1)
+
+    compiled._define(("PyLong_AsLong", "NRT_Allocate"), Context())
+    assert not asked
+    compiled._define(("PyLong_AsLong", "speskew_nowhere"), Context())
+    assert asked
+
+
+def test_an_environment_that_holds_nothing_is_a_name() -> None:
+    """It comes back without an import of its module; one that holds something stays as it is."""
+    made = compiled._environment(("_ZN08NumbaEnvNowhereE", "numba.no_such_module"))
+    assert (made.env_name, made.globals) == (
+        "_ZN08NumbaEnvNowhereE",
+        {"__name__": "numba.no_such_module"},
+    )
+    assert compiled._named(made) == ("_ZN08NumbaEnvNowhereE", "numba.no_such_module")
+    made.consts.append(1)
+    assert compiled._named(made) is made
+    assert compiled._environment(made) is made

@@ -267,10 +267,11 @@ def test_a_preset_that_breaks_the_law_is_refused() -> None:
     """Positive control: throughput of one tick more than the shortest latency, and of zero."""
     first, *rest = N1.costs
     shortest = laws.shortest(_laws()[first.op_class, first.level])
-    replace(N1, costs=(replace(first, throughput_ticks=shortest), *rest))
+    replace(N1, costs=(replace(first, throughput_ticks=shortest), *rest)).latency_laws()
     for ticks in (shortest + 1, 0):
+        wrong = replace(N1, costs=(replace(first, throughput_ticks=ticks), *rest))
         with pytest.raises(ValueError, match=r"other\.none costs"):
-            replace(N1, costs=(replace(first, throughput_ticks=ticks), *rest))
+            wrong.latency_laws()
 
 
 def test_farther_memory_lasts_and_costs_more() -> None:

@@ -204,7 +204,8 @@ _VERDICT = (
         "skew.hottest.<level>",
         "string",
         "",
-        "the ten hottest of the mean profile: the truth's in its order, or who moved",
+        "the ten hottest of the mean profile: the truth's in its order, or who moved; and in how "
+        "many replications one profile alone says so, unless in all",
     ),
     Column("skew.causes[]", "string", "", "what may put samples in the wrong place, and its cure"),
     Column(

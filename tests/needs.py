@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 
 CROSS = "aarch64-linux-gnu-gcc"
+CROSS_CXX = "aarch64-linux-gnu-g++"
 PACKAGES = {
     CROSS: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    CROSS_CXX: "g++-aarch64-linux-gnu",
     "aarch64-linux-gnu-as": "binutils-aarch64-linux-gnu",
     "aarch64-linux-gnu-objcopy": "binutils-aarch64-linux-gnu",
     "bash": "bash",

@@ -213,6 +213,8 @@ BOLT = "tests/tools/test_bolt.py::test_profiles_fit_the_program"
 USES: dict[str, tuple[str, ...] | str] = {
     "aarch64-linux-gnu-gcc": "tests/sim/workload/capture/test_symbols.py::"
     "test_elf_symbols_where_the_very_file_is_at_hand",
+    "aarch64-linux-gnu-g++": "tests/reports/docs/test_docs.py::"
+    "test_commands_run[how-to/trust-a-top-ten.md]",
     "aarch64-linux-gnu-as": ASSEMBLER,
     "aarch64-linux-gnu-objcopy": ASSEMBLER,
     "bash": "tests/reports/docs/test_docs.py::test_a_command_that_fails_is_noticed",

@@ -1,12 +1,13 @@
 """The ten hottest of a profile beside the truth's: the same ten in the same order, or who moved.
 
-Of the mean profile over replications: what a reader of many runs would see. A single run has more
-noise, which `profile.<view>.top10_vs_truth` measures. Groups whose true shares are nearly equal may
-stand for each other, since nobody acts on which of them comes first.
+Of the mean profile over replications, and in how many of them one profile alone says so: a user has
+one run, not their mean. Groups whose true shares are nearly equal may stand for each other, since
+nobody acts on which of them comes first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -36,14 +37,24 @@ def order(p: F64) -> list[int]:
 
 
 def moved(arm: ArmResult, by: Level) -> str:
-    """``same ten, same order``, who changes places, or who comes and goes; empty if no samples."""
+    """``same ten, same order``, who changes places, or who comes and goes; empty if no samples.
+
+    Ends in ``(so in 5 of 8 replications)`` where a profile alone does not always say so.
+    """
     counts = profiles.sampled(arm, by)
     counts = counts[counts.sum(axis=1) > 0]
     if not counts.size:
         return ""
     true = profiles.shares(profiles.truths(arm, by)).mean(axis=0)
-    truth, ours = order(true), order(profiles.shares(counts).mean(axis=0))
-    names = profiles.names(arm, by)
+    each, names = profiles.shares(counts), profiles.names(arm, by)
+    found = _compared(true, each.mean(axis=0), names)
+    alike = sum(_compared(true, one, names) == found for one in each)
+    return found if alike == len(each) else f"{found} (so in {alike} of {len(each)} replications)"
+
+
+def _compared(true: F64, profile: F64, names: Sequence[str]) -> str:
+    """Of one profile, shape (groups,), shares like the truth's."""
+    truth, ours = order(true), order(profile)
     enough = TIED * min(true[truth])
     come = [names[k] for k in ours if true[k] < enough]
     if come:

@@ -92,6 +92,7 @@ def _changed(baseline: Baseline, changed: Sequence[str], *, same: bool) -> str:
         )
     if baseline.settings:
         return (
-            f"No setting has changed since the baseline ({made}): the simulator or the program has"
+            f"No setting has changed since the baseline ({made}), nor what the recorded files "
+            "hold: the simulator has"
         )
     return f"The baseline ({made}) does not hold its settings; `speskew baseline update` would"

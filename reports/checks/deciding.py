@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +14,14 @@ from reports.checks.baselines import Baseline
 from reports.checks.checking import Evidence, Histograms
 from reports.checks.formats import Report
 from reports.progress import Display, Terminal
-from reports.results.result import Result
 from reports.runs import replicating
 from reports.runs.replicating import Simulated
 from reports.runs.simulating import Simulation
 from reports.store import files
-from reports.store.read import read_result
+from reports.store.read import read_manifest, read_result
 from reports.store.rundir import RunDirError
 from reports.sweeps import sweeping
-from sim.runs import batch
+from sim.runs import batch, contents
 from sim.scenario.files import loader
 from sim.scenario.files.given import Given
 from sim.scenario.files.loader import Source
@@ -85,7 +85,7 @@ def of_scenario(
         )
     done = simulate(scenario, asked)
     evidence = checking.Evidence(done.result, baseline, done.histograms)
-    return _report(done.scenario, evidence, path)
+    return _report(done.scenario, evidence, path, contents.of(done.scenario))
 
 
 def simulate(scenario: Scenario, asked: Asked) -> Simulated:
@@ -103,11 +103,18 @@ def simulate(scenario: Scenario, asked: Asked) -> Simulated:
 
 
 def _baseline(scenario: Scenario, path: Path, *, needed: bool) -> Baseline | None:
-    """The baseline, before anything is simulated; None if neither user nor check wants one."""
-    if not needed and not any(map(checking.needs_baseline, scenario.checks)):
+    """The baseline, before anything is simulated.
+
+    One that neither user nor check asks for is read where it is there, for what it says of a check
+    that fails.
+    """
+    needed = needed or any(map(checking.needs_baseline, scenario.checks))
+    if not needed and not path.is_file():
         return None
     found = baselines.read(path)
     if found.scenario != scenario.name:
+        if not needed:
+            return None
         raise baselines.BaselineError(
             f"{path} is the baseline of {found.scenario!r}, not of {scenario.name!r}"
         )
@@ -120,16 +127,9 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
         raise RunDirError(f"{folder} was interrupted, so that arms are missing; run it again")
     scenario = loader.load(folder / "scenario.resolved.yaml")
     path = baseline_file or checking.baseline_path(scenario, folder, Path())
-    histograms = _stored_histograms(folder, result.replications)
-    return of_result(result, scenario, path, histograms, needed=baseline_file is not None)
-
-
-def of_result(
-    result: Result, scenario: Scenario, path: Path, histograms: Histograms, *, needed: bool = False
-) -> Report:
-    """Decide from a result that is there; `path` is of the baseline, if it or a check needs one."""
-    baseline = _baseline(scenario, path, needed=needed)
-    return _report(scenario, checking.Evidence(result, baseline, histograms), path)
+    baseline = _baseline(scenario, path, needed=baseline_file is not None)
+    evidence = checking.Evidence(result, baseline, _stored_histograms(folder, result.replications))
+    return _report(scenario, evidence, path, read_manifest(folder / "manifest.json").contents)
 
 
 def kept_histograms(made: Simulation) -> Histograms:
@@ -186,10 +186,11 @@ def _stored_histograms(folder: Path, replications: int) -> Histograms:
     return histograms
 
 
-def _report(scenario: Scenario, evidence: Evidence, path: Path) -> Report:
+def _report(scenario: Scenario, evidence: Evidence, path: Path, held: Mapping[str, str]) -> Report:
+    """`held` is what the scenario's files held when it ran; empty if nobody knows."""
     found = checking.findings(scenario, evidence)
     result, base = evidence.result, evidence.baseline
-    changed = () if base is None else baselines.changed_settings(base, loader.settings(scenario))
+    changed = () if base is None else _changed(base, scenario, held)
     if base is not None:
         found = [blaming.explained(f, result, base, changed) for f in found]
     return formats.Report(
@@ -201,6 +202,16 @@ def _report(scenario: Scenario, evidence: Evidence, path: Path) -> Report:
         code=checking.exit_code(found),
         changed=tuple(changed),
     )
+
+
+def _simulated(scenario: Scenario) -> dict[str, str]:
+    """Settings, and what the files hold that they name."""
+    return loader.settings(scenario) | contents.named(contents.of(scenario))
+
+
+def _changed(base: Baseline, scenario: Scenario, held: Mapping[str, str]) -> list[str]:
+    found = baselines.changed_settings(base, loader.settings(scenario) | contents.named(held))
+    return found if held else [line for line in found if not line.startswith(contents.PREFIX)]
 
 
 def updated(
@@ -220,7 +231,7 @@ def updated(
     done = simulate(loaded, asked)
     command = f"speskew baseline update {source} --replications {loaded.replications}"
     command += "".join(f" --set {text}" for text in asked.overrides)
-    return old, baselines.make(path, done.result, loader.settings(loaded), command)
+    return old, baselines.make(path, done.result, _simulated(loaded), command)
 
 
 def path_of(target: str) -> Path:

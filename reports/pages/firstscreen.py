@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from analysis.statistics.answers import Kind
 from reports.pages import glance
 from reports.pages.sentences import NAME
-from reports.results.arms import LEVELS, brief, reference_arm, verdict
+from reports.results.arms import brief, reference_arm, verdict, verdict_words
 from reports.results.result import Arm, Ends, Result
 from reports.store.rows import PerturbationRow, Tables, read
 from reports.text import number, percent, printable, size
@@ -116,9 +116,7 @@ def sentence(arm: Arm, *, is_reference: bool) -> str:
 def _trust(arm: Arm) -> str:
     if not _has_profile(arm):
         return "no samples, so no profile"
-    found = verdict(arm)
-    at = f" {LEVELS[arm.skew.level]}" if found.kind in (Kind.SKEWED, Kind.OPEN) else ""
-    return found.words() + at
+    return verdict_words(arm)
 
 
 def _cells(arm: Arm, base: Arm | None, added: PerturbationRow | None) -> Iterator[Cell]:

@@ -119,24 +119,21 @@ def _skew(arm: Arm, base: Arm | None) -> str:
     if arm.profile.symbol.tvd_vs_truth.mean is None:
         return "It has no samples, so it has no profile."
     found = verdict(arm)
-    text = f"{_VERDICTS[found.kind]} {_said(arm, found)}"
+    text = _judged(arm, found)
     causes = causes_of(arm)
     if causes and arm.skew.level == "pc":
         text += f": {printable(causes[0])}"
     return f"{text}{'' if arm is base else _beside(arm)}."
 
 
-_VERDICTS = {
-    Kind.SKEWED: "Its profile is",
-    Kind.SAME: "Its profile is the truth's,",
-    Kind.OPEN: "Whether its profile is skewed one",
-    Kind.SHORT: "The run is",
-}
-
-
-def _said(arm: Arm, found: Answer) -> str:
-    at = f" {LEVELS[arm.skew.level]}" if found.kind in (Kind.SKEWED, Kind.OPEN) else ""
-    return found.words() + at
+def _judged(arm: Arm, found: Answer) -> str:
+    at, words = LEVELS[arm.skew.level], found.words()
+    return {
+        Kind.SKEWED: f"Its profile is {words} {at}",
+        Kind.SAME: f"Its profile is the truth's, {words}",
+        Kind.OPEN: f"Whether its profile is skewed {at} one {words}",
+        Kind.SHORT: f"The run is {words}",
+    }[found.kind]
 
 
 def _beside(arm: Arm) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from reports.results.damage import Json
@@ -37,3 +37,5 @@ class Manifest:
     host: Host
     scenario: str = ""
     """Its name; only a sweep's has it."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the recorded files of a run, by name; of two that share one by commas."""

@@ -19,6 +19,7 @@ from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
 from sim.interrupts import uninterrupted
+from sim.runs import contents
 from sim.scenario.files import loader
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _write(folder: Path, made: Simulation, said: Description, argv: Sequence[str
             "interrupted": made.interrupted,
         },
         log=made.log,
+        contents=contents.of(made.scenario),
     )
     rundir.write_text(folder, "manifest.json", rundir.dump_json(shapes.dump(manifest)))
     made.log.add("written", tables=names)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 from reports.results.manifest import MANIFEST_VERSION, Host, Manifest
 from sim import scratch
@@ -190,7 +191,13 @@ def _attributed(target: Path) -> Iterator[None]:
 
 
 def manifest(
-    *, resolved: str, seed: int, argv: Sequence[str], options: Mapping[str, object], log: Log
+    *,
+    resolved: str,
+    seed: int,
+    argv: Sequence[str],
+    options: Mapping[str, object],
+    log: Log,
+    contents: Mapping[str, str] = MappingProxyType({}),
 ) -> Manifest:
     """Who, when, where, with what: everything that may differ between two equal runs."""
     return Manifest(
@@ -203,6 +210,7 @@ def manifest(
         finished=_stamp(datetime.now(UTC)),
         versions={"python": platform.python_version()} | _versions(),
         host=Host(platform.system(), platform.release(), platform.machine(), os.cpu_count()),
+        contents=dict(contents),
     )
 
 

@@ -17,14 +17,11 @@ from itertools import compress
 from pathlib import Path
 
 import sim
-from sim import inputs
 from sim.machine.resolve import pass_ops, passes
-from sim.runs import counterparts
+from sim.runs import contents, counterparts
 from sim.runs.batch import Unit
-from sim.scenario.files.loader import stock_folder
 from sim.scenario.models.scenario import Arm, Scenario, Settings
-from sim.scenario.models.workloads import Synthetic, Threads
-from sim.workload.sharing.group import streams_of
+from sim.scenario.models.workloads import Synthetic
 
 LEAST_NANOSECONDS = 50_000_000
 UNIT_NANOSECONDS = 3_000_000
@@ -80,24 +77,8 @@ def code_digest() -> str:
 
 def key(unit: Unit) -> str:
     """Address of a unit's result: its settings, its stream's content, the simulator's code."""
-    stream = _stream_digest(unit.arm.settings)
+    stream = contents.stream_digest(unit.arm.settings)
     return hashlib.sha256(f"{code_digest()} {stream} {unit.key}".encode()).hexdigest()[:32]
-
-
-def _stream_digest(settings: Settings) -> str:
-    workload = settings.workload
-    if isinstance(workload, Synthetic):
-        return ""
-    path = stock_folder() / workload.path
-    files = streams_of(path) if isinstance(workload, Threads) else (path,)
-    return " ".join(_file_digest(file, inputs.stamp(file)) for file in files)
-
-
-@cache
-def _file_digest(path: Path, stamp: tuple[int, ...]) -> str:
-    """Of a file that is the one of `stamp`."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def task(cell: str, units: tuple[Unit, ...]) -> Task:

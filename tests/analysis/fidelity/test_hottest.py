@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from analysis.fidelity import profiles
 from analysis.fidelity.hottest import moved, order
 from tests.rigs.fakes import Plan, arm
 
@@ -48,6 +51,16 @@ def test_which_of_two_alike_comes_first_does_not_matter() -> None:
     flat = tuple(1 / 12 for _ in NAMES)
     alike = Plan(symbols=NAMES, truth=flat, shares=flat, samples=400_000)
     assert moved(arm(alike), "symbol") == "same ten, same order"
+
+
+def test_a_profile_alone_may_say_something_else() -> None:
+    """Of few samples the mean has the order; not every replication does."""
+    found = of(TRUTH, samples=3_000)
+    says = re.fullmatch(r"same ten, same order \(so in ([1-3]) of 4 replications\)", found)
+    assert says is not None, found
+    few = arm(Plan(symbols=NAMES, truth=TRUTH, samples=3_000, shares=TRUTH, replications=4))
+    ranks = [list(np.argsort(-one, kind="stable")[:10]) for one in profiles.sampled(few, "symbol")]
+    assert ranks.count(list(range(10))) == int(says[1])
 
 
 def test_small_programs_and_empty_profiles() -> None:

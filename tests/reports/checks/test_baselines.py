@@ -16,6 +16,7 @@ from reports.checks import baselines
 from reports.checks.baselines import Baseline, BaselineError, changes, difference
 from reports.exitcodes import ExitCode
 from reports.results import lookup
+from sim.runs import contents
 from sim.scenario.files import loader
 from tests.reports.checks.made import RESULT, made
 from tests.rigs.tiny import call, scenario
@@ -181,7 +182,7 @@ def test_stock_scenarios_have_checks_and_a_baseline(name: str) -> None:
     assert 2 <= base.replications <= made.replications
     arms = {arm.name for arm in made.arms}
     assert {k.split(".")[1] for k in base.counters} == arms
-    settings = loader.settings(made)
+    settings = loader.settings(made) | contents.named(contents.of(made))
     assert base.settings == settings, f"speskew baseline update {name}"
     assert base.provenance["scenario_hash"] == baselines.digest(settings)
 

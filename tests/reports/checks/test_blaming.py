@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from reports.checks import baselines, blaming
 from reports.checks.baselines import Baseline
 from reports.store.read import read_result
+from sim.scenario.files.loader import stock_folder
 from tests.rigs.tiny import call, scenario
 
 LITTLE = "{name: little, test: bound, metric: arms.cold.loss.total, at_most: 4%}"
@@ -75,7 +78,9 @@ def test_the_same_settings_blame_the_simulator() -> None:
     text = Path("baselines/tiny.json").read_text()
     line = next(line for line in text.splitlines() if "arms.v6.ledger.ops.profiled" in line)
     Path("baselines/tiny.json").write_text(text.replace(line, line.replace("[", "[9", 1)))
-    assert "No setting has changed since the baseline (speskew " in said()
+    text = said()
+    assert "No setting has changed since the baseline (speskew " in text
+    assert "nor what the recorded files hold: the simulator has" in text
 
 
 def test_the_same_numbers_blame_nothing_but_the_check() -> None:
@@ -84,15 +89,47 @@ def test_the_same_numbers_blame_nothing_but_the_check() -> None:
     text = said()
     assert "1 FAIL, 1 PASS" in text or "1 PASS, 1 FAIL" in text
     assert "No setting and no counter has changed since the baseline (speskew " in text
-    assert "the simulator or the program" not in text
+    assert "the simulator has" not in text
 
 
-def test_a_baseline_that_is_named_is_read() -> None:
-    """No check asks for it, but the user does; of a run too. One that is not there is an error."""
+RECORDED = """\
+name: mine
+replications: 2
+workload: {kind: recorded, path: prog.spestream, repeat: 20}
+arms: [baremetal]
+checks: [{name: counters, test: exact}]
+"""
+
+
+def test_a_program_that_was_recorded_again_is_blamed_not_the_simulator() -> None:
+    """Of a run that is there, what it was made of counts, whatever lies there now."""
+    streams = stock_folder() / "streams"
+    shutil.copy(streams / "threads.0.spestream", "prog.spestream")
+    Path("mine.yaml").write_text(RECORDED)
+    assert call("baseline", "update", "mine.yaml", "-q").exit_code == 0
+    assert call("run", "mine.yaml", "-q", "--no-report", "-o", "before").exit_code == 0
+    shutil.copy(streams / "threads.1.spestream", "new")
+    Path("new").replace("prog.spestream")
+    assert call("run", "mine.yaml", "-q", "--no-report", "-o", "after").exit_code == 0
+    blamed = re.compile(
+        r"Changed since the baseline: content of prog\.spestream sha256 \w{16} → sha256 \w{16}"
+    )
+    for target in ("mine.yaml", "after"):
+        text = " ".join(call("check", target, "-q").stdout.split())
+        assert blamed.search(text), target
+        assert "the simulator has" not in text
+    assert call("check", "before", "-q").exit_code == 0
+    assert "not the baseline's" not in call("check", "before", "-q").stdout
+
+
+def test_a_baseline_that_no_check_asks_for() -> None:
+    """Is read where it is there, or named; one that is named and not there is an error."""
     scenario(LITTLE)
     slow = ("--set", "parameters.t_irq_latency=50us")
+    assert "The baseline has" in said(*slow)
+    Path("baselines/tiny.json").rename("other.json")
     assert "The baseline has" not in said(*slow)
-    named = ("--baseline", "baselines/tiny.json")
+    named = ("--baseline", "other.json")
     assert "The baseline has" in said(*slow, *named)
     assert call("check", "tiny.yaml", "-q", "--baseline", "none.json").exit_code == 5
     call("run", "tiny.yaml", "-o", "out", "--no-report", "--no-band", *slow)

@@ -11,7 +11,7 @@ import pytest
 
 from sim.machine import resolve
 from sim.results import RunResult
-from sim.runs import batch
+from sim.runs import batch, contents
 from sim.runs import tasks as plan
 from sim.runs.batch import Unit
 from sim.runs.tasks import LEAST_NANOSECONDS, key, tasks
@@ -90,8 +90,8 @@ def test_key_depends_on_the_streams_content(tmp_path: Path) -> None:
     other = first.arm.settings.model_copy(
         update={"workload": workload.model_copy(update={"path": str(copy)})}
     )
-    here = plan._stream_digest(first.arm.settings)
-    there = plan._stream_digest(other)
+    here = contents.stream_digest(first.arm.settings)
+    there = contents.stream_digest(other)
     assert len({here, there, ""}) == 3
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_made_again_is_read_again(kind: str, tmp_path: Path) -> N
         settings = load(tmp_path / "s.yaml").arms[0].settings
         (arm,) = batch.run(load(tmp_path / "s.yaml"))
         return [
-            plan._stream_digest(settings),
+            contents.stream_digest(settings),
             plan._ops(settings),
             arm.runs[0].vcpus[0].ended_at_op,
         ]

@@ -21,6 +21,7 @@ ROOMS = {
 PLACES = {
     "analysis/symbols.py": ("demangle", "slow to import, and few programs' names are mangled"),
     "analysis/tables.py": ("pandas", "slow to import, and a run writes its tables without"),
+    "analysis/statistics/tails.py": ("scipy.special", "slow to import, and few commands need it"),
     "analysis/sweeps/sampling.py": ("SALib.sample", "for sampled sweeps only"),
     "analysis/sweeps/sensitivity.py": ("SALib.analyze", "for sampled sweeps only"),
     "reports/cli/errors.py": ("platform importlib", "for what never happens"),

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from reports.figures.style import styled, to_file_svg, to_png
 from reports.text import printable
 
-FORMATS = ("png", "svg", "txt")
+_WORDS = "txt"
+FORMATS = ("png", "svg", _WORDS)
 """Of the last, the caption."""
 _MORE_IN = 0.55
 """Height of the two lines, inches."""
@@ -49,20 +50,24 @@ def legend(
 
 
 def files(key: str, standing: Standing, forms: Sequence[str] = FORMATS) -> dict[str, bytes]:
-    """A figure in each of `forms`, by file name; empty where there is nothing to show."""
-    made = {f"{key}.{form}": _one(key, standing, form) for form in forms}
-    return {name: data for name, data in made.items() if data is not None}
+    """A figure in each of `forms`, by file name; empty where there is nothing to show.
 
-
-def _one(key: str, standing: Standing, form: str) -> bytes | None:
-    """Drawn afresh: what matplotlib has drawn once comes out a little different again."""
-    with styled(key):
-        made = standing()
-        if made is None:
-            return None
-        figure, said = made
-        framed(figure, said)
-        return _WRITERS[form](figure, key, said)
+    Each is drawn afresh: what matplotlib has drawn once comes out a little different again.
+    """
+    found: dict[str, bytes] = {}
+    said: Legend | None = None
+    for form in forms:
+        if said is None or form != _WORDS:
+            with styled(key):
+                made = standing()
+                if made is None:
+                    return {}
+                figure, said = made
+                framed(figure, said)
+                found[f"{key}.{form}"] = _WRITERS[form](figure, key, said)
+        else:
+            found[f"{key}.{form}"] = caption(said)
+    return found
 
 
 def framed(figure: Figure, said: Legend) -> None:
@@ -94,5 +99,5 @@ def caption(said: Legend) -> bytes:
 _WRITERS: dict[str, Callable[[Figure, str, Legend], bytes]] = {
     "png": lambda figure, key, said: to_png(figure),
     "svg": lambda figure, key, said: spoken(to_file_svg(figure, key), key, said),
-    "txt": lambda figure, key, said: caption(said),
+    _WORDS: lambda figure, key, said: caption(said),
 }

@@ -14,7 +14,9 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from analysis.columns import AXES, COLUMNS
@@ -102,9 +104,25 @@ def to_png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
+class _Laid(Figure):
+    """A figure that is drawn once for each file.
+
+    Matplotlib draws twice when it saves: the first time only so that the layout is found, and it
+    takes the layout engine away before the second. Finding the layout needs no drawing.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """All of it; what is drawn to be laid out is laid out only."""
+        engine = self.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine) and self.canvas.is_saving():
+            engine.execute(self)
+        else:
+            super().draw(renderer)
+
+
 def blank(height: float) -> Figure:
     """An empty figure of the page's width; `height` in inches."""
-    return Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    return _Laid(figsize=(WIDTH_IN, height), layout="constrained")
 
 
 def axis_label(name: str, note: str = "") -> str:

@@ -43,6 +43,7 @@ PACKAGES = {
     "perf2bolt-19": "bolt-19",
     "prlimit": "util-linux",
     "qemu-aarch64": "qemu-user",
+    "tar": "tar xz-utils",
     "umount": "mount",
 }
 """Tool → Debian packages."""

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path
 
 from sim.linux.tree.sources import DRIVER, FILES
-from tests.needs import kernel_source
+from tests.needs import kernel_source, run
 
 
 def unpacked(version: str, folder: Path) -> Path:
-    """The files of a tree that are read, unpacked below `folder` unless they are there."""
+    """The files of a tree that are read, unpacked below `folder` unless they are there.
+
+    An archive is a gigabyte once it is decompressed: one process does it, the others wait.
+    """
     archive = kernel_source(version)
-    tree = folder / f"linux-{version}-{archive.stat().st_mtime_ns}"
-    if tree.is_dir():
-        return tree
-    work = Path(tempfile.mkdtemp(dir=folder))
-    wanted = {f"linux-source-{version}/{name}": name for name in FILES}
-    with tarfile.open(archive, "r|xz") as members:
-        for member in members:
-            name = wanted.pop(member.name, None)
-            data = members.extractfile(member) if name else None
-            if name is None or data is None:
-                continue
-            path = work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data.read())
-            if not wanted:
-                break
-    assert not wanted, wanted
-    try:
-        work.rename(tree)
-    except OSError:  # another process was faster
-        shutil.rmtree(work)
+    name = f"linux-{version}-{archive.stat().st_mtime_ns}"
+    tree = folder / name
+    with (folder / f"{name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not tree.is_dir():
+            work = Path(tempfile.mkdtemp(dir=folder))
+            wanted = (f"linux-source-{version}/{name}" for name in FILES)
+            stop = ("--strip-components=1", "--occurrence=1")  # and do not read on for another
+            run("tar", "-C", work, *stop, "-xJf", archive, *wanted)
+            work.rename(tree)
     return tree
 
 

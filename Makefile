@@ -38,11 +38,11 @@ demo: $(VENV)/.run ## run the quickstart scenario; prints a summary and the path
 	$(SPESKEW) run quickstart -j 2 -o runs/quickstart --force
 
 test: $(VENV)/.test ## the test suite, on two cores; PYTEST_ARGS are passed on
-	$(PY) -m pytest -n 2 -m 'not bench and not deep' $(PYTEST_ARGS)
-	@echo 'not run here: seeded bugs that the tests must find, and kills: make test-deep'
+	$(PY) -m pytest -n 2 --dist worksteal -m 'not bench and not deep' $(PYTEST_ARGS)
+	@echo 'not run here: seeded bugs, kills, whole pages of docs/, more random machines: make test-deep'
 
-test-deep: $(VENV)/.test ## the rest of it: seeded bugs that the tests must find, commands killed at work
-	$(PY) -m pytest -n 2 -m deep $(PYTEST_ARGS)
+test-deep: $(VENV)/.test ## the rest of it: seeded bugs, commands killed at work, whole pages of docs/
+	$(PY) -m pytest -n 2 --dist worksteal -m deep $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint ## style, types and layers; changes nothing
 	$(PY) -m ruff check

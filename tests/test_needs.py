@@ -235,6 +235,7 @@ USES: dict[str, tuple[str, ...] | str] = {
     "perf2bolt-19": BOLT,
     "prlimit": (CONSOLES, "-k", "memlock.md-0"),
     "qemu-aarch64": "tests/sim/workload/recording/test_recorder.py::test_progress_counts_up",
+    "tar": "tests/sim/linux/tree/test_sources.py::test_a_true_tree",
     "umount": "tests/reports/store/test_robust.py::test_full_disk_and_a_run",
 }
 """A test, or some, that need a tool, in pytest's words."""
@@ -262,8 +263,15 @@ def without(tool: str, folder: Path) -> Iterator[None]:
         away.rename(folder / tool)
 
 
+REPRESENTATIVE = ("chromium", "jq", "tar")
+"""A tool that a fixture needs, one of a script, one that a helper needs; the others are deep."""
+
+
 @in_checkout
-@pytest.mark.parametrize("tool", PACKAGES)
+@pytest.mark.parametrize(
+    "tool",
+    [pytest.param(t, marks=() if t in REPRESENTATIVE else pytest.mark.deep) for t in PACKAGES],
+)
 def test_the_suite_without(tool: str, everything: Path) -> None:
     """Tests that use it are skipped, none fails, and it is named at the end, with what else this
     machine lacks.
@@ -279,7 +287,7 @@ def test_the_suite_without(tool: str, everything: Path) -> None:
 
 
 @in_checkout
-@pytest.mark.parametrize("tool", ["chromium", "perf"])
+@pytest.mark.parametrize("tool", ["chromium", pytest.param("perf", marks=pytest.mark.deep)])
 def test_the_suite_without_in_ci(tool: str, everything: Path) -> None:
     """The same is a failure there, or an error where a fixture needs the tool."""
     with without(tool, everything):

@@ -110,6 +110,7 @@ def finished(count: int) -> Callable[[], bool]:
     return lambda: Path("out/units").is_dir() and len(units()) >= count
 
 
+@pytest.mark.deep
 def test_one_of_two_workers_is_killed_in_the_middle() -> None:
     """The sweep ends well on the other one, with the bytes of a sweep on one process."""
     assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0
@@ -126,6 +127,7 @@ def test_one_of_two_workers_is_killed_in_the_middle() -> None:
     assert results() == results("whole")
 
 
+@pytest.mark.deep
 def test_a_sweep_begun_here_ends_on_a_cluster() -> None:
     """Where units ran makes no difference: killed here, resumed there."""
     assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0
@@ -214,6 +216,7 @@ def test_no_worker_is_said() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.deep
 def test_the_scheduler_is_killed_in_the_middle() -> None:
     """A message with the line to go on; resumed here, the sweep has the usual bytes."""
     assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0

@@ -25,7 +25,6 @@ from tests.rigs import trace_writers as write
 from tests.rigs.pages import DOCS, NOT_RUN, ROOT, blocks, fences, in_checkout, session, shell
 from tests.rigs.tiny import call
 from tests.rigs.trace_writers import elf_file, executed
-from tests.sim.linux.kernels import unpacked
 from tests.sim.workload.importers.traces import shipped
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -54,11 +53,6 @@ def capture(folder: Path) -> None:
 
 def nothing(folder: Path) -> None:
     """For pages that need nothing there, or leave nothing to look at."""
-
-
-def kernel(folder: Path) -> None:
-    """Linux' sources, as the page unpacks them."""
-    shutil.copytree(unpacked("6.12", folder), folder / "linux")
 
 
 def laid_out(folder: Path) -> None:
@@ -166,12 +160,13 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "how-to/record-your-own-program.md": traces,
     "how-to/predict-your-workload.md": capture,
     "how-to/files-from-elsewhere.md": both,
-    "how-to/your-kernel-tree.md": kernel,
     "how-to/decide.md": laid_out,
     "how-to/trust-a-top-ten.md": compiled,
     "how-to/failing-build.md": broken,
 }
 """What a page supposes to be in the folder, by page."""
+KERNEL = "how-to/your-kernel-tree.md"
+"""Supposes Linux' sources."""
 
 
 def recorded_well(folder: Path) -> None:
@@ -348,6 +343,7 @@ AFTER: dict[str, Callable[[Path], None]] = {
 """What must hold afterwards, by page."""
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "page",
     [
@@ -356,10 +352,12 @@ AFTER: dict[str, Callable[[Path], None]] = {
         if blocks(page, "sh") and (name := str(page.relative_to(DOCS))) not in ELSEWHERE
     ],
 )
-def test_commands_run(page: str, tmp_path: Path) -> None:
+def test_commands_run(page: str, tmp_path: Path, linux: Callable[[str], Path]) -> None:
     """Every `sh` block of a page, in order, in one folder."""
     script = "\n".join(blocks(DOCS / page, "sh"))
     need(*programs(script))
+    if page == KERNEL:
+        shutil.copytree(linux("6.12"), tmp_path / "linux")
     BEFORE.get(page, nothing)(tmp_path)
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -480,6 +478,7 @@ def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
     assert shell("speskew run no-such-scenario\ntrue\n", tmp_path).returncode == 2
 
 
+@pytest.mark.deep
 def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     """In order, in one folder with a program; together they leave what the comments say."""
     need(*RECORDING)
@@ -598,6 +597,7 @@ def test_the_printed_diff_is_all_that_a_new_value_takes(tmp_path: Path) -> None:
     assert lost["new"] == 0 < lost["unpinned"]
 
 
+@pytest.mark.deep
 def test_the_page_of_the_api_runs(tmp_path: Path) -> None:
     """Its blocks as one script without a guard, in a folder; what it leaves and prints."""
     script = "\n".join(blocks(DOCS / "how-to" / "use-from-python.md", "python"))

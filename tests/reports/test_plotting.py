@@ -27,6 +27,7 @@ print(os.environ.get("MPLBACKEND"), sys.modules["matplotlib"].rcParams._get_back
 EACH_FIRST = """
 import os, sys
 import numba, numpy, pandas, pyarrow.parquet, scipy.special  # none brings matplotlib, all take long
+import jinja2, reports.results.compared, reports.store.read, sim.runs.batch
 assert "matplotlib" not in sys.modules
 for module in os.environ["FIRST"].split():
     child = os.fork()

@@ -28,7 +28,9 @@ def test_killed_before_the_manifest() -> None:
         folder.mkdir()
         (folder / ".lock").touch()
         (folder / ".sweep.json.x1y2").write_text("{")
-        assert call("sweep", "s.yaml", "-o", str(folder), "-q", *options).exit_code == 0
+        assert (
+            call("sweep", "s.yaml", "-o", str(folder), "-q", "--no-report", *options).exit_code == 0
+        )
         assert (folder / "result.json").is_file()
 
 
@@ -48,10 +50,10 @@ def test_failed_units_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure is not a result: --resume runs it again."""
     real = backends.run_task
     monkeypatch.setattr(backends, "run_task", lambda task: backends.Failure("out of luck"))
-    done = call("sweep", "s.yaml", "-o", "out", "-q")
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     assert done.exit_code == ExitCode.MODEL
     assert [row["why"] for row in cells()] == ["out of luck"] * 4
     monkeypatch.setattr(backends, "run_task", real)
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
-    call("sweep", "s.yaml", "-o", "whole", "-q")
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--resume").exit_code == 0
+    call("sweep", "s.yaml", "-o", "whole", "-q", "--no-report")
     assert results() == results("whole")

@@ -89,7 +89,10 @@ def test_long_streams_are_timed_in_short() -> None:
 
 def test_force_begins_anew() -> None:
     """What was there is gone, of whatever sweep; without it nothing is touched."""
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--replications", "1").exit_code == 0
+    assert (
+        call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--replications", "1").exit_code
+        == 0
+    )
     before = results()
     refused = call("sweep", "s.yaml", "-o", "out", "-q")
     assert refused.exit_code == ExitCode.USAGE

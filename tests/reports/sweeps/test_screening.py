@@ -39,7 +39,7 @@ def result(folder: str = "out") -> dict[str, Any]:
 def test_one_that_matters_and_one_that_cannot(method: str, weight: str) -> None:
     """v6 maps pages and never copies: the cost of mapping is everything, of copying nothing."""
     Path("s.yaml").write_text(TINY + SAMPLES % method)
-    done = call("sweep", "s.yaml", "-o", "out", "-q")
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     assert done.exit_code == 0, done.output
     effects = result()["sensitivity"]["v6"][TIME]["effects"]
     assert effects[MAP][weight] > 0.01
@@ -54,7 +54,7 @@ def test_one_that_matters_and_one_that_cannot(method: str, weight: str) -> None:
 
 def test_what_it_leaves() -> None:
     """Ranges and points, each with its cell; values of every replication; a table of indices."""
-    call("sweep", "s.yaml", "-o", "out", "-q")
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     found = result()
     made = found["samples"]
     assert made["method"] == "morris"
@@ -112,7 +112,7 @@ def test_another_seed_draws_other_cells() -> None:
 
 def test_the_command_of_a_cell_gives_its_bytes() -> None:
     """`speskew run` takes a scenario with samples, without its cells."""
-    call("sweep", "s.yaml", "-o", "out", "-q")
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     row = result()["cells"][0]
     done = call(*row["reproduce"].split()[1:], "-o", "run", "--no-report", "--no-band")
     assert done.exit_code == 0, done.output
@@ -140,7 +140,7 @@ def test_stopping_rule() -> None:
     """Cells that `until` replicated further are compared over the replications that all have."""
     rule = "until: {metric: arms.v6.time_added, half_width: 0.001%, batch: 2, max: 5}\n"
     Path("s.yaml").write_text(TINY + SAMPLES % "morris" + rule)
-    assert call("sweep", "s.yaml", "-o", "out", "-q").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report").exit_code == 0
     found = result()
     least = min(row["replications"] for row in found["cells"])
     assert found["sensitivity"]["v6"][TIME]["replications"] == least

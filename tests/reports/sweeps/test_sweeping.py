@@ -29,7 +29,7 @@ def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_cell_is_what_run_writes() -> None:
     """Hermetic: with the command that a cell names, `speskew run` gives the same bytes."""
-    assert call("sweep", "s.yaml", "-o", "out", "-q").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report").exit_code == 0
     assert len(cells()) == 4
     for number, row in enumerate(cells()):
         command = row["reproduce"].split()
@@ -43,7 +43,7 @@ def test_a_cell_is_what_run_writes() -> None:
 
 def test_with_a_band_a_cell_is_what_run_writes_with_one() -> None:
     """The same bytes as `speskew run`, which has a band by default; one job or two."""
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--band").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--band").exit_code == 0
     row = cells()[0]
     assert (
         row["arms"]["v6"]["time_band.total.high_ms"] > row["arms"]["v6"]["time_band.total.low_ms"]
@@ -51,7 +51,10 @@ def test_with_a_band_a_cell_is_what_run_writes_with_one() -> None:
     assert call(*row["reproduce"].split()[1:], "-o", "run", "--no-report").exit_code == 0
     stored = Path("out", "cells", row["id"], "result.json").read_bytes()
     assert stored == Path("run/result.json").read_bytes()
-    assert call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q", "--band").exit_code == 0
+    assert (
+        call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q", "--no-report", "--band").exit_code
+        == 0
+    )
     assert results("two") == results()
 
 
@@ -70,7 +73,7 @@ def test_neither_order_nor_jobs_nor_format_matter(monkeypatch: pytest.MonkeyPatc
 
 def test_result_has_axes_and_numbers() -> None:
     """Settings of each cell, the axes in the order of the file, and every number by its name."""
-    call("sweep", "s.yaml", "-o", "out", "-q", "--replications", "2")
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--replications", "2")
     found = json.loads(Path("out/result.json").read_text())
     assert found["axes"] == {
         "driver.aux": ["8KiB", "16KiB"],
@@ -141,14 +144,16 @@ def test_an_earlier_result_does_not_stand_for_a_later_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Resumed with other settings and interrupted: the old numbers are gone, not its units."""
-    call("sweep", "s.yaml", "-o", "out", "-q")
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     before = units()
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(backends.Here, "run", interrupted)
-    done = call("sweep", "s.yaml", "-o", "out", "-q", "--resume", "--replications", "9")
+    done = call(
+        "sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--resume", "--replications", "9"
+    )
     assert done.exit_code == ExitCode.INTERRUPTED
     assert units() == before
     assert not any(Path("out", name).exists() for name in ("result.json", "cells.csv", "cells"))
@@ -156,10 +161,10 @@ def test_an_earlier_result_does_not_stand_for_a_later_sweep(
 
 def test_more_cells_later_cost_the_new_ones_only() -> None:
     """A further value on an axis leaves the other cells' units and ids as they are."""
-    call("sweep", "s.yaml", "-o", "out", "-q")
+    call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     before, ids = units(), {row["id"] for row in cells()}
     Path("s.yaml").write_text((TINY + MATRIX).replace("2048ops]", "2048ops, 4096ops]"))
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--resume").exit_code == 0
     assert before.items() <= units().items()
     assert ids < {row["id"] for row in cells()}
 
@@ -211,7 +216,7 @@ def test_a_failing_cell_stops_nobody() -> None:
         "  - {workload.path: streams/threads.1.spestream, driver.aux: 3MiB}\n"
         "  - {workload.path: streams/threads.1.spestream}\n"
     )
-    done = call("sweep", "s.yaml", "-o", "out", "-q")
+    done = call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
     assert done.exit_code == ExitCode.MODEL
     assert [row["status"] for row in cells()] == ["finished", "failed", "failed", "finished"]
     bad, impossible = cells()[1], cells()[2]
@@ -231,7 +236,7 @@ def test_cells_follow_the_stopping_rule() -> None:
     """`until` replicates each cell as `run` would; its units are kept too."""
     rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 5}\n"
     Path("s.yaml").write_text(TINY + MATRIX + rule)
-    assert call("sweep", "s.yaml", "-o", "out", "-q").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report").exit_code == 0
     assert [row["replications"] for row in cells()] == [5] * 4
     assert len(units()) == 4 * 3 * 5
 
@@ -244,13 +249,13 @@ def test_twins_and_prefixes_are_run_and_kept() -> None:
         + " overrides: {host.memlock: 4KiB, vm.max_buffer: unlimited}}\n"
         + "cases: [{driver.aux: 8KiB}]\n"
     )
-    assert call("sweep", "s.yaml", "-o", "out", "-q").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report").exit_code == 0
     row = cells()[0]
     call(*row["reproduce"].split()[1:], "-o", "run", "--no-report", "--no-band")
     stored = Path("out/cells", row["id"], "result.json").read_bytes()
     assert stored == Path("run/result.json").read_bytes()
     before = units()
-    assert call("sweep", "s.yaml", "-o", "out", "-q", "--resume").exit_code == 0
+    assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--resume").exit_code == 0
     assert units() == before
 
 

@@ -185,6 +185,29 @@ def at_least(tables: I64, value: int) -> I64:
     return np.asarray(np.where(missing <= 0, _PLACES, reached) @ _WEIGHT)
 
 
+def by_unit(law: I64, unit: int, most: int) -> I64:
+    """Of `DRAWS` draws of one law [STRIDE], how many last so many whole units of `unit` ticks
+    [most + 1]; what lasts more than `most` counts as `most`.
+    """
+    base, span = law & _LOW, law >> 32
+    low = base // unit
+    units = (base + (span * (_PLACES - 1) >> 16)) // unit - low + 1  # that a cell reaches into
+    cell = np.repeat(np.arange(STRIDE), units)
+    value = low[cell] + np.arange(cell.size) - np.repeat(np.cumsum(units) - units, units)
+    first, after = (_first_place(base[cell], span[cell], end * unit) for end in (value, value + 1))
+    out = np.zeros(most + 1, np.int64)
+    np.add.at(out, np.minimum(value, most), (after - first) * _WEIGHT[cell])
+    return out
+
+
+def _first_place(base: I64, span: I64, ticks: I64) -> I64:
+    """The first place of each cell that reaches so many ticks; _PLACES if none does."""
+    missing = (ticks - base) << 16
+    first = -(-missing // np.maximum(span, 1))
+    sloping = np.clip(first, 0, _PLACES)
+    return np.asarray(np.where(span > 0, sloping, np.where(missing <= 0, 0, _PLACES)))
+
+
 def shortest(law: I64) -> int:
     """The least value of a law, ticks."""
     return int((law & _LOW).min())

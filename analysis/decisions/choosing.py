@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,8 @@ def _worths(item: I64, worth: F64) -> F64:
 class Question:
     """A decision about one stream: what it is about, and what it would be at best.
 
-    A sample falls into one of `truth` [cells] or is of no matter here; `others` counts the latter.
+    A sample falls into one of `truth` [cells], executions, or is of no matter here:
+    `others` counts the latter.
     A cell belongs to item `item` [cells] and stands for `each` [cells] of worth.
     """
 
@@ -65,17 +67,17 @@ class Question:
     """What an item is."""
     chosen: str
     """What a choice takes, in words."""
-    truth: I64
+    truth: I64 | F64
     others: int
     item: I64
     each: F64
     catch: Catch
 
-    def scores(self, cells: I64) -> F64:
+    def scores(self, cells: I64 | F64) -> F64:
         """Worth that samples [cells] give to each item [items]."""
         return _worths(self.item, cells * self.each)
 
-    def quality(self, cells: I64) -> float:
+    def quality(self, cells: I64 | F64) -> float:
         """What the choice by these samples is worth, as a part of the best choice's worth."""
         best = self.catch(self.scores(self.truth))
         return self.catch(self.scores(cells)) / best if best > 0 else math.nan
@@ -87,7 +89,9 @@ class Question:
         return self.catch(whole) / float(whole.sum()) if whole.sum() > 0 else math.nan
 
 
-def listed(kind: str, unit: str, truth: I64, others: int, top: str, **more: NDArray) -> Question:  # type: ignore[type-arg]
+def listed(
+    kind: str, unit: str, truth: I64 | F64, others: int, top: str, **more: NDArray[Any]
+) -> Question:
     """A question about a list: its `top` items are taken. `item` and `each`: as in Question."""
     item = more.get("item", np.arange(truth.size))
     each = np.asarray(more.get("each", np.ones(truth.size)), np.float64)

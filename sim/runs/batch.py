@@ -345,7 +345,9 @@ def run_unit(unit: Unit) -> RunResult:
     made = simulate(spec, stream.threads, run, unit.engine)
     if not unit.sightings:
         return made
-    made = replace(made, sightings=sightings(stream, made))
+    facts = resolve.core_facts(unit.arm.settings)
+    keys = [draws.key(unit.seed, unit.replication, k, "latency") for k in range(len(made.vcpus))]
+    made = replace(made, sightings=sightings(stream, made, facts, keys))
     return made if unit.keep_records else without_records(made)
 
 

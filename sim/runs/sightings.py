@@ -1,5 +1,5 @@
-"""What records show beyond a histogram: pages that were touched, ways that branches went, and, of
-threads that share memory, cache lines that a peer gave.
+"""What records show beyond a histogram: pages that were touched, ways that branches went, how long
+loads took, and, of threads that share memory, cache lines that a peer gave.
 
 A worker reduces a unit's records to these counts where they were made, in one sorted pass, so that
 no record is sent or kept. `visits` is the truth that they sample: the whole stream, whatever an arm
@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import laws
-from sim.draws import njit
+from sim.draws import mix64_array, njit
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
+from sim.runs import waits
 from sim.runs.truth import expected
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
-from sim.spe.record import located, next_statics
-from sim.units import TICKS_PER_CYCLE
+from sim.spe.record import CoreFacts, located, next_statics
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     BEFORE,
@@ -44,53 +44,61 @@ from sim.workload.arrays import (
 from sim.workload.timing import PEERS
 
 I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 PAGE_SHIFT = 12
 LINE_SHIFT = 6
-PAGES, EDGES, LINES = "pages", "edges", "lines"
+PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
 _LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
 _CHUNK = 1 << 22
 """Accesses or block executions that are sorted at a time."""
-_QUANTILES = 4096
-"""Draws that stand for a law when its mean is taken: error below 0.1 % of the mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visits:
     """What the whole stream visits, all vCPUs: population members that pass the filters.
 
-    `members` [S × LEVEL_STRIDE] by static op and level, `cycles` the mean TOTAL of each of these
-    cells, rounded, as far as it passes the latency filter; `pages` [n, 3] 4 KiB page, loads,
-    stores; `edges` [n, 4] branch, static op that came next, times, the branch's payload; `lines`
-    [n, 2] cache line of 64 bytes, loads that a peer gave; empty unless threads share memory.
+    `members` [S × LEVEL_STRIDE] by static op and level; `waits` [n, 4] how long loads of these
+    cells take, as `waits.expected` has it; `pages` [n, 3] 4 KiB page, loads, stores; `edges` [n, 4]
+    branch, static op that came next, times, the branch's payload; `lines` [n, 2] cache line of 64
+    bytes, loads that a peer gave; empty unless threads share memory.
     """
 
     members: I64
-    cycles: I64
+    waits: I64
     pages: I64
     edges: I64
     lines: I64
 
 
-def sightings(stream: Stream, run: RunResult) -> dict[str, I64]:
-    """What a run's written records show, all vCPUs: pages [n, 3] as in `Visits`, and edges [n, 3]:
-    branch, static op that came next, records. Of threads that share memory also lines, as there.
+def sightings(
+    stream: Stream, run: RunResult, facts: CoreFacts, latency_keys: Sequence[int]
+) -> dict[str, I64]:
+    """What a run's written records show, all vCPUs: pages [n, 3] as in `Visits`, edges [n, 3]:
+    branch, static op that came next, records, and waits as `waits.sampled` has them, from the keys
+    of the vCPUs' latencies. Of threads that share memory also lines, as there.
     """
+    by_vcpu = [np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus]
+    hashes = [mix64_array(key, ops) for key, ops in zip(latency_keys, by_vcpu, strict=True)]
     if not stream.siblings:
-        ops = np.concatenate([np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus])
-        static, slot, after = _resolved(stream, ops)
-        return {PAGES: _pages_of(stream, static, slot), EDGES: _edges_of(stream, static, after)}
-    parts = [_of_thread(stream.of(k), v.written[:, 0]) for k, v in enumerate(run.vcpus)]
-    keys = {PAGES: 1, EDGES: 2, LINES: 1}
+        return _seen(stream, np.concatenate(by_vcpu), np.concatenate(hashes), facts)
+    parts = [
+        _seen(stream.of(k), ops, hashes[k], facts, lines=True) for k, ops in enumerate(by_vcpu)
+    ]
+    keys = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
     return {name: summed([part[name] for part in parts], n) for name, n in keys.items()}
 
 
-def _of_thread(stream: Stream, ops: I64) -> dict[str, I64]:
-    static, slot, after = _resolved(stream, np.ascontiguousarray(ops))
-    return {
+def _seen(
+    stream: Stream, ops: I64, hashes: U64, facts: CoreFacts, *, lines: bool = False
+) -> dict[str, I64]:
+    """Sightings of ops of one stream, in any order."""
+    order, static, level, slot, after = _resolved(stream, ops)
+    found = {
         PAGES: _pages_of(stream, static, slot),
         EDGES: _edges_of(stream, static, after),
-        LINES: _lines_of(stream, static, slot),
+        WAITS: waits.sampled(stream, static, level, hashes[order], facts),
     }
+    return found | {LINES: _lines_of(stream, static, slot)} if lines else found
 
 
 def summed(tables: Sequence[I64], keys: int) -> I64:
@@ -115,7 +123,7 @@ def visits(stream: Stream, spec: MachineSpec, counter_max: int) -> Visits:
     lines = [_true_lines(thread, passing, times) for thread in stream.siblings and stream.threads]
     return Visits(
         members=members,
-        cycles=_mean_cycles(stream, chosen.min_latency, counter_max),
+        waits=waits.expected(stream, members, chosen.min_latency, counter_max),
         pages=_merged(pages, 1),
         edges=_merged([rows[:, [0, 1, 3, 2]] for rows in edges], 3)[:, [0, 1, 3, 2]],
         lines=_merged([np.zeros((0, 2), np.int64), *lines], 1),
@@ -130,20 +138,25 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 # --- what was sampled ----------------------------------------------------------------------------
 
 
-def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64]:
-    """Static op, memory slot within a pass (-1: none) and next static op of ops in any order."""
+def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64, I64, I64]:
+    """Ops in an order of its own: their indices, static op, level, memory slot within a pass (-1:
+    none) and next static op.
+    """
     T = stream.arrays.tables
     if stream.arrays.execs.size and int(T[SEGMENTS]) == 1:
+        places = ops % int(T[PASS + OP])
+        order = np.argsort(places, kind="stable")
         found = np.empty((ops.size, 3), np.int64)
-        _walk_sorted(stream.arrays, np.sort(ops % int(T[PASS + OP])), found)
-        return found[:, 0], found[:, 1], found[:, 2]
-    places = located(stream, ops)
-    static, slot = places[:, 0], places[:, 2]
+        _walk_sorted(stream.arrays, places[order], found)
+        static, slot, after = found.T
+        level = np.where(slot >= 0, stream.arrays.levels[slot], 0)
+        return order, static, level.astype(np.int64), slot, after
+    static, level, slot, el = located(stream, ops).T
     after = np.full(ops.size, -1, np.int64)
     branch = stream.static_class[static] == OpClass.BRANCH
-    after[branch] = next_statics(stream, ops[branch], places[branch, 3])
+    after[branch] = next_statics(stream, ops[branch], el[branch])
     pass_slots = max(1, int(T[PASS + SLOT]))
-    return static, np.where(places[:, 1] > 0, slot % pass_slots, -1), after
+    return np.arange(ops.size), static, level, np.where(level > 0, slot % pass_slots, -1), after
 
 
 @njit
@@ -220,22 +233,6 @@ def _passing(stream: Stream, min_latency: int) -> I64:
 def _statics(stream: Stream) -> I64:
     T = stream.arrays.tables
     return np.asarray(T[T[STATIC] : T[STATIC] + 4 * stream.statics].reshape(-1, 4))
-
-
-def _mean_cycles(stream: Stream, min_latency: int, counter_max: int) -> I64:
-    """Mean of TOTAL by cell [S × LEVEL_STRIDE], cycles, over what passes the filter."""
-    rows = (stream.rows()[:, None] + np.arange(LEVEL_STRIDE)).reshape(-1)
-    used, at = np.unique(rows, return_inverse=True)
-    step = np.uint64((1 << 64) // _QUANTILES)
-    draws = np.arange(_QUANTILES, dtype=np.uint64) * step + step // np.uint64(2)
-    means = np.zeros(used.size, np.int64)
-    for k, row in enumerate(used.tolist()):
-        ticks = laws.drawn_array(
-            stream.latency(), np.full(_QUANTILES, row * laws.STRIDE, np.int64), draws
-        )
-        kept = np.minimum(ticks[ticks >= min_latency] // TICKS_PER_CYCLE, counter_max)
-        means[k] = round(int(kept.sum()) / kept.size) if kept.size else 0
-    return means[at]
 
 
 def _true_pages(stream: Stream, passing: I64, times: int) -> I64:

@@ -1,6 +1,6 @@
 """A unit's result as bytes: JSON with a schema and raw arrays behind a checksum, no code.
 
-    line    ``speskew unit 3``
+    line    ``speskew unit 4``
     digest  SHA-256 of all that follows
     size    of the body before compression, uint32, little-endian
     body    zlib: the length of the JSON, uint32, little-endian; the JSON; the arrays, end to end

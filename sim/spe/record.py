@@ -88,7 +88,7 @@ def expand(
         return records
     ops = np.ascontiguousarray(written[:, 0])
     static, level, slot, el = located(stream, ops).T
-    total = _cycles(stream, ops, static, level, latency_key)
+    total = _cycles(stream, static, level, draws.mix64_array(latency_key, ops))
     noise = draws.mix64_array(latency_key ^ NOISE, ops)
     records["vcpu"], records["tid"] = vcpu, tid
     records["op"], records["insn"], records["el"], records["level"] = ops, static, el, level
@@ -119,8 +119,15 @@ def total_cycles(stream: Stream, ops: I64, facts: CoreFacts, latency_key: int) -
     if ops.size == 0:
         return np.empty(0, np.int64)
     places = located(stream, ops)
-    total = _cycles(stream, ops, places[:, 0], places[:, 1], latency_key)
-    return np.minimum(total, facts.counter_max)
+    noise = draws.mix64_array(latency_key, ops)
+    return total_of(stream, places[:, 0], places[:, 1], noise, facts)
+
+
+def total_of(
+    stream: Stream, static: I64, level: I64, noise: NDArray[np.uint64], facts: CoreFacts
+) -> I64:
+    """The TOTAL counter of ops whose place is known [n], from the hashes of their numbers."""
+    return np.minimum(_cycles(stream, static, level, noise), facts.counter_max)
 
 
 def located(stream: Stream, ops: I64) -> I64:
@@ -132,11 +139,10 @@ def located(stream: Stream, ops: I64) -> I64:
     return found
 
 
-def _cycles(stream: Stream, ops: I64, static: I64, level: I64, latency_key: int) -> I64:
+def _cycles(stream: Stream, static: I64, level: I64, noise: NDArray[np.uint64]) -> I64:
     """Unsaturated cycles in flight [n], by the hash of the op."""
     law = (stream.rows()[static] + level) * laws.STRIDE
-    ticks = laws.drawn_array(stream.latency(), law, draws.mix64_array(latency_key, ops))
-    return ticks // TICKS_PER_CYCLE
+    return laws.drawn_array(stream.latency(), law, noise) // TICKS_PER_CYCLE
 
 
 def _addresses(stream: Stream, slot: I64, noise: NDArray[np.uint64]) -> NDArray[np.uint64]:

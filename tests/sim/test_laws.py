@@ -105,6 +105,22 @@ def test_what_a_law_says_is_what_it_draws(name: str) -> None:
     assert laws.shortest(table) <= drawn.min() <= drawn.max() <= laws.longest(table)
 
 
+@pytest.mark.parametrize("name", [*LAWS, "measured", "constant"])
+@pytest.mark.parametrize("most", [60, 4095])
+def test_a_law_by_cycles(name: str, most: int) -> None:
+    """As `at_least` has it at either end of each cycle, what is beyond the counter in the last."""
+    seen = np.sort(np.random.default_rng(1).integers(500, 90_000, 256))
+    table = {
+        **{known: law for known, (law, _) in LAWS.items()},
+        "measured": laws.measured(seen),
+        "constant": laws.constant(900 * CYCLE + 5),
+    }[name]
+    found = laws.by_unit(table, CYCLE, most)
+    assert found.sum() == laws.DRAWS
+    reach = np.array([int(laws.at_least(table, k * CYCLE)[0]) for k in range(most + 1)])
+    assert found.tolist() == [*(reach[:-1] - reach[1:]).tolist(), int(reach[-1])]
+
+
 def test_a_measured_law_has_no_values_of_its_own() -> None:
     """Steps: two modes stay two, and nothing is beyond the last quantile."""
     seen = np.array([100] * 200 + [9_000] * 56)

@@ -1,7 +1,8 @@
 """Slow loads: which loads does the program wait for? `perf mem report`, by total latency.
 
-A load counts with the mean latency of its class and memory level, on both sides: how latencies
-spread within a level is not in it. Latencies of presets are UNVERIFIED where the preset says so.
+A sample counts with its own latency counter, to within a tenth (`sim.runs.waits`), and the truth
+with what all executions take, whose latencies follow the law of their class and memory level.
+Latencies of presets are UNVERIFIED where the preset says so.
 """
 
 from __future__ import annotations
@@ -11,20 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.decisions.choosing import I64, Question, listed
+from analysis.decisions.choosing import I64, Question, aligned, listed
 from analysis.decisions.kinds.hot_instructions import by_pc
 from analysis.fidelity.profiles import LEVELS
-from sim.workload.a64 import OpClass
+from sim.runs.sightings import WAITS
+from sim.runs.waits import CLASSES, LOADS
+from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:
     from sim.results import RunResult
     from sim.runs.batch import ArmResult
 
 
-def _loads(arm: ArmResult) -> I64:
-    """Cells of loads, static × 8 + level."""
-    load = np.isin(arm.stream.static_class, (OpClass.LOAD, OpClass.ATOMIC))
-    return np.flatnonzero(np.repeat(load, LEVELS))
+def _keys(rows: I64) -> I64:
+    """One number for each cell and class of rows."""
+    return np.asarray(rows[:, 0] * CLASSES.size + rows[:, 1], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,26 @@ class SlowLoads:
     top: str = "20"
 
     def question(self, arm: ArmResult, top: str) -> Question | str:
-        """By address of the load; cells are (static op, memory level)."""
+        """By address of the load; cells are (static op, memory level, class of latency)."""
         assert arm.visits is not None
-        cells = _loads(arm)
-        truth = arm.visits.members[cells]
-        if not truth.any():
+        members, waits = arm.visits.members, arm.visits.waits
+        if not waits.size:
             return "no load passes the filters"
-        others = int(arm.visits.members.sum()) - int(truth.sum())
-        item = np.unique(by_pc(arm.stream)[cells // LEVELS], return_inverse=True)[1]
-        each = arm.visits.cycles[cells]
+        loads = np.repeat(np.isin(arm.stream.static_class, LOADS), LEVELS)
+        others = int(members.sum()) - int(members[loads].sum())
+        cell, _, draws, ticks = waits.T
+        first = np.r_[0, np.flatnonzero(np.diff(cell)) + 1]
+        passing = np.repeat(np.add.reduceat(draws, first), np.diff(np.r_[first, cell.size]))
+        truth = members[cell] * (draws / passing)
+        item = np.unique(by_pc(arm.stream)[cell // LEVELS], return_inverse=True)[1]
+        each = ticks / TICKS_PER_CYCLE
         return listed(self.name, "loads", truth, others, top, item=item, each=each)
 
     def seen(self, arm: ArmResult, question: Question, run: RunResult) -> I64:
-        """Samples of loads by static op and level."""
-        return np.asarray(sum(v.profile[_loads(arm)] for v in run.vcpus), np.int64)
+        """Samples of loads by static op, level and class of latency."""
+        assert arm.visits is not None
+        found = run.sightings[WAITS]
+        return aligned(_keys(arm.visits.waits), _keys(found), found[:, 2])
 
 
 KINDS = (SlowLoads(),)

@@ -19,11 +19,11 @@ KINDS = {
     "hot-pages": True,
     "hot-pages-64KiB": True,
     "hot-pages-2MiB": True,
-    "slow-loads": False,
+    "slow-loads": True,
     "layout": True,
     "sharing": True,
 }
-"""Name, and whether it needs addresses and branch targets of records: profiles do for the rest."""
+"""Name, and whether it needs what single records hold: addresses, branch targets, latencies."""
 MOST = 100_000
 _TOP = re.compile(r"[1-9][0-9]{0,5}|([1-9]?[0-9](\.[0-9]{1,3})?|100)%")
 
@@ -81,5 +81,5 @@ class Decisions(Strict):
 
     @property
     def needs_records(self) -> bool:
-        """Does some kind look at addresses or branch targets?"""
+        """Does some kind look at what single records hold?"""
         return any(KINDS[kind] for kind in self.kinds)

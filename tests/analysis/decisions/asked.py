@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.runs.batch import ArmResult, StreamTables
-from sim.runs.sightings import EDGES, LINES, PAGES, Visits
+from sim.runs.sightings import EDGES, LINES, PAGES, WAITS, Visits
 from sim.scenario.models.decisions import Decisions
 from sim.workload.a64 import OpClass
 from tests.rigs.fakes import Plan, arm
@@ -38,6 +38,7 @@ def made(
     pages: Sequence[Sequence[Sequence[int]]] = (),
     edges: Sequence[Sequence[Sequence[int]]] = (),
     lines: Sequence[Sequence[Sequence[int]]] = (),
+    waits: Sequence[Sequence[Sequence[int]]] = (),
 ) -> ArmResult:
     """An arm with a replication for each profile [S × 8]."""
     base = arm(Plan(name=name, design="baremetal" if name == "baremetal" else "v6"))
@@ -49,6 +50,7 @@ def made(
             for key, rows in ((PAGES, pages), (EDGES, edges))
         }
         seen[LINES] = np.array(lines[number] if lines else [], np.int64).reshape(-1, 2)
+        seen[WAITS] = np.array(waits[number] if waits else [], np.int64).reshape(-1, 3)
         one = replace(base.runs[0], replication=number, sightings=seen)
         runs.append(replace(one, vcpus=(replace(vcpu, profile=np.asarray(profile, np.int64)),)))
     return replace(base, stream=tables, runs=tuple(runs), truth=visits.members, visits=visits)
@@ -58,13 +60,13 @@ def visits(
     members: np.ndarray,
     pages: Sequence[Sequence[int]] = (),
     edges: Sequence[Sequence[int]] = (),
-    cycles: np.ndarray | None = None,
+    waits: Sequence[Sequence[int]] = (),
     lines: Sequence[Sequence[int]] = (),
 ) -> Visits:
     """What a stream visits."""
     return Visits(
         members=np.asarray(members, np.int64),
-        cycles=np.ones(len(members), np.int64) if cycles is None else np.asarray(cycles, np.int64),
+        waits=np.array(waits, np.int64).reshape(-1, 4),
         pages=np.array(pages, np.int64).reshape(-1, 3),
         edges=np.array(edges, np.int64).reshape(-1, 4),
         lines=np.array(lines, np.int64).reshape(-1, 2),

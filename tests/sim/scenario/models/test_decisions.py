@@ -60,6 +60,6 @@ def test_tops(top: object) -> None:
 
 def test_records_are_needed_for_addresses_only() -> None:
     """Hot functions come from profiles, pages from records."""
-    assert not Decisions(kinds=("hot-functions", "slow-loads")).needs_records
+    assert not Decisions(kinds=("hot-functions", "hot-instructions")).needs_records
     assert Decisions(kinds=("hot-functions", "layout")).needs_records
     assert any(KINDS.values())

@@ -107,10 +107,13 @@ def _timelines(
     display: Display,
 ) -> tuple[dict[str, Timeline], Cut | None]:
     """Each arm's most eventful replication again, with its log; or what ended that early."""
-    chosen = [arm.runs[timeline.chosen_replication(arm.runs)].replication for arm in arms]
+    runs = [arm.runs[timeline.chosen_replication(arm.runs)] for arm in arms]
+    chosen = [run.replication for run in runs]
     units = [
-        batch.Unit(arm.arm, scenario.seed, replication, how.engine, keep_records=False)
-        for arm, replication in zip(arms, chosen, strict=True)
+        timeline.sought(
+            batch.Unit(arm.arm, scenario.seed, run.replication, how.engine, keep_records=False), run
+        )
+        for arm, run in zip(arms, runs, strict=True)
     ]
     found: dict[str, Timeline] = {}
     began = time.monotonic()

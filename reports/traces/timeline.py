@@ -1,8 +1,12 @@
 """A few milliseconds of one replication as lanes: what ran, what was sampled, what KVM did.
 
-A pure function of a log (`sim.cpu.ports.Log`). The window is the one that shows the most kinds of
+A pure function of a log (`sim.cpu.ports.Log`). The window is the first that shows the most kinds of
 interesting events; up to three close-ups show the paths that matter, a fault, a delivery, a pin or
 a KVM_EXIT_RLIMIT, which take microseconds and would be hairlines in the window.
+
+A run that keeps its log is many times slower than one that does not, and the window is as a rule
+near the beginning: so the beginning is run alone first. What the run has met in all is known, and a
+window that shows all of that is the first best one of the whole too.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from operator import itemgetter
 
 from sim.cpu.ports import Reason
 from sim.ledger import OpLabel, TimeCause
-from sim.results import LockedPoint, RunResult
+from sim.results import LockedPoint, RunResult, VcpuResult
 from sim.runs import batch
 from sim.runs.batch import Unit
 from sim.scenario.models.quantities import UNLIMITED
@@ -120,15 +124,96 @@ def _kinds(run: RunResult) -> int:
     return len(seen) + len(stages) + (run.rlimit.exits > 0)
 
 
-def of_unit(unit: Unit) -> Timeline:
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A unit whose lanes are wanted, and what is known of its run."""
+
+    unit: Unit
+    ends: tuple[int, ...]
+    """Ops after which each vCPU ended."""
+    wall: int
+    """Ticks that the run took."""
+    worth: tuple[int, ...]
+    """Of a window of each vCPU that shows all that it can have met."""
+
+    def __str__(self) -> str:
+        return str(self.unit)
+
+
+def sought(unit: Unit, run: RunResult) -> Sought:
+    """What `of_unit` takes; `run` is the unit's result."""
+    worth = (sum(WEIGHTS[what] for what in met(vcpu, run)) for vcpu in run.vcpus)
+    ends = tuple(vcpu.ended_at_op for vcpu in run.vcpus)
+    return Sought(unit, ends, run.wall, tuple(worth))
+
+
+def met(vcpu: VcpuResult, run: RunResult) -> set[str]:
+    """The kinds of WEIGHTS that a vCPU's log can have, by its ledgers: none that it has is missing.
+
+    What the ledgers do not tell apart counts as met.
+    """
+    ops, time = vcpu.ledgers.ops.by_label, vcpu.ledgers.time.stopped
+    faults = (ops[OpLabel.IRQ_DELIVERY_FAULT], ops[OpLabel.EVENT_DISABLED], time[TimeCause.FAULT])
+    can = {
+        "KVM_EXIT_RLIMIT": run.rlimit.exits,
+        "FAULT": vcpu.stops and any((*faults, "fault" in vcpu.blackouts)),
+        "FULL": vcpu.stops,
+        "event_disabled": ops[OpLabel.EVENT_DISABLED],
+        "KILLED": run.ended_because,
+        "irq_masked": ops[OpLabel.IRQ_MASKED],
+        "irq_wait_for_exit": ops[OpLabel.IRQ_WAIT_FOR_EXIT],
+        "SWITCH": time[TimeCause.TASK_OFF_CPU],
+        "ORDINARY_EXIT": vcpu.ordinary_exits,
+    }
+    can |= {
+        cause.value: time[cause] for cause in (TimeCause.PIN, TimeCause.UNPIN, TimeCause.INJECT)
+    }
+    return {what for what, times in can.items() if times}
+
+
+BEGINNINGS_MS = (16, 128)
+"""So much of a run is looked at alone, if that is no more than a quarter of it."""
+
+
+def of_unit(of: Sought) -> Timeline:
     """Run a unit again, with its log, and draw its lanes: what a worker does for a report."""
-    settings = unit.arm.settings
+    settings = of.unit.arm.settings
+    logged = replace(of.unit, keep_log=True)
+    per_ms = TICKS_PER_CYCLE * settings.cpu.clock // 1000
+    for stop_at in (*_beginnings(of, per_ms), ()):
+        run = batch.run_unit(replace(logged, stop_at=stop_at))
+        if _shows_all(run, of.worth, per_ms):
+            break
     return timeline(
-        batch.run_unit(replace(unit, keep_log=True)),
-        virtual=unit.arm.policies.virtual,
-        per_ms=TICKS_PER_CYCLE * settings.cpu.clock // 1000,
+        run,
+        virtual=of.unit.arm.policies.virtual,
+        per_ms=per_ms,
         granule=settings.vm.page_bytes,
     )
+
+
+def _beginnings(of: Sought, per_ms: int) -> Iterator[tuple[int, ...]]:
+    """Ops after which each vCPU is to stop; the run's mean speed is good enough for that."""
+    for length in BEGINNINGS_MS:
+        if 4 * length * per_ms <= of.wall:
+            yield tuple(end * length * per_ms // of.wall for end in of.ends)
+
+
+def _shows_all(run: RunResult, worth: Sequence[int], per_ms: int) -> bool:
+    """Has every vCPU a window of that worth, so long before the first of them ends that all in it
+    is as in the whole run?
+    """
+    least = min(map(_ended, run.vcpus), default=0)
+    for vcpu, most in zip(run.vcpus, worth, strict=True):
+        found, begin = _window(vcpu.log, WINDOW_MS * per_ms)
+        if found < most or begin + (WINDOW_MS + 1) * per_ms > least:
+            return False
+    return True
+
+
+def _ended(vcpu: VcpuResult) -> int:
+    """When its stream did; 0 if the log does not say."""
+    return next((t for t, what, _ in reversed(vcpu.log) if what == Reason.END.name), 0)
 
 
 def timeline(run: RunResult, *, virtual: bool, per_ms: int, granule: int) -> Timeline:

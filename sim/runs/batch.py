@@ -353,7 +353,8 @@ def run_unit(unit: Unit) -> RunResult:
 
 def without_records(run: RunResult) -> RunResult:
     """The result of a run that keeps no records."""
-    vcpus = tuple(replace(v, written=v.written[:0], aux=v.aux[:0]) for v in run.vcpus)
+    # copies: an empty view of an array would keep all of it
+    vcpus = tuple(replace(v, written=v.written[:0].copy(), aux=v.aux[:0].copy()) for v in run.vcpus)
     return replace(run, vcpus=vcpus)
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from reports.traces import timeline
 from reports.traces.timeline import Span
+from sim.results import RunResult
 from sim.runs import batch
 from sim.scenario.files import loader
+from sim.units import TICKS_PER_CYCLE
 from tests.rigs.samples import LOG, arms, timelines
 
 PER_US = 192_000
@@ -95,3 +97,53 @@ def test_traced_replication_is_the_same_run(name: str) -> None:
     stood = sum(s.end - s.begin for s in spans if s.lane == "CPU" and s.state != "running")
     time = fast.vcpus[0].ledgers.time
     assert (running, stood) == (time.running, sum(time.stopped.values()))
+
+
+ALIKE = {
+    "quickstart": {"baremetal", "v6", "unpinned", "unpinned-cold"},
+    "designs": {"v6", "unpinned"},
+    "per-task": {"unpinned", "never-4M"},
+    "ageing": {"v6-F1"},
+    "migration": {"baremetal"},
+    "rlimit": set(),
+    "false-sharing": set(),
+}
+"""Stock scenarios with several vCPUs, every design, exits, faults and switches; arms of which the
+beginning is enough."""
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_the_beginning_shows_what_the_whole_does(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same timeline as of the whole run; no kind in a log that the ledgers do not admit."""
+    recorded = loader.load(name).arms[0].settings.workload.kind == "recorded"
+    short = ["workload.ops=300000000ops"] if recorded else []
+    scenario = loader.load(name, short, replications=1)
+    stops: list[tuple[int, ...]] = []
+    real = batch.run_unit
+
+    def run_unit(unit: batch.Unit) -> RunResult:
+        stops.append(unit.stop_at)
+        return real(unit)
+
+    monkeypatch.setattr(batch, "run_unit", run_unit)
+    spared = set()
+    for arm in scenario.arms:
+        unit = batch.Unit(arm, scenario.seed, 0, "fast", keep_records=False)
+        logged = real(replace(unit, keep_log=True))
+        for vcpu in logged.vcpus:
+            kinds = {what for _, what, _ in vcpu.log if what in timeline.WEIGHTS}
+            assert kinds <= timeline.met(vcpu, logged), arm.name
+        settings = arm.settings
+        expected = timeline.timeline(
+            logged,
+            virtual=arm.policies.virtual,
+            per_ms=TICKS_PER_CYCLE * settings.cpu.clock // 1000,
+            granule=settings.vm.page_bytes,
+        )
+        stops.clear()
+        assert timeline.of_unit(timeline.sought(unit, real(unit))) == expected, arm.name
+        if all(stops):
+            spared.add(arm.name)
+    assert spared >= ALIKE[name]

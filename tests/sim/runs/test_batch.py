@@ -10,6 +10,7 @@ import pytest
 from sim.runs import batch, counterparts
 from sim.scenario.models.designs import DESIGNS
 from sim.scenario.models.quantities import ConstantTime
+from sim.scenario.models.scenario import Scenario
 from sim.scenario.parameters import span
 from tests.sim.runs.scenarios import BASE, loaded
 
@@ -85,3 +86,12 @@ def span_end(name: str) -> Any:
 def ledgers(arm: Any) -> Any:
     """Of one replication, per vCPU."""
     return [v.ledgers for v in batch.run_unit(batch.Unit(arm, 1, 0, "fast", False)).vcpus]
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_a_result_without_records_holds_none_of_them(engine: str, scenario: Scenario) -> None:
+    """Nor an empty view of them, which would keep the memory of all until the last arm is done."""
+    unit = batch.Unit(scenario.arms[0], scenario.seed, 0, engine, keep_records=False)
+    for vcpu in batch.run_unit(unit).vcpus:
+        for array in (vcpu.written, vcpu.aux):
+            assert (array.size, array.base) == (0, None)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis.columns import TABLES
 from reports import figures
-from reports.checks import checking, deciding
+from reports.checks import deciding
 from reports.checks.formats import Report
 from reports.figures.style import styled
 from reports.pages import glance, summary
@@ -105,10 +105,7 @@ class _Fresh:
 
     def decided(self, baseline: Path | None) -> Report:
         """Its checks."""
-        scenario = self.made.scenario
-        path = baseline or checking.baseline_path(scenario, Path())
-        kept = deciding.kept_histograms(self.made)
-        return deciding.of_result(self.result, scenario, path, kept, needed=baseline is not None)
+        return deciding.of_made(self.made, self.result, baseline)
 
 
 class _Stored:

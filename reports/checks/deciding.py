@@ -14,6 +14,7 @@ from reports.checks.baselines import Baseline
 from reports.checks.checking import Evidence, Histograms
 from reports.checks.formats import Report
 from reports.progress import Display, Terminal
+from reports.results.result import Result
 from reports.runs import replicating
 from reports.runs.replicating import Simulated
 from reports.runs.simulating import Simulation
@@ -130,6 +131,15 @@ def _of_run(folder: Path, baseline_file: Path | None) -> Report:
     baseline = _baseline(scenario, path, needed=baseline_file is not None)
     evidence = checking.Evidence(result, baseline, _stored_histograms(folder, result.replications))
     return _report(scenario, evidence, path, read_manifest(folder / "manifest.json").contents)
+
+
+def of_made(made: Simulation, result: Result, baseline_file: Path | None) -> Report:
+    """Decide the checks of a simulation that is in no directory; `result` is what came of it."""
+    scenario = made.scenario
+    path = baseline_file or checking.baseline_path(scenario, Path())
+    baseline = _baseline(scenario, path, needed=baseline_file is not None)
+    evidence = checking.Evidence(result, baseline, kept_histograms(made))
+    return _report(scenario, evidence, path, contents.of(scenario))
 
 
 def kept_histograms(made: Simulation) -> Histograms:

@@ -11,6 +11,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -188,64 +189,73 @@ def zipped(chunks: list[bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 
 # ------------------------------------------------------------------------------- text
 
+Row = tuple[int, int, int, bool, bool]
+
+
+def _numbered(ops: Executed) -> Iterator[tuple[int, tuple[Row, bool, bool, bool]]]:
+    """Of each op its number, its row, and whether it stores, is of a pair, and is conditional."""
+    static = classify(ops.word)
+    store = (static.op_class == OpClass.STORE).tolist()
+    pair, conditional = (
+        ((static.flags & flag.value) != 0).tolist() for flag in (Flag.PAIR, Flag.CONDITIONAL)
+    )
+    return enumerate(zip(ops.rows(), store, pair, conditional, strict=True))
+
+
+@cache
+def _line_of_bytes(begin: int, end: int) -> str:
+    """Sixteen bytes in four words, the highest first, of which those from `begin` are written."""
+    shown = ".." * (16 - end) + "a5" * (end - begin) + ".." * begin
+    return " ".join(shown[at : at + 8] for at in range(0, 32, 8))
+
 
 def fastmodel(ops: Executed, cpu: str = "", mode: str = "EL0t_n") -> Iterator[str]:
     """Tarmac lines as Fast Models write them; a list of lines for each op."""
     name = f"{cpu} " if cpu else ""
-    static = classify(ops.word)
-    for n, (pc, word, address, apart, taken) in enumerate(ops.rows()):
-        failed = static.flags[n] & Flag.CONDITIONAL.value and not taken
-        kind = "IS" if failed else "IT"
+    for n, ((pc, word, address, apart, taken), store, pair, conditional) in _numbered(ops):
+        kind = "IS" if conditional and not taken else "IT"
         text = f"{n} clk {name}E {pc:016x} 00000080 CoreEvent_IRQ\n" if apart else ""
         text += f"{n} clk {name}{kind} ({n}) {pc:08x} {word:08x} O {mode} : .inst 0x{word:08x}\n"
         if address:
-            letter = "W" if static.op_class[n] == OpClass.STORE else "R"
+            letter = "W" if store else "R"
             text += f"{n} clk {name}M{letter}8 {address:08x}:{address:012x} 00000000_00000001\n"
-            if static.flags[n] & Flag.PAIR.value:
+            if pair:
                 text += f"{n} clk {name}M{letter}8 {address + 8:08x}:{address + 8:012x} 00000000\n"
         yield text + f"{n} clk {name}R X0 0000000000000001\n"
 
 
 def gem5(ops: Executed, cpu: str = "cpu0") -> Iterator[str]:
     """Tarmac lines as gem5 writes them: IT for every op."""
-    static = classify(ops.word)
-    for n, (pc, word, address, _, _) in enumerate(ops.rows()):
+    for n, ((pc, word, address, _, _), store, _, _) in _numbered(ops):
         text = f"{250 * n} clk {cpu} IT ({n + 1}) {pc:08x} {word:08x} O EL0t_n :   INST\n"
         if address:
-            letter = "W" if static.op_class[n] == OpClass.STORE else "R"
+            letter = "W" if store else "R"
             text += f"{250 * n} clk {cpu} M{letter}8 {address:08x}:{address:012x} {1:016x}\n"
         yield text
 
 
 def es(ops: Executed) -> Iterator[str]:
     """Tarmac lines of the ES dialect: accesses of 8 bytes, 16 for pairs, in lines of 16 bytes."""
-    static = classify(ops.word)
     yield "Tarmac Text Rev 3t\n"
-    for n, (pc, word, address, apart, _) in enumerate(ops.rows()):
+    for n, ((pc, word, address, apart, _), store, pair, _) in _numbered(ops):
         text = f"{n:11} tic ES  EXC IRQ\n" if apart else ""
         text += f"{n:11} tic ES  ({pc:016x}:{word:08x}) O el0t_ns:         INST\n"
         if address:
-            kind = "ST" if static.op_class[n] == OpClass.STORE else "LD"
-            size = 16 if static.flags[n] & Flag.PAIR.value else 8
-            lines = range(address & ~15, address + size, 16)
-            for line in reversed(lines):
-                shown = [
-                    "a5" if address <= line + byte < address + size else ".." for byte in range(16)
-                ][::-1]
-                words = " ".join("".join(shown[i : i + 4]) for i in range(0, 16, 4))
+            kind, size = "ST" if store else "LD", 16 if pair else 8
+            for line in reversed(range(address & ~15, address + size, 16)):
+                words = _line_of_bytes(max(address - line, 0), min(address + size - line, 16))
                 text += f"{'':20}{kind} {line:016x} {words}    S:{line:010x}    NM ISH\n"
         yield text + f"{'':20}R X0 0000000000000001\n"
 
 
 def execlog(ops: Executed, vcpu: int = 0) -> Iterator[str]:
     """Lines of QEMU's execlog plugin."""
-    static = classify(ops.word)
-    for n, (pc, word, address, _, _) in enumerate(ops.rows()):
+    for _, ((pc, word, address, _, _), store, pair, _) in _numbered(ops):
         text = f'{vcpu}, 0x{pc:x}, 0x{word:x}, "inst x0, #1, lsl #2"'
         if address:
-            kind = "store" if static.op_class[n] == OpClass.STORE else "load"
+            kind = "store" if store else "load"
             text += f", {kind}, 0x{address:08x}"
-            if static.flags[n] & Flag.PAIR.value:
+            if pair:
                 text += f", {kind}, 0x{address + 8:08x}"
         yield text + "\n"
 

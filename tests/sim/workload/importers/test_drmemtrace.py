@@ -45,13 +45,20 @@ from tests.sim.workload.importers.traces import (
 )
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_shipped_streams_survive(name: str, tmp_path: Path) -> None:
-    """A shipped stream (of the long ones, the first 300,000 blocks), written as a zip of chunks and
-    imported, has the same ops, addresses, classes, branches, symbols and names.
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        *((name, 30_000) for name in STREAMS),
+        ("threads.1", None),
+        *(pytest.param(name, 300_000, marks=pytest.mark.deep) for name in STREAMS),
+    ],
+)
+def test_shipped_streams_survive(name: str, blocks: int | None, tmp_path: Path) -> None:
+    """A shipped stream or its first blocks, written as a zip of chunks and imported, has the same
+    ops, addresses, classes, branches, symbols and names.
     """
     stream = shipped(name)
-    truth = executed(stream, min(300_000, stream.ids.size))
+    truth = executed(stream, blocks)
     trace = tmp_path / "x.trace.zip"
     trace.write_bytes(zipped(drmemtrace_chunks(truth, chunk_ops=500_000)))
     elf = tmp_path / stream.program

@@ -36,13 +36,22 @@ DIALECTS: dict[str, tuple[Callable[[Executed], Iterator[str]], Callable[..., Non
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", STREAMS)
-def test_shipped_streams_survive(name: str, dialect: str, tmp_path: Path) -> None:
-    """A shipped stream (of all but one, the first 3,000 blocks), written in a dialect and imported,
-    has the same ops, addresses, branches and symbols.
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        *((name, 3_000) for name in STREAMS),
+        ("threads.1", 20_000),  # several pieces of a file
+        pytest.param("threads.1", None, marks=pytest.mark.deep),
+    ],
+)
+def test_shipped_streams_survive(
+    name: str, blocks: int | None, dialect: str, tmp_path: Path
+) -> None:
+    """A shipped stream or its first blocks, written in a dialect and imported, has the same ops,
+    addresses, branches and symbols.
     """
     stream = shipped(name)
-    truth = executed(stream, stream.ids.size if name == "threads.1" else 3_000)
+    truth = executed(stream, blocks)
     text, read = DIALECTS[dialect]
     trace = tmp_path / "t.tarmac.gz"
     trace.write_bytes(gzip.compress("".join(text(truth)).encode(), 1))

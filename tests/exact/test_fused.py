@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from types import ModuleType
 
@@ -27,10 +27,16 @@ from tests.exact.mutants import mutant as _m
 from tests.rigs.machines import table, vary
 
 SEEDS_PER_TEST = 75
+REPRESENTATIVE = 3
+"""Blocks of seeds that do all there is to do; those behind them do it again, and are deep."""
+BLOCKS = [
+    pytest.param(block, marks=() if block < REPRESENTATIVE else pytest.mark.deep)
+    for block in range(8)
+]
 ROUNDS, FUSED = "sim.machine.rounds", "sim.machine.compiled"
 
 
-@cache
+@lru_cache(maxsize=8)
 def _machine(seed: int) -> tuple[Stream, MachineSpec]:
     r = random.Random(seed)
     dense = seed % 2 == 0
@@ -58,7 +64,7 @@ def _run(seed: int, engine: str) -> RunResult:
     return simulate(spec, (stream,), Run("x", seed, 0, keep_records=True), engine)
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", BLOCKS)
 def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bare metal's full buffers and KVM's faults, with ties, masks, exits and small chunks."""
     r = random.Random(block)
@@ -84,7 +90,9 @@ def _exiting(seed: int) -> tuple[Stream, MachineSpec]:
     )
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize(
+    "block", [0, *(pytest.param(n, marks=pytest.mark.deep) for n in range(1, 4))]
+)
 def test_exits_ahead_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In every design, beside whatever else is due, with records kept and without."""
     r = random.Random(block)
@@ -139,9 +147,9 @@ def test_who_is_served_ahead(design: str, told: dict[str, object], served: bool)
 
 
 def test_rounds_happen_in_every_way() -> None:
-    """A control on the control: what the machines above do inside the kernel."""
+    """A control on the control: what the machines above that are not deep do inside the kernel."""
     seen: set[str] = set()
-    for seed in range(8 * SEEDS_PER_TEST):
+    for seed in range(REPRESENTATIVE * SEEDS_PER_TEST):
         stream, spec = _machine(seed)
         result = _run(seed, "fast")
         if not result.fused_rounds:

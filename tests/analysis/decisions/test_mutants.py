@@ -98,6 +98,7 @@ def loaded() -> None:
         importlib.import_module(f"{ROOM}.{module}")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", MUTANTS)
 @pytest.mark.filterwarnings("ignore")
 def test_a_mutant_is_caught(name: str) -> None:

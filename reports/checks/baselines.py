@@ -175,7 +175,7 @@ def _flaws(document: Document) -> Iterator[str]:
             if not isinstance(text, str):
                 yield f"{part}.{key} is no text"
     tolerance = document["tolerance"].get("metrics")
-    if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
+    if type(tolerance) not in (int, float) or not 0 <= tolerance <= 1:  # True is 1
         yield "tolerance.metrics is no fraction"
     for name, row in document["counters"].items():
         right = isinstance(row, list) and len(row) == document["replications"]

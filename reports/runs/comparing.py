@@ -193,7 +193,7 @@ def _compared(a: Side, b: Side, everything: bool, margin: float) -> Comparison:
     rows = [_row(what, unit, values, a, b, same, margin) for what, unit, values in SIX]
     if everything:
         rows += [_row(*more, a, b, same, margin) for more in _more(a.arm, b.arm)]
-    return Comparison(a, b, tuple(rows), tuple(_notes(a, b, same)))
+    return Comparison(a, b, tuple(rows), tuple(dict.fromkeys(_notes(a, b, same))))
 
 
 def _more(a: Arm, b: Arm) -> Iterator[tuple[str, str, Values]]:

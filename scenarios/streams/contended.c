@@ -13,7 +13,6 @@ typedef unsigned int u32;
 #define PART __attribute__((noinline, noclone, noipa)) static
 
 enum { WORKERS = 3, ROUNDS = 3072, STACK = 16384, OWN = 512, POOL = 64, LOG = 6 };
-enum { SYS_EXIT = 93, SYS_FUTEX = 98, SYS_CLONE = 220, SYS_EXIT_GROUP = 94, FUTEX_WAIT = 0 };
 
 typedef struct {
     u64 word[8];
@@ -24,13 +23,6 @@ line padded[WORKERS + 1], pool[POOL], table[8];
 u64 own[WORKERS + 1][OWN] __attribute__((aligned(64)));
 static u32 alive[WORKERS] __attribute__((aligned(64)));
 static char stacks[WORKERS][STACK] __attribute__((aligned(64)));
-
-static long call(long number, long a, long b, long c, long d, long e) {
-    register long x8 asm("x8") = number, x0 asm("x0") = a, x1 asm("x1") = b, x2 asm("x2") = c;
-    register long x3 asm("x3") = d, x4 asm("x4") = e;
-    asm volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-    return x0;
-}
 
 PART void add_hot(long who) { hot.word[who]++; }
 PART void add_warm(long who) { warm.word[who]++; }
@@ -69,29 +61,7 @@ PART void work(long who) {
     }
 }
 
-/* Started by clone() in a new thread; the kernel clears alive[who] and wakes the main thread. */
-__attribute__((noreturn)) static void worker(long who) {
-    work(who + 1);
-    for (;;) call(SYS_EXIT, 0, 0, 0, 0, 0);
-}
-
-/* CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | CHILD_CLEARTID */
-static const long FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x200000;
-
-__attribute__((noinline)) static void start(long who) {
-    alive[who] = 1;
-    long top = (long)(stacks[who] + STACK);
-    register long x19 asm("x19") = who; /* registers are the child's too, the stack is not */
-    if (call(SYS_CLONE, FLAGS, top, 0, 0, (long)&alive[who]) == 0) {
-        asm volatile("" : "+r"(x19));
-        worker(x19);
-    }
-}
-
-static void join(long who) {
-    while (__atomic_load_n(&alive[who], __ATOMIC_ACQUIRE))
-        call(SYS_FUTEX, (long)&alive[who], FUTEX_WAIT, 1, 0, 0);
-}
+#include "clone.h"
 
 void _start(void) {
     for (long who = 0; who < WORKERS; who++) start(who);

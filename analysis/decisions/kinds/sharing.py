@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from analysis.decisions.choosing import I64, Question, aligned, listed
 from sim.runs.sightings import LINES
+from sim.scenario.models.workloads import Threads
 from sim.workload.presets import get_preset
 from sim.workload.timing import PEERS
 
@@ -31,6 +32,8 @@ class Sharing:
     def question(self, arm: ArmResult, top: str) -> Question | str:
         """By line, of those that a peer gives to some load."""
         assert arm.visits is not None
+        if isinstance(arm.arm.settings.workload, Threads) and not arm.stream.lengths:
+            return "the group has one thread: there is none to share memory with"
         if not arm.stream.lengths:
             return "the workload is one stream: no memory is shared (see workload.kind: threads)"
         if not get_preset(arm.arm.settings.cpu.core).level_source()[list(PEERS)].any():

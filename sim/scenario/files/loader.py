@@ -257,6 +257,13 @@ def _is_input(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -453,6 +460,9 @@ class _Resolver:
         if any(_is_input(folder / path.value) for folder in (beside, stock)):
             why = "is no regular file (a pipe or a device), and is read at many places; copy it "
             self._add(path.mark, f"workload.path: {shown(path.value)} {why}into a file first")
+        elif any(_is_folder(folder / path.value) for folder in (beside, stock)):
+            what = f"workload.path: {shown(path.value)} is a folder; give a file in it"
+            self._add(path.mark, what)
         elif kind is not None and kind.value == "profile":
             self._no_profile(path.mark, path.value)
         elif kind is not None and kind.value == "threads":

@@ -166,7 +166,7 @@ def loads(text: str) -> Profile:
         raise ProfileError(f"no JSON ({error}); make one with `speskew import spe`") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ProfileError("no profile of speskew; make one with `speskew import spe`")
-    if body.get("version") != VERSION:
+    if type(body.get("version")) is not int or body["version"] != VERSION:
         raise ProfileError(
             f"version {body.get('version')!r}, this speskew reads {VERSION}; import the capture "
             "again"

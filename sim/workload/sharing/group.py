@@ -68,7 +68,20 @@ def headers_of(path: Path) -> tuple[Header, ...]:
     for file, header in zip(files, headers, strict=True):
         if header.build_id != headers[0].build_id:
             _refuse(path, f"{file.name} and {files[0].name} are of two programs", "one process")
+    _check_copies(path, files, headers)
     return headers
+
+
+def _check_copies(path: Path, files: Sequence[Path], headers: Sequence[Header]) -> None:
+    """Refuse a stream that stands there under two names: a thread would share all with itself.
+
+    Headers are equal if the streams are: they hold each frame's checksum, and the thread's number.
+    """
+    first: dict[Header, Path] = {}
+    for file, header in zip(files, headers, strict=True):
+        known = first.setdefault(header, file)
+        if known is not file:
+            _refuse(path, f"{known.name} and {file.name} are one stream", "each thread once")
 
 
 def stamps(path: Path) -> tuple[tuple[int, ...], ...]:
@@ -104,7 +117,7 @@ def _names(path: Path, document: object) -> list[str]:
     found = document if isinstance(document, dict) else {}
     if found.get("format") != _FORMAT:
         _refuse(path, "it is no group of streams", f'"format": "{_FORMAT}"')
-    if found.get("version") != _VERSION:
+    if type(version := found.get("version")) is not int or version != _VERSION:  # True is 1
         _refuse(path, "another version of the format", f'"version": {_VERSION}')
     names = found.get("streams")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

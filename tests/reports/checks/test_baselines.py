@@ -113,8 +113,9 @@ Break = Callable[[dict[str, Any]], object]
         (lambda d: d["metrics"].update(x={"mean": 1}), "metrics.x"),
         (lambda d: d["metrics"].update(x={"mean": "1", "ci95": None, "n": 1, "unit": ""}), "x"),
         (lambda d: d.update(tolerance={"metrics": 7}), "tolerance.metrics"),
+        (lambda d: d.update(tolerance={"metrics": True}), "tolerance.metrics"),
     ],
-    ids=map(str, range(12)),
+    ids=map(str, range(13)),
 )
 def test_damaged_baselines_are_refused(broken: Break, said: str) -> None:
     """Exit code 5's error, which says what is wrong."""

@@ -156,6 +156,7 @@ def test_upper_bounds_and_refusals_are_noted() -> None:
     """Whoever quotes the row must see it."""
     assert "UPPER BOUND" in call("a:baremetal", "a:unpinned-cold").stdout
     assert "the VMM refused" in call("a:baremetal", "a:refused").stdout
+    assert call("a:unpinned-cold", "a:unpinned-cold").stdout.count("UPPER BOUND") == 1
 
 
 @pytest.mark.parametrize(

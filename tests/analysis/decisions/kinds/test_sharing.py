@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.decisions.kinds import kinds
 from sim.runs.batch import ArmResult
+from sim.scenario.models.workloads import Threads
 from tests.analysis.decisions.asked import LEVELS, LOAD, made, stream, visits
 
 KIND = kinds()["sharing"]
@@ -48,6 +49,10 @@ def test_no_question() -> None:
     """One stream shares nothing; threads that share less than two lines leave no choice."""
     alone = made("v6", stream([LOAD], [0], [0]), visits(members()), [np.ones(LEVELS)])
     assert "no memory is shared" in str(KIND.question(alone, "10"))
+    threads = Threads(kind="threads", path="one.threads.json", repeat=1)
+    given = alone.arm.settings.model_copy(update={"workload": threads})
+    one = replace(alone, arm=alone.arm.model_copy(update={"settings": given}))
+    assert "one thread: there is none to share memory with" in str(KIND.question(one, "10"))
     kunpeng = cpu("kunpeng-920", made("v6", TABLES, visits(members()), [np.ones(LEVELS)]))
     assert "do not say who gave" in str(KIND.question(kunpeng, "10"))
     one = made("v6", TABLES, visits(members(), lines=[[16, 70]]), [np.ones(LEVELS)])

@@ -520,6 +520,15 @@ def test_unknown_names(name: str, hint: str) -> None:
         load(name)
 
 
+@pytest.mark.parametrize("kind", ["recorded", "profile", "threads"])
+def test_a_folder_is_no_stream(tmp_path: Path, kind: str) -> None:
+    """Nor is it missing."""
+    (tmp_path / "a.threads.json").mkdir()
+    text = f"workload: {{kind: {kind}, path: a.threads.json}}\narms: [v6]\n"
+    (problem,) = problems(written(tmp_path, text))
+    assert "workload.path: 'a.threads.json' is a folder; give a file in it" in problem
+
+
 @pytest.mark.parametrize("kind", ["recorded", "profile"])
 def test_a_pipe_is_no_stream(tmp_path: Path, kind: str) -> None:
     """It is there, so that it is not said to be missing."""

@@ -27,6 +27,7 @@ BAD = [
     ("[1]", "no profile of speskew"),
     ('{"format": "x"}', "no profile"),
     ('{"format": "speskew-profile", "version": 2}', "version 2, this speskew reads 1"),
+    ('{"format": "speskew-profile", "version": true}', "version True, this speskew reads 1"),
 ]
 
 

@@ -65,6 +65,7 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         ([], "no group of streams"),
         ({}, '"format": "speskew threads"'),
         (GOOD | {"version": 2}, "another version"),
+        (GOOD | {"version": True}, "another version"),
         (GOOD | {"streams": "a"}, "no list of streams"),
         (GOOD | {"streams": [1]}, "no list of streams"),
         (GOOD | {"streams": [""]}, "a name that no file has"),
@@ -100,3 +101,16 @@ def test_two_programs_share_no_memory(tmp_path: Path) -> None:
         write_spestream(tmp_path / f"a.{number}.spestream", other)
     with pytest.raises(StreamError, match="of two programs; wanted is one process"):
         headers_of(written(tmp_path, GOOD))
+
+
+def test_a_copy_of_a_stream_is_no_other_thread(tmp_path: Path) -> None:
+    """Under whichever name; a thread that did the same is another one by its number."""
+    recording = read_spestream(THREAD)
+    for number in range(2):
+        write_spestream(tmp_path / f"a.{number}.spestream", recording)
+    with pytest.raises(
+        StreamError, match=r"a\.0\.spestream and a\.1\.spestream are one stream; want"
+    ):
+        headers_of(written(tmp_path, GOOD))
+    write_spestream(tmp_path / "a.1.spestream", replace(recording, tid=recording.tid + 1))
+    assert len(headers_of(written(tmp_path, GOOD))) == 2

@@ -91,7 +91,9 @@ def ledgers(arm: Any) -> Any:
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_a_result_without_records_holds_none_of_them(engine: str, scenario: Scenario) -> None:
     """Nor an empty view of them, which would keep the memory of all until the last arm is done."""
-    unit = batch.Unit(scenario.arms[0], scenario.seed, 0, engine, keep_records=False)
+    unit = batch.Unit(
+        scenario.arms[0], scenario.seed, 0, engine, keep_records=False, sightings=True
+    )
     for vcpu in batch.run_unit(unit).vcpus:
         for array in (vcpu.written, vcpu.aux):
             assert (array.size, array.base) == (0, None)

@@ -130,8 +130,8 @@ class Unit:
     keep_records: bool
     stop_at: tuple[int, ...] = ()
     keep_log: bool = False
-    sightings: bool = False
-    """Reduce its records to what they show, where they are made."""
+    sightings: tuple[str, ...] = ()
+    """What its records are reduced to where they are made, by the names of `sim.runs.sightings`."""
 
     @property
     def key(self) -> str:
@@ -257,7 +257,7 @@ class _Batch:
 
     def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
         asked = self._scenario.decisions
-        sees = asked is not None and asked.needs_records and not stop_at
+        sees = () if asked is None or stop_at else asked.needs
         seed = self._scenario.seed
         return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
 
@@ -321,7 +321,7 @@ class _Batch:
 
     def _band_ends(self, arm: Arm) -> Band:
         at = counterparts.band_ends(arm)
-        units = [replace(self._unit(end, 0), sightings=False) for end in at.values()]
+        units = [replace(self._unit(end, 0), sightings=()) for end in at.values()]
         found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
         low, high = found["low"], found["high"]
         return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
@@ -340,14 +340,14 @@ def run_unit(unit: Unit) -> RunResult:
     """Simulate one unit."""
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
-    kept = unit.keep_records or unit.sightings
+    kept = unit.keep_records or bool(unit.sightings)
     run = Run(unit.arm.name, unit.seed, unit.replication, kept, unit.keep_log, unit.stop_at)
     made = simulate(spec, stream.threads, run, unit.engine)
     if not unit.sightings:
         return made
     facts = resolve.core_facts(unit.arm.settings)
     keys = [draws.key(unit.seed, unit.replication, k, "latency") for k in range(len(made.vcpus))]
-    made = replace(made, sightings=sightings(stream, made, facts, keys))
+    made = replace(made, sightings=sightings(stream, made, unit.sightings, facts, keys))
     return made if unit.keep_records else without_records(made)
 
 

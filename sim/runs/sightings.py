@@ -11,7 +11,7 @@ target is where its exception level went next. Streams without addresses have no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,8 @@ U64 = NDArray[np.uint64]
 PAGE_SHIFT = 12
 LINE_SHIFT = 6
 PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
+_KEYS = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
+"""Columns that name a row."""
 _LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
 _CHUNK = 1 << 22
 """Accesses or block executions that are sorted at a time."""
@@ -71,34 +73,42 @@ class Visits:
 
 
 def sightings(
-    stream: Stream, run: RunResult, facts: CoreFacts, latency_keys: Sequence[int]
+    stream: Stream,
+    run: RunResult,
+    asked: Collection[str],
+    facts: CoreFacts,
+    latency_keys: Sequence[int],
 ) -> dict[str, I64]:
-    """What a run's written records show, all vCPUs: pages [n, 3] as in `Visits`, edges [n, 3]:
-    branch, static op that came next, records, and waits as `waits.sampled` has them, from the keys
-    of the vCPUs' latencies. Of threads that share memory also lines, as there.
+    """What of a run's written records is asked for, all vCPUs: pages [n, 3] as in `Visits`, edges
+    [n, 3]: branch, static op that came next, records; waits as `waits.sampled` has them, from the
+    keys of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory.
     """
     by_vcpu = [np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus]
-    hashes = [mix64_array(key, ops) for key, ops in zip(latency_keys, by_vcpu, strict=True)]
+    keys = latency_keys if WAITS in asked else ()
+    hashes = [mix64_array(*pair) for pair in zip(keys, by_vcpu, strict=False)]
     if not stream.siblings:
-        return _seen(stream, np.concatenate(by_vcpu), np.concatenate(hashes), facts)
+        by_vcpu, hashes = [np.concatenate(by_vcpu)], [np.concatenate(hashes)] if hashes else []
     parts = [
-        _seen(stream.of(k), ops, hashes[k], facts, lines=True) for k, ops in enumerate(by_vcpu)
+        _seen(stream.of(k), ops, asked, facts, hashes[k] if hashes else None)
+        for k, ops in enumerate(by_vcpu)
     ]
-    keys = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
-    return {name: summed([part[name] for part in parts], n) for name, n in keys.items()}
+    return {name: _merged([part[name] for part in parts], _KEYS[name]) for name in asked}
 
 
 def _seen(
-    stream: Stream, ops: I64, hashes: U64, facts: CoreFacts, *, lines: bool = False
+    stream: Stream, ops: I64, asked: Collection[str], facts: CoreFacts, hashes: U64 | None
 ) -> dict[str, I64]:
-    """Sightings of ops of one stream, in any order."""
-    order, static, level, slot, after = _resolved(stream, ops)
-    found = {
-        PAGES: _pages_of(stream, static, slot),
-        EDGES: _edges_of(stream, static, after),
-        WAITS: waits.sampled(stream, static, level, hashes[order], facts),
+    """Sightings of ops of one stream, in any order; `hashes` are of their latencies, for waits."""
+    order, static, level, slot, after = _resolved(stream, ops, keep_order=hashes is not None)
+    makers = {
+        PAGES: lambda: _pages_of(stream, static, slot),
+        EDGES: lambda: _edges_of(stream, static, after),
+        LINES: lambda: _lines_of(stream, static, slot),
     }
-    return found | {LINES: _lines_of(stream, static, slot)} if lines else found
+    if hashes is not None:
+        drawn = hashes[order]
+        makers[WAITS] = lambda: waits.sampled(stream, static, level, drawn, facts)
+    return {name: makers[name]() for name in asked}
 
 
 def summed(tables: Sequence[I64], keys: int) -> I64:
@@ -138,16 +148,16 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 # --- what was sampled ----------------------------------------------------------------------------
 
 
-def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64, I64, I64]:
-    """Ops in an order of its own: their indices, static op, level, memory slot within a pass (-1:
-    none) and next static op.
+def _resolved(stream: Stream, ops: I64, *, keep_order: bool) -> tuple[I64, I64, I64, I64, I64]:
+    """Ops in an order of its own: their indices (none unless they are kept, which takes longer than
+    the rest), static op, level, memory slot within a pass (-1: none) and next static op.
     """
     T = stream.arrays.tables
     if stream.arrays.execs.size and int(T[SEGMENTS]) == 1:
         places = ops % int(T[PASS + OP])
-        order = np.argsort(places, kind="stable")
+        order = np.argsort(places, kind="stable") if keep_order else np.zeros(0, np.int64)
         found = np.empty((ops.size, 3), np.int64)
-        _walk_sorted(stream.arrays, places[order], found)
+        _walk_sorted(stream.arrays, places[order] if keep_order else np.sort(places), found)
         static, slot, after = found.T
         level = np.where(slot >= 0, stream.arrays.levels[slot], 0)
         return order, static, level.astype(np.int64), slot, after

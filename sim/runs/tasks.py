@@ -104,7 +104,7 @@ def tasks(cell: str, scenario: Scenario, engine: str, *, band: bool = False) -> 
 
 def _units(scenario: Scenario, engine: str, *, band: bool) -> Iterator[Unit]:
     arms = [arm for named in scenario.arms for arm in _with_twin(named)]
-    sees = scenario.decisions is not None and scenario.decisions.needs_records
+    sees = () if scenario.decisions is None else scenario.decisions.needs
     for replication in range(scenario.replications):
         for arm in arms:
             yield Unit(arm, scenario.seed, replication, engine, keep_records=False, sightings=sees)

@@ -14,16 +14,17 @@ from sim.scenario.models.strict import Strict
 from sim.scenario.words import suggest
 
 KINDS = {
-    "hot-functions": False,
-    "hot-instructions": False,
-    "hot-pages": True,
-    "hot-pages-64KiB": True,
-    "hot-pages-2MiB": True,
-    "slow-loads": True,
-    "layout": True,
-    "sharing": True,
+    "hot-functions": "",
+    "hot-instructions": "",
+    "hot-pages": "pages",
+    "hot-pages-64KiB": "pages",
+    "hot-pages-2MiB": "pages",
+    "slow-loads": "waits",
+    "layout": "edges",
+    "sharing": "lines",
 }
-"""Name, and whether it needs what single records hold: addresses, branch targets, latencies."""
+"""Name, and what of single records it needs, by the names of `sim.runs.sightings`: addresses,
+latencies, where branches went; none if a histogram is enough."""
 MOST = 100_000
 _TOP = re.compile(r"[1-9][0-9]{0,5}|([1-9]?[0-9](\.[0-9]{1,3})?|100)%")
 
@@ -80,6 +81,6 @@ class Decisions(Strict):
     )
 
     @property
-    def needs_records(self) -> bool:
-        """Does some kind look at what single records hold?"""
-        return any(KINDS[kind] for kind in self.kinds)
+    def needs(self) -> tuple[str, ...]:
+        """What some kind looks at of single records; empty if none does."""
+        return tuple(sorted({KINDS[kind] for kind in self.kinds} - {""}))

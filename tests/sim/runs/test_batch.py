@@ -92,7 +92,12 @@ def ledgers(arm: Any) -> Any:
 def test_a_result_without_records_holds_none_of_them(engine: str, scenario: Scenario) -> None:
     """Nor an empty view of them, which would keep the memory of all until the last arm is done."""
     unit = batch.Unit(
-        scenario.arms[0], scenario.seed, 0, engine, keep_records=False, sightings=True
+        scenario.arms[0],
+        scenario.seed,
+        0,
+        engine,
+        keep_records=False,
+        sightings=("edges", "pages", "waits"),
     )
     for vcpu in batch.run_unit(unit).vcpus:
         for array in (vcpu.written, vcpu.aux):

@@ -22,6 +22,8 @@ from sim.workload.arrays import BLOCK, BLOCK_STATIC, HAS_SLOT, LEVEL_STRIDE, OP,
 from sim.workload.timing import PEERS
 from tests.sim.runs.shipped import small_recording
 
+SEEN = (EDGES, PAGES, WAITS)
+
 BASE = """\
 name: seen
 replications: 1
@@ -49,7 +51,7 @@ def made(
 
 def unit(scenario: Scenario) -> batch.Unit:
     """Its only unit, with what its records show."""
-    return batch.Unit(scenario.arms[0], scenario.seed, 0, "fast", False, sightings=True)
+    return batch.Unit(scenario.arms[0], scenario.seed, 0, "fast", False, sightings=SEEN)
 
 
 def by_record(scenario: Scenario, run: RunResult) -> dict[str, Counter[Any]]:
@@ -94,7 +96,11 @@ def test_nothing_is_kept_that_is_not_asked_for(recording: Path) -> None:
     run = batch.run_unit(one)
     assert run.sightings
     assert all(v.written.size == 0 for v in run.vcpus)
-    assert batch.run_unit(replace(one, sightings=False)).sightings == {}
+    assert batch.run_unit(replace(one, sightings=())).sightings == {}
+    for name in SEEN:  # and who asks for one, that one, whatever the others are
+        (alone,) = batch.run_unit(replace(one, sightings=(name,))).sightings.items()
+        assert alone[0] == name
+        assert np.array_equal(alone[1], run.sightings[name])
 
 
 def executions(scenario: Scenario) -> tuple[Counter[Any], Counter[Any]]:
@@ -237,7 +243,7 @@ def test_lines_are_every_load_that_a_peer_gave() -> None:
 def test_lines_of_records_are_those_that_they_show() -> None:
     """Loads whose data source is a peer, by line, from full records of all vCPUs."""
     scenario = loader.load(of_text(GROUP % (8, "")))
-    one = unit(scenario)
+    one = replace(unit(scenario), sightings=(*SEEN, LINES))
     run = batch.run_unit(replace(one, keep_records=True))
     wanted: Counter[int] = Counter()
     for records in batch.records(one.arm, scenario.seed, run):
@@ -262,6 +268,6 @@ def test_a_filter_for_stores_leaves_the_lines_of_atomics() -> None:
 def test_a_single_stream_has_no_lines(recording: Path) -> None:
     """Nothing of a run without threads is another by this."""
     scenario = made(recording)
-    run = batch.run_unit(unit(scenario))
-    assert set(run.sightings) == {PAGES, EDGES, WAITS}
+    run = batch.run_unit(replace(unit(scenario), sightings=(LINES,)))
+    assert run.sightings[LINES].shape == (0, 2)
     assert batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0])).lines.size == 0

@@ -60,7 +60,9 @@ def test_classes_are_narrow() -> None:
 def test_waits_are_those_of_the_records(recording: Path, end: str) -> None:
     """By static op, level and class of TOTAL, from full records of all vCPUs; loads alone."""
     scenario = made(recording, end=end)
-    unit = batch.Unit(scenario.arms[0], scenario.seed, 0, "fast", True, sightings=True)
+    unit = batch.Unit(
+        scenario.arms[0], scenario.seed, 0, "fast", True, sightings=("edges", "pages", "waits")
+    )
     run = batch.run_unit(unit)
     stream = batch.stream_of(scenario.arms[0])
     wanted: Counter[tuple[int, int]] = Counter()

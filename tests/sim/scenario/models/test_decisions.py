@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sim.runs.sightings import EDGES, LINES, PAGES, WAITS
 from sim.scenario.files import loader
 from sim.scenario.files.document import ScenarioError
 from sim.scenario.files.given import of_text
@@ -60,6 +61,7 @@ def test_tops(top: object) -> None:
 
 def test_records_are_needed_for_addresses_only() -> None:
     """Hot functions come from profiles, pages from records."""
-    assert not Decisions(kinds=("hot-functions", "hot-instructions")).needs_records
-    assert Decisions(kinds=("hot-functions", "layout")).needs_records
-    assert any(KINDS.values())
+    assert Decisions(kinds=("hot-functions", "hot-instructions")).needs == ()
+    assert Decisions(kinds=("hot-functions", "layout")).needs == (EDGES,)
+    assert Decisions(kinds=("layout", "hot-pages", "hot-pages-2MiB")).needs == (EDGES, PAGES)
+    assert set(KINDS.values()) == {"", EDGES, LINES, PAGES, WAITS}

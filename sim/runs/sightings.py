@@ -81,8 +81,9 @@ def sightings(
 ) -> dict[str, I64]:
     """What of a run's written records is asked for, all vCPUs: pages [n, 3] as in `Visits`, edges
     [n, 3]: branch, static op that came next, records; waits as `waits.sampled` has them, from the
-    keys of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory.
+    keys of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory only.
     """
+    asked = [name for name in asked if name != LINES or stream.siblings]
     by_vcpu = [np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus]
     keys = latency_keys if WAITS in asked else ()
     hashes = [mix64_array(*pair) for pair in zip(keys, by_vcpu, strict=False)]

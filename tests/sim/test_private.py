@@ -13,7 +13,12 @@ import sim
 NAMED_TUPLES = {"_replace", "_make", "_asdict", "_fields"}
 """Public, whatever they look like."""
 ALLOWED = {
-    "cache/compiled.py": {"CompileResult._rebuild", "data._reduce"},  # numba has no public ones
+    "cache/compiled.py": {  # numba has no public ones
+        "CompileResult._rebuild",
+        "_nrt_python",
+        "data._reduce",
+        "library._get_module_for_linking",
+    },
     "draws.py": {"dispatcher._cache"},  # numba's place for the cache of a function
     "engine.py": {"event._ok", "event._value"},  # SimPy's; the engine says why
 }

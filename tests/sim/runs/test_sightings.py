@@ -268,6 +268,6 @@ def test_a_filter_for_stores_leaves_the_lines_of_atomics() -> None:
 def test_a_single_stream_has_no_lines(recording: Path) -> None:
     """Nothing of a run without threads is another by this."""
     scenario = made(recording)
-    run = batch.run_unit(replace(unit(scenario), sightings=(LINES,)))
-    assert run.sightings[LINES].shape == (0, 2)
+    run = batch.run_unit(replace(unit(scenario), sightings=(LINES, PAGES)))
+    assert set(run.sightings) == {PAGES}
     assert batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0])).lines.size == 0

@@ -214,13 +214,13 @@ def _report(scenario: Scenario, evidence: Evidence, path: Path, held: Mapping[st
     )
 
 
-def _simulated(scenario: Scenario) -> dict[str, str]:
+def _simulated(scenario: Scenario, held: Mapping[str, str]) -> dict[str, str]:
     """Settings, and what the files hold that they name."""
-    return loader.settings(scenario) | contents.named(contents.of(scenario))
+    return loader.settings(scenario) | contents.named(held)
 
 
 def _changed(base: Baseline, scenario: Scenario, held: Mapping[str, str]) -> list[str]:
-    found = baselines.changed_settings(base, loader.settings(scenario) | contents.named(held))
+    found = baselines.changed_settings(base, _simulated(scenario, held))
     return found if held else [line for line in found if not line.startswith(contents.PREFIX)]
 
 
@@ -241,7 +241,7 @@ def updated(
     done = simulate(loaded, asked)
     command = f"speskew baseline update {source} --replications {loaded.replications}"
     command += "".join(f" --set {text}" for text in asked.overrides)
-    return old, baselines.make(path, done.result, _simulated(loaded), command)
+    return old, baselines.make(path, done.result, _simulated(loaded, contents.of(loaded)), command)
 
 
 def path_of(target: str) -> Path:

@@ -180,10 +180,12 @@ def of_unit(of: Sought) -> Timeline:
     settings = of.unit.arm.settings
     logged = replace(of.unit, keep_log=True)
     per_ms = TICKS_PER_CYCLE * settings.cpu.clock // 1000
-    for stop_at in (*_beginnings(of, per_ms), ()):
+    for stop_at in _beginnings(of, per_ms):
         run = batch.run_unit(replace(logged, stop_at=stop_at))
         if _shows_all(run, of.worth, per_ms):
             break
+    else:
+        run = batch.run_unit(logged)
     return timeline(
         run,
         virtual=of.unit.arm.policies.virtual,

@@ -85,8 +85,9 @@ def sightings(
     """
     asked = [name for name in asked if name != LINES or stream.siblings]
     by_vcpu = [np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus]
-    keys = latency_keys if WAITS in asked else ()
-    hashes = [mix64_array(*pair) for pair in zip(keys, by_vcpu, strict=False)]
+    hashes = []
+    if WAITS in asked:
+        hashes = [mix64_array(key, ops) for key, ops in zip(latency_keys, by_vcpu, strict=True)]
     if not stream.siblings:
         by_vcpu, hashes = [np.concatenate(by_vcpu)], [np.concatenate(hashes)] if hashes else []
     parts = [

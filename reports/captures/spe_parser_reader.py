@@ -219,7 +219,12 @@ class _Table:
             raise CaptureError(
                 f"{self._path}: no column {name!r}; this is no {self._kind} table of spe-parser"
             )
-        return self._file.read([name]).column(name)
+        column = self._file.read([name]).column(name)
+        try:
+            column.validate(full=True)  # reading does not: values may lie outside their dictionary
+        except pa.ArrowInvalid as error:
+            raise CaptureError(f"{self._path}: column {name!r} is damaged: {error}") from error
+        return column
 
     def _there(self, name: str) -> NDArray[np.bool_]:
         """Where a column has a value: not null, not an empty string."""

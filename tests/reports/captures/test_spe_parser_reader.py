@@ -166,6 +166,22 @@ def test_tables_that_are_none() -> None:
         ParquetCapture.open(Path("noname.parquet"))
 
 
+def test_value_beyond_the_dictionary() -> None:
+    """A column's values are places in its dictionary; pyarrow takes those that are not in it."""
+    path = Path("T-br.parquet")
+    pq.write_table(pa.Table.from_pylist([BRANCH_ROW] * 2), path, compression="none")
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    column = group.column(list(BRANCH_ROW).index("event"))
+    end = column.dictionary_page_offset + column.total_compressed_size
+    raw = bytearray(path.read_bytes())
+    assert raw[end - 3 : end] == b"\x01\x04\x00"  # of one bit each: two times the first value
+    for place in (1, 16, 255):
+        raw[end - 1] = place
+        path.write_bytes(bytes(raw))
+        with pytest.raises(CaptureError, match="column 'event'.* out of bounds"):
+            from_tables(path)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(sorted(BRANCH_ROW)),

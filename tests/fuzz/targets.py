@@ -419,5 +419,6 @@ def _check(event: str, path: object) -> None:
             where = os.path.join(os.path.realpath(folder), name)
     allowed = (str(_Watch.folder), _COMPILED)
     inside = any(where == folder or where.startswith(f"{folder}{os.sep}") for folder in allowed)
-    if not inside and where != os.devnull:
+    bytecode = "__pycache__" in Path(where).parts  # of a module that is imported when it is needed
+    if not inside and not bytecode and where != os.devnull:
         raise StrayError(f"{event} {where}")

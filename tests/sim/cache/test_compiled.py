@@ -32,12 +32,22 @@ def _fill(out: Any, value: Any) -> None:
         out[k] = value
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of compiled code with two functions, which no test touches."""
+    root = tmp_path_factory.mktemp("code")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_folder", lambda name: root / name)
+        use_code()
+    return root / CODE_FOLDER
+
+
 @pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of compiled code with two functions, in a process that has said nothing yet."""
+def code(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in a process that has said nothing yet."""
     monkeypatch.setattr(home, "STATE", home.State())
     monkeypatch.setattr(compiled, "_folder", lambda name: tmp_path / name)
-    use_code()
+    shutil.copytree(kept, tmp_path / CODE_FOLDER)
     return tmp_path / CODE_FOLDER
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -150,41 +151,44 @@ def test_without_a_cache_an_index_is_built(
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The compiled plugin, sealed."""
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the compiled plugin, sealed."""
     need("gcc")
     root = tmp_path_factory.mktemp("plugin")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPESKEW_CACHE", str(root))
-        return compile_plugin(root / "unused").read_bytes()
+        assert compile_plugin(root / "unused").is_relative_to(root)
+    return root
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_plugin_is_compiled_again(
     damage: str,
-    plugin: bytes,
+    plugin: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Any damage: the same plugin, which loads, and one line."""
+    shutil.copytree(plugin, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("SPESKEW_CACHE", str(tmp_path))
     monkeypatch.setattr(home, "STATE", home.State())
     (tmp_path / "other").write_bytes(b"to swap with")
     path = compile_plugin(tmp_path / "unused")
+    whole = path.read_bytes()
     capsys.readouterr()
     DAMAGES[damage](path)
     again = compile_plugin(tmp_path / "unused")
     said = capsys.readouterr().err
     assert again == path
-    assert again.read_bytes() == plugin
+    assert again.read_bytes() == whole
     assert ctypes.CDLL(str(again), mode=os.RTLD_LAZY).takes_slot
     root_reads_all = damage == "unreadable" and os.geteuid() == 0
     assert said.count("\n") == (0 if damage == "missing" or root_reads_all else 1)
 
 
 def test_without_a_cache_a_plugin_is_made_beside(
-    plugin: bytes,
+    plugin: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -192,10 +196,12 @@ def test_without_a_cache_a_plugin_is_made_beside(
     """No place, or a full disk: the plugin lies in the recording's own folder."""
     monkeypatch.setattr(home, "STATE", home.State())
     monkeypatch.setattr(home, "root", lambda: None)
-    assert compile_plugin(tmp_path).read_bytes() == plugin
+    (kept,) = plugin.rglob("*.so")
+    whole = kept.read_bytes()
+    assert compile_plugin(tmp_path).read_bytes() == whole
     monkeypatch.setattr(home, "root", lambda: Path("/proc"))
     (made,) = tmp_path.iterdir()
     made.unlink()
     assert compile_plugin(tmp_path) == made
-    assert plugin.startswith(made.read_bytes())
+    assert whole.startswith(made.read_bytes())
     assert capsys.readouterr().err.count("\n") == 1

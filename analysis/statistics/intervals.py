@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,10 +99,10 @@ def finite(values: ArrayLike) -> F64:
     return array[np.isfinite(array)]
 
 
-def no_variance(values: F64) -> bool:
-    """True if all `values` [n ≥ 1] agree up to rounding."""
-    spread = float(values.max() - values.min())
-    return spread <= _SAME * max(1.0, float(np.abs(values).max()))
+def no_variance(values: F64) -> Any:
+    """Whether all `values` [..., n ≥ 1] agree up to rounding: of the last axis, bool [...]."""
+    spread = values.max(axis=-1) - values.min(axis=-1)
+    return spread <= _SAME * np.maximum(1.0, np.abs(values).max(axis=-1))
 
 
 def t_interval(values: F64, level: float = 0.95) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """What records show beyond a histogram: pages that were touched, ways that branches went, how long
 loads took, and, of threads that share memory, cache lines that a peer gave.
 
-A worker reduces a unit's records to these counts where they were made, in one sorted pass, so that
-no record is sent or kept. `visits` is the truth that they sample: the whole stream, whatever an arm
+A worker reduces a unit's records to these counts where they were made, in one pass, so that no
+record is sent or kept. `visits` is the truth that they sample: the whole stream, whatever an arm
 executed of it, since whoever decides from a profile decides for the whole program.
 
 Fidelity note. As the records themselves (`sim.spe.record`): an atomic is seen as a load, a branch's
@@ -28,7 +28,6 @@ from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
 from sim.spe.record import CoreFacts, located, next_statics
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
-    BEFORE,
     BLOCK,
     BLOCK_STATIC,
     HAS_SLOT,
@@ -40,6 +39,9 @@ from sim.workload.arrays import (
     STATIC,
     Stream,
     block_of,
+    high_count,
+    in_cell,
+    low_count,
 )
 from sim.workload.timing import PEERS
 
@@ -47,6 +49,8 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 PAGE_SHIFT = 12
 LINE_SHIFT = 6
+_ROW = np.uint64(4)
+"""Words of a row of the stream's tables; unsigned, as a signed index is tested for its sign."""
 PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
 _KEYS = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
 """Columns that name a row."""
@@ -101,15 +105,14 @@ def _seen(
     stream: Stream, ops: I64, asked: Collection[str], facts: CoreFacts, hashes: U64 | None
 ) -> dict[str, I64]:
     """Sightings of ops of one stream, in any order; `hashes` are of their latencies, for waits."""
-    order, static, level, slot, after = _resolved(stream, ops, keep_order=hashes is not None)
+    static, level, slot, after = _resolved(stream, ops)
     makers = {
         PAGES: lambda: _pages_of(stream, static, slot),
         EDGES: lambda: _edges_of(stream, static, after),
         LINES: lambda: _lines_of(stream, static, slot),
     }
     if hashes is not None:
-        drawn = hashes[order]
-        makers[WAITS] = lambda: waits.sampled(stream, static, level, drawn, facts)
+        makers[WAITS] = lambda: waits.sampled(stream, static, level, hashes, facts)
     return {name: makers[name]() for name in asked}
 
 
@@ -150,49 +153,51 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 # --- what was sampled ----------------------------------------------------------------------------
 
 
-def _resolved(stream: Stream, ops: I64, *, keep_order: bool) -> tuple[I64, I64, I64, I64, I64]:
-    """Ops in an order of its own: their indices (none unless they are kept, which takes longer than
-    the rest), static op, level, memory slot within a pass (-1: none) and next static op.
-    """
+def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64, I64]:
+    """Of each op its static op, level, memory slot within a pass (-1: none) and next static op."""
     T = stream.arrays.tables
     if stream.arrays.execs.size and int(T[SEGMENTS]) == 1:
-        places = ops % int(T[PASS + OP])
-        order = np.argsort(places, kind="stable") if keep_order else np.zeros(0, np.int64)
-        found = np.empty((ops.size, 3), np.int64)
-        _walk_sorted(stream.arrays, places[order] if keep_order else np.sort(places), found)
-        static, slot, after = found.T
-        level = np.where(slot >= 0, stream.arrays.levels[slot], 0)
-        return order, static, level.astype(np.int64), slot, after
+        static, level, slot, after = np.empty((4, ops.size), np.int64)
+        _find(stream.arrays, ops, static, level, slot, after)
+        return static, level, slot, after
     static, level, slot, el = located(stream, ops).T
     after = np.full(ops.size, -1, np.int64)
     branch = stream.static_class[static] == OpClass.BRANCH
     after[branch] = next_statics(stream, ops[branch], el[branch])
     pass_slots = max(1, int(T[PASS + SLOT]))
-    return np.arange(ops.size), static, level, np.where(level > 0, slot % pass_slots, -1), after
+    return static, level, np.where(level > 0, slot % pass_slots, -1), after
 
 
 @njit
-def _walk_sorted(S: Any, ops: Any, out: Any) -> None:
-    """static, slot or -1, next static of ascending ops of one pass of a plain recorded stream."""
+def _find(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
+    """Static op, level, slot or -1 and next static op of ops of a plain recorded stream: its one
+    segment is its indexed body, whose cells know where each op is.
+
+    Loops of one kind of memory access each, without branches, as in `sim.workload.places`.
+    """
     T = S.tables
-    x, begin, slots = np.int64(0), np.int64(0), np.int64(0)
-    row = T[BLOCK] + 4 * block_of(S.execs[0])
+    pass_ops, begin = T[PASS + OP], np.int64(0)
     for j in range(ops.size):
-        while ops[j] >= begin + T[row + OP]:
-            begin += T[row + OP]
-            slots += T[row + SLOT]
-            x += 1
-            row = T[BLOCK] + 4 * block_of(S.execs[x])
-        first = T[row + BLOCK_STATIC]
-        s = first + ops[j] - begin
-        out[j, 0], out[j, 1] = s, -1
-        if T[T[STATIC] + 4 * s + HAS_SLOT] != 0:
-            before = T[T[BEFORE] + 4 * s + HAS_SLOT] - T[T[BEFORE] + 4 * first + HAS_SLOT]
-            out[j, 1] = slots + before
-        out[j, 2] = s + 1
-        if ops[j] + 1 == begin + T[row + OP]:
-            follower = x + 1 if x + 1 < S.execs.size else np.int64(0)
-            out[j, 2] = T[T[BLOCK] + 4 * block_of(S.execs[follower]) + BLOCK_STATIC]
+        if not 0 <= ops[j] - begin < pass_ops:
+            begin = ops[j] - ops[j] % pass_ops
+        exec_at, slot_at = in_cell(S.cells, np.uint64(ops[j] - begin))
+        statics[j], slots[j] = np.int64(exec_at), np.int64(low_count(slot_at))
+    block, last = np.uint64(T[BLOCK]), np.uint64(S.execs.size - 1)
+    for j in range(ops.size):
+        at = np.uint64(statics[j])
+        execution, inside = low_count(at), np.int64(high_count(at))
+        follower = execution + np.uint64(1) if execution != last else np.uint64(0)
+        row = block + _ROW * block_of(S.execs[execution])
+        entered = T[block + _ROW * block_of(S.execs[follower]) + np.uint64(BLOCK_STATIC)]
+        static = T[row + np.uint64(BLOCK_STATIC)] + inside
+        statics[j] = static
+        after[j] = entered if inside + 1 == T[row + np.uint64(OP)] else static + 1
+        levels[j] = np.int64(S.levels[np.uint64(slots[j])])  # there is one beyond the last slot
+    static_row = np.uint64(T[STATIC] + HAS_SLOT)
+    for j in range(ops.size):
+        has = T[static_row + _ROW * np.uint64(statics[j])]
+        levels[j] *= has
+        slots[j] = slots[j] if has != 0 else -1
 
 
 def _pages_of(stream: Stream, static: I64, slot: I64) -> I64:
@@ -202,7 +207,12 @@ def _pages_of(stream: Stream, static: I64, slot: I64) -> I64:
     page = (stream.addresses[slot[touched]] >> np.uint64(PAGE_SHIFT)).astype(np.int64)
     stores = stream.static_class[static[touched]] == OpClass.STORE
     known = page > 0  # 0 is no address: a failed exclusive store, a prefetch
-    return _by_page(page[known], stores[known].astype(np.int64), np.ones(known.sum(), np.int64))
+    keys, times = np.unique(page[known] << 1 | stores[known], return_counts=True)
+    found, at = np.unique(keys >> 1, return_inverse=True)
+    out = np.zeros((found.size, 3), np.int64)
+    out[:, 0] = found
+    out[at, 1 + (keys & 1)] = times
+    return out
 
 
 def _lines_of(stream: Stream, static: I64, slot: I64) -> I64:
@@ -212,15 +222,6 @@ def _lines_of(stream: Stream, static: I64, slot: I64) -> I64:
     given = slots[np.isin(stream.arrays.levels[slots], PEERS)]
     found, times = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT), return_counts=True)
     return np.column_stack([found.astype(np.int64), times])
-
-
-def _by_page(page: I64, store: I64, amount: I64) -> I64:
-    """Rows (page, loads, stores), ascending, of accesses."""
-    found, at = np.unique(page, return_inverse=True)
-    out = np.zeros((found.size, 3), np.int64)
-    out[:, 0] = found
-    np.add.at(out, (at, 1 + store), amount)
-    return out
 
 
 def _edges_of(stream: Stream, static: I64, after: I64) -> I64:

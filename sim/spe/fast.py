@@ -338,8 +338,8 @@ class MacroSampler:
         if self._settings.voidable:
             self._open.append(self._places[begin:end].copy())
         if self._config[k.KEEP]:
-            rows = self._rows[begin:end].copy()
-            rows[:, k.ROW_SELECT :] += offset
+            rows = self._rows[begin:end]
+            rows[:, k.ROW_SELECT :] += offset  # in place: nobody reads them here again
             self._sink.add(rows)
 
     # --- results -------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,8 @@ TOP = 10
 """Groups that a reader looks at first."""
 
 Distance = Callable[[F64, F64], float]
+Pairs = list[tuple[F64, F64] | None]
+"""Share vectors to compare, by replication; None where one of the two has no samples."""
 
 
 def tvd(p: F64, q: F64) -> float:
@@ -109,24 +112,30 @@ def distances(arm: ArmResult, reference: ArmResult | None, by: By) -> dict[str, 
         }
     counts = profiles.sampled(arm, by)
     p_hat, p = profiles.shares(counts), profiles.shares(profiles.truths(arm, by))
-    found = profiles.compared(arm, reference, by)
+    sizes = counts.sum(axis=1).tolist()
+    truth, bare = _pairs(p_hat, p), _beside(profiles.compared(arm, reference, by))
     out: dict[str, Metric] = {}
     for name, (distance, floor, unit) in DISTANCES.items():
         bounds = BOUNDS[unit]
-        pairs = list(zip(p_hat, p, counts.sum(axis=1), strict=True))
-        to_truth = metric([_of(distance, a, b) for a, b, _ in pairs], unit, bounds)
-        out[f"{name}_vs_truth"] = to_truth
-        out[f"{name}_truth_floor"] = metric([floor(b, float(n)) for _, b, n in pairs], unit, bounds)
-        to_bare, noise = _against(found, distance)
+        out[f"{name}_vs_truth"] = metric(_each(distance, truth), unit, bounds)
+        floors = [floor(b, float(n)) for b, n in zip(p, sizes, strict=True)]
+        out[f"{name}_truth_floor"] = metric(floors, unit, bounds)
+        to_bare, noise = _each(distance, bare.arm), _each(distance, bare.thinned)
         out[f"{name}_vs_baremetal"] = metric(to_bare, unit, bounds)
         out[f"{name}_noise_floor"] = metric(noise, unit, bounds)
         out[f"{name}_excess"] = metric(np.array(to_bare) - np.array(noise), unit)
-    return out | _overlaps(out) | _ranks(p_hat, p, found)
+    return out | _overlaps(out) | _ranks(truth, bare)
 
 
-def _of(distance: Distance, p: F64, q: F64) -> float:
-    """NaN where one of the two has no samples."""
-    return distance(p, q) if np.isfinite(p).all() and np.isfinite(q).all() else math.nan
+def _pairs(p: F64, q: F64) -> Pairs:
+    """Rows of two tables of shares [R, groups]; None where one of the two has no samples."""
+    known = (np.isfinite(p).all(axis=1) & np.isfinite(q).all(axis=1)).tolist()
+    return [(a, b) if both else None for a, b, both in zip(p, q, known, strict=True)]
+
+
+def _each(distance: Distance, pairs: Pairs) -> list[float]:
+    """NaN where there is no pair."""
+    return [math.nan if pair is None else distance(*pair) for pair in pairs]
 
 
 def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
@@ -134,16 +143,13 @@ def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
     return {f"overlap_{k}": found[f"tvd_{k}"].complement() for k in ("vs_truth", "vs_baremetal")}
 
 
-def _ranks(p_hat: F64, p: F64, found: profiles.Profiles | None) -> dict[str, Metric]:
+def _ranks(truth: Pairs, bare: _Beside) -> dict[str, Metric]:
     """Agreement on the ten hottest groups and on the hottest, with that of a baremetal pair."""
     out = {}
     for name, agree in (("top10", top_agreement), ("hottest", hottest_agrees)):
-        out[f"{name}_vs_truth"] = metric(
-            [_of(agree, a, b) for a, b in zip(p_hat, p, strict=True)], "fraction", SHARE
-        )
-        to_bare, noise = _against(found, agree)
-        out[f"{name}_vs_baremetal"] = metric(to_bare, "fraction", SHARE)
-        out[f"{name}_baremetal_pair"] = metric(noise, "fraction", SHARE)
+        out[f"{name}_vs_truth"] = metric(_each(agree, truth), "fraction", SHARE)
+        out[f"{name}_vs_baremetal"] = metric(_each(agree, bare.arm), "fraction", SHARE)
+        out[f"{name}_baremetal_pair"] = metric(_each(agree, bare.thinned), "fraction", SHARE)
     return out
 
 
@@ -159,23 +165,28 @@ NAMES = (
 """Metrics of a view."""
 
 
-def _against(
-    found: profiles.Profiles | None, distance: Distance
-) -> tuple[list[float], list[float]]:
-    """Per replication: distance of the arm, and of thinned baremetal, from an independent one."""
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands beside an independent baremetal replication, by replication."""
+
+    arm: Pairs
+    thinned: Pairs
+    """Baremetal, with as many samples as the arm."""
+
+
+def _beside(found: profiles.Profiles | None) -> _Beside:
     if found is None:
-        return [], []
+        return _Beside([], [])
     if not len(found.independent):
-        return [math.nan] * len(found.arm), [math.nan] * len(found.arm)
-    to_bare, noise = [], []
-    for r, (mine, bare, other) in enumerate(
-        zip(found.arm, found.bare, found.independent, strict=True)
-    ):
-        theirs = profiles.shares(other)
-        to_bare.append(_of(distance, profiles.shares(mine), theirs))
-        same_size = thinned(bare, int(mine.sum()), r)
-        noise.append(_of(distance, profiles.shares(same_size), theirs))
-    return to_bare, noise
+        nothing: Pairs = [None] * len(found.arm)
+        return _Beside(nothing, nothing)
+    sizes = found.arm.sum(axis=1).tolist()
+    fewer = [thinned(bare, n, r) for r, (bare, n) in enumerate(zip(found.bare, sizes, strict=True))]
+    theirs = profiles.shares(found.independent)
+    return _Beside(
+        _pairs(profiles.shares(found.arm), theirs),
+        _pairs(profiles.shares(np.stack(fewer)), theirs),
+    )
 
 
 def thinned(counts: I64, n: int, key: int) -> I64:

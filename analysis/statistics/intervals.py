@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -120,8 +121,25 @@ def metric(
 
     The interval is cut to `bounds`, outside which the quantity cannot be.
     """
+    each = np.asarray(values, np.float64).ravel()
+    if each.size <= FEW:
+        return _of_few(each.tobytes(), unit, bounds)
+    return _metric(each, unit, bounds)
+
+
+FEW = 64
+"""Values that are remembered with their metric."""
+
+
+@lru_cache(maxsize=4096)
+def _of_few(data: bytes, unit: str, bounds: tuple[float, float]) -> Metric:
+    """Many quantities of a run, and of a sweep's cells, have the same values."""
+    return _metric(np.frombuffer(data, np.float64), unit, bounds)
+
+
+def _metric(values: F64, unit: str, bounds: tuple[float, float]) -> Metric:
     found = finite(values)
-    each = tuple(np.asarray(values, np.float64).ravel().tolist())
+    each = tuple(values.tolist())
     if found.size == 0:
         return Metric(None, None, 0, unit, each)
     mean = float(found.mean())

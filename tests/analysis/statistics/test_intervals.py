@@ -42,3 +42,14 @@ def test_interval_of_a_fraction_stays_in_it() -> None:
     found = metric([0.0, 0.0, 0.9], "fraction", SHARE)
     assert found.ci95 == (0.0, 1.0)
     assert found.mean == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("n", [2, 65])
+def test_what_is_remembered_is_told_apart(n: int) -> None:
+    """Equal values in another unit, within other bounds, or of another sign are another metric."""
+    values = [0.0, 0.9] * n
+    assert metric(values, "x") == metric(tuple(values), "x")
+    assert metric(values, "y").unit == "y"
+    assert metric(values, "x", (0.4, 0.5)).ends() == (0.4, 0.5)
+    signs = [math.copysign(1, metric([zero] * n, "x").value) for zero in (0.0, -0.0)]
+    assert signs == [1, -1]

@@ -178,6 +178,8 @@ _WEIGHT = np.repeat(
 def at_least(tables: I64, value: int) -> I64:
     """Of `DRAWS` draws of each law [n, STRIDE], how many give `value` ticks or more [n]."""
     words = tables.reshape(-1, STRIDE)
+    if value <= 0:  # no filter by latency: every draw
+        return np.full(len(words), DRAWS, np.int64)
     base, span = words & _LOW, words >> 32
     missing = (value - base) << 16
     first = -(-missing // np.maximum(span, 1))  # the first place that reaches it

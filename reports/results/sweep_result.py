@@ -6,7 +6,7 @@ sweep without `samples:` no indices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -144,6 +144,36 @@ class Indices:
     effects: Mapping[str, Influence] = field(default_factory=dict)
 
 
+class Values:
+    """Values of an axis, each once, in order; ten thousand are not searched for each cell."""
+
+    def __init__(self, values: Iterable[Json] = ()) -> None:
+        self._hashed: dict[Json, None] = {}
+        self._others: list[Json] = []
+        self._all: list[Json] = []
+        for value in values:
+            self.add(value)
+
+    def __contains__(self, value: Json) -> bool:
+        try:
+            return value in self._hashed
+        except TypeError:  # a list, or an object
+            return value in self._others
+
+    def __iter__(self) -> Iterator[Json]:
+        return iter(self._all)
+
+    def add(self, value: Json) -> None:
+        """One value more, if it is not there."""
+        if value in self:
+            return
+        self._all.append(value)
+        try:
+            self._hashed[value] = None
+        except TypeError:
+            self._others.append(value)
+
+
 @dataclass(frozen=True, slots=True)
 class SweepResult:
     """A sweep that has ended."""
@@ -166,9 +196,10 @@ class SweepResult:
         return tuple(dict.fromkeys(one for cell in self.cells for one in cell.doubts))
 
     def __post_init__(self) -> None:
+        axes = {name: Values(values) for name, values in self.axes.items()}
         for k, cell in enumerate(self.cells):
             for name, value in cell.settings.items():
-                if value not in self.axes.get(name, ()):
+                if value not in axes.get(name, ()):
                     raise DamagedError("is no value of its axis", f"cells[{k}].settings.{name}")
         if (self.samples is None) != (self.sensitivity is None):
             raise DamagedError("goes with sensitivity: both or neither", "samples")

@@ -34,6 +34,7 @@ from reports.results.sweep_result import (
     Indices,
     Samples,
     SweepResult,
+    Values,
     of_json,
 )
 from reports.runs import replicating
@@ -405,12 +406,10 @@ def _numbers(arm: Arm) -> Iterator[tuple[str, Any]]:
 
 def document(scenario: Scenario, rows: Sequence[CellResult]) -> SweepResult:
     """The sweep's result.json."""
-    axes: dict[str, list[Any]] = {}
+    axes: dict[str, Values] = {}
     for row in rows:
         for name, value in row.settings.items():
-            values = axes.setdefault(name, [])
-            if value not in values:
-                values.append(value)
+            axes.setdefault(name, Values()).add(value)
     arms = [arm.name for arm in scenario.arms]
     samples, indices = _indices(scenario, rows, arms)
     return SweepResult(
@@ -481,12 +480,17 @@ CELL_COLUMNS = ("arm", "metric", "mean", "low", "high", "n", "unit")
 
 def cell_rows(result: SweepResult) -> Iterator[tuple[Any, ...]]:
     """A row per cell, arm and metric: its settings, then CELL_COLUMNS; "" where there is none."""
+    yield from _cell_rows(result, lambda value: value)
+
+
+def _cell_rows(result: SweepResult, shown: Callable[[Any], Any]) -> Iterator[tuple[Any, ...]]:
     axes = list(result.axes)
     for row in result.cells:
-        settings = [row.settings.get(axis, "") for axis in axes]
+        settings = [shown(row.settings.get(axis, "")) for axis in axes]
         for arm, numbers in row.arms.items():
-            for name, value in sorted(numbers.items()):
-                yield (row.id, *settings, arm, name, *_columns(value))
+            begins = (row.id, *settings, arm)
+            for name in sorted(numbers):
+                yield (*begins, name, *_columns(numbers[name]))
 
 
 def as_csv(result: SweepResult) -> str:
@@ -495,9 +499,7 @@ def as_csv(result: SweepResult) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["cell", *axes, *CELL_COLUMNS])
-    for cell, *rest in cell_rows(result):
-        settings, numbers = rest[: len(axes)], rest[len(axes) :]
-        writer.writerow([cell, *map(_cell_text, settings), *numbers])
+    writer.writerows(_cell_rows(result, _cell_text))
     return out.getvalue()
 
 
@@ -508,5 +510,11 @@ def _cell_text(value: Any) -> str:
 def _columns(value: Metric | float) -> tuple[object, ...]:
     if not isinstance(value, Metric):
         return (value, "", "", "", "")
-    known = ("" if x is None else x for x in (value.mean, value.low, value.high))
-    return (*known, value.n, value.unit)
+    mean, low, high = value.mean, value.low, value.high
+    return (
+        "" if mean is None else mean,
+        "" if low is None else low,
+        "" if high is None else high,
+        value.n,
+        value.unit,
+    )

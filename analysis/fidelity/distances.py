@@ -18,8 +18,7 @@ Mytkowicz et al., PLDI 2010 (agreement on the hottest as actionability).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,29 +34,34 @@ if TYPE_CHECKING:
 TOP = 10
 """Groups that a reader looks at first."""
 
-Distance = Callable[[F64, F64], float]
-Pairs = list[tuple[F64, F64] | None]
-"""Share vectors to compare, by replication; None where one of the two has no samples."""
+Distance = Callable[[F64, F64], F64]
+"""Of two tables of shares [R, groups], row by row [R]; NaN where one of the two has no samples."""
+Pair = tuple[F64, F64]
 
 
 def tvd(p: F64, q: F64) -> float:
     """Total variation distance of two share vectors [groups], in [0, 1]; 1 - overlap."""
-    return float(np.abs(p - q).sum() / 2)
+    return float(tvds(p, q))
 
 
-def js(p: F64, q: F64) -> float:
+def tvds(p: F64, q: F64) -> F64:
+    """The same of the rows of tables [..., groups]."""
+    return np.asarray(np.abs(p - q).sum(axis=-1) / 2)
+
+
+def js(p: F64, q: F64) -> F64:
     """Jensen-Shannon divergence H((p + q)/2) - (H(p) + H(q))/2 in nats, in [0, ln 2]."""
-    middle = (p + q) / 2
-    return float(max(0.0, _entropy(middle) - (_entropy(p) + _entropy(q)) / 2))
+    found = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
+    return np.where(found <= 0, 0.0, found)
 
 
-def _entropy(p: F64) -> float:
-    return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum())
+def _entropy(p: F64) -> F64:
+    return np.asarray(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=-1))
 
 
-def hellinger(p: F64, q: F64) -> float:
+def hellinger(p: F64, q: F64) -> F64:
     """Hellinger distance H = sqrt(1 - Σ sqrt(pq)), in [0, 1]; H² <= TVD <= H sqrt(2 - H²)."""
-    return math.sqrt(max(0.0, float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2)))
+    return np.asarray(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2))
 
 
 def js_floor(p: F64, n: float) -> float:
@@ -77,26 +81,26 @@ def hellinger_floor(p: F64, n: float) -> float:
     return math.sqrt(float(np.minimum((1 - p) / (8 * n), p).sum()))
 
 
-def top(p: F64, k: int = TOP) -> frozenset[int]:
-    """The `k` largest groups that have a share; ties go to the lower index."""
-    order = np.argsort(-p, kind="stable")[:k]
-    return frozenset(int(i) for i in order if p[i] > 0)
+def tops(p: F64) -> list[list[int]]:
+    """The largest groups of each row [R, groups] that have a share; ties go to the lower index."""
+    order = np.argsort(-p, axis=1, kind="stable")[:, :TOP]
+    some = np.take_along_axis(p, order, 1) > 0
+    return [row[:size] for row, size in zip(order.tolist(), some.sum(axis=1).tolist(), strict=True)]
 
 
-def top_agreement(p: F64, q: F64) -> float:
+def top_agreement(p: Sequence[int], q: Sequence[int]) -> float:
     """Jaccard index of the ten largest groups of two profiles, in [0, 1]; NaN without any."""
-    a, b = top(p), top(q)
+    a, b = set(p), set(q)
     return len(a & b) / len(a | b) if a and b else math.nan
 
 
-def hottest_agrees(p: F64, q: F64) -> float:
+def hottest_agrees(p: Sequence[int], q: Sequence[int]) -> float:
     """1 if both profiles have the same largest group, else 0; NaN without any."""
-    a, b = top(p, 1), top(q, 1)
-    return float(a == b) if a and b else math.nan
+    return float(p[0] == q[0]) if p and q else math.nan
 
 
 DISTANCES: dict[str, tuple[Distance, Callable[[F64, float], float], str]] = {
-    "tvd": (tvd, expected_tvd, "fraction"),
+    "tvd": (tvds, expected_tvd, "fraction"),
     "js": (js, js_floor, "nats"),
     "hellinger": (hellinger, hellinger_floor, "fraction"),
 }
@@ -113,29 +117,18 @@ def distances(arm: ArmResult, reference: ArmResult | None, by: By) -> dict[str, 
     counts = profiles.sampled(arm, by)
     p_hat, p = profiles.shares(counts), profiles.shares(profiles.truths(arm, by))
     sizes = counts.sum(axis=1).tolist()
-    truth, bare = _pairs(p_hat, p), _beside(profiles.compared(arm, reference, by))
+    truth, (mine, thin) = (p_hat, p), _beside(profiles.compared(arm, reference, by))
     out: dict[str, Metric] = {}
     for name, (distance, floor, unit) in DISTANCES.items():
         bounds = BOUNDS[unit]
-        out[f"{name}_vs_truth"] = metric(_each(distance, truth), unit, bounds)
+        out[f"{name}_vs_truth"] = metric(distance(*truth), unit, bounds)
         floors = [floor(b, float(n)) for b, n in zip(p, sizes, strict=True)]
         out[f"{name}_truth_floor"] = metric(floors, unit, bounds)
-        to_bare, noise = _each(distance, bare.arm), _each(distance, bare.thinned)
+        to_bare, noise = distance(*mine), distance(*thin)
         out[f"{name}_vs_baremetal"] = metric(to_bare, unit, bounds)
         out[f"{name}_noise_floor"] = metric(noise, unit, bounds)
-        out[f"{name}_excess"] = metric(np.array(to_bare) - np.array(noise), unit)
-    return out | _overlaps(out) | _ranks(truth, bare)
-
-
-def _pairs(p: F64, q: F64) -> Pairs:
-    """Rows of two tables of shares [R, groups]; None where one of the two has no samples."""
-    known = (np.isfinite(p).all(axis=1) & np.isfinite(q).all(axis=1)).tolist()
-    return [(a, b) if both else None for a, b, both in zip(p, q, known, strict=True)]
-
-
-def _each(distance: Distance, pairs: Pairs) -> list[float]:
-    """NaN where there is no pair."""
-    return [math.nan if pair is None else distance(*pair) for pair in pairs]
+        out[f"{name}_excess"] = metric(to_bare - noise, unit)
+    return out | _overlaps(out) | _ranks(truth, mine, thin)
 
 
 def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
@@ -143,14 +136,15 @@ def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
     return {f"overlap_{k}": found[f"tvd_{k}"].complement() for k in ("vs_truth", "vs_baremetal")}
 
 
-def _ranks(truth: Pairs, bare: _Beside) -> dict[str, Metric]:
+def _ranks(truth: Pair, bare: Pair, thin: Pair) -> dict[str, Metric]:
     """Agreement on the ten hottest groups and on the hottest, with that of a baremetal pair."""
-    out = {}
-    for name, agree in (("top10", top_agreement), ("hottest", hottest_agrees)):
-        out[f"{name}_vs_truth"] = metric(_each(agree, truth), "fraction", SHARE)
-        out[f"{name}_vs_baremetal"] = metric(_each(agree, bare.arm), "fraction", SHARE)
-        out[f"{name}_baremetal_pair"] = metric(_each(agree, bare.thinned), "fraction", SHARE)
-    return out
+    sides = {"vs_truth": truth, "vs_baremetal": bare, "baremetal_pair": thin}
+    rows = {side: list(zip(tops(p), tops(q), strict=True)) for side, (p, q) in sides.items()}
+    return {
+        f"{name}_{side}": metric([agree(a, b) for a, b in pairs], "fraction", SHARE)
+        for name, agree in (("top10", top_agreement), ("hottest", hottest_agrees))
+        for side, pairs in rows.items()
+    }
 
 
 PARTS = ("vs_truth", "truth_floor", "vs_baremetal", "noise_floor", "excess")
@@ -165,28 +159,19 @@ NAMES = (
 """Metrics of a view."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """What stands beside an independent baremetal replication, by replication."""
-
-    arm: Pairs
-    thinned: Pairs
-    """Baremetal, with as many samples as the arm."""
-
-
-def _beside(found: profiles.Profiles | None) -> _Beside:
+def _beside(found: profiles.Profiles | None) -> tuple[Pair, Pair]:
+    """The arm, and baremetal with as many samples, each with an independent baremetal."""
     if found is None:
-        return _Beside([], [])
+        nothing = np.zeros((0, 0))
+        return (nothing, nothing), (nothing, nothing)
+    mine = profiles.shares(found.arm)
     if not len(found.independent):
-        nothing: Pairs = [None] * len(found.arm)
-        return _Beside(nothing, nothing)
+        unknown = np.full_like(mine, math.nan)
+        return (mine, unknown), (unknown, unknown)
     sizes = found.arm.sum(axis=1).tolist()
     fewer = [thinned(bare, n, r) for r, (bare, n) in enumerate(zip(found.bare, sizes, strict=True))]
     theirs = profiles.shares(found.independent)
-    return _Beside(
-        _pairs(profiles.shares(found.arm), theirs),
-        _pairs(profiles.shares(np.stack(fewer)), theirs),
-    )
+    return (mine, theirs), (profiles.shares(np.stack(fewer)), theirs)
 
 
 def thinned(counts: I64, n: int, key: int) -> I64:

@@ -133,7 +133,7 @@ def test_distances_keep_their_bounds(a: list[int], b: list[int]) -> None:
 def test_distances_of_disjoint_profiles_are_the_largest() -> None:
     """1, ln 2 and 1."""
     p, q = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    assert (d.tvd(p, q), d.hellinger(p, q)) == (1, 1)
+    assert (d.tvd(p, q), float(d.hellinger(p, q))) == (1, 1)
     assert d.js(p, q) == pytest.approx(math.log(2))
 
 
@@ -171,13 +171,18 @@ def test_rare_groups_do_not_inflate_a_floor() -> None:
 
 def test_top_ten_agreement() -> None:
     """Jaccard of the ten largest; a group without samples is never among them."""
-    p = np.arange(20.0)
+    ramp = np.arange(20.0)
+    p, turned = d.tops(np.stack([ramp, ramp[::-1]]))
+    assert (p, turned) == ([*range(19, 9, -1)], [*range(10)])
     assert d.top_agreement(p, p) == 1
-    assert d.top_agreement(p, np.arange(20.0)[::-1]) == 0
-    assert d.top_agreement(np.array([1.0, 0, 0]), np.array([1.0, 1.0, 0])) == 0.5
-    assert math.isnan(d.top_agreement(np.zeros(3), p[:3]))
+    assert d.top_agreement(p, turned) == 0
+    one, two, none, tied = d.tops(np.array([[1.0, 0, 0], [1.0, 1.0, 0], [0, 0, 0], [0, 1.0, 1.0]]))
+    assert (none, tied) == ([], [1, 2])
+    assert d.top_agreement(one, two) == 0.5
+    assert math.isnan(d.top_agreement(none, p))
     assert d.hottest_agrees(p, p) == 1
-    assert d.hottest_agrees(p, p[::-1]) == 0
+    assert d.hottest_agrees(p, turned) == 0
+    assert math.isnan(d.hottest_agrees(none, p))
 
 
 def test_ranks_see_a_change_of_the_hottest() -> None:

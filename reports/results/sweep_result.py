@@ -7,8 +7,8 @@ sweep without `samples:` no indices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Annotated, Any, Literal
 
 from reports.results import shapes
 from reports.results.damage import DamagedError, Json
@@ -218,6 +218,17 @@ class SweepResult:
             for name in NUMBERS[self.samples.method]:
                 if getattr(effect, name) is None:
                     raise DamagedError("is missing", f"{at}.effects.{setting}.{name}")
+
+
+def by_key(node: Any) -> Any:
+    """A result with its mappings by key, as it is when it has been read from its file."""
+    if isinstance(node, Mapping):
+        return {key: by_key(inner) for key, inner in sorted(node.items())}
+    if isinstance(node, (tuple, list)):
+        return type(node)(map(by_key, node))
+    if is_dataclass(node) and not isinstance(node, (Metric, type)):
+        return replace(node, **{name: by_key(inner) for name, inner in shapes.items(node)})
+    return node
 
 
 def of_json(document: Json) -> SweepResult:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.results.sweep_result import SweepResult
+from reports.results.sweep_result import SweepResult, by_key
 from reports.store import rundir
 from reports.store.files import replace
 from reports.store.rundir import RunDirError
@@ -104,5 +104,5 @@ def run(
         replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
     if report:
-        sweeping.rebuild(folder, figures=figures)
+        sweeping.draw(folder, by_key(result), figures=figures)
     return result

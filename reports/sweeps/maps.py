@@ -34,6 +34,8 @@ DECADES = 100
 """From this ratio of the largest to the smallest value on, colours are logarithmic."""
 ROOMY = 9
 """Cells beside each other up to which a band is written larger."""
+LEGIBLE = 40
+"""Levels beside each other that have room for a label; of more every second has one, or fewer."""
 ABSENT = "#80808030"
 DARK_INK, LIGHT_INK = "#101010", "#f4f4f4"
 
@@ -161,6 +163,8 @@ def _panel(ax: Axes, parts: Sequence[F64], norm: Normalize, cmap: Colormap, smal
         drawn = np.isfinite(coloured[y, x])
         if not drawn:
             ax.add_patch(Rectangle((x, y), 1, 1, facecolor=ABSENT, linewidth=0))
+        if values.shape[1] > LEGIBLE:
+            continue
         red, green, blue, _ = cmap(norm(value)) if drawn else (1.0, 1.0, 1.0, 1.0)
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         ink = (DARK_INK if light else LIGHT_INK) if drawn else None
@@ -188,11 +192,18 @@ def _panel(ax: Axes, parts: Sequence[F64], norm: Normalize, cmap: Colormap, smal
 
 
 def _levels(ax: Axes, down: Axis, across: Axis) -> None:
-    ax.set_yticks([k + 0.5 for k in range(len(down.levels))], down.levels, fontsize=7)
-    ax.set_xticks([k + 0.5 for k in range(len(across.levels))], across.levels, fontsize=7)
+    for set_ticks, axis in ((ax.set_yticks, down), (ax.set_xticks, across)):
+        ticks, labels = _legible([k + 0.5 for k in range(len(axis.levels))], axis.levels)
+        set_ticks(ticks, labels, fontsize=7)
     ax.set_ylim(len(down.levels), 0)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+
+
+def _legible(at: Sequence[float], levels: Sequence[str]) -> tuple[Sequence[float], Sequence[str]]:
+    """Where levels stand, and what they are called, as many as can be read."""
+    step = -(-len(levels) // LEGIBLE)
+    return at[::step], levels[::step]
 
 
 # --- response curves -------------------------------------------------------------------------
@@ -232,7 +243,8 @@ def curves(grid: Grid, responses: dict[str, Response], label: str, scale: float)
             )
         if scaled == "log":
             ax.set_xscale("log")
-        ax.set_xticks(at, axis.levels, fontsize=7, rotation=30 if len(axis.levels) > 4 else 0)
+        ticks, labels = _legible(at, axis.levels)
+        ax.set_xticks(ticks, labels, fontsize=7, rotation=30 if len(axis.levels) > 4 else 0)
         ax.minorticks_off()
         ax.set_xlabel(f"{axis.name} ({scaled})", fontsize=8)
         ax.set_title(where.text(grid.axes), fontsize=7)

@@ -457,8 +457,11 @@ def read_result(folder: Path) -> SweepResult:
 
 def rebuild(folder: Path, *, figures: bool = False) -> list[Path]:
     """Write report.html, and figures/*.{png,svg,txt} if asked; returns their paths."""
+    return draw(folder, read_result(folder), figures=figures)
 
-    result = read_result(folder)
+
+def draw(folder: Path, result: SweepResult, *, figures: bool) -> list[Path]:
+    """What `rebuild` writes, of a result whose mappings are by key."""
     files = {folder / "report.html": page.page(result).encode()}
     if figures:
         for key, make in page.standing(result).items():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reports.results import sweep_result
+from reports.results import jsontext, sweep_result
 from reports.results.damage import DamagedError
+from reports.results.sweep_result import Values
 from tests.rigs.swept_result import document, metric
 
 
@@ -46,3 +50,24 @@ def test_damaged_cells_are_refused(key: str, value: object, said: str) -> None:
     with pytest.raises(DamagedError) as caught:
         sweep_result.of_json(damaged)
     assert str(caught.value).startswith(said)
+
+
+def test_by_key_is_as_read() -> None:
+    """What was made says what its file says, in the file's order, so that pages are the same."""
+    read = sweep_result.of_json(document())
+    cells = tuple(replace(cell, arms=_turned(cell.arms)) for cell in read.cells)
+    made = replace(read, axes=_turned(read.axes), cells=cells)
+    file = jsontext.dumps(made)
+    assert repr(sweep_result.by_key(made)) == repr(sweep_result.of_json(json.loads(file)))
+
+
+def _turned(found: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(reversed(list(found.items())))
+
+
+def test_values_of_an_axis_stand_once() -> None:
+    """Equal values are one, lists too; the first is kept, in order."""
+    values = Values([1, "a", [1], 1.0, [1], {"k": 2}, "a", {"k": 2}])
+    assert list(values) == [1, "a", [1], {"k": 2}]
+    assert all(value in values for value in (1.0, "a", [1], {"k": 2}))
+    assert not any(value in values for value in (2, "b", [2], {"k": 3}))

@@ -34,3 +34,11 @@ def test_further_axes_are_panels_or_held_at_their_middle() -> None:
     assert [s.text(many) for s in maps.slices(many, (1, 2))] == ["p = b\ns = 2"]
     values = np.arange(27.0).reshape(3, 3, 3)
     assert maps.slices(few, (0, 1))[1].of(values).tolist() == values[:, :, 1].tolist()
+
+
+@pytest.mark.parametrize(("count", "labelled"), [(1, 1), (40, 40), (41, 21), (2000, 40)])
+def test_no_more_labels_than_can_be_read(count: int, labelled: int) -> None:
+    """All levels as long as there is room, then evenly many; a label stands where its level is."""
+    at, labels = maps._legible(range(count), [str(k) for k in range(count)])
+    assert len(at) == labelled
+    assert [str(k) for k in at] == list(labels)

@@ -182,7 +182,7 @@ def test_interrupted_by_hand() -> None:
     assert not Path("out/result.json").exists()
 
 
-@pytest.mark.parametrize("part", ["assemble", "rebuild"])
+@pytest.mark.parametrize("part", ["assemble", "draw"])
 def test_interrupted_after_the_last_unit(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while results or the report are made: what to do, and nothing is simulated again."""
 

@@ -20,14 +20,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core.types import Literal
+from numba.core.types import unliteral
 from numpy.typing import NDArray
 
 from sim.cache.compiled import CodeCache
@@ -56,25 +56,53 @@ CODE_FOLDER = "numba-" + compiled_code_digest(Path(__file__).parent, metadata.ve
 """Of compiled code, in the cache."""
 
 
-_OPTIONS: Any = {"nogil": True, "no_cfunc_wrapper": True}
+_numba: Any = numba.njit  # its annotations do not have all options
+_kind: Callable[[Any], Any] = unliteral
+"""The type of a constant that numba would compile a function for: int64 for `Literal[int](3)`."""
+_OPTIONS = {"nogil": True, "no_cfunc_wrapper": True}
 """Nobody calls them from C: without that wrapper they compile a twentieth faster."""
 
 
 def njit(function: Callable[..., Any]) -> Any:
     """numba.njit with the disk cache, releasing the GIL; int64 arithmetic wraps."""
-    return _kept(numba.njit(**_OPTIONS)(function))
+    return _kept(_numba(**_OPTIONS)(function))
+
+
+def njit_inner(function: Callable[..., Any]) -> Any:
+    """`njit` for functions that only compiled code calls: what would unpack Python's objects for
+    them took a fifth of the time to compile, so they have none, and Python may not call them."""
+    dispatcher = _kept(_numba(**_OPTIONS, no_cpython_wrapper=True)(function))
+    if hasattr(dispatcher, "_insert"):
+        dispatcher._insert = _nothing  # into what is looked up when Python calls
+        dispatcher._compile_for_args = partial(_refuse, function.__name__)
+    return dispatcher
+
+
+def _nothing(*_: Any) -> None:
+    """Without an entry for Python, a call would end the process."""
+
+
+def _refuse(name: str, *_: Any) -> None:
+    raise TypeError(f"{name} is called by compiled code only")
 
 
 def njit_inline(function: Callable[..., Any]) -> Any:
     """`njit` for tiny functions that belong inside their caller's loop."""
-    return _kept(numba.njit(**_OPTIONS, inline="always")(function))
+    return _kept(_numba(**_OPTIONS, inline="always")(function))
 
 
 def _kept(dispatcher: Any) -> Any:
-    """A compiled function that keeps its code; NUMBA_DISABLE_JIT leaves plain functions."""
+    """A compiled function that keeps its code, and whose code is the same whatever the constants
+    that callers name; NUMBA_DISABLE_JIT leaves plain functions."""
     if hasattr(dispatcher, "_cache"):
         dispatcher._cache = CodeCache(dispatcher.py_func, CODE_FOLDER)
+        dispatcher.get_call_template = partial(_any_value, dispatcher.get_call_template)
     return dispatcher
+
+
+def _any_value(get: Callable[..., Any], args: Any, kws: Any) -> Any:
+    """Numba would compile a function again for every constant that a caller names."""
+    return get(tuple(map(_kind, args)), {name: _kind(kws[name]) for name in kws})
 
 
 def quick(function: Any) -> Any:
@@ -86,8 +114,8 @@ def quick(function: Any) -> Any:
     entry = _QUICK.get(function)
     if entry is None:
         made = getattr(function, "overloads", {})
-        if len(made) != 1 or any(isinstance(kind, Literal) for kind in next(iter(made))):
-            return function  # for a literal, its value is part of what was compiled
+        if len(made) != 1:
+            return function
         entry = _QUICK[function] = next(iter(made.values())).entry_point
     return entry
 

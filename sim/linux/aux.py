@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit, njit_inline, njit_inner
 from sim.ledger import DeliveryLedger
 from sim.results import AUX_DT, AuxCounts
 from sim.spe.buffer import RECORD_BYTES
@@ -93,7 +93,7 @@ def wakeup_after(head: Any, wakeup: Any, watermark: Any) -> Any:
     return _down(head, watermark) if head - wakeup >= watermark else wakeup
 
 
-@njit
+@njit_inner
 def _limit(geometry: Any, head: Any, size: Any, wakeup: Any) -> Any:
     """Limit offset for a window that begins at `head` with `size` bytes free; 0 if there is none.
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import TAIL, mix64, njit
+from sim.draws import TAIL, mix64, njit, njit_inline, njit_inner
 from sim.linux.aux import AuxFlag, Geometry, next_window, wakeup_after
 from sim.results import HIST_BINS, log_linear_bin
 from sim.spe import compiled as k
@@ -91,7 +91,14 @@ class RoundArrays(NamedTuple):
     """The sampler's state before an exit that may have to be taken back."""
 
 
-@njit
+@njit_inner
+def _copy(source: Any, target: Any) -> None:
+    """All words. For `target[:] = source` numba compiles how to print shapes that differ."""
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@njit_inner
 def _pick(law: Any, key: Any, ordinal: Any) -> Any:
     """`draws.pick`."""
     if law.size == 1:
@@ -102,7 +109,7 @@ def _pick(law: Any, key: Any, ordinal: Any) -> Any:
     return law[index if index < last else last + (value >> 16 & TAIL - 1)]
 
 
-@njit
+@njit_inner
 def _next_window(F: Any, K: Any) -> bool:
     """The driver ends its transaction and begins the next one; false if that needs a decision."""
     v, state = F.vector, K.state
@@ -126,7 +133,7 @@ def _next_window(F: Any, K: Any) -> bool:
     return True
 
 
-@njit
+@njit_inner
 def _map_page(F: Any, K: Any) -> bool:
     """KVM maps the page that the write missed; false if a table page is missing too."""
     pages = K.pages.size
@@ -140,7 +147,7 @@ def _map_page(F: Any, K: Any) -> bool:
     return True
 
 
-@njit
+@njit_inner
 def _blackout(account: Any, ops: Any, ticks: Any) -> None:
     """`Blackouts.add`."""
     account[COUNT] += 1
@@ -152,13 +159,13 @@ def _blackout(account: Any, ops: Any, ticks: Any) -> None:
     account[HISTOGRAMS + HIST_BINS + log_linear_bin(ticks)] += 1
 
 
-@njit
+@njit_inline
 def _rank(S: Any, v: Any, op: Any) -> Any:
     """`Stream.pop`."""
     return op if v[POP_IS_OP] != 0 else pop_at(S, op)
 
 
-@njit
+@njit_inner
 def _restart(S: Any, K: Any, v: Any, stop: Any, resume: Any) -> None:
     """PMSICR is saved at op `stop` and taken up at op `resume`, or the sequence is.
 
@@ -176,7 +183,7 @@ def _restart(S: Any, K: Any, v: Any, stop: Any, resume: Any) -> None:
     state[k.LAST] = k.NEVER
 
 
-@njit
+@njit_inner
 def _label(S: Any, v: Any, begin: Any, end: Any, label: Any) -> Any:
     """Ops [begin, end) get a label; returns how many of them are in the population."""
     members = end - begin
@@ -187,7 +194,7 @@ def _label(S: Any, v: Any, begin: Any, end: Any, label: Any) -> Any:
     return members
 
 
-@njit
+@njit_inner
 def serve(S: Any, K: Any, F: Any, status: Any) -> bool:
     """From S = 1 to the restart, if that is over before anything else happens."""
     v, state = F.vector, K.state
@@ -219,7 +226,7 @@ def serve(S: Any, K: Any, F: Any, status: Any) -> bool:
     return True
 
 
-@njit
+@njit_inner
 def serve_exit(S: Any, K: Any, F: Any) -> bool:
     """An ordinary exit, if it is over before anything else happens and the sample in flight, which
     completes at it, does not stop the SPU. Nothing is exited from while it lasts."""
@@ -227,9 +234,9 @@ def serve_exit(S: Any, K: Any, F: Any) -> bool:
     ended, work = v[EXIT] + v[EXIT_TICKS], v[EXIT] - v[OFFSET]
     if ended >= v[ALONE]:
         return False
-    F.before[:] = state
+    _copy(state, F.before)
     if k.flush(K.config, K.pages, state, K.places, K.rows, work) != k.HORIZON:
-        state[:] = F.before
+        _copy(F.before, state)
         return False
     op = op_at(S, work, v[FROM])
     _label(S, v, v[FROM], op, PROFILED)
@@ -245,7 +252,7 @@ def serve_exit(S: Any, K: Any, F: Any) -> bool:
             return True
 
 
-@njit
+@njit_inner
 def settle(K: Any, first: Any, offset: Any) -> Any:
     """The records since the last restart are final; returns how many rows are in use.
 
@@ -263,18 +270,18 @@ def settle(K: Any, first: Any, offset: Any) -> Any:
         shift = K.config[k.PAGE_SHIFT]
         for page in range(K.saved[k.POINTER] >> shift, (K.state[k.POINTER] >> shift) + 1):
             K.pages_before[page] = K.pages[page]
-    K.saved[:] = K.state
+    _copy(K.state, K.saved)
     return rows
 
 
-@njit
+@njit_inline
 def _horizon(v: Any) -> Any:
     """Work time of what comes next of BOUND, an exit and the alarm."""
     due = min(v[BOUND], v[EXIT])
     return min(v[ALARM], due if due == k.FOREVER else due - v[OFFSET])
 
 
-@njit
+@njit_inline
 def _serves(S: Any, K: Any, F: Any, status: Any) -> Any:
     """What ended the samples is served here: a stop, or an exit that is due."""
     v = F.vector
@@ -286,7 +293,7 @@ def _serves(S: Any, K: Any, F: Any, status: Any) -> Any:
     return exiting and serve_exit(S, K, F)
 
 
-@njit
+@njit_inline
 def _ticks(v: Any, status: Any) -> Any:
     """CPU time of a round."""
     if status == k.HORIZON:

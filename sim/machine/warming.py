@@ -17,13 +17,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import int64, typeof
+from numba import int64, typeof, uint64
 
 from sim import children
 from sim.cache import compiled as cache
 from sim.machine import compiled as c
+from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays
+from sim.spe.selection import choose
 from sim.workload.arrays import StreamArrays
+from sim.workload.following import not_taken
+
+types: Any = typeof  # numba has no annotation of it
 
 
 def kernel_types() -> tuple[Any, Any, Any]:
@@ -62,7 +67,6 @@ def kernel_types() -> tuple[Any, Any, Any]:
         mapped=octets,
         before=row,
     )
-    types: Any = typeof  # numba has no annotation of it
     return types(stream), types(kernel), types(rounds)
 
 
@@ -71,14 +75,18 @@ def _made(kind: Any, dimensions: int) -> np.ndarray[Any, Any]:
 
 
 def _sampling() -> None:
-    """The sampling kernel, and the rounds around it."""
+    """The rounds; so first of all what they begin with, where the next samples lie."""
     stream, kernel, rounds = kernel_types()
     c.advance_rounds.compile((stream, kernel, rounds, int64))
 
 
 def _rounds() -> None:
-    """What the rounds are made of."""
+    """What the rounds need later, in that order; half of the work."""
     stream, kernel, rounds = kernel_types()
+    row, table, octets = (types(_made(*of)) for of in ((np.int64, 1), (np.int64, 2), (np.uint8, 1)))
+    choose.compile((stream, uint64, row, row, row, int64))
+    not_taken.compile((stream, row, int64, int64, int64, int64, row))
+    k.run_block.compile((row, octets, row, row, table, table, int64, int64, int64))
     c.serve.compile((stream, kernel, rounds, int64))
     c.serve_exit.compile((stream, kernel, rounds))
     c.settle.compile((kernel, int64, int64))

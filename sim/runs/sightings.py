@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import laws
-from sim.draws import mix64_array, njit
+from sim.draws import mix64_array, njit, njit_inner
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
 from sim.runs import waits
@@ -274,6 +274,19 @@ def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
     return np.asarray(rows[out > 0], np.int64)
 
 
+@njit_inner
+def _row_of(ascending: Any, value: Any) -> Any:
+    """Where one of the values is. Of `np.searchsorted` numba compiles every kind of number."""
+    low, high = 0, ascending.size - 1
+    while low < high:
+        mid = (low + high) >> 1
+        if ascending[mid] < value:
+            low = mid + 1
+        else:
+            high = mid
+    return low
+
+
 @njit
 def _count_lines(
     S: Any, addresses: Any, lines: Any, loads: Any, given: Any, passing: Any, out: Any
@@ -288,7 +301,7 @@ def _count_lines(
             if T[T[STATIC] + 4 * s + HAS_SLOT] == 0:
                 continue
             if given[m] and loads[s] != 0:
-                k = np.searchsorted(lines, addresses[m] >> np.uint64(LINE_SHIFT))
+                k = _row_of(lines, addresses[m] >> np.uint64(LINE_SHIFT))
                 out[k] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
             m += 1
 
@@ -313,7 +326,7 @@ def _count_pages(S: Any, addresses: Any, pages: Any, stores: Any, passing: Any, 
                 continue
             page = addresses[m] >> np.uint64(PAGE_SHIFT)
             if pages[k] != page:
-                k = np.searchsorted(pages, page)
+                k = _row_of(pages, page)
             out[k, stores[s]] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
             m += 1
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sim import laws
-from sim.draws import mix64, njit, njit_inline
+from sim.draws import mix64, njit, njit_inline, njit_inner
 from sim.spe.collect import (
     EV_MISPREDICTED,
     EV_NOT_TAKEN,
@@ -33,14 +33,13 @@ from sim.workload.arrays import (
     AXES,
     EL,
     LATENCY,
-    OP,
     PLACE_MASK,
     ROW,
     ROW_SHIFT,
     SEG_INFO,
     STATIC,
     op_at,
-    seek_from,
+    seek_op,
 )
 from sim.workload.following import not_taken
 from sim.workload.places import FOREVER as FOREVER  # the compiled code's callers use it too
@@ -121,12 +120,12 @@ _ERND = 2
 ROW_OP, ROW_SELECT, ROW_WRITE, ROW_FIELDS = 0, 1, 2, 3
 
 
-@njit
+@njit_inner
 def _byte(config: Any, ordinal: Any) -> Any:
     return np.int64(mix64(np.uint64(config[KEY_INTERVAL]), np.uint64(ordinal))) & config[MASK]
 
 
-@njit
+@njit_inner
 def _gaps_plain(config: Any, candidate: Any, drawn: Any, cand: Any, m: Any) -> None:
     """Candidates 0..m without ERnd: a prefix sum of gaps N + 1 (+ byte)."""
     n1 = config[INTERVAL] + 1
@@ -145,7 +144,7 @@ def _gaps_plain(config: Any, candidate: Any, drawn: Any, cand: Any, m: Any) -> N
         cand[j] = at
 
 
-@njit
+@njit_inner
 def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any, m: Any) -> None:
     """Candidates 0..m with ERnd: a grid of N + 1 plus a byte at each point."""
     n1 = config[INTERVAL] + 1
@@ -156,7 +155,7 @@ def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any,
         cand[j + 1] = primary + (j + 1) * n1 + (np.int64(mix64(key, np.uint64(drawn + j))) & mask)
 
 
-@njit
+@njit_inner
 def _slip(S: Any, config: Any, tracked: Any, ops: Any, place: Any, m: Any) -> None:
     """`TargetBias`: selections closely after a branch target become samples of the target."""
     T = S.tables
@@ -170,14 +169,14 @@ def _slip(S: Any, config: Any, tracked: Any, ops: Any, place: Any, m: Any) -> No
             continue
         if np.int64(mix64(key, np.uint64(ops[j])) >> np.uint64(1)) % 1000 >= config[SLIPPING]:
             continue
-        target, level, _, entry = seek_from(S, OP, ops[j] - back, entry, at)
+        target, level, _, entry = seek_op(S, ops[j] - back, entry, at)
         if target == static - back:
             ops[j] -= back
             row = T[T[STATIC] + 4 * target + ROW] + level
             place[j] = (row << ROW_SHIFT) | (target << 8) | level
 
 
-@njit
+@njit_inner
 def _latencies(T: Any, config: Any, ops: Any, tick: Any, place: Any, busy: Any, m: Any) -> None:
     """When each sample would complete."""
     key = np.uint64(config[KEY_LATENCY])
@@ -193,14 +192,15 @@ def _histogram(place: Any) -> Any:
     return ((place & PLACE_MASK) >> 8 << 3) + (place & 255)
 
 
-@njit
+@njit_inner
 def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any, m: Any) -> None:
     """Bytes of each sample's record, 0 if it is filtered.
 
     A filter that keeps everything costs nothing.
     """
     if config[FILTERING] == 0:
-        ok[:m] = config[RECORD]
+        for j in range(m):
+            ok[j] = config[RECORD]
         return
     minimum = config[MIN_LATENCY]
     for j in range(m):
@@ -209,7 +209,7 @@ def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any,
         ok[j] = size if yes else 0
 
 
-@njit
+@njit_inner
 def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any) -> None:
     """Drop the branches whose records lack `BRANCH_EVENTS`.
 
@@ -227,7 +227,7 @@ def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: A
         if np.int64(mix64(key, np.uint64(ops[j])) >> np.uint64(8)) & 255 < MISPREDICT_PER_256:
             events |= EV_MISPREDICTED
         if wanted & ~events == EV_NOT_TAKEN:
-            static, _, g, entry = seek_from(S, OP, ops[j], entry, at)
+            static, _, g, entry = seek_op(S, ops[j], entry, at)
             el = T[T[SEG_INFO] + 4 * g + EL]
             fell, entry = not_taken(S, branches, ops[j], static, el, entry, at)
             if fell:
@@ -236,7 +236,7 @@ def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: A
             ok[j] = 0
 
 
-@njit
+@njit_inner
 def _oldest(state: Any) -> Any:
     """In-flight slot that completes first; ties by order of selection."""
     best = 0
@@ -246,7 +246,7 @@ def _oldest(state: Any) -> Any:
     return best
 
 
-@njit
+@njit_inner
 def _take(state: Any, slot: Any) -> None:
     """Remove an in-flight slot, keeping the order of selection."""
     for f in range(slot, state[FLYING] - 1):
@@ -255,7 +255,7 @@ def _take(state: Any, slot: Any) -> None:
     state[FLYING] -= 1
 
 
-@njit
+@njit_inner
 def _complete(
     state: Any, config: Any, pages: Any, places: Any, rows: Any, slot: Any, at: Any
 ) -> Any:
@@ -294,7 +294,7 @@ def _complete(
     return HORIZON
 
 
-@njit
+@njit_inner
 def _next_candidate(state: Any, config: Any) -> None:
     """The counter after a selection."""
     byte = np.int64(0)
@@ -313,7 +313,7 @@ def _next_candidate(state: Any, config: Any) -> None:
 # --- stretches -------------------------------------------------------------------------------
 
 
-@njit
+@njit_inner
 def _is_clear(tick: Any, busy: Any, m: Any) -> Any:
     """Does each of `m` candidates but the last complete before the next is selected?"""
     overlaps = 0
@@ -322,7 +322,7 @@ def _is_clear(tick: Any, busy: Any, m: Any) -> Any:
     return overlaps == 0
 
 
-@njit
+@njit_inner
 def _clear_until(tick: Any, busy: Any, ok: Any, room: Any, horizon: Any, j: Any, m: Any) -> Any:
     """End of the stretch that begins with candidate `j`: those after it lie before the horizon, all
     but the last complete before the next is selected, and their records fit into `room` bytes."""
@@ -334,7 +334,7 @@ def _clear_until(tick: Any, busy: Any, ok: Any, room: Any, horizon: Any, j: Any,
     return j + 1
 
 
-@njit
+@njit_inner
 def _stretch(
     state: Any, config: Any, scratch: Any, limit: Any, horizon: Any, j: Any, m: Any
 ) -> Any:
@@ -358,7 +358,7 @@ def _stretch(
     return _clear_until(tick, busy, ok, room, horizon, j, m)
 
 
-@njit
+@njit_inner
 def _emit(config: Any, places: Any, rows: Any, r: Any, scratch: Any, j: Any, end: Any) -> Any:
     """Output of samples [j, end) of a block from row `r` on; returns (rows, bytes)."""
     ops, tick, place = scratch[OPS], scratch[TICKS], scratch[PLACES]
@@ -380,7 +380,7 @@ def _emit(config: Any, places: Any, rows: Any, r: Any, scratch: Any, j: Any, end
     return r - first, size
 
 
-@njit
+@njit_inner
 def _fly(state: Any, scratch: Any, j: Any) -> None:
     """Candidate `j` of a block is sampled."""
     f = FLIGHT + state[FLYING] * FLIGHT_FIELDS
@@ -392,7 +392,7 @@ def _fly(state: Any, scratch: Any, j: Any) -> None:
     state[FLYING] += 1
 
 
-@njit
+@njit_inner
 def _commit(
     state: Any, config: Any, pages: Any, places: Any, rows: Any, scratch: Any, j: Any, end: Any
 ) -> None:
@@ -424,7 +424,7 @@ def _commit(
 # --- blocks ----------------------------------------------------------------------------------
 
 
-@njit
+@njit_inner
 def _writable(state: Any, config: Any, pages: Any) -> Any:
     """Byte up to which the records of a block neither fill the buffer nor fault."""
     limit = config[LIMIT] - config[MAX_SIZE]
@@ -437,7 +437,7 @@ def _writable(state: Any, config: Any, pages: Any) -> Any:
     return limit
 
 
-@njit
+@njit_inner
 def _block_size(state: Any, config: Any, limit: Any, horizon: Any) -> Any:
     """Candidates of the next block: about as many as there are before the horizon or a stop."""
     want = np.int64(BLOCK)
@@ -452,7 +452,7 @@ def _block_size(state: Any, config: Any, limit: Any, horizon: Any) -> Any:
     return max(np.int64(MIN_STRETCH), min(np.int64(BLOCK), want, room))
 
 
-@njit
+@njit_inner
 def _make_block(
     S: Any,
     config: Any,
@@ -483,7 +483,7 @@ def _make_block(
         state[PACE] = (tick[m] - tick[0]) // m
 
 
-@njit
+@njit_inner
 def _complete_due(
     state: Any, config: Any, pages: Any, places: Any, rows: Any, at: Any, horizon: Any
 ) -> Any:
@@ -506,8 +506,8 @@ def _complete_due(
     return NOTHING
 
 
-@njit
-def _run_block(
+@njit_inner
+def run_block(
     config: Any,
     pages: Any,
     state: Any,
@@ -572,7 +572,7 @@ def advance(
         limit = _writable(state, config, pages)
         m = min(_block_size(state, config, limit, horizon), left)
         _make_block(S, config, sizes, tracked, branches, state, scratch, m)
-        status = _run_block(config, pages, state, places, rows, scratch, limit, horizon, m)
+        status = run_block(config, pages, state, places, rows, scratch, limit, horizon, m)
         if status in (FULL, FAULT):
             state[STOP_OP] = op_at(S, state[STOP_WORK], state[STOP_OP])
         if status != NOTHING:

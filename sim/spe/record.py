@@ -29,13 +29,12 @@ from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
     EL,
-    OP,
     PASS,
     SEG_INFO,
     SLOT,
     Stream,
     StreamArrays,
-    seek_from,
+    seek_op,
 )
 from sim.workload.following import following
 
@@ -64,7 +63,7 @@ def _locate_sorted(S: StreamArrays, ops: I64, out: I64) -> None:
     at = np.empty(AXES, np.int64)
     T = S.tables
     for j in range(ops.size):
-        static, level, g, entry = seek_from(S, OP, ops[j], entry, at)
+        static, level, g, entry = seek_op(S, ops[j], entry, at)
         out[j, 0], out[j, 1], out[j, 2] = static, level, at[SLOT]
         out[j, 3] = T[T[SEG_INFO] + 4 * g + EL]
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import mix64, njit
+from sim.draws import mix64, njit_inner
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
@@ -52,6 +52,7 @@ from sim.workload.arrays import (
     WEIGHT,
     Stream,
     seek_from,
+    seek_op,
 )
 
 I64 = NDArray[np.int64]
@@ -141,11 +142,11 @@ def _straight(statics: I64, pcs: NDArray[np.uint64], back: I64, ahead: I64) -> N
 # --- compiled --------------------------------------------------------------------------------
 
 
-@njit
+@njit_inner
 def _follows(S: Any, table: Any, op: Any, static: Any, el: Any, entry: Any, at: Any) -> Any:
     """(static op at `op`, index entry) if it comes at PC + 4 after `static`; else (-1, entry)."""
     T = S.tables
-    other, _, g, entry = seek_from(S, OP, op, entry, at)
+    other, _, g, entry = seek_op(S, op, entry, at)
     first = table[FIRST_STATIC]
     pc = table[first + S_WORDS * static + S_PC]
     if T[T[SEG_INFO] + 4 * g + EL] != el or table[first + S_WORDS * other + S_PC] != pc + 4:
@@ -153,7 +154,7 @@ def _follows(S: Any, table: Any, op: Any, static: Any, el: Any, entry: Any, at: 
     return other, entry
 
 
-@njit
+@njit_inner
 def _begin_of(S: Any, table: Any, op: Any, static: Any, el: Any, entry: Any, at: Any) -> Any:
     """(first op of the straight-line code that holds `op`, index entry)."""
     T = S.tables
@@ -161,11 +162,11 @@ def _begin_of(S: Any, table: Any, op: Any, static: Any, el: Any, entry: Any, at:
     while op > 0:
         back = table[first + S_WORDS * static + S_BACK]
         if 0 < back <= op:
-            other, _, _, entry = seek_from(S, OP, op - back, entry, at)
+            other, _, _, entry = seek_op(S, op - back, entry, at)
             if other == static - back:
                 op, static = op - back, other
                 continue
-        other, _, g, entry = seek_from(S, OP, op - 1, entry, at)
+        other, _, g, entry = seek_op(S, op - 1, entry, at)
         before = table[first + S_WORDS * other + S_PC]
         level = T[T[SEG_INFO] + 4 * g + EL]
         if level != el or before + 4 != table[first + S_WORDS * static + S_PC]:
@@ -174,7 +175,7 @@ def _begin_of(S: Any, table: Any, op: Any, static: Any, el: Any, entry: Any, at:
     return op, entry
 
 
-@njit
+@njit_inner
 def _end_of(
     S: Any, table: Any, op: Any, static: Any, el: Any, most: Any, entry: Any, at: Any
 ) -> Any:
@@ -185,7 +186,7 @@ def _end_of(
     while op + 1 < most:
         ahead = min(table[first + S_WORDS * static + S_AHEAD], most - 1 - op)
         if ahead > 0:
-            other, _, _, entry = seek_from(S, OP, op + ahead, entry, at)
+            other, _, _, entry = seek_op(S, op + ahead, entry, at)
             if other == static + ahead:
                 op, static = op + ahead, other
                 continue
@@ -196,7 +197,7 @@ def _end_of(
     return op + 1, entry
 
 
-@njit
+@njit_inner
 def choose(S: Any, key: Any, table: Any, ops: Any, place: Any, m: Any) -> None:
     """Selected ops and their places [m] become those that are tracked, by `selection_array`."""
     T = S.tables
@@ -205,7 +206,7 @@ def choose(S: Any, key: Any, table: Any, ops: Any, place: Any, m: Any) -> None:
     entry = np.int64(-1)
     for j in range(m):
         chosen, op = ops[j], ops[j]
-        static, level, g, entry = seek_from(S, OP, op, entry, at)
+        static, level, g, entry = seek_op(S, op, entry, at)
         el = T[T[SEG_INFO] + 4 * g + EL]
         begin, entry = _begin_of(S, table, op, static, el, entry, at)
         low = op - (op - begin) % window
@@ -222,9 +223,9 @@ def choose(S: Any, key: Any, table: Any, ops: Any, place: Any, m: Any) -> None:
                 break
             if members == 0:
                 end, entry = _end_of(S, table, op, static, el, low + window, entry, at)
-                last, _, _, entry = seek_from(S, OP, end - 1, entry, at)
+                last, _, _, entry = seek_op(S, end - 1, entry, at)
                 members = at[POP] + T[T[STATIC] + 4 * last + WEIGHT]
-                _, _, _, entry = seek_from(S, OP, low, entry, at)
+                _, _, _, entry = seek_op(S, low, entry, at)
                 pop = at[POP]
                 members -= pop
             step = np.int64((word >> np.uint64(32)) * np.uint64(members) >> np.uint64(32))

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.bits import ALL, ones, place_of_one, width
-from sim.draws import njit, njit_inline, quick
+from sim.draws import njit, njit_inline, njit_inner, quick
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -122,7 +122,7 @@ class Place(NamedTuple):
     segment: int
 
 
-@njit
+@njit_inner
 def last_at_most(T: Any, start: Any, n: Any, axis: Any, value: Any) -> Any:
     """Last of `n` rows of 4 at `start` whose `axis` entry is at most `value` (else 0)."""
     low, high = 0, n - 1
@@ -204,7 +204,7 @@ def ticks_within(S: Any, word: Any, before: Any, first: Any, static: Any, slot: 
     return ticks
 
 
-@njit_inline
+@njit_inner
 def _before_cell(S: Any, axis: Any, k: Any) -> Any:
     """The position from which cell `k` is searched: its begin, or that of the execution in it."""
     if axis == POP:
@@ -221,7 +221,7 @@ def _first_exec(S: Any, k: Any) -> Any:
     return max(np.int64(0), np.int64(low_count(S.cells[k, EXECS])) - 1)
 
 
-@njit
+@njit_inner
 def cell_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     """Last cell of the indexed body that begins at most at `rest` on POP, TICK or SLOT.
 
@@ -250,7 +250,7 @@ def cell_of(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     return low
 
 
-@njit
+@njit_inner
 def op_on(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     """(op of the indexed body that holds `rest` on an axis, its cell)."""
     if axis == OP or (axis == POP and S.pops.size == 0):
@@ -264,7 +264,7 @@ def op_on(S: Any, axis: Any, rest: Any, hint: Any) -> Any:
     return (k << CELL_BITS) + np.int64(place_of_one(S.cells[k, SLOTS], nth)), k
 
 
-@njit
+@njit_inner
 def _op_on_tick(S: Any, rest: Any, k: Any) -> Any:
     """The op of cell `k`, or of the execution that began before, which runs at tick `rest`."""
     T = S.tables
@@ -295,7 +295,7 @@ def _op_on_tick(S: Any, rest: Any, k: Any) -> Any:
     return op
 
 
-@njit
+@njit_inner
 def _op_on_pop(S: Any, rest: Any, k: Any) -> Any:
     """The op from cell `k` on that holds population rank `rest`."""
     op, pop = k << CELL_BITS, S.pops[k]
@@ -311,7 +311,7 @@ def _op_on_pop(S: Any, rest: Any, k: Any) -> Any:
             op += 1
 
 
-@njit
+@njit_inner
 def _pop_before(S: Any, op: Any) -> Any:
     """Population members before an op of the indexed body."""
     if S.pops.size == 0:
@@ -330,7 +330,7 @@ def _pop_before(S: Any, op: Any) -> Any:
     return pop
 
 
-@njit
+@njit_inner
 def _position(S: Any, op: Any, at: Any) -> Any:
     """`at` [4] becomes the position of an op of the indexed body; returns (static, level)."""
     T = S.tables
@@ -363,8 +363,8 @@ def _within(S: Any, axis: Any, value: Any) -> Any:
     return turn, g, body, iteration, x - iteration * size
 
 
-@njit
-def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
+@njit_inline
+def _seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
     """`seek` with a cell to begin at: `at` [4] becomes the op's position; (static, level, segment,
     cell)."""
     T = S.tables
@@ -394,6 +394,18 @@ def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
     return static, level, g, entry
 
 
+@njit_inner
+def seek_from(S: Any, axis: Any, value: Any, hint: Any, at: Any) -> Any:
+    """`_seek_from` on any axis."""
+    return _seek_from(S, axis, value, hint, at)
+
+
+@njit_inner
+def seek_op(S: Any, op: Any, hint: Any, at: Any) -> Any:
+    """`seek_from` of an op, which no cell need be looked for: far quicker."""
+    return _seek_from(S, OP, op, hint, at)
+
+
 @njit
 def _seek(S: Any, axis: Any, value: Any) -> Any:
     at = np.empty(AXES, np.int64)
@@ -401,10 +413,12 @@ def _seek(S: Any, axis: Any, value: Any) -> Any:
     return at[OP], at[POP], at[TICK], at[SLOT], static, level, g
 
 
-@njit
+@njit_inner
 def pop_at(S: Any, op: Any) -> Any:
     """Population members below an op within the stream."""
-    return _seek(S, OP, op)[1]
+    at = np.empty(AXES, np.int64)
+    seek_op(S, op, np.int64(-1), at)
+    return at[POP]
 
 
 @njit
@@ -465,7 +479,7 @@ def _op_at_flat(T: Any, tick: Any) -> Any:
     return op_at(_flat_stream(T), tick, np.int64(-1))
 
 
-@njit
+@njit_inner
 def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
     """Add ops [a, b) of consecutive iterations of a flat body."""
     T = S.tables
@@ -487,7 +501,7 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
             f = 0
 
 
-@njit
+@njit_inner
 def _add_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body, over checkpoints where they help."""
     T = S.tables
@@ -503,7 +517,7 @@ def _add_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     _walk_indexed(S, a, b, blocks, out)
 
 
-@njit
+@njit_inner
 def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
     """Add ops [a, b) of one iteration of the indexed body, block by block.
 
@@ -536,7 +550,7 @@ def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
         x += 1
 
 
-@njit
+@njit_inner
 def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, out: Any) -> None:
     """Add ops [a, b) of a block of static ops from `s` on, with slots from `slot` on."""
     T = S.tables
@@ -550,7 +564,7 @@ def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, out: Any) -> None:
             out[(s + k) * LEVEL_STRIDE + level] += T[static + WEIGHT]
 
 
-@njit
+@njit_inner
 def _add_blocks(S: Any, blocks: Any, out: Any) -> None:
     """Add the ops without a slot of blocks that were executed whole, so many times each."""
     T = S.tables
@@ -564,7 +578,7 @@ def _add_blocks(S: Any, blocks: Any, out: Any) -> None:
                 out[s * LEVEL_STRIDE] += blocks[block] * T[static + WEIGHT]
 
 
-@njit
+@njit_inner
 def _count_in_pass(S: Any, begin: Any, end: Any, blocks: Any, out: Any) -> None:
     """Add the population members among ops [begin, end) of one pass to `blocks` and `out`."""
     T = S.tables
@@ -784,7 +798,7 @@ class Stream:
 
     def count_intervals(self, pairs: NDArray[np.int64], out: I64) -> None:
         """`count` for every row (begin, end) of `pairs`."""
-        _count_intervals(self.arrays, pairs, self.pass_counts, out)
+        _count_intervals(self.arrays, pairs, read_only(self.pass_counts), out)
 
     def count(self, begin: int, end: int, out: I64) -> None:
         """Add population members among ops [begin, end) to ``out[static × 8 + level]``."""
@@ -793,7 +807,7 @@ class Stream:
 
 def count_between(arrays: StreamArrays, begin: int, end: int, out: I64) -> None:
     """Add population members among ops [begin, end) of one pass to ``out[static × 8 + level]``."""
-    _count_intervals(arrays, np.array([[begin, end]], np.int64), np.zeros(0, np.int64), out)
+    _count_intervals(arrays, np.array([[begin, end]], np.int64), read_only(_NO_POPS), out)
 
 
 def count_pass(arrays: StreamArrays) -> I64:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, signed
+from sim.draws import njit, njit_inner, signed
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
@@ -24,7 +24,7 @@ from sim.workload.arrays import (
     SEG_AT,
     SEG_INFO,
     Stream,
-    seek_from,
+    seek_op,
 )
 
 I64 = NDArray[np.int64]
@@ -40,21 +40,21 @@ def branch_places(stream: Stream) -> I64:
     return np.asarray((pcs & ~np.int64(3)) | conditional)
 
 
-@njit
+@njit_inner
 def following(S: Any, op: Any, el: Any, entry: Any, at: Any) -> Any:
     """(static op that `el` executes next after `op` or -1, index entry)."""
     T = S.tables
     end = T[PASS + OP] * T[REPEAT]
     op += 1
     while op < end:
-        static, _, g, entry = seek_from(S, OP, op, entry, at)
+        static, _, g, entry = seek_op(S, op, entry, at)
         if T[T[SEG_INFO] + 4 * g + EL] == el:
             return static, entry
         op = op // T[PASS + OP] * T[PASS + OP] + T[T[SEG_AT] + 4 * (g + 1) + OP]
     return np.int64(-1), entry
 
 
-@njit
+@njit_inner
 def not_taken(S: Any, places: Any, op: Any, static: Any, el: Any, entry: Any, at: Any) -> Any:
     """(is `op` a conditional branch that went to PC + 4?, index entry); `places` of
     `branch_places`."""
@@ -71,7 +71,7 @@ def _count_not_taken(S: Any, places: Any, begin: Any, end: Any, times: Any, out:
     at, ahead = np.empty(AXES, np.int64), np.empty(AXES, np.int64)
     entry = np.int64(-1)
     for op in range(begin, end):
-        static, level, g, entry = seek_from(S, OP, op, entry, at)
+        static, level, g, entry = seek_op(S, op, entry, at)
         info = T[SEG_INFO] + 4 * g
         if places[static] & 1 == 0 or T[info + COUNTED] == 0:
             continue

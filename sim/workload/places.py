@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit_inline, njit_inner
 from sim.workload.arrays import (
     BEFORE,
     BLOCK,
@@ -65,7 +65,7 @@ def divide(x: Any, n: Any) -> Any:
     return q
 
 
-@njit
+@njit_inner
 def _locate(S: Any, cand: Any, base: Any) -> Any:
     """The iteration that holds a candidate: (body, POP rank up to which one call can serve).
 
@@ -96,7 +96,7 @@ def _locate(S: Any, cand: Any, base: Any) -> Any:
     return body, min(end, base[POP] + n)
 
 
-@njit
+@njit_inner
 def places_of(
     S: Any, pop_end: Any, base: Any, spare: Any, cand: Any, ops: Any, tick: Any, place: Any, m: Any
 ) -> None:
@@ -129,7 +129,7 @@ def places_of(
         ops[k], tick[k], place[k] = -1, FOREVER, 0
 
 
-@njit
+@njit_inner
 def _places_indexed(
     S: Any, base: Any, spare: Any, cand: Any, ops: Any, tick: Any, place: Any
 ) -> None:
@@ -151,7 +151,7 @@ def _places_indexed(
     _from_code(S, base[OP], base[TICK], spare, ops, tick, place)
 
 
-@njit
+@njit_inner
 def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any) -> None:
     """`in_cell` of each op."""
     for j in range(ops.size):
@@ -159,7 +159,7 @@ def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any) -> None:
         exec_at[j], slot_at[j] = np.int64(execution), np.int64(slots)
 
 
-@njit
+@njit_inner
 def _from_executions(execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at: Any) -> None:
     """`exec_at` becomes the executions' words, `inside` the op in the block and, in its low byte,
     the level of the slot that comes next."""
@@ -170,7 +170,7 @@ def _from_executions(execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at
         inside[j] = np.int64(high_count(at)) << 8 | level
 
 
-@njit
+@njit_inner
 def _from_code(
     S: Any, begin_op: Any, begin_tick: Any, inside: Any, ops: Any, words: Any, slot_at: Any
 ) -> None:
@@ -193,7 +193,7 @@ def _from_code(
         slot_at[j] = (found & ~255) + (level << ROW_SHIFT) + level
 
 
-@njit
+@njit_inner
 def _places_flat(
     T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> None:
@@ -222,7 +222,7 @@ def _places_flat(
         place[j] = T[flat_u + offset]
 
 
-@njit
+@njit_inner
 def _places_sparse(
     T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> None:
@@ -238,7 +238,7 @@ def _places_sparse(
         place[j] = T[T[FLAT_OP] + first + offset]
 
 
-@njit
+@njit_inner
 def _places_weighted(
     T: Any, body: Any, base: Any, cand: Any, ops: Any, tick: Any, place: Any, begin: Any, end: Any
 ) -> None:

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import laws
-from sim.draws import njit
+from sim.draws import njit, njit_inner
 from sim.units import TICKS_PER_CYCLE
 from sim.workload.arrays import LEVEL_STRIDE
 
@@ -345,7 +345,7 @@ def memory_levels(
     return levels
 
 
-@njit
+@njit_inner
 def touch(lines: Any, line: Any) -> bool:
     """Look `line` up and make it the most recent of its set; False if it was not there."""
     held = lines[np.int64(line & np.uint64(lines.shape[0] - 1))]

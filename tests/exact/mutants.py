@@ -18,6 +18,7 @@ import sim.machine.machine
 import sim.machine.vcpu
 from sim import draws
 from sim.engine import FOREVER, Engine
+from tests.entered import entered, is_inner
 
 MACHINE_SECONDS = 12
 """Time of this process for one small machine, three times what the slowest needs."""
@@ -52,7 +53,7 @@ def build(module: str, old: str = "", new: str = "") -> ModuleType:
     if old:
         assert source.count(old) == 1, f"{module}: {old!r} occurs {source.count(old)} times"
         source = source.replace(old, new)
-    for decorator in ("@njit_inline\n", "@njit\n"):
+    for decorator in ("@njit_inline\n", "@njit_inner\n", "@njit\n"):
         source = source.replace(decorator, "")
     made_module = ModuleType(f"{module}.mutant")
     # dataclasses look their module up by name
@@ -60,6 +61,9 @@ def build(module: str, old: str = "", new: str = "") -> ModuleType:
     exec(compile(source, f"<{module}>", "exec", dont_inherit=True), made_module.__dict__)
     if "mix64" in made_module.__dict__:  # called from Python it would return an int of any size
         made_module.__dict__["mix64"] = lambda key, n: np.uint64(draws.splitmix64(int(key), int(n)))
+    for name, value in list(made_module.__dict__.items()):
+        if is_inner(value):  # plain Python calls it now
+            made_module.__dict__[name] = entered(value)
     for name in MEETING_POINTS.get(module, ()):
         made_module.__dict__[name] = getattr(import_module(module), name)
     return made_module

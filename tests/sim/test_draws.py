@@ -237,11 +237,29 @@ def _five() -> Any:
     return _twice(5)
 
 
+@draws.njit_inner
+def _thrice(x: Any) -> Any:
+    return x * 3
+
+
+@draws.njit
+def _nine() -> Any:
+    return _thrice(np.int64(3))
+
+
+def test_python_cannot_enter_what_has_no_entry() -> None:
+    """Neither before compiled code has called it nor after: the process would end."""
+    for _ in range(2):
+        with pytest.raises(TypeError, match="_thrice is called by compiled code only"):
+            _thrice(np.int64(3))
+        assert _nine() == 9
+
+
 def test_quick_is_the_same_function_where_its_arguments_have_one_type() -> None:
-    """Unknown types, several and literals among them are left to numba; so is plain Python."""
+    """Unknown types and several are left to numba; so is plain Python."""
     assert draws.quick(_twice) is _twice  # compiled for nothing yet
     assert _five() == 10
-    assert draws.quick(_twice) is _twice  # compiled for 5
+    assert draws.quick(_twice)(4) == 8  # compiled not for 5, but for any int
     made = numba.njit(_twice.py_func)
     assert made(3) == 6
     assert draws.quick(made) is not made

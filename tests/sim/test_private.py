@@ -19,7 +19,8 @@ ALLOWED = {
         "data._reduce",
         "library._get_module_for_linking",
     },
-    "draws.py": {"dispatcher._cache"},  # numba's place for the cache of a function
+    # numba's places for the cache of a function, and for Python's way into it
+    "draws.py": {"dispatcher._cache", "dispatcher._insert", "dispatcher._compile_for_args"},
     "engine.py": {"event._ok", "event._value"},  # SimPy's; the engine says why
 }
 ROOT = Path(sim.__file__).parent

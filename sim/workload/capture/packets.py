@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit, njit_inline, njit_inner
 from sim.workload.capture.records import CAPTURE_DT, MAX_RECORD, Packet, Records
 
 MAX_CHUNK = 65_536
@@ -76,7 +76,7 @@ def _kind(head: Any, extended: Any) -> Any:
     return kind
 
 
-@njit
+@njit_inner
 def _packet(data: Any, at: Any) -> Any:
     """(kind, index, bytes of header, bytes of payload) of the packet at `at`."""
     byte = np.int64(data[at])
@@ -100,7 +100,7 @@ def _packet(data: Any, at: Any) -> Any:
     return kind, index, header, width
 
 
-@njit
+@njit_inner
 def _store(record: Any, kind: Any, index: Any, value: Any) -> Any:  # noqa: C901 - a table, compiled
     """Put a payload into its field; its Packet bit, or 0 if it has no field."""
     if kind == 0xB0:
@@ -159,7 +159,7 @@ def _payload(data: Any, at: Any, width: Any) -> Any:
     return value
 
 
-@njit
+@njit_inner
 def _emit(half: Any, end: Any, state: Any, out: Any, n: Any, counts: Any) -> None:
     """The record under construction becomes `out[n]`."""
     length = end - half[0].offset
@@ -171,7 +171,7 @@ def _emit(half: Any, end: Any, state: Any, out: Any, n: Any, counts: Any) -> Non
     state[_OPEN] = 0
 
 
-@njit
+@njit_inner
 def _skip_bad(base: Any, at: Any, counts: Any, places: Any) -> None:
     if counts[_BAD] < places.size:
         places[counts[_BAD]] = base + at

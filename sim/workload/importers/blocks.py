@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import njit, njit_inner
 from sim.errors import SpeskewError
 from sim.workload import a64
 from sim.workload.importers.sense import (
@@ -92,7 +92,7 @@ class Program:
     symbols: tuple[Ranked, ...] = ()
 
 
-@njit
+@njit_inner
 def _find(start, length, current, table, starts, lengths, firsts, words):  # type: ignore[no-untyped-def]
     """The slot of `table` that holds the block, or the empty one where it belongs."""
     mask = np.uint64(table.size - 1)

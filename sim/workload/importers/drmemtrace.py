@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import njit, njit_inner
 from sim.workload import a64
 from sim.workload.importers.blocks import MAX_STATIC_OPS, Ops, TraceError, TruncatedError
 from sim.workload.importers.containers import pieces, reading
@@ -82,7 +82,7 @@ _ERRORS: Final = {
 _NOT_ONE: Final = "not a drmemtrace thread file; give *.trace.zip or the folder that holds it"
 
 
-@njit
+@njit_inner
 def _slot_of(keys, pc):  # type: ignore[no-untyped-def]
     """Where `pc` is in a table of pc + 1, or where it belongs (0 is empty)."""
     mask = np.uint64(keys.size - 1)
@@ -102,7 +102,7 @@ def _move(old_keys, old_words, keys, words):  # type: ignore[no-untyped-def]
             words[at] = old_words[i]
 
 
-@njit
+@njit_inner
 def _encoding(state, value, size):  # type: ignore[no-untyped-def]
     """The word of the next instruction."""
     if not state[_CHECKED]:
@@ -113,7 +113,7 @@ def _encoding(state, value, size):  # type: ignore[no-untyped-def]
     state[_FRESH] = np.int64(value)
 
 
-@njit
+@njit_inner
 def _marker(state, value, size):  # type: ignore[no-untyped-def]
     """A marker: which one is in its size."""
     if size in (_KERNEL_EVENT, _KERNEL_XFER, _RSEQ_ABORT, _HARDWARE_EVENT, _HARDWARE_RETURN):
@@ -134,7 +134,7 @@ def _marker(state, value, size):  # type: ignore[no-untyped-def]
         state[_KERNEL] = 0
 
 
-@njit
+@njit_inner
 def _rare(state, kind, value, size):  # type: ignore[no-untyped-def]
     """A record that is neither an access nor an instruction."""
     if kind == _ENCODING:

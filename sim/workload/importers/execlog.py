@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit, njit_inline, njit_inner
 from sim.workload.importers.text import (
     ADDRESS,
     BAD_PC,
@@ -57,7 +57,7 @@ def _comma_hex(buffer, at, end):  # type: ignore[no-untyped-def]
     return value, at if after == at + 4 else after
 
 
-@njit
+@njit_inner
 def _third_quote(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Whether there are more than two quotes from `at` on."""
     for _ in range(2):
@@ -65,7 +65,7 @@ def _third_quote(buffer, at, stop):  # type: ignore[no-untyped-def]
     return find(buffer, _QUOTE, at, stop) < stop
 
 
-@njit
+@njit_inner
 def _is(buffer, at, end, word):  # type: ignore[no-untyped-def]
     """Whether the field at `at` is `word`."""
     after = at + word.size
@@ -77,7 +77,7 @@ def _is(buffer, at, end, word):  # type: ignore[no-untyped-def]
     return same
 
 
-@njit
+@njit_inner
 def _first_access(buffer, at, end):  # type: ignore[no-untyped-def]
     """(address, whether the fields are well formed) of the first load or store from `at` on."""
     while at < end:
@@ -95,7 +95,7 @@ def _first_access(buffer, at, end):  # type: ignore[no-untyped-def]
     return np.uint64(0), True
 
 
-@njit
+@njit_inner
 def _holds(buffer, at, end):  # type: ignore[no-untyped-def]
     """Whether an instruction begins anywhere from `at` on: a digit, two numbers, a quote."""
     while at < end:
@@ -109,7 +109,7 @@ def _holds(buffer, at, end):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@njit_inner
 def _vcpu(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(number, where it ends) of the decimal number at `at`, of nine digits at most."""
     name = np.uint64(0)
@@ -120,7 +120,7 @@ def _vcpu(buffer, at, stop):  # type: ignore[no-untyped-def]
     return name, field
 
 
-@njit
+@njit_inner
 def _after_pc(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(OK or what is wrong, word, address) of `, 0xOPCODE, "disassembly"…` at `at`."""
     zero = np.uint64(0)

@@ -37,7 +37,7 @@ from typing import Final
 
 import numpy as np
 
-from sim.draws import njit
+from sim.draws import njit_inner
 
 TOLERATED: Final = 100
 """One in so many may be senseless."""
@@ -45,7 +45,7 @@ ADDRESSED, BARE, LOST, FAR, STRAY, ENTRIES = range(6)
 """Entries of the array that the block builder counts in; `ENTRIES` is its length."""
 
 
-@njit
+@njit_inner
 def must_access(word):  # type: ignore[no-untyped-def]
     """Whether an instruction that takes an address slot cannot execute without an access."""
     return (
@@ -59,13 +59,13 @@ def must_access(word):  # type: ignore[no-untyped-def]
     )
 
 
-@njit
+@njit_inner
 def may_go_anywhere(word):  # type: ignore[no-untyped-def]
     """Whether an instruction that is no branch raises an exception: SVC, HVC, SMC, BRK, HLT."""
     return (word & 0xFF000000) == 0xD4000000
 
 
-@njit
+@njit_inner
 def leads_to(pc, word, after):  # type: ignore[no-untyped-def]
     """Whether the branch `word` at `pc` can be followed by `after`; indirect ones always can."""
     step = np.int64(after - pc) >> 2

@@ -31,7 +31,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit, njit_inline, njit_inner
 from sim.workload.importers.text import (
     AARCH32,
     ADDRESS,
@@ -100,7 +100,7 @@ def _blank(byte):  # type: ignore[no-untyped-def]
     return byte in (_SPACE, _TAB, _RETURN)
 
 
-@njit
+@njit_inner
 def _skip(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Past blanks."""
     while at < stop and _blank(buffer[at]):
@@ -108,7 +108,7 @@ def _skip(buffer, at, stop):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit
+@njit_inner
 def _token_end(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Where the token at `at` ends."""
     while at < stop and not _blank(buffer[at]):
@@ -116,7 +116,7 @@ def _token_end(buffer, at, stop):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit
+@njit_inner
 def _among(buffer, at, end, words):  # type: ignore[no-untyped-def]
     """Whether the token, or its first eight letters, is one of the packed `words`."""
     value = np.uint64(0)
@@ -136,7 +136,7 @@ def _kind(buffer, at, end):  # type: ignore[no-untyped-def]
     return _kind_of_word(buffer, at, end)
 
 
-@njit
+@njit_inner
 def _kind_of_word(buffer, at, end):  # type: ignore[no-untyped-def]
     """As `_kind`, of a token that begins with a capital letter."""
     size = end - at
@@ -158,7 +158,7 @@ def _kind_of_word(buffer, at, end):  # type: ignore[no-untyped-def]
     return _IGNORED if _among(buffer, at, end, _EVENTS) else _NONE
 
 
-@njit
+@njit_inner
 def _time_end(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Where the time stamp at `at` ends: digits, perhaps with their unit; `at` if it is none."""
     end = at
@@ -170,7 +170,7 @@ def _time_end(buffer, at, stop):  # type: ignore[no-untyped-def]
     return last
 
 
-@njit
+@njit_inner
 def _name(buffer, at, end):  # type: ignore[no-untyped-def]
     """Hash of a CPU's name (FNV-1a); 0 for none."""
     if at == end:
@@ -181,7 +181,7 @@ def _name(buffer, at, end):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit
+@njit_inner
 def _event(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(kind, where the event token ends, begin and end of the CPU's name) of a line.
 
@@ -211,7 +211,7 @@ def _event(buffer, at, stop):  # type: ignore[no-untyped-def]
     return _kind(buffer, third, end), end, after, last
 
 
-@njit
+@njit_inner
 def _level(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Exception level of a mode such as EL1h_n or el3h_s:."""
     if (
@@ -224,7 +224,7 @@ def _level(buffer, at, stop):  # type: ignore[no-untyped-def]
     return np.int64(_UNKNOWN_LEVEL)
 
 
-@njit
+@njit_inner
 def _state_and_level(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(OK or what is wrong, exception level) of "O EL0t_n" at `at`."""
     at = _skip(buffer, at, stop)
@@ -239,7 +239,7 @@ def _state_and_level(buffer, at, stop):  # type: ignore[no-untyped-def]
     return OK, _level(buffer, _skip(buffer, end, stop), stop)
 
 
-@njit
+@njit_inner
 def _dashes(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Where the dashes at `at` end that stand for a word which could not be fetched."""
     while at < stop and buffer[at] == _DASH:
@@ -247,7 +247,7 @@ def _dashes(buffer, at, stop):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit
+@njit_inner
 def _instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(OK or what is wrong, pc, word, level) of what follows IT, IS or IF."""
     zero = np.uint64(0)
@@ -274,7 +274,7 @@ def _instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     return code, pc, word, level
 
 
-@njit
+@njit_inner
 def _es_instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(OK or what is wrong, pc, word, level) of "(pc:word) O mode"."""
     zero = np.uint64(0)
@@ -294,7 +294,7 @@ def _es_instruction(buffer, at, stop):  # type: ignore[no-untyped-def]
     return code, pc, word, level
 
 
-@njit
+@njit_inner
 def _line_address(buffer, at, stop):  # type: ignore[no-untyped-def]
     """(whether well formed, address) of an LD or ST line: its first byte that was touched."""
     at = _skip(buffer, at, stop)
@@ -317,7 +317,7 @@ def _line_address(buffer, at, stop):  # type: ignore[no-untyped-def]
     return True, line + np.uint64(untouched)
 
 
-@njit
+@njit_inner
 def _holds(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Whether an instruction begins at any token of a line."""
     while at < stop:

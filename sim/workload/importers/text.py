@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline
+from sim.draws import njit_inline, njit_inner
 from sim.workload.importers.blocks import Ops, TraceError, TruncatedError
 from sim.workload.importers.containers import pieces
 from sim.workload.importers.sense import Advice
@@ -99,7 +99,7 @@ def hexadecimal(buffer, at, end):  # type: ignore[no-untyped-def]
     return value, at
 
 
-@njit
+@njit_inner
 def find(buffer, byte, at, end):  # type: ignore[no-untyped-def]
     """Where `byte` is first from `at` on, or `end`.
 
@@ -116,7 +116,7 @@ def line_end(buffer, at, end):  # type: ignore[no-untyped-def]
     return find(buffer, _NEWLINE, at, end)
 
 
-@njit
+@njit_inner
 def begin_op(info, pending, levels, out, count, cpu, pc, word, level):  # type: ignore[no-untyped-def]
     """Complete the pending op of `cpu` and begin the next; returns the new number of ops."""
     if pending[cpu, LIVE]:
@@ -141,7 +141,7 @@ def begin_op(info, pending, levels, out, count, cpu, pc, word, level):  # type: 
     return count
 
 
-@njit
+@njit_inner
 def pass_over(info, at, held):  # type: ignore[no-untyped-def]
     """Count the line at `at`, `held` if it holds an instruction; returns OK, or HIDDEN to stop."""
     if held:
@@ -155,7 +155,7 @@ def pass_over(info, at, held):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit
+@njit_inner
 def known_cpu(info, names, name):  # type: ignore[no-untyped-def]
     """The number of the CPU of that name (a hash), -1 if it has executed nothing yet."""
     for cpu in range(info[CPUS]):
@@ -164,7 +164,7 @@ def known_cpu(info, names, name):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit
+@njit_inner
 def cpu_of(info, names, name):  # type: ignore[no-untyped-def]
     """The number of the CPU of that name, a new one if need be; -1 if there are too many."""
     cpu = known_cpu(info, names, name)

@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import njit, njit_inner
 from sim.workload.timing import CacheState, CorePreset, MemLevel, cold_caches, touch
 
 I64 = NDArray[np.int64]
@@ -156,7 +156,7 @@ def _caches(preset: CorePreset, cores: int) -> Caches:
 # --- caches --------------------------------------------------------------------------------------
 
 
-@njit
+@njit_inner
 def _has(cache: Any, line: Any) -> Any:
     """Is the line there? It is not used by that."""
     held = cache[np.int64(line & np.uint64(cache.shape[0] - 1))]
@@ -166,7 +166,7 @@ def _has(cache: Any, line: Any) -> Any:
     return found
 
 
-@njit
+@njit_inner
 def _drop(cache: Any, line: Any) -> None:
     """Take a line away, if it is there; the others keep their order."""
     held = cache[np.int64(line & np.uint64(cache.shape[0] - 1))]
@@ -181,7 +181,7 @@ def _drop(cache: Any, line: Any) -> None:
 # --- directory -----------------------------------------------------------------------------------
 
 
-@njit
+@njit_inner
 def _others(caches: Any, directory: Any, core: Any, line: Any, number: Any) -> Any:
     """A bit for each other core that really has the line; those that lost it are forgotten."""
     one = np.uint64(1)
@@ -199,7 +199,7 @@ def _others(caches: Any, directory: Any, core: Any, line: Any, number: Any) -> A
     return left
 
 
-@njit
+@njit_inner
 def _giver(others: Any, core: Any, cluster: Any, farthest: Any) -> Any:
     """Level of the nearest or of the farthest of the others, of which there is one at least."""
     near, far = False, False
@@ -214,7 +214,7 @@ def _giver(others: Any, core: Any, cluster: Any, farthest: Any) -> Any:
     return _NEAR if near else _FAR
 
 
-@njit
+@njit_inner
 def _invalidate(caches: Any, others: Any, line: Any) -> None:
     """The others lose the line."""
     for other in range(64):
@@ -223,7 +223,7 @@ def _invalidate(caches: Any, others: Any, line: Any) -> None:
             _drop(caches.l2[other], line)
 
 
-@njit
+@njit_inner
 def _load(caches: Any, directory: Any, core: Any, cluster: Any, line: Any, number: Any) -> Any:
     """Level of a load."""
     if touch(caches.l1d[core], line):
@@ -245,7 +245,7 @@ def _load(caches: Any, directory: Any, core: Any, cluster: Any, line: Any, numbe
     return _DRAM
 
 
-@njit
+@njit_inner
 def _own(caches: Any, directory: Any, core: Any, cluster: Any, line: Any, number: Any) -> Any:
     """Level of a store or an atomic, which takes the line for itself."""
     level: Any = np.int64(0)
@@ -266,7 +266,7 @@ def _own(caches: Any, directory: Any, core: Any, cluster: Any, line: Any, number
     return level
 
 
-@njit
+@njit_inner
 def _next(group: Any, at: Any, clocks: Any) -> Any:
     """The thread whose next access begins first; -1 if none has one left."""
     chosen, earliest = -1, np.int64(0)

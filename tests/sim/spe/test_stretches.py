@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sim.spe import compiled as k
+from tests.entered import entered
 
 I64 = NDArray[np.int64]
+_is_clear, _clear_until = entered(k._is_clear), entered(k._clear_until)
 
 
 @st.composite
@@ -36,7 +38,7 @@ def test_a_clear_block_has_no_collision(block: tuple[I64, I64, I64]) -> None:
     """Each but the last completes before the next is selected, or at that tick."""
     tick, busy, _ = block
     pairs = zip(busy[:-1], tick[1:], strict=True)
-    assert k._is_clear(tick, busy, tick.size) == all(done <= chosen for done, chosen in pairs)
+    assert _is_clear(tick, busy, tick.size) == all(done <= chosen for done, chosen in pairs)
 
 
 @settings(deadline=None, max_examples=400)
@@ -53,4 +55,4 @@ def test_a_stretch_ends_at_the_first_obstacle(
         if busy[end - 1] > tick[end] or tick[end] >= horizon or used > room:
             break
         end += 1
-    assert k._clear_until(tick, busy, octets, room, horizon, first, tick.size) == end
+    assert _clear_until(tick, busy, octets, room, horizon, first, tick.size) == end

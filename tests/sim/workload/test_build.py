@@ -19,7 +19,9 @@ from sim.workload.build import (
     assemble,
     indexed_body,
 )
+from tests.entered import entered
 
+_op_on = entered(op_on)
 ROW_TICKS = np.array([0, 16, 40, 400, 9000, 0, 0, 0] * 2, np.int64)
 
 
@@ -81,7 +83,7 @@ def test_positions_are_those_of_a_walk(lengths: list[int], weighted: bool) -> No
             for value in {at[axis], end[axis] - 1} if end[axis] > at[axis] else ():
                 assert seek(S, axis, value) == expected
                 hint = r.randrange(-1, made.cells.shape[0])
-                assert op_on(S, axis, value, hint)[0] == at[OP]
+                assert _op_on(S, axis, value, hint)[0] == at[OP]
     assert len(walked) == made.size[OP]
     assert made.cells.shape[0] == len(walked) // CELL + 1
 

@@ -12,9 +12,11 @@ from sim.spe.record import CoreFacts, expand
 from sim.workload.arrays import EL, OP, SEG_INFO, Stream
 from sim.workload.following import branch_places, count_not_taken, following
 from sim.workload.presets import get_preset
+from tests.entered import entered
 from tests.exact import random_machines as made
 
 N1 = get_preset("neoverse-n1")
+_following = entered(following)
 FACTS = CoreFacts(N1.level_events(), N1.level_source(), 4095)
 SEEDS = range(40)
 
@@ -63,7 +65,7 @@ def test_a_handler_is_no_target(seed: int) -> None:
         later = (k for k in range(op + 1, stream.ops) if levels[k] == levels[op])
         after = next(later, None)
         due = -1 if after is None else stream.seek(OP, after).static
-        assert following(stream.arrays, op, levels[op], np.int64(-1), at)[0] == due
+        assert _following(stream.arrays, op, levels[op], np.int64(-1), at)[0] == due
 
 
 def test_places_mark_conditional_branches_alone() -> None:

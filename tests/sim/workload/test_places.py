@@ -11,7 +11,10 @@ import pytest
 from sim.draws import njit
 from sim.workload import places
 from sim.workload.arrays import PLACE_MASK, POP
+from tests.entered import entered
 from tests.sim.workload.recorded import OVERLAY, recorded
+
+_places_of = entered(places.places_of)
 
 
 @njit
@@ -30,7 +33,7 @@ def test_kernel_places_are_the_streams(gap: int, micro_ops: bool) -> None:
     ops, tick, place = (np.zeros(cand.size, np.int64) for _ in range(3))
     base, spare = np.zeros(4, np.int64), np.zeros(cand.size, np.int64)
     end = stream.size(POP)
-    places.places_of(stream.arrays, end, base, spare, cand, ops, tick, place, cand.size)
+    _places_of(stream.arrays, end, base, spare, cand, ops, tick, place, cand.size)
     for j, rank in enumerate(cand.tolist()):
         if rank >= stream.size(POP):
             assert (ops[j], tick[j], place[j]) == (-1, places.FOREVER, 0)

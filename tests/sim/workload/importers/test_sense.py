@@ -19,11 +19,14 @@ from sim.workload.importers.blocks import Ops, Program, TraceError, Wanted
 from sim.workload.importers.sense import Counts, problem
 from sim.workload.importers.threads import Imported, Threads, import_trace
 from sim.workload.spestream import read_header, read_spestream, write_spestream
+from tests.entered import entered
 from tests.rigs import trace_writers as write
 from tests.rigs.trace_writers import Executed, executed, imported
 from tests.sim.workload.importers.traces import LDR, NOP, RET, SVC, few, shipped
 
 quick = settings(max_examples=100, deadline=None)  # the first example compiles
+_must_access = entered(sense.must_access)
+_leads_to = entered(sense.leads_to)
 WORDS = st.lists(st.integers(0, (1 << 32) - 1), min_size=1, max_size=300)
 CERTAIN = {
     "ldr": LDR,
@@ -62,9 +65,9 @@ POSSIBLE = {
 def test_which_instructions_must_access_memory() -> None:
     """Not those that may fail, do nothing or are hidden from tracers."""
     for name, word in CERTAIN.items():
-        assert sense.must_access(np.uint32(word)), name
+        assert _must_access(np.uint32(word)), name
     for name, word in POSSIBLE.items():
-        assert not sense.must_access(np.uint32(word)), name
+        assert not _must_access(np.uint32(word)), name
 
 
 @quick
@@ -72,7 +75,7 @@ def test_which_instructions_must_access_memory() -> None:
 def test_predicates_agree_with_the_classes(words: list[int]) -> None:
     """What must access takes a slot and is no prefetch; what is unallocated is no instruction."""
     array = np.array(words, np.uint32)
-    must = np.array([bool(sense.must_access(word)) for word in array])
+    must = np.array([bool(_must_access(word)) for word in array])
     assert np.all(takes_slot(array)[must])
     hints = classify(array).op_class == OpClass.OTHER
     prefetch = hints & (((array >> 24) == 0xD8) | ((array & 0xFEC00000) == 0xF8800000))
@@ -95,11 +98,11 @@ def test_where_branches_lead(kind: int, operand: int, at: int) -> None:
     pc = np.uint64(4 * at)
     target = branch_targets(np.array([pc]), np.array([word]))[0]
     conditional = kind not in (0x14000000, 0x94000000)
-    assert sense.leads_to(pc, word, target)
+    assert _leads_to(pc, word, target)
     for far in (pc + np.uint64(4), target + np.uint64(4), target - np.uint64(4)):
         legal = far == target or (conditional and far == pc + np.uint64(4))
-        assert bool(sense.leads_to(pc, word, far)) == legal
-    assert sense.leads_to(pc, np.uint32(RET), np.uint64(4))
+        assert bool(_leads_to(pc, word, far)) == legal
+    assert _leads_to(pc, np.uint32(RET), np.uint64(4))
 
 
 Writer = Callable[[Executed], bytes]
@@ -145,7 +148,7 @@ def test_a_trace_without_accesses(kind: str, tmp_path: Path) -> None:
     """It is refused with a cure; with `anyway` it is imported, and the stream says so."""
     truth = program()
     truth = replace(truth, address=np.zeros_like(truth.address))
-    must = sum(bool(sense.must_access(word)) for word in truth.word)
+    must = sum(bool(_must_access(word)) for word in truth.word)
     sentence = f"{must:,} of {must:,} loads, stores and atomics have no address"
     with pytest.raises(TraceError) as caught:
         load(kind, truth, tmp_path)

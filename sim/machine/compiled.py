@@ -312,7 +312,7 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
     settled = state[k.ROWS]
     left = candidates
     while True:
-        status = k.advance(
+        status = k.advance_here(
             S,
             K.config,
             K.sizes,

@@ -1,9 +1,10 @@
 """Compiling what the first run of all needs in several processes at once.
 
 A run compiles as it goes: what builds and counts its stream, then the sampling kernel, then the
-rounds, twenty seconds one after the other. The kernel takes arrays of the same types whatever the
-scenario. So, where nothing is compiled yet, further processes begin with the two that come later,
-and end with the run. `sim.cache.compiled` sees to it that nobody compiles what another one is at.
+rounds, some twelve seconds one after the other. The kernel takes arrays of the same types whatever
+the scenario. So, where nothing is compiled yet, further processes begin with the two that come
+later, and end with the run. `sim.cache.compiled` sees to it that nobody compiles what another one
+is at.
 
 No mechanism: nothing here changes a number.
 """
@@ -90,6 +91,8 @@ def _rounds() -> None:
     c.serve.compile((stream, kernel, rounds, int64))
     c.serve_exit.compile((stream, kernel, rounds))
     c.settle.compile((kernel, int64, int64))
+    sampler = (row, octets, row, row, octets, row, row, table, table)
+    k.advance.compile((stream, *sampler, int64, int64))
 
 
 PARTS: dict[str, Callable[[], None]] = {"sampling": _sampling, "rounds": _rounds}
@@ -98,7 +101,11 @@ PARTS: dict[str, Callable[[], None]] = {"sampling": _sampling, "rounds": _rounds
 @contextmanager
 def ahead(engine: str) -> Iterator[None]:
     """For the time of a run: if nothing is compiled yet, other processes compile too."""
-    wanted = engine == "fast" and cache.keeps() and not cache.holds("sim.spe.compiled.advance")
+    wanted = (
+        engine == "fast"
+        and cache.keeps()
+        and not cache.holds("sim.machine.compiled.advance_rounds")
+    )
     command = [sys.executable, "-m", __name__]
     quiet = subprocess.DEVNULL
     begun = [

@@ -452,7 +452,7 @@ def _block_size(state: Any, config: Any, limit: Any, horizon: Any) -> Any:
     return max(np.int64(MIN_STRETCH), min(np.int64(BLOCK), want, room))
 
 
-@njit_inner
+@njit_inline
 def _make_block(
     S: Any,
     config: Any,
@@ -543,8 +543,8 @@ def run_block(
         j += 1
 
 
-@njit
-def advance(
+@njit_inline
+def advance_here(
     S: Any,
     config: Any,
     sizes: Any,
@@ -580,6 +580,38 @@ def advance(
         left -= m
         if left == 0:
             return EXHAUSTED
+
+
+@njit
+def advance(
+    S: Any,
+    config: Any,
+    sizes: Any,
+    tracked: Any,
+    branches: Any,
+    pages: Any,
+    state: Any,
+    places: Any,
+    rows: Any,
+    scratch: Any,
+    horizon: Any,
+    candidates: Any,
+) -> Any:
+    """`advance_here`, for Python: rounds have it within, not to wait until this is compiled."""
+    return advance_here(
+        S,
+        config,
+        sizes,
+        tracked,
+        branches,
+        pages,
+        state,
+        places,
+        rows,
+        scratch,
+        horizon,
+        candidates,
+    )
 
 
 @njit

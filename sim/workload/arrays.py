@@ -156,7 +156,7 @@ def high_count(word: Any) -> Any:
     return word >> _COUNT
 
 
-@njit_inline
+@njit_inner
 def in_cell(cells: Any, op: Any) -> Any:
     """Of an op (uint64) of the indexed body: (the execution that holds it, and how many ops of it
     come before; slots before it, and the cell's tick), each two counts in a word.

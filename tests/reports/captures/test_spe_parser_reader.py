@@ -178,7 +178,7 @@ def test_value_beyond_the_dictionary() -> None:
     for place in (1, 16, 255):
         raw[end - 1] = place
         path.write_bytes(bytes(raw))
-        with pytest.raises(CaptureError, match="column 'event'.* out of bounds"):
+        with pytest.raises(CaptureError, match=r"column 'event'.* out of bounds"):
             from_tables(path)
 
 

@@ -8,8 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
+from reports import figures
 from reports.figures import alone
-from reports.figures.style import blank
+from reports.figures.style import blank, styled
+from tests.reports.figures.test_style import overlapping, texts
+from tests.rigs.samples import KEYS, described, tables
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = "A reading that goes on, since there is much to say of a figure & what <it> shows. " * 3
@@ -48,6 +51,21 @@ def test_svg_is_named_and_described() -> None:
 def test_the_drawing_itself_says_it(part: str) -> None:
     """Whoever sees the picture alone."""
     assert part in alone.files("key", _make)["key.svg"].decode()
+
+
+def test_a_frame_fits_every_figure() -> None:
+    """Title and source lie on no other text, whatever the figure is made of."""
+    alike = {"timeline-1", "timeline-3", "timeline-4"}
+    found = [d for d in figures.drawings(described(), tables()) if d.key not in alike]
+    assert len(found) == len(KEYS) - len(alike)
+    for drawing in found:
+        with styled(drawing.key):
+            figure = drawing.make()
+            assert figure is not None
+            alone.framed(figure, SAID)
+            drawn = texts(figure)
+        assert {SAID.title, SAID.source} <= {text for text, _ in drawn}
+        assert overlapping(drawn) == [], drawing.key
 
 
 def test_the_caption_has_it_all_in_72_columns() -> None:

@@ -73,7 +73,7 @@ def test_a_label_that_the_dictionary_lacks_is_refused() -> None:
 def texts(figure: Figure) -> list[tuple[str, Bbox]]:
     """Every text that is drawn, with its box in pixels."""
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.draw_without_rendering()  # everything is put in its place, and no pixel is set
     renderer = canvas.get_renderer()
     ticks = {
         t

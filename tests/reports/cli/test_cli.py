@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,8 +127,10 @@ def test_a_real_ctrl_c(jobs: str) -> None:
         "50",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not list(Path().glob(".speskew-*")):  # made before it begins
+            time.sleep(0.02)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=4)
+            process.wait(timeout=0.5 if jobs == "1" else 2)  # workers have to load first
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
     assert process.returncode == ExitCode.INTERRUPTED

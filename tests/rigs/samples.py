@@ -156,13 +156,19 @@ def timelines(found: Sequence[ArmResult]) -> dict[str, timeline.Timeline]:
 def tables(plans: Sequence[Plan] = PLANS) -> dict[str, Table]:
     """The tables of the made-up run."""
     found = arms(plans)
-    return datasets.collect(scenario(found), found, described(plans), timelines(found))
+    return _collected(found, build(scenario(found), found, interrupted=False))
+
+
+def _collected(found: tuple[ArmResult, ...], result: Result) -> dict[str, Table]:
+    return datasets.collect(scenario(found), found, result, timelines(found))
 
 
 def source(plans: Sequence[Plan] = PLANS) -> Source:
     """What the page of the made-up run is made from."""
-    resolved = loader.dump(scenario(arms(plans)))
-    return Source(described(plans), tables(plans), resolved, {"python": "3.11.7", "numpy": "2.0"})
+    found = arms(plans)
+    result = build(scenario(found), found, interrupted=False)
+    versions = {"python": "3.11.7", "numpy": "2.0"}
+    return Source(result, _collected(found, result), loader.dump(scenario(found)), versions)
 
 
 def broken_at(path: tuple[str | int, ...], value: object) -> Any:

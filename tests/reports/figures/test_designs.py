@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import pytest
+
 from reports import figures
 from reports.figures import readings
 from reports.store.rows import DesignRow, LimitRow, by_arm, read
+from tests.reports import drawing
 from tests.reports.figures.plans import DESIGNS
 from tests.rigs.samples import described, tables
 
 
-def test_several_designs_are_set_side_by_side() -> None:
+def test_several_designs_are_set_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """From four designs on: loss, memory, time, fronts, exits; with fewer no section."""
     of = tables(DESIGNS)
+    drawing.only(monkeypatch, "designs")
     found = {d.key: d for d in figures.draw(described(DESIGNS), of)}
     ElementTree.fromstring(found["designs"].svg)
     rows = {r.arm: r for r in read(DesignRow, of)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from reports.pages import decided as pages
 from reports.pages import page
 from reports.store.read import Source
-from tests.reports import decided
+from tests.reports import decided, drawing
 
 
 def by_arm() -> pages.By:
@@ -36,9 +38,10 @@ def test_json_has_the_names_of_the_result() -> None:
     assert document["kind"] == "prediction"
 
 
-def test_the_report_has_a_section() -> None:
+def test_the_report_has_a_section(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its title, its table, the figure's data."""
     found = decided.described()
+    drawing.only(monkeypatch, "decisions")
     html = page.render(Source(found.result, found.tables, "", {}))
     assert '<h2 id="decisions">Would you decide the same?</h2>' in html
     assert "hot-functions: which functions to optimise (perf report)" in html

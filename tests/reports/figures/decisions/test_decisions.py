@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
+
 from reports import figures
 from reports.figures import decisions
 from reports.figures.style import styled
 from reports.store.rows import DecisionRow, read
-from tests.reports import decided
+from tests.reports import decided, drawing
 from tests.rigs import samples
 
 
-def test_every_arm_and_kind_is_drawn() -> None:
+def test_every_arm_and_kind_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Titles of the kinds that can be decided, names of the arms, the random line."""
     found = decided.described()
+    drawing.only(monkeypatch, "decisions")
     drawn = {d.key: d for d in figures.draw(found.result, found.tables)}["decisions"]
     ElementTree.fromstring(drawn.svg)
     for name in ("hot-functions", "hot-instructions", "baremetal", "v6", "few", "random samples"):

@@ -11,6 +11,7 @@ import pytest
 from reports import heartbeat
 from reports.heartbeat import COMPILING, EVERY_S, ONCE, working
 from sim.cache import compiled as kept
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call
 
 
@@ -95,5 +96,6 @@ def test_every_part_of_a_run_beats(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(heartbeat, "working", noted)
     monkeypatch.setattr(heartbeat, "compiled", lambda: True)
+    drawing.only(monkeypatch, "losses")
     assert call("run", "s.yaml", "-o", "out").exit_code == 0
     assert names == ["simulating", "timelines", "writing the results", "drawing the report"]

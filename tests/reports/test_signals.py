@@ -9,6 +9,7 @@ import pytest
 
 from reports.exitcodes import ExitCode
 from reports.store import parquet
+from tests.reports import drawing
 from tests.rigs.processes import presses
 from tests.rigs.tiny import TINY, call
 
@@ -21,6 +22,7 @@ def inside(own_folder: Path) -> None:
 
 def test_ctrl_c_while_tables_are_written_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was simulated is written whole; the report can be drawn later, and is the same."""
+    drawing.only(monkeypatch, "losses")
     call("run", "tiny.yaml", "-o", "calm")
     real = parquet.write
 

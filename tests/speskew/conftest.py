@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 import speskew
+from tests.reports import drawing
 from tests.rigs.tiny import call, scenario
 
 CHECKS = ("same", "gaps", "exits")
+FIGURES = ("ledgers", "losses", "timeline-2")
+"""The files of these are written."""
 
 
 @pytest.fixture(scope="session")
 def by_command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scenario and what `speskew run` makes of it, in `cli`."""
     here = tmp_path_factory.mktemp("api")
-    with chdir(here):
+    with chdir(here), pytest.MonkeyPatch.context() as patch:
+        drawing.only(patch, *FIGURES)
         scenario(*CHECKS)
         done = call("run", "tiny.yaml", "-o", "cli", "--keep-records", "--figures", "-q")
     assert done.exit_code == 0, done.output

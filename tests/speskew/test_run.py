@@ -15,8 +15,10 @@ import pytest
 
 import speskew
 from reports.figures.style import styled, to_file_svg
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call
 
+FIGURES = ("ledgers", "losses", "timeline-2")
 DIFFER = {"manifest.json", "log.jsonl"}
 
 
@@ -30,8 +32,11 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_saved_bytes_are_the_command_lines(folder: Path, tmp_path: Path, made: speskew.Run) -> None:
+def test_saved_bytes_are_the_command_lines(
+    folder: Path, tmp_path: Path, made: speskew.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Saved, and saved again from what was loaded; the manifest says the same of the options."""
+    drawing.only(monkeypatch, *FIGURES)
     run = speskew.run("tiny.yaml", keep_records=True, jobs=2, progress=False)
     unsaved = run.folder
     assert unsaved is None
@@ -51,8 +56,11 @@ def test_saved_bytes_are_the_command_lines(folder: Path, tmp_path: Path, made: s
     assert run.result == made.result
 
 
-def test_a_run_that_is_there_is_not_replaced(folder: Path, made: speskew.Run) -> None:
+def test_a_run_that_is_there_is_not_replaced(
+    folder: Path, made: speskew.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command line's text, and how to say it in Python; force replaces."""
+    drawing.only(monkeypatch, "losses")
     made.save("mine", report=False)
     with pytest.raises(speskew.RunDirError) as caught:
         made.save("mine")
@@ -89,7 +97,7 @@ def test_figures_are_the_reports(folder: Path, made: speskew.Run) -> None:
     assert "ledgers" in made.figures
     before = mpl.get_backend()
     loaded, cli = speskew.load(folder / "cli"), folder / "cli" / "figures"
-    for name in ("ledgers", "losses", "timeline-2"):
+    for name in FIGURES:
         assert name in made.figures
         for run in (made, loaded):
             with styled(name):
@@ -146,7 +154,7 @@ def test_a_script_needs_no_guard(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_nothing_behind(jobs: int, tmp_path: Path) -> None:
     """KeyboardInterrupt in the script, which has no children then and goes on."""
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("repeat: 40", "repeat: 4000"))
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("repeat: 40", "repeat: 400"))
     (tmp_path / "mine.py").write_text(
         SCRIPT + f"try:\n    speskew.run(text, jobs={jobs}, replications=500, engine='reference',"
         " progress=lambda *_: print('one', flush=True))\n"

@@ -52,7 +52,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of which only the first arm has records."""
     folder = tmp_path_factory.mktemp("empty")
     (folder / "empty.yaml").write_text(EMPTY)
-    done("run", folder / "empty.yaml", "-o", folder / "run", "--keep-records", "--figures")
+    done("run", folder / "empty.yaml", "-o", folder / "run", "--keep-records", "--no-report")
     return folder / "run"
 
 

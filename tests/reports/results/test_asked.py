@@ -11,6 +11,7 @@ import speskew
 from reports.results import result
 from reports.store.read import read_result
 from reports.sweeps.sweeping import read_result as read_sweep
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call
 
 ASKED = TINY.replace("  - design: v6\n", "  - {design: v6, overrides: {spe.interval: 1009ops}}\n")
@@ -18,7 +19,9 @@ ASKED = TINY.replace("  - design: v6\n", "  - {design: v6, overrides: {spe.inter
 
 @pytest.fixture(autouse=True)
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of its own."""
+    """A folder of its own; pages without figures."""
+    drawing.only(monkeypatch)
+    drawing.of_sweep(monkeypatch, 0)
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(ASKED)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reports.exitcodes import ExitCode
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call, files
 
 
@@ -17,8 +18,9 @@ def inside(own_folder: Path) -> None:
     Path("tiny.yaml").write_text(TINY)
 
 
-def test_report_is_built_again_from_the_directory() -> None:
+def test_report_is_built_again_from_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes of page and report.md, also of a run that wrote none; pictures on request."""
+    drawing.only(monkeypatch, "ledgers", "timeline-2")
     call("run", "tiny.yaml", "-o", "a")
     call("run", "tiny.yaml", "-o", "b", "--no-report")
     assert "report.html" not in files("b")
@@ -33,8 +35,9 @@ def test_report_is_built_again_from_the_directory() -> None:
     assert files("c") == files("b")
 
 
-def test_report_says_what_is_missing() -> None:
+def test_report_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run, a table that is gone, a damaged table, another version: no traceback, page kept."""
+    drawing.only(monkeypatch, "locked")
     call("run", "tiny.yaml", "-o", "out")
     page = Path("out/report.html").read_bytes()
     Path("out/data/locked.csv").write_text("arm,t_us\n")

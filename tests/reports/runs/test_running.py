@@ -16,6 +16,7 @@ from reports.runs import rebuilding
 from reports.traces import timeline
 from sim.runs import batch
 from sim.scenario.files import loader
+from tests.reports import drawing
 from tests.rigs.processes import presses
 from tests.rigs.tiny import TINY, call
 
@@ -35,6 +36,7 @@ def test_interruption_keeps_finished_arms(monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyboardInterrupt
 
     monkeypatch.setattr(batch, "run_arms", stops)
+    drawing.only(monkeypatch, "losses")
     done = call("run", "tiny.yaml", "-o", "out")
     assert done.exit_code == ExitCode.INTERRUPTED
     found = json.loads(Path("out/result.json").read_text())
@@ -48,6 +50,7 @@ def test_interruption_keeps_finished_arms(monkeypatch: pytest.MonkeyPatch) -> No
 def test_ctrl_c_during_the_timelines_keeps_the_arms(monkeypatch: pytest.MonkeyPatch) -> None:
     """All arms had finished: they are there, marked, without the timelines."""
     monkeypatch.setattr(timeline, "of_unit", presses)
+    drawing.only(monkeypatch, "losses", "timeline")
     done = call("run", "tiny.yaml", "-o", "out")
     assert done.exit_code == ExitCode.INTERRUPTED
     found = json.loads(Path("out/result.json").read_text())

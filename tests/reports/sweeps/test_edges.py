@@ -10,6 +10,7 @@ import pytest
 from reports.results.sweep_result import SweepResult
 from reports.store.grid import grid
 from reports.sweeps import edges, page, sweeping, words
+from tests.reports import drawing
 from tests.rigs.swept_result import made
 from tests.rigs.tiny import TINY, call
 
@@ -63,8 +64,11 @@ def test_the_table_is_printed_below_the_first(swept: SweepResult) -> None:
     assert "per enable edge" not in words.as_table(made())
 
 
-def test_the_page_has_figure_table_and_answer(swept: SweepResult) -> None:
+def test_the_page_has_figure_table_and_answer(
+    swept: SweepResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A section of its own; arms that do not pin have a dash at a glance."""
+    drawing.of_sweep(monkeypatch, 1)
     html = page.page(swept)
     assert 'id="figure-edges"' in html
     assert "Every part of an edge, in every cell" in html

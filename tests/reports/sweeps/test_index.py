@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from reports.sweeps import index, sweeping
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call
 
 
-def test_index_of_runs_and_sweeps(swept: Path) -> None:
+def test_index_of_runs_and_sweeps(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with its numbers and a link that leads there; what is not whole is said to be so."""
+    drawing.only(monkeypatch, "losses")
     Path("one.yaml").write_text(TINY)
     assert call("run", "one.yaml", "-o", "runs/deep/one", "--no-band").exit_code == 0
     for name, file in (("half", sweeping.MANIFEST), ("broken", "result.json")):

@@ -82,6 +82,7 @@ def test_what_it_leaves() -> None:
 
 def test_neither_jobs_nor_order_nor_attempts_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """One job, two, in reverse order, resumed with half of the units gone: the same bytes."""
+    Path("s.yaml").write_text((TINY + SAMPLES % "morris").replace("points: 4", "points: 2"))
     call("sweep", "s.yaml", "-o", "out", "-q")
     first = results()
     assert {"result.json", "sensitivity.csv", "report.html"} < set(first)
@@ -243,6 +244,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method in ("morris", "sobol"):
         arms = "  - {name: other, design: v6, policies: {unmap_on_unpin: true}}\n"
         text = (TINY + arms + SAMPLES % method).replace("replications: 3", "replications: 2")
+        text = text.replace("points: 4", "points: 2")
         path = folder / f"{method}.yaml"
         path.write_text(text)
         assert call("sweep", str(path), "-o", str(folder / method), "-q").exit_code == 0

@@ -15,13 +15,15 @@ from reports.sweeps import sweeping
 from sim.runs import backends
 from sim.scenario.files import loader
 from sim.scenario.models import matrix
+from tests.reports import drawing
 from tests.rigs.swept import LONG, MATRIX, cells, results, started, units, wait_for_units
 from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)
 def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own, with a scenario of four cells."""
+    """Each test in a folder of its own, with a scenario of four cells; pages without figures."""
+    drawing.of_sweep(monkeypatch, 0)
     Path("s.yaml").write_text(TINY + MATRIX)
     home = str(Path(next(iter(reports.__path__))).parent)
     monkeypatch.setenv("PYTHONPATH", home)

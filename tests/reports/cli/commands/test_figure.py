@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reports.exitcodes import ExitCode
+from tests.reports import drawing
 from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY, call
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Two figures of a run and one a metric of a sweep are enough to be listed."""
+    with pytest.MonkeyPatch.context() as patch:
+        drawing.only(patch, "ledgers", "losses")
+        drawing.of_sweep(patch, 1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,15 @@ import pytest
 
 import reports
 from reports.exitcodes import ExitCode
+from tests.reports import drawing
 from tests.rigs.swept import MATRIX, cells
 from tests.rigs.tiny import TINY, call
 
 
 @pytest.fixture(autouse=True)
 def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in a folder of its own, with a scenario of four cells."""
+    """Each test in a folder of its own, with a scenario of four cells; pages without figures."""
+    drawing.of_sweep(monkeypatch, 0)
     Path("s.yaml").write_text(TINY + MATRIX)
     home = str(Path(next(iter(reports.__path__))).parent)
     monkeypatch.setenv("PYTHONPATH", home)

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 import speskew
+from tests.reports import drawing
 from tests.rigs.tiny import TINY, call
 
 
-def test_a_sweep_is_the_command_lines(folder: Path) -> None:
+def test_a_sweep_is_the_command_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same results; a frame with a row per cell, arm and metric; continued, and refused."""
+    drawing.of_sweep(monkeypatch, 1)
     Path("s.yaml").write_text(TINY + "matrix: {vm.vcpus: [1, 2]}\n")
     found = speskew.sweep("s.yaml", out="swept", replications=2)
     done = call("sweep", "s.yaml", "-o", "swept-cli", "--replications", "2", "-q")

@@ -14,11 +14,20 @@ from sim.scenario.files.loader import stock_folder
 from sim.workload.capture import profile
 from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import read_spestream, write_spestream
+from tests.reports import drawing
 from tests.rigs import perf_file as pf
 from tests.rigs.spe_bytes import load, variable
 from tests.rigs.tiny import call
 
 pytestmark = pytest.mark.usefixtures("own_folder")
+
+
+@pytest.fixture(autouse=True)
+def in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without figures: what is looked for is said in words."""
+    drawing.only(monkeypatch)
+    drawing.of_sweep(monkeypatch, 0)
+
 
 HEAD = [pf.time_conv(), pf.INFO_V2, pf.comm(42, b"x")]
 

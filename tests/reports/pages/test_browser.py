@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.pages import page
 from tests.rigs.browser import Browser, overlaps
-from tests.rigs.samples import KEYS, source
+from tests.rigs.samples import KEYS
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 SCREENS = [(s, dark) for s in (DESKTOP, PHONE) for dark in (False, True)]
@@ -37,10 +36,10 @@ CONTRAST = """
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(html: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the made-up run, as a file."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.render(source()), encoding="utf-8")
+    path.write_text(html, encoding="utf-8")
     return path
 
 

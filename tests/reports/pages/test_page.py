@@ -44,25 +44,10 @@ class Outline(HTMLParser):
             self.bad.append(f"</{tag}>")
 
 
-@pytest.fixture(scope="module")
-def drawn() -> list[figures.Drawn]:
-    """The figures of the made-up run, of which a test of theirs says that they are always so."""
-    made = source()
-    return figures.draw(made.result, made.tables)
-
-
 @pytest.fixture
-def drawn_before(drawn: list[figures.Drawn], monkeypatch: pytest.MonkeyPatch) -> None:
+def drawn_before(drawn: dict[str, figures.Drawn], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have these: they take ten times as long as the rest of a page."""
-    monkeypatch.setattr(figures, "draw", lambda *_: drawn)
-
-
-@pytest.fixture(scope="module")
-def html(drawn: list[figures.Drawn]) -> str:
-    """The page of the made-up run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "draw", lambda *_: drawn)
-        return page.render(source())
+    monkeypatch.setattr(figures, "draw", lambda *_: list(drawn.values()))
 
 
 def test_page_is_one_file_without_script_or_network(html: str) -> None:

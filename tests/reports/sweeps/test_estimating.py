@@ -16,6 +16,7 @@ from reports.sweeps import estimating, sweeping
 from sim.cache import compiled
 from sim.runs import batch
 from sim.runs.batch import Unit
+from tests.reports import drawing
 from tests.rigs.swept import MATRIX, SPESKEW, results
 from tests.rigs.tiny import TINY, call
 
@@ -89,8 +90,9 @@ def test_long_streams_are_timed_in_short() -> None:
     assert all(row["seconds"] > 100 for row in json.loads(done.stdout))
 
 
-def test_force_begins_anew() -> None:
+def test_force_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was there is gone, of whatever sweep; without it nothing is touched."""
+    drawing.of_sweep(monkeypatch, 1)
     assert (
         call("sweep", "s.yaml", "-o", "out", "-q", "--no-report", "--replications", "1").exit_code
         == 0

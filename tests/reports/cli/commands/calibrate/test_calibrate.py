@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (home / "known.yaml").open("w") as file:
         YAML().dump(table, file)
     (home / "cal.yaml").write_text(SCENARIO)
-    assert call("run", home / "cal.yaml", "-o", home / "run", "-q").exit_code == 0
+    assert call("run", home / "cal.yaml", "-o", home / "run", "-q", "--no-report").exit_code == 0
     for arm in ("baremetal", "even", "loads"):
         out = home / f"{arm}.data"
         assert call("export", "perf", home / "run", "--arm", arm, "-o", out).exit_code == 0

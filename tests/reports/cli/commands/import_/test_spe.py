@@ -111,7 +111,7 @@ def test_import_makes_a_workload_that_runs() -> None:
         "replications: 2\narms: [baremetal, v6]\n"
     )
     assert call("validate", "mine.yaml").exit_code == 0
-    ran = call("run", "mine.yaml", "-o", "out")
+    ran = call("run", "mine.yaml", "-o", "out", "--no-report")
     assert ran.exit_code == 0, ran.output
     stored = json.loads(Path("out/result.json").read_text())
     ops = stored["arms"]["v6"]["ledger"]["ops"]["executed"]

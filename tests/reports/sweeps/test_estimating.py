@@ -86,7 +86,7 @@ def test_long_streams_are_timed_in_short() -> None:
     began = time.process_time()
     done = call("sweep", "s.yaml", "-n", "--format", "json")
     assert done.exit_code == ExitCode.OK
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 20
     assert all(row["seconds"] > 100 for row in json.loads(done.stdout))
 
 

@@ -59,7 +59,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_results_of_arms_without_records(empty: Path) -> None:
     """Summary, page, comparison and verdicts of checks come out."""
     done("show", empty)
-    done("report", empty)
+    done("report", empty, "--figures")  # all of them, painted
     for form in ("table", "json"):
         done("decide", empty, "--format", form)
     for form in ("table", "json", "md"):

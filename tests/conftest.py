@@ -69,7 +69,9 @@ def linux(
     They are unpacked once, into pytest's cache if it has one, else for all processes of a session.
     """
     cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    shared = tmp_path_factory.getbasetemp().parent if cache is None else cache.mkdir("linux")
+    base = tmp_path_factory.getbasetemp()
+    session = base.parent if hasattr(pytestconfig, "workerinput") else base  # of pytest-xdist
+    shared = session if cache is None else cache.mkdir("linux")
     return lambda version: kernels.unpacked(version, shared)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -34,12 +33,26 @@ def terminable() -> Iterator[None]:
         restore(usual)
 
 
+_MOMENT = 0.01
+"""Seconds; Python would drop what is raised before the hook is left, too."""
+
+
 def _unraised(unraisable: sys.UnraisableHookArgs) -> None:
     """Where Python drops exceptions (in a `__del__`), Ctrl-C comes again, a moment later."""
     if unraisable.exc_type is KeyboardInterrupt:
-        _thread.interrupt_main()
+        again = threading.Timer(_MOMENT, _interrupt)
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt() -> None:
+    """Ask the main thread to end, by a signal that is not ignored; it wakes it from any wait."""
+    heeded = (number for number in ENDING if callable(signal.getsignal(number)))
+    ident = threading.main_thread().ident
+    if (number := next(heeded, None)) is not None and ident is not None:
+        signal.pthread_kill(ident, number)
 
 
 def ending() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.exitcodes import ExitCode
+from reports.signals import terminable
 from reports.store import parquet
+from sim.interrupts import ENDING
 from tests.reports import drawing
 from tests.rigs.processes import presses
 from tests.rigs.tiny import TINY, call
@@ -38,3 +43,40 @@ def test_ctrl_c_while_tables_are_written_waits(monkeypatch: pytest.MonkeyPatch) 
     assert call("report", "run", "out").exit_code == 0
     for name in ("result.json", "summary.txt", "report.html", "report.md"):
         assert Path("out", name).read_bytes() == Path("calm", name).read_bytes(), name
+
+
+class _Presses:
+    """Python drops what is raised while an object goes."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self._number)
+
+
+def _goes(number: signal.Signals) -> float:
+    """Seconds until a wait ends after an object has gone that asks for our end."""
+    _Presses(number)
+    began = time.monotonic()
+    try:
+        time.sleep(10)
+    except KeyboardInterrupt:
+        return time.monotonic() - began
+    return 10.0
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_ctrl_c_while_an_object_goes_comes_again(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Soon after, and nothing is said of it; not in the hook, where it would be dropped again."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # not pytest's
+    if number != signal.SIGINT:
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a shell's background job
+    with terminable():
+        waited = _goes(number)
+    if number != signal.SIGINT:
+        signal.signal(signal.SIGINT, previous)
+    assert waited < 5
+    assert capsys.readouterr().err == ""

@@ -56,7 +56,7 @@ _KEYS = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
 """Columns that name a row."""
 _LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
 _CHUNK = 1 << 22
-"""Accesses or block executions that are sorted at a time."""
+"""Records, accesses or block executions that are looked at, and sorted, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,12 @@ def sightings(
     keys of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory only.
     """
     asked = [name for name in asked if name != LINES or stream.siblings]
-    by_vcpu = [np.ascontiguousarray(v.written[:, 0]) for v in run.vcpus]
-    hashes = []
-    if WAITS in asked:
-        hashes = [mix64_array(key, ops) for key, ops in zip(latency_keys, by_vcpu, strict=True)]
-    if not stream.siblings:
-        by_vcpu, hashes = [np.concatenate(by_vcpu)], [np.concatenate(hashes)] if hashes else []
-    parts = [
-        _seen(stream.of(k), ops, asked, facts, hashes[k] if hashes else None)
-        for k, ops in enumerate(by_vcpu)
-    ]
+    parts = []
+    for k, vcpu in enumerate(run.vcpus):
+        for begin in range(0, max(1, len(vcpu.written)), _CHUNK):
+            ops = np.ascontiguousarray(vcpu.written[begin : begin + _CHUNK, 0])
+            hashes = mix64_array(latency_keys[k], ops) if WAITS in asked else None
+            parts.append(_seen(stream.of(k), ops, asked, facts, hashes))
     return {name: _merged([part[name] for part in parts], _KEYS[name]) for name in asked}
 
 

@@ -103,6 +103,22 @@ def test_nothing_is_kept_that_is_not_asked_for(recording: Path) -> None:
         assert np.array_equal(alone[1], run.sightings[name])
 
 
+@pytest.mark.parametrize("more", ["", ", kernel: {tick_every: 20us}"])
+@pytest.mark.parametrize("records", [1, 97])
+def test_few_records_at_a_time_are_all_records(
+    recording: Path, more: str, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at together changes no row, nor their order; of several vCPUs either."""
+    one = unit(made(recording, more=more, end="vm: {vcpus: 2}\n"))
+    whole = batch.run_unit(one).sightings
+    assert all(len(rows) > 10 for rows in whole.values())
+    monkeypatch.setattr(sightings, "_CHUNK", records)
+    found = batch.run_unit(one).sightings
+    assert found.keys() == whole.keys() == set(SEEN)
+    for name, rows in found.items():
+        assert np.array_equal(rows, whole[name]), name
+
+
 def executions(scenario: Scenario) -> tuple[Counter[Any], Counter[Any]]:
     """Accesses by (page, store) and branches by (static, next) of one pass, op by op."""
     stream = batch.stream_of(scenario.arms[0])

@@ -1,10 +1,10 @@
 """Compiling what the first run of all needs in several processes at once.
 
 A run compiles as it goes: what builds and counts its stream, then the sampling kernel, then the
-rounds, some twelve seconds one after the other. The kernel takes arrays of the same types whatever
-the scenario. So, where nothing is compiled yet, further processes begin with the two that come
-later, and end with the run. `sim.cache.compiled` sees to it that nobody compiles what another one
-is at.
+rounds, nearly twenty seconds one after the other. The kernel takes arrays of the same types
+whatever the scenario. So, where nothing is compiled yet, further processes begin with the two that
+come later, and end with the run. `sim.cache.compiled` sees to it that nobody compiles what another
+one is at.
 
 No mechanism: nothing here changes a number.
 """

@@ -72,11 +72,13 @@ def test_ctrl_c_while_an_object_goes_comes_again(
 ) -> None:
     """Soon after, and nothing is said of it; not in the hook, where it would be dropped again."""
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # not pytest's
-    if number != signal.SIGINT:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a shell's background job
-    with terminable():
-        waited = _goes(number)
-    if number != signal.SIGINT:
-        signal.signal(signal.SIGINT, previous)
+    # a shell's background job ignores Ctrl-C: then another one of them must be heeded
+    usual = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, usual if number == signal.SIGINT else signal.SIG_IGN)
+    try:
+        with terminable():
+            waited = _goes(number)
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert waited < 5
     assert capsys.readouterr().err == ""

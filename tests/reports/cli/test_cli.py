@@ -127,7 +127,7 @@ def test_a_real_ctrl_c(jobs: str) -> None:
         "50",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not list(Path().glob(".speskew-*")):  # made before it begins
+        while process.poll() is None and not list(Path().glob(".speskew-*")):  # before it begins
             time.sleep(0.02)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5 if jobs == "1" else 2)  # workers have to load first

@@ -192,9 +192,10 @@ def _panel(ax: Axes, parts: Sequence[F64], norm: Normalize, cmap: Colormap, smal
 
 
 def _levels(ax: Axes, down: Axis, across: Axis) -> None:
-    for set_ticks, axis in ((ax.set_yticks, down), (ax.set_xticks, across)):
-        ticks, labels = _legible([k + 0.5 for k in range(len(axis.levels))], axis.levels)
-        set_ticks(ticks, labels, fontsize=7)
+    # a map is as high as it has levels, but no wider than a page
+    ax.set_yticks([k + 0.5 for k in range(len(down.levels))], down.levels, fontsize=7)
+    ticks, labels = _legible([k + 0.5 for k in range(len(across.levels))], across.levels)
+    ax.set_xticks(ticks, labels, fontsize=7)
     ax.set_ylim(len(down.levels), 0)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -95,7 +95,10 @@ def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
 
 def biases(arm: ArmResult, by: By) -> F64:
     """Predicted minus true share [replications, groups] if only each replication's loss acted."""
-    whole, lost = _kept(arm, by)
+    return _biases(*_kept(arm, by))
+
+
+def _biases(whole: F64, lost: F64) -> F64:
     rows = zip(whole, lost, strict=True)
     return np.stack([theory.loss_bias(w / w.sum(), _fractions(gone, w)) for w, gone in rows])
 
@@ -121,7 +124,7 @@ def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:
     p = ops / ops.sum()
     loss = _fractions(lost.mean(axis=0), ops)
     some_left = (lost < whole).any(axis=1)
-    bias = biases(arm, by)[some_left].mean(axis=0) if some_left.any() else np.zeros_like(p)
+    bias = _biases(whole, lost)[some_left].mean(axis=0) if some_left.any() else np.zeros_like(p)
     names = profiles.labels(arm.stream, by)
     rows = [
         SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]), float(ops[i]))

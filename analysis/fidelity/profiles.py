@@ -35,6 +35,8 @@ LEVELS = 8
 LEVEL_NAMES = ("none", "L1", "L2", "SLC", "DRAM", "peer core", "peer cluster", "level 7")
 CLASS_NAMES = tuple(op_class.name.lower() for op_class in OpClass)
 UNKNOWN = "[unknown]"
+_LOWER_BITS = 26
+"""2^27 values below 2^26 add up to a float that is exact, and so does what is above them."""
 
 
 def shares(counts: I64) -> F64:
@@ -53,7 +55,8 @@ def group(counts: I64, stream: StreamTables, by: By) -> I64:
     table = counts.reshape(-1, LEVELS)
     if by == "mem_level":
         return np.asarray(table.sum(axis=0))
-    per_static = np.asarray(table.sum(axis=1))
+    # a sum along rows of eight takes four times as long
+    per_static = np.asarray(np.einsum("ij->i", table), np.int64)
     if by == "pc":
         return per_static
     if by == "op_class":
@@ -80,9 +83,10 @@ def _static(by: By) -> None:
 
 
 def _summed(values: I64, index: NDArray[np.integer], groups: int) -> I64:
-    out = np.zeros(groups, np.int64)
-    np.add.at(out, index, values)
-    return out
+    """Exact: `bincount` adds floats, so the upper and the lower bits are added on their own."""
+    upper = np.bincount(index, values >> _LOWER_BITS, groups).astype(np.int64)
+    lower = np.bincount(index, values & (1 << _LOWER_BITS) - 1, groups).astype(np.int64)
+    return np.asarray((upper << _LOWER_BITS) + lower)
 
 
 def latency_labels(buckets: int) -> tuple[str, ...]:

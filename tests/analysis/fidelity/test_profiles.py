@@ -54,6 +54,14 @@ def test_the_latency_view_is_no_histogram_of_static_ops() -> None:
         profiles.labels(stream(), "latency")
 
 
+@pytest.mark.parametrize("by", ["symbol", "op_class"])
+def test_sums_are_exact_beyond_what_floats_hold(by: profiles.By) -> None:
+    """Counts whose sum is above 2^53, and odd."""
+    counts = cells(SHARES, OPS)
+    counts[0] += (1 << 60) + 1
+    assert sum(profiles.group(counts, stream(), by).tolist()) == sum(counts.tolist())
+
+
 def test_without_kept_records_there_is_no_latency_view() -> None:
     """No groups, no samples, and a plain no."""
     found = arm(Plan())

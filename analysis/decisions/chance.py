@@ -87,8 +87,7 @@ def _curve(same: _Same, exponent: int) -> Curve:
 
 def drawn(question: Question, n: int, rng: np.random.Generator) -> I64:
     """`n` random samples of the stream by cell; those that are of no matter are left out."""
-    counts = np.append(question.truth, question.others).astype(np.float64)
-    return np.asarray(rng.multinomial(n, counts / counts.sum())[:-1], np.int64)
+    return np.asarray(rng.multinomial(n, question.chances)[:-1], np.int64)
 
 
 def thinned(cells: I64, samples: int, n: int, rng: np.random.Generator) -> I64:

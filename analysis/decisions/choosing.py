@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ def caught(worth: F64, score: F64, k: int) -> float:
 
     Items that are tied for the last places are taken in random order: it is the expected worth.
     """
-    seen = score > 0
-    if int(seen.sum()) <= k:
-        return float(worth[seen].sum())
+    seen = np.flatnonzero(score > 0)
+    worth, score = worth[seen], score[seen]
+    if seen.size <= k:
+        return float(worth.sum())
     last = np.partition(score, -k)[-k]
     above, tied = score > last, score == last
     part = (k - int(above.sum())) / int(tied.sum())
@@ -53,7 +55,7 @@ def _worths(item: I64, worth: F64) -> F64:
     return np.asarray(np.bincount(item, worth), np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A decision about one stream: what it is about, and what it would be at best.
 
@@ -79,14 +81,25 @@ class Question:
 
     def quality(self, cells: I64 | F64) -> float:
         """What the choice by these samples is worth, as a part of the best choice's worth."""
-        best = self.catch(self.scores(self.truth))
-        return self.catch(self.scores(cells)) / best if best > 0 else math.nan
+        return self.catch(self.scores(cells)) / self._best if self._best > 0 else math.nan
 
     @property
     def best_share(self) -> float:
         """What part of all worth the best choice catches."""
-        whole = self.scores(self.truth)
-        return self.catch(whole) / float(whole.sum()) if whole.sum() > 0 else math.nan
+        whole = float(self.scores(self.truth).sum())
+        return self._best / whole if whole > 0 else math.nan
+
+    @cached_property
+    def chances(self) -> F64:
+        """How likely a random sample falls into each cell, and last, how likely it is of no matter
+        [cells + 1].
+        """
+        counts = np.append(self.truth, self.others).astype(np.float64)
+        return np.asarray(counts / counts.sum())
+
+    @cached_property
+    def _best(self) -> float:
+        return self.catch(self.scores(self.truth))
 
 
 def listed(

@@ -13,7 +13,7 @@ branches, and what a tool infers about code that was not sampled.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from analysis.decisions.choosing import I64, Question, aligned
 from analysis.decisions.kinds.hot_instructions import by_pc
 from analysis.fidelity import profiles
 from analysis.statistics.intervals import F64
+from sim.draws import njit
 from sim.runs.sightings import EDGES
 from sim.workload.a64 import OpClass
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _INDIRECT = 2
 """Bit 1 of a branch's operation type payload."""
+_INSIDE = -1
+"""Instead of a chain's other end: something follows this block, or precedes it, already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +94,37 @@ def _enters(symbol: NDArray[np.int32], pc: NDArray[np.uint64]) -> NDArray[np.boo
 
 def chained(found: Ways, score: F64) -> I64:
     """Ways that fall through after blocks are chained by `score` [E + F], as indices of these."""
-    order = np.lexsort((~found.old, -score))
-    order = order[(score > 0)[order] | found.old[order]]
-    pairs = zip(
-        order.tolist(), found.origin[order].tolist(), found.target[order].tolist(), strict=True
-    )
-    chain: dict[int, int] = {}
-    tails: set[int] = set()
-    heads: set[int] = set()
-    out = []
-    for way, a, b in pairs:
-        if a in tails or b in heads or (first := _root(chain, a)) == (other := _root(chain, b)):
-            continue
-        chain[other] = first
-        tails.add(a)
-        heads.add(b)
-        out.append(way)
-    return np.array(out, np.int64)
+    seen = np.flatnonzero(score > 0)
+    ranked = seen[np.lexsort((~found.old[seen], -score[seen]))]
+    order = np.r_[ranked, np.flatnonzero(found.old & (score <= 0))]
+    first = np.arange(int(max(found.origin.max(), found.target.max())) + 1)
+    taken = np.zeros(order.size, np.bool_)
+    _join(found.origin[order], found.target[order], first, first.copy(), taken)
+    return np.asarray(order[taken], np.int64)
 
 
-def _root(chain: dict[int, int], block: int) -> int:
-    """First block of the chain that one is in; paths are halved on the way."""
-    while (above := chain.get(block, block)) != block:
-        chain[block] = block = chain.get(above, above)
-    return block
+@njit
+def _join(origin: Any, target: Any, first: Any, last: Any, taken: Any) -> None:
+    """Take each way that leads from the end of a chain to the beginning of another.
+
+    Of each block that ends a chain, `first` has the first block of it; of each that begins one,
+    `last` has the last.
+    """
+    for way in range(origin.size):
+        a, b = origin[way], target[way]
+        begin, end = first[a], last[b]
+        if begin != b and begin != _INSIDE and end != _INSIDE:
+            first[a] = last[b] = _INSIDE
+            first[end], last[begin] = begin, end
+            taken[way] = True
+
+
+@dataclass(frozen=True)
+class Order(Question):
+    """Which of these ways are to fall through; `address` numbers those of static ops [S]."""
+
+    found: Ways
+    address: I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +141,11 @@ class Layout:
         found = ways(arm)
         if found.row.size < 2:
             return "the stream has no branch that could be laid out otherwise"
-        truth = np.r_[arm.visits.edges[found.row, 2], _at(arm, arm.visits.members)[found.into]]
+        address = by_pc(arm.stream)
+        ran_on = _at(address, arm.visits.members, arm)[found.into]
+        truth = np.r_[arm.visits.edges[found.row, 2], ran_on]
         worth = truth.astype(np.float64)
-        return Question(
+        return Order(
             kind=self.name,
             unit="ways between blocks",
             chosen=f"an order of the blocks that {truth.size:,} ways join",
@@ -142,23 +154,27 @@ class Layout:
             item=np.arange(truth.size),
             each=np.ones(truth.size),
             catch=lambda score: float(worth[chained(found, score)].sum()),
+            found=found,
+            address=address,
         )
 
     def seen(self, arm: ArmResult, question: Question, run: RunResult) -> I64:
         """Sampled branches by way, then samples of the instructions before blocks."""
         assert arm.visits is not None
-        whole, found, mine = arm.visits.edges, run.sightings[EDGES], ways(arm)
+        assert isinstance(question, Order)
+        whole, found, mine = arm.visits.edges, run.sightings[EDGES], question.found
         n = int(arm.stream.static_class.size)
         keys, seen = (rows[:, 0] * n + rows[:, 1] for rows in (whole, found))
         profile = np.asarray(sum(v.profile for v in run.vcpus), np.int64)
         by_way = aligned(keys, seen, found[:, 2])[mine.row]
-        return np.asarray(np.r_[by_way, _at(arm, profile)[mine.into]], np.int64)
+        ran_on = _at(question.address, profile, arm)[mine.into]
+        return np.asarray(np.r_[by_way, ran_on], np.int64)
 
 
-def _at(arm: ArmResult, cells: I64) -> I64:
-    """A histogram [S × 8] by address, as `by_pc` numbers them."""
+def _at(address: I64, cells: I64, arm: ArmResult) -> I64:
+    """A histogram [S × 8] by address."""
     counts = profiles.group(cells, arm.stream, "pc")
-    return np.asarray(np.bincount(by_pc(arm.stream), counts), np.int64)
+    return np.asarray(np.bincount(address, counts), np.int64)
 
 
 KINDS = (Layout(),)

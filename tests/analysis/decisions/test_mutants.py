@@ -16,16 +16,16 @@ import pytest
 ROOM = "analysis.decisions"
 TESTS = "tests.analysis.decisions"
 MUTANTS = {
-    "unseen items are chosen": ("choosing", "seen = score > 0", "seen = score > -1"),
+    "unseen items are chosen": ("choosing", "flatnonzero(score > 0)", "flatnonzero(score > -1)"),
     "ties are never taken": ("choosing", "part = (k - int(above.sum()))", "part = 0 * (k)"),
     "a tie takes every item": ("choosing", "/ int(tied.sum())", "/ 1"),
     "the worst are taken": ("choosing", "np.partition(score, -k)[-k]", "np.sort(score)[k - 1]"),
     "shares are rounded down": ("choosing", "math.ceil(float", "math.floor(float"),
-    "quality is absolute": ("choosing", "/ best if best > 0", "/ 1.0 if best > 0"),
+    "quality is absolute": ("choosing", "/ self._best if", "/ 1.0 if"),
     "cells are items": ("choosing", "np.bincount(item, worth)", "np.asarray(worth)"),
     "unknown keys are counted": ("choosing", "known = keys[at] == found", "known = at == at"),
-    "all samples count": ("chance", "np.append(question.truth, question.others)", "np.append("
-                          "question.truth, 0)"),
+    "all samples count": ("choosing", "np.append(self.truth, self.others)",
+                          "np.append(self.truth, 0)"),
     "thinning replaces": ("chance", "multivariate_hypergeometric(whole, n, method=\"marginals\")",
                           "multinomial(n, whole / whole.sum())"),
     "thinning keeps all": ("chance", "if n >= samples:", "if n >= 0:"),
@@ -109,5 +109,5 @@ def test_a_mutant_is_caught(name: str) -> None:
 
 def test_without_a_mutation_nothing_fails() -> None:
     """Control: the same machinery, and text that means the same."""
-    with mutated("choosing", "seen = score > 0", "seen = score > 0.0"):
+    with mutated("choosing", "flatnonzero(score > 0)", "flatnonzero(score > 0.0)"):
         assert failures() == 0

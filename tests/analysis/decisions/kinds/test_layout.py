@@ -111,6 +111,32 @@ def test_chains_are_paths_and_near_the_best_order() -> None:
         assert best / 2 <= worth[taken].sum() <= best
 
 
+def greedy(found: Ways, score: np.ndarray) -> list[int]:
+    """Best first, then those that fall through already: what closes no chain and is beside none."""
+    follows: dict[int, int] = {}
+    order = [w for w in np.lexsort((~found.old, -score)).tolist() if score[w] > 0 or found.old[w]]
+    taken = []
+    for way in order:
+        a, b = int(found.origin[way]), int(found.target[way])
+        end = b
+        while end in follows:
+            end = follows[end]
+        if a not in follows and b not in follows.values() and end != a:
+            follows[a] = b
+            taken.append(way)
+    return taken
+
+
+def test_ways_are_taken_best_first() -> None:
+    """As the definition has it, ties and ways without a sample among them."""
+    rng = np.random.default_rng(6)
+    for _ in range(200):
+        a, b = rng.integers(0, 12, (2, 30))
+        found = Ways(np.arange(30), np.zeros(0, np.int64), a, b, b == a + 1)
+        score = rng.integers(0, 4, 30).astype(np.float64)
+        assert chained(found, score).tolist() == greedy(found, score)
+
+
 def test_a_stream_without_branches_is_no_question() -> None:
     """It is said so."""
     tables = stream([OTHER], [0], [0])

@@ -30,6 +30,7 @@ from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     BLOCK,
     BLOCK_STATIC,
+    BLOCKS,
     HAS_SLOT,
     LEVEL_STRIDE,
     OP,
@@ -244,19 +245,53 @@ def _statics(stream: Stream) -> I64:
     return np.asarray(T[T[STATIC] : T[STATIC] + 4 * stream.statics].reshape(-1, 4))
 
 
+def _blocks(stream: Stream) -> I64:
+    T = stream.arrays.tables
+    return np.asarray(T[T[BLOCK] : T[BLOCK] + 4 * T[BLOCKS]].reshape(-1, 4))
+
+
 def _true_pages(stream: Stream, passing: I64, times: int) -> I64:
     if stream.addresses.size == 0 or stream.arrays.execs.size == 0:
         return np.zeros((0, 3), np.int64)
-    chunks = range(0, stream.addresses.size, _CHUNK)
-    shift = np.uint64(PAGE_SHIFT)
-    parts = [np.unique(stream.addresses[k : k + _CHUNK] >> shift) for k in chunks]
-    pages = np.unique(np.concatenate(parts))
+    pages = _touched(stream.addresses)
     out = np.zeros((pages.size, 2), np.int64)
+    accesses = np.flatnonzero(_statics(stream)[:, HAS_SLOT])
+    firsts = np.searchsorted(accesses, _blocks(stream)[:, BLOCK_STATIC])
     stores = (stream.static_class == OpClass.STORE).astype(np.int64)
-    _count_pages(stream.arrays, stream.addresses, pages, stores, passing, out)
+    recent = np.zeros(_RECENT, np.int64)
+    _count_pages(
+        stream.arrays, stream.addresses, pages, accesses, firsts, stores, passing, recent, out
+    )
     known = (pages > 0) & (out.sum(axis=1) > 0)
     rows = np.column_stack([pages.astype(np.int64), _scaled(out, times)])
     return np.asarray(rows[known], np.int64)
+
+
+def _touched(addresses: U64) -> U64:
+    """Pages of addresses, ascending."""
+    recent, found = np.zeros(_RECENT, np.uint64), np.empty(_CHUNK, np.uint64)
+    chunks = range(0, addresses.size, _CHUNK)
+    parts = [
+        np.unique(found[: _new_pages(addresses[k : k + _CHUNK], recent, found)]) for k in chunks
+    ]
+    return np.unique(np.concatenate([np.zeros(1, np.uint64), *parts]))
+
+
+_RECENT = 1 << 12
+"""Pages of which it is known that they were met: one for each pattern of so many lowest bits."""
+
+
+@njit
+def _new_pages(addresses: Any, recent: Any, found: Any) -> Any:
+    """Write pages to `found`, each once or more, and say how many; without page 0."""
+    n = 0
+    for m in range(addresses.size):
+        page = addresses[m] >> np.uint64(PAGE_SHIFT)
+        at = page & np.uint64(_RECENT - 1)
+        if recent[at] != page:
+            recent[at] = found[n] = page
+            n += 1
+    return n
 
 
 def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
@@ -309,33 +344,45 @@ def _scaled(amounts: I64, times: int) -> I64:
 
 
 @njit
-def _count_pages(S: Any, addresses: Any, pages: Any, stores: Any, passing: Any, out: Any) -> None:
-    """Add what passes of each access of one pass to its page's loads or stores."""
+def _count_pages(
+    S: Any,
+    addresses: Any,
+    pages: Any,
+    accesses: Any,
+    firsts: Any,
+    stores: Any,
+    passing: Any,
+    recent: Any,
+    out: Any,
+) -> None:
+    """Add what passes of each access of one pass to its page's loads or stores.
+
+    `accesses` are the static ops that access memory, `firsts` where those of each block begin;
+    `recent` remembers rows of pages.
+    """
     T = S.tables
     m = 0
-    k = 0
     for x in range(S.execs.size):
-        row = T[BLOCK] + 4 * block_of(S.execs[x])
-        first = T[row + BLOCK_STATIC]
-        for s in range(first, first + T[row + OP]):
-            if T[T[STATIC] + 4 * s + HAS_SLOT] == 0:
-                continue
+        block = np.int64(block_of(S.execs[x]))
+        first = firsts[block]
+        for i in range(first, first + T[T[BLOCK] + 4 * block + SLOT]):
             page = addresses[m] >> np.uint64(PAGE_SHIFT)
-            if pages[k] != page:
-                k = _row_of(pages, page)
-            out[k, stores[s]] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
+            at = page & np.uint64(_RECENT - 1)
+            if pages[recent[at]] != page:
+                recent[at] = _row_of(pages, page)
+            s = accesses[i]
+            out[recent[at], stores[s]] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
             m += 1
 
 
 def _true_edges(stream: Stream, passing: I64, times: int, branch_events: int) -> I64:
     if stream.arrays.execs.size == 0:
         return np.zeros((0, 4), np.int64)
-    keys, counts = _pairs(stream.arrays.execs)
-    T = stream.arrays.tables
-    blocks = T[T[BLOCK] :]
+    blocks = _blocks(stream)
+    keys, counts = _pairs(stream.arrays.execs, len(blocks))
     before, after = keys // (1 << 32), keys % (1 << 32)
-    branch = blocks[4 * before + BLOCK_STATIC] + blocks[4 * before + OP] - 1
-    follower = blocks[4 * after + BLOCK_STATIC]
+    branch = blocks[before, BLOCK_STATIC] + blocks[before, OP] - 1
+    follower = blocks[after, BLOCK_STATIC]
     amount = counts * passing[branch * LEVEL_STRIDE]
     kept = (stream.static_class[branch] == OpClass.BRANCH) & (amount > 0)
     if branch_events & EV_NOT_TAKEN:
@@ -348,15 +395,44 @@ def _true_edges(stream: Stream, passing: I64, times: int, branch_events: int) ->
     return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
 
 
-def _pairs(execs: NDArray[np.uint64]) -> tuple[I64, I64]:
+def _pairs(execs: U64, blocks: int) -> tuple[I64, I64]:
     """Neighbouring block executions of a pass that is repeated: block << 32 | next, and times."""
     found: dict[int, int] = {}
+    keys, times = np.empty((2, min(_CHUNK, execs.size)), np.int64)
     for k in range(0, execs.size, _CHUNK):
-        words = np.append(execs[k : k + _CHUNK + 1], execs[:1])
-        blocks = (words >> np.uint64(32) & np.uint64((1 << 31) - 1)).astype(np.int64)
-        keys, counts = np.unique(
-            blocks[:-1][:_CHUNK] << 32 | blocks[1:][:_CHUNK], return_counts=True
-        )
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        rows = np.zeros(blocks + 1, np.int64)
+        n = _count_pairs(execs, k, rows, np.full(blocks, -1), keys, times)
+        order = np.argsort(keys[:n])
+        for key, count in zip(keys[order].tolist(), times[order].tolist(), strict=True):
             found[key] = found.get(key, 0) + count
     return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
+
+
+@njit
+def _count_pairs(execs: Any, begin: Any, rows: Any, latest: Any, keys: Any, times: Any) -> Any:
+    """Count the pairs of as many executions as `keys` has room for; says how many differ.
+
+    First what comes next is put into a row for each block, then each row is counted in place:
+    `latest` has where a block was counted last, which may have been for a row before.
+    """
+    end = min(begin + keys.size, execs.size)
+    for x in range(begin, end):
+        rows[np.int64(block_of(execs[x])) + 1] += 1
+    for row in range(latest.size):
+        rows[row + 1] += rows[row]
+    for x in range(begin, end):
+        block = np.int64(block_of(execs[x]))
+        keys[rows[block]] = np.int64(block_of(execs[x + 1 if x + 1 < execs.size else 0]))
+        rows[block] += 1
+    n = at = 0
+    for row in range(latest.size):
+        first = n
+        for x in range(at, rows[row]):
+            after = keys[x]
+            if latest[after] < first:
+                latest[after] = n
+                keys[n], times[n] = row << 32 | after, 0
+                n += 1
+            times[latest[after]] += 1
+        at = rows[row]
+    return n

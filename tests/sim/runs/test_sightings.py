@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim.machine import resolve
 from sim.results import RunResult
 from sim.runs import batch, sightings, unitfile
 from sim.runs.sightings import EDGES, LINES, PAGES, WAITS
@@ -152,6 +153,23 @@ def test_visits_are_every_execution(recording: Path) -> None:
         k: 30 * n for k, n in edges.items()
     }
     assert int(found.members.sum()) == batch.stream_of(arm).ops
+
+
+@pytest.mark.parametrize("records", [1, 97])
+def test_few_executions_at_a_time_are_the_whole_stream(
+    recording: Path, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted together changes no row of the truth, nor their order."""
+    arm = made(recording).arms[0]
+    stream = batch.stream_of(arm)
+    spec = resolve.machine_spec(arm, stream)
+    whole = sightings.visits(stream, spec, 4095)
+    assert len(whole.edges) > 10
+    assert len(whole.pages) > 10
+    monkeypatch.setattr(sightings, "_CHUNK", records)
+    found = sightings.visits(stream, spec, 4095)
+    assert np.array_equal(found.edges, whole.edges)
+    assert np.array_equal(found.pages, whole.pages)
 
 
 def test_filters_and_vcpus_count(recording: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 import jinja2
@@ -12,6 +13,11 @@ from reports.text import number, percent, printable, symbol
 
 def render(template: str, **values: object) -> str:
     """The page of a template of this package; `css` is defined in it."""
+    return _compiled(template).render(css=Markup(_resource("report.css")), **values)
+
+
+@cache
+def _compiled(template: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -25,8 +31,7 @@ def render(template: str, **values: object) -> str:
         "number": number,
         "tight": _tight,
     }
-    css = Markup(_resource("report.css"))
-    return environment.from_string(_resource(template)).render(css=css, **values)
+    return environment.from_string(_resource(template))
 
 
 def _tight(text: str) -> str:

@@ -127,7 +127,8 @@ def _array(cells: Cells, kind: Any) -> Any:
     """
     filled = _filled(cells)
     if pyarrow.types.is_string(kind):
-        coded = [str(v).encode() if there else b"" for v, there in zip(cells, filled, strict=True)]
+        code = {v: b"" if v is None else str(v).encode() for v in set(cells)}  # few, for many rows
+        coded = [code[v] for v in cells]
         ends = np.cumsum([0, *map(len, coded)], dtype=np.int32)
         return _buffers(kind, filled, ends, b"".join(coded))
     values = cells if filled.all() else [0 if cell is None else cell for cell in cells]
@@ -146,6 +147,8 @@ def _array(cells: Cells, kind: Any) -> Any:
 def _filled(cells: Cells) -> npt.NDArray[np.bool_]:
     if isinstance(cells, np.ndarray) and cells.dtype != object:
         return np.ones(cells.size, bool)
+    if isinstance(cells, (list, tuple)) and None not in cells:
+        return np.ones(len(cells), bool)
     return np.fromiter((cell is not None for cell in cells), bool, len(cells))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
 import warnings
@@ -62,9 +63,21 @@ _STYLE: Any = {
 def styled(key: str) -> Iterator[None]:
     """Our style whatever a matplotlibrc says, deterministic ids, no complaints about glyphs."""
     ours = mpl.style.context(["default", _STYLE | {"svg.hashsalt": key}])
-    with ours, warnings.catch_warnings():
+    with ours, warnings.catch_warnings(), _uncollected():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Garbage waits for the end: a figure is all cycles, and alive, however often one looks."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
 
 
 _LONG = re.compile(r"(\d\.\d\d)\d+")

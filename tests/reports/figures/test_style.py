@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from typing import Any
 
@@ -149,3 +150,16 @@ def _one_figure() -> Figure:
         figure = drawing.make()
     assert figure is not None
     return figure
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_garbage_is_collected_afterwards_as_before(usual: bool) -> None:
+    """Not while a figure is made, nor ever if the caller wants none."""
+    before = gc.isenabled()
+    try:
+        (gc.enable if usual else gc.disable)()
+        with style.styled("x"):
+            assert not gc.isenabled()
+        assert gc.isenabled() == usual
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -59,17 +59,18 @@ AUX_DT = np.dtype(
 
 ROWS_IN_MEMORY = 1 << 20
 """Records of a sink beyond these (24 MiB) go to a temporary file, so that memory stays flat."""
-ROW_BYTES = 24
-"""A sink's row: op, t_select and t_write as int64."""
+ROW_FIELDS = 3
+"""Of a sink's row, int64: op, t_select and t_write."""
 
 
 class RecordSink:
-    """Collects what samplers emit; keeps nothing unless asked to."""
+    """Collects what samplers emit; keeps nothing unless asked to, or of each record its op."""
 
-    __slots__ = ("_chunks", "_file", "_held", "_total", "keep")
+    __slots__ = ("_chunks", "_fields", "_file", "_held", "_total", "keep")
 
-    def __init__(self, keep: bool) -> None:
+    def __init__(self, keep: bool, *, ops_only: bool = False) -> None:
         self.keep = keep
+        self._fields = 1 if ops_only else ROW_FIELDS
         self._chunks: list[NDArray[np.int64]] = []
         self._held = self._total = 0
         self._file: IO[bytes] | None = None
@@ -77,7 +78,7 @@ class RecordSink:
     def add(self, rows: NDArray[np.int64]) -> None:
         """Rows of (op, t_select, t_write); the caller may reuse its buffer."""
         if self.keep and rows.shape[0]:
-            self._chunks.append(rows.copy())
+            self._chunks.append(rows[:, : self._fields].copy())
             self._held += rows.shape[0]
             if self._held >= ROWS_IN_MEMORY:
                 self._spill()
@@ -93,18 +94,21 @@ class RecordSink:
                 self._chunks.append(last[:-gone])
         if self._file is not None and count:
             self._total -= count
-            self._file.seek(self._total * ROW_BYTES)
+            self._file.seek(self._total * self._fields * 8)
             self._file.truncate()
 
     def written(self) -> NDArray[np.int64]:
-        """All rows in the order of writing, shape [n, 3]; mapped from a file if there are many."""
+        """All rows in the order of writing, [n, 3], or [n, 1] of ops only; mapped from a file if
+        there are many."""
+        nothing = np.empty((0, self._fields), np.int64)
         if self._file is None:
-            return np.concatenate(self._chunks) if self._chunks else np.empty((0, 3), np.int64)
+            return np.concatenate(self._chunks) if self._chunks else nothing
         self._spill()
         self._file.flush()
         if self._total == 0:
-            return np.empty((0, 3), np.int64)
-        return np.asarray(np.memmap(self._file, np.int64, "r", shape=(self._total, 3)))
+            return nothing
+        shape = (self._total, self._fields)
+        return np.asarray(np.memmap(self._file, np.int64, "r", shape=shape))
 
     def _spill(self) -> None:
         if self._file is None:
@@ -238,13 +242,13 @@ class VcpuResult:
     profile: NDArray[np.int64]
     """Recorded samples by static × LEVEL_STRIDE + level."""
     lost: NDArray[np.int64]
-    """Population ops lost to the profile, same index."""
+    """Population ops lost to the profile, same index; empty if nobody asked where they are."""
     ended_at_op: int
     stops: int
     traps: int
     ordinary_exits: int
     written: NDArray[np.int64]
-    """Raw records [n, 3] if kept: op, t_select, t_write."""
+    """Raw records [n, 3] if kept: op, t_select, t_write; [n, 1] if only their ops are."""
     aux: NDArray[np.void]
     aux_counts: AuxCounts
     log: tuple[tuple[int, str, int], ...]

@@ -178,7 +178,7 @@ BEGINNINGS_MS = (16, 128)
 def of_unit(of: Sought) -> Timeline:
     """Run a unit again, with its log, and draw its lanes: what a worker does for a report."""
     settings = of.unit.arm.settings
-    logged = replace(of.unit, keep_log=True)
+    logged = replace(batch.aside(of.unit), keep_log=True)
     per_ms = TICKS_PER_CYCLE * settings.cpu.clock // 1000
     for stop_at in _beginnings(of, per_ms):
         run = batch.run_unit(replace(logged, stop_at=stop_at))

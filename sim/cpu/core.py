@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.cpu.lost_ops import LossCounter
+from sim.cpu.lost_ops import LossCounter, NoCounter
 from sim.cpu.ports import (
     CpuParts,
     Log,
@@ -76,7 +76,7 @@ class Cpu:
         self.done = engine.signal()
         self.ended_at = -1
         self.blackouts: dict[str, Blackouts] = {}
-        self._loss = LossCounter(stream)
+        self._loss = LossCounter(stream) if plan.locate_losses else NoCounter()
         self.ordinary_exits = 0
         self._pauses: dict[TimeCause, int] = {}
         self.alarm = StreamAlarm(engine, clock, index, self._position_reached)
@@ -100,7 +100,7 @@ class Cpu:
 
     @property
     def lost(self) -> NDArray[np.int64]:
-        """Population ops lost so far, by static × LEVEL_STRIDE + level."""
+        """Population ops lost so far, by static × LEVEL_STRIDE + level; empty if not located."""
         return self._loss.counts()
 
     # --- the process ---------------------------------------------------------------------

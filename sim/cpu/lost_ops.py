@@ -7,15 +7,20 @@ from numpy.typing import NDArray
 
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 
+AT_ONCE = 1 << 18
+"""Intervals that are counted together: the more, the fewer ops are looked at twice."""
+
 
 class LossCounter:
     """Where the lost ops lie in the code; intervals are counted in batches."""
 
-    __slots__ = ("_counts", "_intervals", "_stream")
+    __slots__ = ("_counts", "_intervals", "_many", "_stream", "_waiting")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._intervals: list[int] = []
+        self._many: list[NDArray[np.int64]] = []
+        self._waiting = 0  # rows of `_many`
         self._counts: NDArray[np.int64] = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
 
     def add(self, begin: int, end: int) -> None:
@@ -24,12 +29,15 @@ class LossCounter:
             self._intervals[-1] = end
             return
         self._intervals += (begin, end)
-        if len(self._intervals) >= 512:
+        if len(self._intervals) >= 2 * AT_ONCE:
             self._flush()
 
     def add_all(self, intervals: NDArray[np.int64]) -> None:
-        """`add` for every row (begin, end)."""
-        self._stream.count_intervals(intervals, self._counts)
+        """`add` for every row (begin, end); the caller may reuse its buffer."""
+        self._many.append(intervals.copy())
+        self._waiting += len(intervals)
+        if self._waiting >= AT_ONCE:
+            self._flush()
 
     def counts(self) -> NDArray[np.int64]:
         """By static × LEVEL_STRIDE + level."""
@@ -37,6 +45,24 @@ class LossCounter:
         return self._counts
 
     def _flush(self) -> None:
-        pairs = np.array(self._intervals, np.int64).reshape(-1, 2)
-        self._stream.count_intervals(pairs, self._counts)
+        single = np.array(self._intervals, np.int64).reshape(-1, 2)
+        self._stream.count_intervals(np.concatenate([single, *self._many]), self._counts)
         self._intervals.clear()
+        self._many.clear()
+        self._waiting = 0
+
+
+class NoCounter:
+    """In its place where nobody asks where they lie: long intervals take long to count."""
+
+    __slots__ = ()
+
+    def add(self, begin: int, end: int) -> None:
+        """Not kept."""
+
+    def add_all(self, intervals: NDArray[np.int64]) -> None:
+        """Not kept."""
+
+    def counts(self) -> NDArray[np.int64]:
+        """None; no cell either, so that nobody takes them for zeros."""
+        return np.zeros(0, np.int64)

@@ -160,6 +160,8 @@ class Plan:
     """The event belongs to the task: it is stopped while another one runs."""
     visits: int = 1
     """vCPUs that the task comes back on, in turn."""
+    locate_losses: bool = True
+    """Lost ops are counted by where they are in the code."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,10 @@ class Run:
     keep_log: bool = False
     stop_at: tuple[int, ...] = ()
     """First op that a vCPU does not execute, per vCPU; empty: the stream's end."""
+    locate_losses: bool = True
+    """Count lost ops by where they are in the code, besides how many."""
+    keep_ops: bool = False
+    """Of each record the op alone, if records are not kept."""
 
     def key(self, vcpu: int, component: str) -> int:
         """Of the draws of one of a vCPU's components."""

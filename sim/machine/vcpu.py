@@ -73,7 +73,9 @@ class Vcpu:
         self._clock = WorkClock()
         self.ledgers = Ledgers()
         self.log: list[tuple[int, str, int]] = []
-        self.sink = RecordSink(shared.run.keep_records)
+        run = shared.run
+        ops_only = run.keep_ops and not run.keep_records
+        self.sink = RecordSink(run.keep_records or ops_only, ops_only=ops_only)
         self.stage2 = self._stage2()
         self.cpu = Cpu(
             shared.engine,
@@ -306,6 +308,7 @@ class Vcpu:
             task.wake_ticks,
             spec.event.per_task,
             task.visits,
+            self._shared.run.locate_losses,
         )
 
     # --- the end -------------------------------------------------------------------------

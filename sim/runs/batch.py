@@ -20,7 +20,7 @@ from sim.linux.tree import programming
 from sim.machine import resolve
 from sim.machine.machine import simulate
 from sim.machine.run import Run
-from sim.results import FIRST_TID, RunResult
+from sim.results import FIRST_TID, ROW_FIELDS, RunResult
 from sim.runs import counterparts
 from sim.runs.pool import Pool
 from sim.runs.sightings import Visits, sightings, visits
@@ -132,6 +132,8 @@ class Unit:
     keep_log: bool = False
     sightings: tuple[str, ...] = ()
     """What its records are reduced to where they are made, by the names of `sim.runs.sightings`."""
+    locate_losses: bool = True
+    """As in `Run`: runs beside an arm's own are asked how much they lose at most, not where."""
 
     @property
     def key(self) -> str:
@@ -257,7 +259,7 @@ class _Batch:
 
     def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
         asked = self._scenario.decisions
-        sees = () if asked is None or stop_at else asked.needs
+        sees = () if asked is None else asked.needs
         seed = self._scenario.seed
         return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
 
@@ -311,7 +313,7 @@ class _Batch:
 
     def _stopped(self, base: Arm, stops: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
         n = len(stops)
-        units = [self._unit(base, (r + shift) % n, stops[r]) for r in range(n)]
+        units = [aside(self._unit(base, (r + shift) % n, stops[r])) for r in range(n)]
         return self._run(units, label, counted=False)
 
     def _truths(self, arm: Arm, runs: _Runs) -> I64:
@@ -321,7 +323,7 @@ class _Batch:
 
     def _band_ends(self, arm: Arm) -> Band:
         at = counterparts.band_ends(arm)
-        units = [replace(self._unit(end, 0), sightings=()) for end in at.values()]
+        units = [aside(self._unit(end, 0)) for end in at.values()]
         found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
         low, high = found["low"], found["high"]
         return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
@@ -336,12 +338,25 @@ def _restarting_like(base: Arm, arm: Arm) -> Settings:
     return base.settings.model_copy(update={"spe": spe})
 
 
+def aside(unit: Unit) -> Unit:
+    """Of a run that stands beside an arm's own: its profile and its ledgers are compared."""
+    return replace(unit, sightings=(), locate_losses=False)
+
+
 def run_unit(unit: Unit) -> RunResult:
     """Simulate one unit."""
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
-    kept = unit.keep_records or bool(unit.sightings)
-    run = Run(unit.arm.name, unit.seed, unit.replication, kept, unit.keep_log, unit.stop_at)
+    run = Run(
+        arm=unit.arm.name,
+        seed=unit.seed,
+        replication=unit.replication,
+        keep_records=unit.keep_records,
+        keep_ops=bool(unit.sightings),
+        keep_log=unit.keep_log,
+        stop_at=unit.stop_at,
+        locate_losses=unit.locate_losses,
+    )
     made = simulate(spec, stream.threads, run, unit.engine)
     if not unit.sightings:
         return made
@@ -354,7 +369,8 @@ def run_unit(unit: Unit) -> RunResult:
 def without_records(run: RunResult) -> RunResult:
     """The result of a run that keeps no records."""
     # copies: an empty view of an array would keep all of it
-    vcpus = tuple(replace(v, written=v.written[:0].copy(), aux=v.aux[:0].copy()) for v in run.vcpus)
+    none = np.empty((0, ROW_FIELDS), np.int64)
+    vcpus = tuple(replace(v, written=none.copy(), aux=v.aux[:0].copy()) for v in run.vcpus)
     return replace(run, vcpus=vcpus)
 
 

@@ -41,9 +41,9 @@ from sim.workload.arrays import (
     Stream,
     block_of,
     high_count,
-    in_cell,
     low_count,
 )
+from sim.workload.places import fetch_executions, from_cells
 from sim.workload.timing import PEERS
 
 I64 = NDArray[np.int64]
@@ -56,6 +56,8 @@ PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
 _KEYS = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
 """Columns that name a row."""
 _LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
+_TOGETHER = 512
+"""Records whose place is looked for together: the processor waits for many at once."""
 _CHUNK = 1 << 22
 """Records, accesses or block executions that are looked at, and sorted, at a time."""
 
@@ -168,28 +170,34 @@ def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64, I64]:
 @njit
 def _find(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
     """Static op, level, slot or -1 and next static op of ops of a plain recorded stream: its one
-    segment is its indexed body, whose cells know where each op is.
+    segment is its indexed body, whose cells know where each op is."""
+    for k in range(0, ops.size, _TOGETHER):
+        part = slice(k, k + _TOGETHER)
+        _find_together(S, ops[part], statics[part], levels[part], slots[part], after[part])
 
-    Loops of one kind of memory access each, without branches, as in `sim.workload.places`.
-    """
+
+@njit_inner
+def _find_together(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
+    """Loops of one kind of memory access each, without branches, as in `sim.workload.places`."""
     T = S.tables
     pass_ops, begin = T[PASS + OP], np.int64(0)
     for j in range(ops.size):
         if not 0 <= ops[j] - begin < pass_ops:
             begin = ops[j] - ops[j] % pass_ops
-        exec_at, slot_at = in_cell(S.cells, np.uint64(ops[j] - begin))
-        statics[j], slots[j] = np.int64(exec_at), np.int64(low_count(slot_at))
+        after[j] = ops[j] - begin
+    from_cells(S.cells, after, statics, slots)
+    fetch_executions(S.execs, S.levels, statics, slots)
     block, last = np.uint64(T[BLOCK]), np.uint64(S.execs.size - 1)
     for j in range(ops.size):
-        at = np.uint64(statics[j])
+        at, slot = np.uint64(statics[j]), low_count(np.uint64(slots[j]))
         execution, inside = low_count(at), np.int64(high_count(at))
         follower = execution + np.uint64(1) if execution != last else np.uint64(0)
         row = block + _ROW * block_of(S.execs[execution])
         entered = T[block + _ROW * block_of(S.execs[follower]) + np.uint64(BLOCK_STATIC)]
         static = T[row + np.uint64(BLOCK_STATIC)] + inside
-        statics[j] = static
+        statics[j], slots[j] = static, np.int64(slot)
         after[j] = entered if inside + 1 == T[row + np.uint64(OP)] else static + 1
-        levels[j] = np.int64(S.levels[np.uint64(slots[j])])  # there is one beyond the last slot
+        levels[j] = np.int64(S.levels[slot])  # there is one beyond the last slot
     static_row = np.uint64(T[STATIC] + HAS_SLOT)
     for j in range(ops.size):
         has = T[static_row + _ROW * np.uint64(statics[j])]

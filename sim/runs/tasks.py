@@ -19,7 +19,7 @@ from pathlib import Path
 import sim
 from sim.machine.resolve import pass_ops, passes
 from sim.runs import contents, counterparts
-from sim.runs.batch import Unit
+from sim.runs.batch import Unit, aside
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.scenario.models.workloads import Synthetic
 
@@ -111,7 +111,7 @@ def _units(scenario: Scenario, engine: str, *, band: bool) -> Iterator[Unit]:
     if band:
         for arm in scenario.arms:
             for end in counterparts.band_ends(arm).values():
-                yield Unit(end, scenario.seed, 0, engine, keep_records=False)
+                yield aside(Unit(end, scenario.seed, 0, engine, keep_records=False))
 
 
 def _with_twin(arm: Arm) -> Iterator[Arm]:

@@ -5,11 +5,18 @@ Fidelity note: none; time and memory of the host alone.
 
 from __future__ import annotations
 
+import os
+
 from sim.cache.resident import MovingPart
 from sim.workload.arrays import Stream, rows_of
 
-LARGE = 1 << 28
-"""Bytes of an index up to which all of it may stay: 100 to 200 million ops."""
+MOST = 1 << 31
+LARGE = min(MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+"""Bytes of an index up to which all of it may stay: 700 million ops, or an eighth of the machine.
+
+What is let go and read again is mapped again, which takes as long as the samples of it. It is the
+system's page cache, which all workers share and which is given back where memory is short.
+"""
 
 
 class Nearby:

@@ -480,8 +480,8 @@ def _op_at_flat(T: Any, tick: Any) -> Any:
 
 
 @njit_inner
-def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
-    """Add ops [a, b) of consecutive iterations of a flat body."""
+def _add_flat(S: Any, body: Any, a: Any, b: Any, times: Any, out: Any) -> None:
+    """Add ops [a, b) of consecutive iterations of a flat body so many times."""
     T = S.tables
     n = T[T[BODY_SIZE] + 4 * body + OP]
     ops = T[FLAT_OP] + T[T[BODY_INFO] + 4 * body + FIRST_FLAT]
@@ -491,41 +491,51 @@ def _add_flat(S: Any, body: Any, a: Any, b: Any, out: Any) -> None:
         for f in range(n):
             static = (T[ops + f] & PLACE_MASK) >> 8
             weight = T[T[STATIC] + 4 * static + WEIGHT]
-            out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += whole * weight
+            out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += times * whole * weight
     f = a % n
     for _ in range(a, b):
         static = (T[ops + f] & PLACE_MASK) >> 8
-        out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += T[T[STATIC] + 4 * static + WEIGHT]
+        weight = T[T[STATIC] + 4 * static + WEIGHT]
+        out[static * LEVEL_STRIDE + (T[ops + f] & 255)] += times * weight
         f += 1
         if f == n:
             f = 0
 
 
 @njit_inner
-def _add_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
-    """Add ops [a, b) of one iteration of the indexed body, over checkpoints where they help."""
+def _add_indexed(S: Any, a: Any, b: Any, times: Any, blocks: Any, out: Any) -> None:
+    """Add ops [a, b) of one iteration of the indexed body so many times, over the checkpoints that
+    are nearest to its ends where they help; what is too much is taken away again."""
     T = S.tables
     step = T[CHECK_STEP]
     if step > 0:
-        first, last = (a + step - 1) // step, b // step
+        top = S.checkpoints.shape[0] - 1
+        first, last = min(top, (a + step // 2) // step), min(top, (b + step // 2) // step)
         if last > first:
-            _walk_indexed(S, a, first * step, blocks, out)
             for k in range(S.checkpoints.shape[1]):
                 count = S.checkpoints[last, k] - S.checkpoints[first, k]
-                out[T[T[CHECK_COLUMNS] + k]] += count
+                out[T[T[CHECK_COLUMNS] + k]] += times * count
+            _walk_between(S, a, first * step, times, blocks, out)
             a = last * step
-    _walk_indexed(S, a, b, blocks, out)
+    _walk_between(S, a, b, times, blocks, out)
 
 
 @njit_inner
-def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
-    """Add ops [a, b) of one iteration of the indexed body, block by block.
+def _walk_between(S: Any, a: Any, b: Any, times: Any, blocks: Any, out: Any) -> None:
+    """Add ops [a, b) of one iteration of the indexed body; take ops [b, a) away if a > b."""
+    if a < b:
+        _walk_indexed(S, a, b, times, blocks, out)
+    elif a > b:
+        _walk_indexed(S, b, a, -times, blocks, out)
+
+
+@njit_inner
+def _walk_indexed(S: Any, a: Any, b: Any, times: Any, blocks: Any, out: Any) -> None:
+    """Add ops [a, b), a < b, of one iteration of the indexed body so many times, block by block.
 
     Of a block that is executed whole only the ops with a slot, whose level is the execution's own,
     are added here; the others when all is done, as often as `blocks` says (`_add_blocks`).
     """
-    if a >= b:
-        return
     T = S.tables
     exec_at, slot_at = in_cell(S.cells, np.uint64(a))
     x, o = np.int64(low_count(exec_at)), a - np.int64(high_count(exec_at))
@@ -537,21 +547,22 @@ def _walk_indexed(S: Any, a: Any, b: Any, blocks: Any, out: Any) -> None:
         row = T[BLOCK] + 4 * block
         ops, slots = T[row + OP], T[row + SLOT]
         if a <= o and o + ops <= b:
-            blocks[block] += 1
+            blocks[block] += times
             begun = T[SLOT_OPS] + T[T[BEFORE] + 4 * T[row + BLOCK_STATIC] + HAS_SLOT]
             for k in range(slots):
                 s = T[begun + k]
                 weight = T[T[STATIC] + 4 * s + WEIGHT]
-                out[s * LEVEL_STRIDE + np.int64(S.levels[m + k])] += weight
+                out[s * LEVEL_STRIDE + np.int64(S.levels[m + k])] += times * weight
         else:
-            _add_part(S, T[row + BLOCK_STATIC], m, max(a - o, np.int64(0)), min(b - o, ops), out)
+            begin, end = max(a - o, np.int64(0)), min(b - o, ops)
+            _add_part(S, T[row + BLOCK_STATIC], m, begin, end, times, out)
         o += ops
         m += slots
         x += 1
 
 
 @njit_inner
-def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, out: Any) -> None:
+def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, times: Any, out: Any) -> None:
     """Add ops [a, b) of a block of static ops from `s` on, with slots from `slot` on."""
     T = S.tables
     for k in range(b):
@@ -561,7 +572,7 @@ def _add_part(S: Any, s: Any, slot: Any, a: Any, b: Any, out: Any) -> None:
             level = np.int64(S.levels[slot])
             slot += 1
         if k >= a:
-            out[(s + k) * LEVEL_STRIDE + level] += T[static + WEIGHT]
+            out[(s + k) * LEVEL_STRIDE + level] += times * T[static + WEIGHT]
 
 
 @njit_inner
@@ -579,7 +590,7 @@ def _add_blocks(S: Any, blocks: Any, out: Any) -> None:
 
 
 @njit_inner
-def _count_in_pass(S: Any, begin: Any, end: Any, blocks: Any, out: Any) -> None:
+def _count_in_pass(S: Any, begin: Any, end: Any, times: Any, blocks: Any, out: Any) -> None:
     """Add the population members among ops [begin, end) of one pass to `blocks` and `out`."""
     T = S.tables
     for g in range(last_at_most(T, T[SEG_AT], T[SEGMENTS], OP, begin), T[SEGMENTS]):
@@ -593,31 +604,22 @@ def _count_in_pass(S: Any, begin: Any, end: Any, blocks: Any, out: Any) -> None:
         a, b = max(begin, start) + shift, min(end, stop) + shift
         body = T[info + BODY]
         if T[T[BODY_INFO] + 4 * body + FIRST_FLAT] >= 0:
-            _add_flat(S, body, a, b, out)
+            _add_flat(S, body, a, b, times, out)
             continue
         n = T[T[BODY_SIZE] + 4 * body + OP]
         while a < b:
             turn_end = min(b, (a // n + 1) * n)
-            _add_indexed(S, a % n, a % n + turn_end - a, blocks, out)
+            _add_indexed(S, a % n, a % n + turn_end - a, times, blocks, out)
             a = turn_end
 
 
 @njit
-def _count_intervals(S: Any, pairs: Any, whole: Any, out: Any) -> None:
-    """Population members of each interval of ops; `whole` holds those of one pass."""
-    size = S.tables[PASS + OP]
+def _count_stretches(S: Any, ends: Any, times: Any, out: Any) -> None:
+    """Population members of each stretch [ends[k], ends[k + 1]) of one pass, so many times."""
     blocks = np.zeros(S.tables[BLOCKS], np.int64)
-    for r in range(pairs.shape[0]):
-        first, last = pairs[r, 0] // size, pairs[r, 1] // size
-        begin, end = pairs[r, 0] - first * size, pairs[r, 1] - last * size
-        if first == last:
-            _count_in_pass(S, begin, end, blocks, out)
-            continue
-        _count_in_pass(S, begin, size, blocks, out)
-        _count_in_pass(S, np.int64(0), end, blocks, out)
-        if last - first > 1:
-            for k in range(out.size):
-                out[k] += whole[k] * (last - first - 1)
+    for k in range(times.size):
+        if times[k] != 0:
+            _count_in_pass(S, ends[k], ends[k + 1], times[k], blocks, out)
     _add_blocks(S, blocks, out)
 
 
@@ -797,8 +799,19 @@ class Stream:
         return self.ops if found < 0 else min(found, self.ops)
 
     def count_intervals(self, pairs: NDArray[np.int64], out: I64) -> None:
-        """`count` for every row (begin, end) of `pairs`."""
-        _count_intervals(self.arrays, pairs, read_only(self.pass_counts), out)
+        """`count` for every row (begin, end) of `pairs`; of many at once no op is looked at twice.
+
+        Passes that lie between are whole ones; what remains overlaps within one pass, in stretches
+        between one end and the next in which every op counts as often.
+        """
+        turns, within = np.divmod(pairs, int(self.arrays.tables[PASS + OP]))
+        if passes := int((turns[:, 1] - turns[:, 0]).sum()):
+            out += self.pass_counts * passes
+        ends, at = np.unique(within, return_inverse=True)
+        steps = np.zeros(ends.size, np.int64)
+        np.add.at(steps, at.reshape(-1, 2)[:, 0], 1)
+        np.add.at(steps, at.reshape(-1, 2)[:, 1], -1)
+        _count_stretches(self.arrays, ends, np.cumsum(steps)[:-1], out)
 
     def count(self, begin: int, end: int, out: I64) -> None:
         """Add population members among ops [begin, end) to ``out[static × 8 + level]``."""
@@ -807,7 +820,7 @@ class Stream:
 
 def count_between(arrays: StreamArrays, begin: int, end: int, out: I64) -> None:
     """Add population members among ops [begin, end) of one pass to ``out[static × 8 + level]``."""
-    _count_intervals(arrays, np.array([[begin, end]], np.int64), read_only(_NO_POPS), out)
+    _count_stretches(arrays, np.array([begin, end], np.int64), np.ones(1, np.int64), out)
 
 
 def count_pass(arrays: StreamArrays) -> I64:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sim.draws import njit_inline, njit_inner
+from sim.fetching import fetch
 from sim.workload.arrays import (
     BEFORE,
     BLOCK,
@@ -20,6 +21,7 @@ from sim.workload.arrays import (
     BODY,
     BODY_INFO,
     BODY_SIZE,
+    CELL_BITS,
     FIRST_FLAT,
     FLAT_AT,
     FLAT_OP,
@@ -146,23 +148,34 @@ def _places_indexed(
         cell = np.int64(-1)
         for j in range(cand.size):
             ops[j], cell = op_on(S, POP, cand[j] - pop, cell)
-    _from_cells(S.cells, ops, tick, place)
+    from_cells(S.cells, ops, tick, place)
     _from_executions(S.execs, S.levels, spare, tick, place)
     _from_code(S, base[OP], base[TICK], spare, ops, tick, place)
 
 
 @njit_inner
-def _from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any) -> None:
-    """`in_cell` of each op."""
+def from_cells(cells: Any, ops: Any, exec_at: Any, slot_at: Any) -> None:
+    """`in_cell` of each op; ascending ones lie too far apart for the processor to foresee them."""
+    for j in range(ops.size):
+        fetch(cells, ops[j] >> CELL_BITS)
     for j in range(ops.size):
         execution, slots = in_cell(cells, np.uint64(ops[j]))
         exec_at[j], slot_at[j] = np.int64(execution), np.int64(slots)
 
 
 @njit_inner
+def fetch_executions(execs: Any, levels: Any, exec_at: Any, slot_at: Any) -> None:
+    """What `from_cells` has found is about to be read."""
+    for j in range(exec_at.size):
+        fetch(execs, low_count(np.uint64(exec_at[j])))
+        fetch(levels, low_count(np.uint64(slot_at[j])))
+
+
+@njit_inner
 def _from_executions(execs: Any, levels: Any, inside: Any, exec_at: Any, slot_at: Any) -> None:
     """`exec_at` becomes the executions' words, `inside` the op in the block and, in its low byte,
     the level of the slot that comes next."""
+    fetch_executions(execs, levels, exec_at, slot_at)
     for j in range(exec_at.size):
         at = np.uint64(exec_at[j])
         exec_at[j] = np.int64(execs[low_count(at)])

@@ -73,18 +73,32 @@ def test_the_sink_copies_and_keeps_the_order() -> None:
     assert sink.written().tolist() == [[1, 10, 100], [2, 20, 200]]
 
 
-def test_many_rows_go_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ops_only", [True, False])
+def test_many_rows_go_to_a_file(ops_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit rows are mapped, not held; same rows, and they travel to other processes."""
     monkeypatch.setattr(results, "ROWS_IN_MEMORY", 10)
     rows = np.arange(3 * 47).reshape(-1, 3)
-    sink = RecordSink(keep=True)
+    sink = RecordSink(keep=True, ops_only=ops_only)
     for at in (0, 1, 4, 15, 16, 40, 47):
         sink.add(rows[sink.written().shape[0] : at])
     found = sink.written()
     del sink
+    kept = rows[:, :1] if ops_only else rows
     assert isinstance(found.base, np.memmap)
-    assert found.tolist() == rows.tolist()
-    assert pickle.loads(pickle.dumps(found)).tolist() == rows.tolist()
+    assert found.tolist() == kept.tolist()
+    assert pickle.loads(pickle.dumps(found)).tolist() == kept.tolist()
+
+
+def test_rows_of_ops_only_are_dropped_as_rows_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From memory, and from the file behind it."""
+    monkeypatch.setattr(results, "ROWS_IN_MEMORY", 4)
+    sink = RecordSink(keep=True, ops_only=True)
+    rows = np.arange(3 * 9).reshape(-1, 3)
+    sink.add(rows[:5])
+    sink.add(rows[5:7])
+    sink.drop(3)
+    sink.add(rows[8:])
+    assert sink.written().tolist() == [[0], [3], [6], [9], [24]]
 
 
 @pytest.mark.parametrize("keep", [True, False])

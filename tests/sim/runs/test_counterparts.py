@@ -87,7 +87,9 @@ def test_the_band_moves_what_is_unverified(arms: dict[str, ArmResult]) -> None:
         assert set(arm.band.moved) == {n for n, p in PARAMETERS.items() if p.unverified}
         assert arm.band.low.wall < arm.runs[0].wall < arm.band.high.wall
         executed = [v.ledgers.ops.executed for v in arm.runs[0].vcpus]
+        assert all(vcpu.lost.size for run in arm.runs for vcpu in run.vcpus)
         for end in (arm.band.low, arm.band.high):
+            assert not any(vcpu.lost.size for vcpu in end.vcpus)  # nobody asks where
             assert [v.ledgers.ops.executed for v in end.vcpus] == executed
     band = arms["v6"].band
     assert band is not None

@@ -56,9 +56,30 @@ def test_long_intervals_equal_the_sum_of_short_ones() -> None:
     at_once = np.zeros(stream.statics * 8, np.int64)
     stream.count(begin, end, at_once)
     pieces = np.zeros_like(at_once)
-    cuts = [*range(begin, end, 1000), end]
-    stream.count_intervals(np.column_stack([cuts[:-1], cuts[1:]]), pieces)
+    for cut in range(begin, end, 1000):
+        stream.count(cut, min(cut + 1000, end), pieces)
     assert (at_once == pieces).all()
+
+
+@pytest.mark.parametrize("micro_ops", [False, True])
+@pytest.mark.parametrize("longest", [300, 40_000, 4_000_000])
+def test_intervals_counted_together_equal_those_counted_one_by_one(
+    longest: int, micro_ops: bool
+) -> None:
+    """In any order, overlapping, empty, in one pass or over several, to the very end."""
+    stream = recorded(OVERLAY, micro_ops=micro_ops, repeat=5)
+    r = random.Random(longest)
+    begins = [r.randrange(stream.ops) for _ in range(60)]
+    pairs = [(a, min(stream.ops, a + r.randrange(longest))) for a in begins]
+    pairs += [(0, stream.ops), (7, 7), pairs[0], (stream.ops - 5, stream.ops)]
+    together = np.ones(stream.statics * 8, np.int64)
+    stream.count_intervals(np.array(pairs, np.int64), together)
+    apart = np.ones_like(together)
+    for begin, end in pairs:
+        stream.count(begin, end, apart)
+    assert (together == apart).all()
+    stream.count_intervals(np.empty((0, 2), np.int64), together)
+    assert (together == apart).all()
 
 
 def test_overlay_adds_kernel_ops_with_a_masked_prefix() -> None:

@@ -10,9 +10,9 @@ import os
 from sim.cache.resident import MovingPart
 from sim.workload.arrays import Stream, rows_of
 
-MOST = 1 << 31
+MOST = 5 << 28
 LARGE = min(MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
-"""Bytes of an index up to which all of it may stay: 700 million ops, or an eighth of the machine.
+"""Bytes of an index up to which all of it may stay: 500 million ops, or an eighth of the machine.
 
 What is let go and read again is mapped again, which takes as long as the samples of it. It is the
 system's page cache, which all workers share and which is given back where memory is short.

@@ -117,5 +117,6 @@ def test_long_recordings(times: int, tmp_path: Path) -> None:
     line("targeted", f"{at}: index", stream.ops / stream.repeat / built / 1e6, "M ops/s", ">= 100")
     per_sample = seconds / result.vcpus[0].ledgers.selections.selected * 1e9
     line("targeted", at, per_sample, "ns/sample", "flat")
-    line("targeted", f"{at}: mapped and resident", _resident() - before, "MiB", "<= 300 in all")
+    goal = "<= 300 in all" if times == 55 else "(own line)"
+    line("targeted", f"{at}: mapped and resident", _resident() - before, "MiB", goal)
     assert per_sample > 0

@@ -65,7 +65,7 @@ class GuestBuffer:
         pages = pages[stage2.there(pages)]
         if pages.size:
             self.sampler.before_change()
-            stage2.unmap_buffer(pages)
+            stage2.unmap(pages)
             self.sampler.on_change()
         return int(pages.size)
 

@@ -102,8 +102,7 @@ class Pages:
 
     def map(self, pages: NDArray[np.int64]) -> None:
         """Make their entries valid."""
-        for page in self.stage2.unmapped(pages):
-            self.stage2.map(int(page))
+        self.stage2.map(pages)
 
     def map_window(self) -> None:
         """Those of the window."""
@@ -126,8 +125,7 @@ class Pages:
 
     def unmap_unpinned(self) -> None:
         """Take the entries away of what was unpinned last."""
-        for page in self._unpinned:
-            self.stage2.unmap(int(page))
+        self.stage2.unmap(self._unpinned)
 
     def populate(self) -> None:
         """All guest memory is mapped, and pinned if the design says so."""

@@ -38,6 +38,10 @@ LEAF, BLOCK = 3, 2
 """Levels at which stage 2 maps a page and a block, for every granule."""
 
 
+SomePages = int | NDArray[np.int64]
+"""A page, or several."""
+
+
 class Lack(IntFlag):
     """What an entry that the SPU cannot use is short of."""
 
@@ -298,13 +302,14 @@ class Stage2:
         invalid = (self.mapped[around] == 0) & ((self.lacks[around] & Lack.ENTRY) != 0)
         return BLOCK if invalid.all() else LEAF
 
-    def map(self, page: int) -> None:
-        """Make a page's stage 2 entry valid."""
-        if self.mapped[page]:
-            return
-        self.mapped[page] = 1
-        self.absent.pop(page, None)
-        self._refresh(page)
+    def map(self, pages: SomePages) -> None:
+        """Make stage 2 entries valid."""
+        new = self.unmapped(np.atleast_1d(pages))
+        self.mapped[new] = 1
+        if self.absent:
+            for page in new.tolist():
+                self.absent.pop(page, None)
+        self._uncover(new)
 
     def unmap_all(self) -> int:
         """Nothing is mapped or pinned any more; returns how many buffer pages were mapped."""
@@ -315,17 +320,11 @@ class Stage2:
         self.unpin_all()
         return count
 
-    def unmap(self, page: int) -> None:
-        """Take a page's stage 2 entry away."""
-        self.mapped[page] = 0
-        self.lacks[page] = Lack.ENTRY
-        self._refresh(page)
-
-    def unmap_buffer(self, pages: NDArray[np.int64]) -> None:
-        """`unmap` of buffer pages, all at once."""
+    def unmap(self, pages: SomePages) -> None:
+        """Take stage 2 entries away."""
         self.mapped[pages] = 0
         self.lacks[pages] = _ENTRY
-        self.translates[pages] = 0
+        self._cover(pages)
 
     def age(self, page: int) -> None:
         """stage2_age_walker: clear the access flag of an entry that is there."""
@@ -338,7 +337,7 @@ class Stage2:
     def _take(self, page: int, what: Lack) -> None:
         self.lacks[page] = what if self.mapped[page] else self.lacks[page] | what
         self.mapped[page] = 0
-        self._refresh(page)
+        self._cover(page)
 
     def mark_accessed(self, page: int) -> None:
         """handle_access_fault: set the access flag, and no more than that."""
@@ -352,12 +351,29 @@ class Stage2:
             return page, page + 1
         return self.tables.users[page - self.tables.pages]
 
-    def _refresh(self, page: int) -> None:
-        first, last = self.affected(page)
-        for buffer_page in range(first, last):
-            walk = self.tables.walk[buffer_page]
-            ok = self.mapped[buffer_page] and all(self.mapped[t] for t in walk)
-            self.translates[buffer_page] = 1 if ok else 0
+    def _cover(self, pages: SomePages) -> None:
+        """These are not mapped any more: nothing behind them translates."""
+        buffer, tables = self._split(pages)
+        self.translates[buffer] = 0
+        for table in tables:
+            self.translates[slice(*self.affected(table))] = 0
+
+    def _uncover(self, pages: SomePages) -> None:
+        """These are mapped now: what is mapped behind them translates, unless behind others too."""
+        buffer, tables = self._split(pages)
+        self.translates[buffer] = 1
+        for table in tables:
+            behind = slice(*self.affected(table))
+            self.translates[behind] = self.mapped[behind]
+        missing = np.flatnonzero(self.mapped[self.tables.pages :] == 0)
+        for first, last in [self.tables.users[table] for table in missing]:
+            self.translates[first:last] = 0
+
+    def _split(self, pages: SomePages) -> tuple[NDArray[np.int64], list[int]]:
+        """Buffer pages and table pages of these."""
+        pages = np.atleast_1d(pages)
+        of_tables = pages >= self.tables.pages
+        return pages[~of_tables], pages[of_tables].tolist()
 
     def note_fault(self, page: int) -> None:
         """A write to `page` missed; if no table is to blame, the page itself is gone.

@@ -80,6 +80,7 @@ class Engine(simpy.Environment):
     """SimPy with integer time (`now`, ticks) and a total order of each instant."""
 
     now: int
+    _now: int
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -96,12 +97,12 @@ class Engine(simpy.Environment):
     def fire(self, event: Due, delay: int, kind: Kind, vcpu: int) -> None:
         """Like `at`, for an event that somebody already waits for."""
         self.events += 1
-        event.due = due = self.now + delay
+        event.due = due = self._now + delay
         dues = self._dues.get(vcpu)
         if dues is not None:
             heappush(dues, due)
             if len(dues) > MAX_DUES:  # nobody has asked for long: forget what has passed
-                dues[:] = [due for due in dues if due > self.now]
+                dues[:] = [due for due in dues if due > self._now]
                 heapify(dues)
         # What SimPy's own Timeout does to itself. Its public ways (`succeed`, `trigger`, `timeout`)
         # know no delay with a priority, and none for an event that somebody waits for already.
@@ -110,8 +111,9 @@ class Engine(simpy.Environment):
 
     def call(self, delay: int, kind: Kind, vcpu: int, action: Callable[[Event], None]) -> Due:
         """Like `at`, for an action that needs no process."""
-        event = self.at(delay, kind, vcpu)
+        event = Due(self)
         event.callbacks.append(action)
+        self.fire(event, delay, kind, vcpu)
         return event
 
     def withdraw(self, event: Due, vcpu: int) -> None:
@@ -143,10 +145,11 @@ class Engine(simpy.Environment):
         instant, without a turn of the event list. False if it has to wait after all. The process
         must be the only one that its waker has woken, as `at`, `fire` and `signal` see to.
         """
-        if self.now + delay >= self.peek():
+        end = self._now + delay
+        if end >= self.peek():
             return False
         self.events += 1
-        self._now += delay
+        self._now = end
         return True
 
     def watch(self, vcpu: int) -> None:
@@ -167,10 +170,10 @@ class Engine(simpy.Environment):
         No hint: nothing that waits for another event is any nearer, and events of `watch`ed vCPUs
         are all known where nothing is being woken at this instant.
         """
-        return self.now if self.peek() <= self.now else self._due(vcpu)
+        return self._now if self.peek() <= self._now else self._due(vcpu)
 
     def _due(self, vcpu: int) -> int:
-        dues, now = self._dues[vcpu], self.now
+        dues, now = self._dues[vcpu], self._now
         while dues and dues[0] <= now:
             heappop(dues)
         return dues[0] if dues else FOREVER

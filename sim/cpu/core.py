@@ -303,11 +303,16 @@ class Cpu:
 
     def _interrupt_due(self) -> bool:
         """Is PMBIRQ or the virtual interrupt taken before the next op?"""
-        if self.gic.arrived and not self.next_exit_only and self._can_take(self._op):
-            self._pending.add(Reason.PMBIRQ)
-        elif self.virq and self._free_from(self.platform.virq_masking, self._op) == self._op:
-            self._pending.add(Reason.VIRQ)
+        self._pending |= self._taken_before(self._op)
         return bool(self._pending)
+
+    def _taken_before(self, op: int) -> set[Reason]:
+        """Which of the two, if any."""
+        if self.gic.arrived and not self.next_exit_only and self._can_take(op):
+            return {Reason.PMBIRQ}
+        if self.virq and self._free_from(self.platform.virq_masking, op) == op:
+            return {Reason.VIRQ}
+        return set()
 
     def _can_take(self, op: int) -> bool:
         """Is what has arrived taken before `op`?"""
@@ -351,11 +356,11 @@ class Cpu:
     # --- positions of the stream ---------------------------------------------------------
 
     def _set_alarm(self) -> None:
-        position = self._ticks.end
+        position, switch = self._ticks.end, self._switch_due
         if not self.event.started:
             position = min(position, self._ticks.start)
-        if self._switch_due is not None:
-            position = min(position, self._switch_due)
+        if switch is not None:
+            position = min(position, switch)
         waiting = [self.platform.virq_masking] if self.virq else []
         if self.gic.arrived and not self.next_exit_only:
             waiting.append(self.platform.masking)
@@ -376,19 +381,16 @@ class Cpu:
 
     def _position_reached(self) -> None:
         """An alarm position is the next op's begin."""
-        work = self._work()
-        reasons = []
+        work, switch = self._work(), self._switch_due
+        reasons: list[Reason] = []
         if not self.event.started and work >= self._ticks.start:
             reasons.append(Reason.START)
-        if self._switch_due is not None and work >= self._switch_due:
+        if switch is not None and work >= switch:
             reasons.append(Reason.SWITCH)
         if work >= self._ticks.end:
             reasons.append(Reason.END)
-        op = self.stream.op_at(work)
-        if self.gic.arrived and not self.next_exit_only and self._can_take(op):
-            reasons.append(Reason.PMBIRQ)
-        elif self.virq and self._free_from(self.platform.virq_masking, op) == op:
-            reasons.append(Reason.VIRQ)
+        if self.gic.arrived or self.virq:
+            reasons += self._taken_before(self.stream.op_at(work))
         for reason in reasons:
             self.interrupt(reason)
 

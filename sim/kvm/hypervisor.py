@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from simpy.events import Event
 
 from sim.cpu.gic import Gic
-from sim.cpu.ports import GuestCpu, VmKilledError
+from sim.cpu.ports import GuestCpu, VmKilledError, Wait
 from sim.engine import FOREVER, Kind, Process
 from sim.host import uapi
 from sim.host.vmm import answer_exit
@@ -101,16 +101,16 @@ class Hypervisor:
 
     # --- exits ---------------------------------------------------------------------------
 
-    def _exit(self, request: Process) -> Process:
-        """Leave the guest; come back when it has been entered again."""
-        yield from request
+    def _enter(self) -> None:
+        """The guest is entered again, if there is one."""
         if self.vm.killed:
             raise VmKilledError
 
-    def _hook(self, hook: Hook) -> Process:
+    def _hook(self, hook: Hook) -> Wait:
         """What the design does here, as things stand."""
-        if hook not in self._idle:
-            yield from self._run_stages(hook(self.vm.costs, self._view()))
+        if hook in self._idle:
+            return ()
+        return self._run_stages(hook(self.vm.costs, self._view()))
 
     def _run_stages(self, stages: Stages) -> Process:
         """Spend each stage's ticks and apply its effect; effect-less stages are one timeout."""
@@ -154,11 +154,13 @@ class Hypervisor:
 
     def pmbirq(self) -> Process:
         """PMBIRQ is taken at EL2."""
-        yield from self._exit(self._on_pmbirq())
+        yield from self._on_pmbirq()
+        self._enter()
 
     def ordinary_exit(self) -> Process:
         """A timer, IPI or MMIO exit; drains the SPU, looks at PMBSR if it is pending."""
-        yield from self._exit(self._on_ordinary_exit())
+        yield from self._on_ordinary_exit()
+        self._enter()
 
     def migrated(self) -> None:
         """The task comes back on the next vCPU; its AUX ring and its stage 2 are the same."""
@@ -166,19 +168,22 @@ class Hypervisor:
 
     def paused(self, cause: TimeCause, until: int) -> Process:
         """The vCPU thread is kept from running until then."""
-        yield from self._exit(self._on_pause(cause, until))
+        yield from self._on_pause(cause, until)
+        self._enter()
 
     # --- Registers -----------------------------------------------------------------------
 
     def write(self, reg: Reg, value: Value) -> Process:
         """MSR; the design says whether it traps."""
         self.traps += self._trapping
-        yield from self._exit(self._on_write(reg, value))
+        yield from self._on_write(reg, value)
+        self._enter()
 
     def read(self, reg: Reg) -> Generator[Event, Any, Value]:
         """MRS; the design says whether it traps."""
         self.traps += self._trapping
-        yield from self._exit(self._on_read(reg))
+        yield from self._on_read(reg)
+        self._enter()
         match reg:
             case Reg.PMBPTR:
                 return self.pmbptr
@@ -203,7 +208,8 @@ class Hypervisor:
             yield from self._spend(TimeCause.TRAP, self.vm.costs.trap + self._drain())
         if self._sees_stop():
             yield from self._management_event()
-        yield from self._notice()
+        if self._splits:
+            yield from self._notice()
         self._collect()
 
     @property
@@ -218,7 +224,7 @@ class Hypervisor:
 
     def _notice(self) -> Process:
         """FEAT_SPE_EXC: PMBSR_EL1 is the guest's own; that it has S = 1 is a disable edge."""
-        if not self._splits or not self._spu.pmbsr.s or self.pmbsr.s:
+        if not self._spu.pmbsr.s or self.pmbsr.s:
             return
         self._collect()
         self._spu.write_pmblimitr(self.pmblimitr.offset, enable=False)
@@ -237,7 +243,8 @@ class Hypervisor:
                 self.pmbsr = value
                 self._spu.write_pmbsr(value)
         self.cpu.virq = self.pmbsr.s and not (self._splits and self._spu.pmbsr.s)
-        yield from self._edges(was)
+        if was or self._buffer_enabled():
+            yield from self._edges(was)
 
     def _edges(self, was: bool) -> Process:
         """ProfilingBufferEnabled() = E = 1 and S = 0; act on its edges."""
@@ -318,7 +325,8 @@ class Hypervisor:
         yield from self._spend(TimeCause.ORDINARY_EXIT, ticks)
         if self._stopped:
             yield from self._management_event()
-        yield from self._notice()
+        if self._splits:
+            yield from self._notice()
         arrival, anew = self._arrival, False
         if arrival is not None and cause is TimeCause.DOWNTIME:
             self._arrival = None
@@ -448,7 +456,7 @@ class Hypervisor:
 
     def _view(self) -> View:
         pages, window = self.pages, self.pages.window
-        pinned, to_pin, absent = pages.pinned, pages.to_pin, self.stage2.absent
+        (pinned, to_pin), absent = pages.pins(), self.stage2.absent
         missing = self.stage2.missing(self._fault_page)
         to_copy = self._copy_bytes()
         copying = self._copy_pages() if to_copy else _NO_PAGES

@@ -119,8 +119,7 @@ class Account:
             return self._reserved + sum(self._current.values())
         if self.per_vm:
             return max(self._vm_highest, sum(self._current.values()))
-        others = sum(v for k, v in self._highest.items() if k != vcpu)
-        return others + max(need, self._highest.get(vcpu, 0))
+        return sum(self._highest.values()) + max(0, need - self._highest.get(vcpu, 0))
 
     def _excess(self, wanted: int) -> int:
         """Bytes over the limit; growth only, so what is charged already never fails again."""

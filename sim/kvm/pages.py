@@ -41,15 +41,12 @@ class Pages:
         self.pins_lost = False
         self.stage2.note_zaps(first, last)
 
-    @property
-    def pinned(self) -> int:
-        """Pages that the vCPU which the task is on has pinned."""
-        return int(np.count_nonzero(self.stage2.pins))
-
-    @property
-    def to_pin(self) -> int:
-        """Pages of the window that it has not."""
-        return self.window.size - self.stage2.pinned_in(self.window)
+    def pins(self) -> tuple[int, int]:
+        """Pages that the vCPU which the task is on has pinned, and those of the window that it has
+        not."""
+        pinned = int(np.count_nonzero(self.stage2.pins))
+        of_window = self.stage2.pinned_in(self.window) if pinned else 0
+        return pinned, self.window.size - of_window
 
     def missing(self, page: int) -> Sequence[int]:
         """Pages that a fix of a fault on `page` maps."""
@@ -69,16 +66,17 @@ class Pages:
 
     def charge(self) -> int:
         """Charge what will be pinned; returns the excess (0: charged)."""
-        need = (self.pinned + self.to_pin) * self.granule
+        pinned, new = self.pins()
+        need = (pinned + new) * self.granule
         return self.vm.account.pin(self.payer(self.stage2.vcpu), need)
 
     def pin(self) -> None:
         """Pin the window and its tables."""
-        new = self.to_pin
+        pinned, new = self.pins()
         self.vm.account.counts.pinned_pages += new
         self._held += new
         self.stage2.pin(self.window)
-        held = self.pinned
+        held = pinned + new
         self._log("PINNED_PAGES", held)
         # as charged, unless a memslot change has taken pins away since
         self.vm.account.hold(self.payer(self.stage2.vcpu), held * self.granule)
@@ -86,12 +84,12 @@ class Pages:
     def unpin(self, vcpu: int, keep: NDArray[np.int64] | None = None) -> None:
         """A vCPU gives its pins back, all but those on `keep`."""
         pins = self.stage2.pins_of(vcpu)
-        gone = np.flatnonzero(pins)
+        pinned = gone = pins.nonzero()[0]
         if keep is not None:
-            gone = np.setdiff1d(gone, keep)
+            gone = np.setdiff1d(pinned, keep)
         pins[gone] = 0
         self._held -= gone.size
-        held = int(np.count_nonzero(pins))
+        held = pinned.size - gone.size
         self._log("PINNED_PAGES", held)
         self.stage2.move_to(self.stage2.vcpu)
         if self.vm.policies.unmap_on_unpin:

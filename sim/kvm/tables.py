@@ -22,6 +22,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ LEAF, BLOCK = 3, 2
 """Levels at which stage 2 maps a page and a block, for every granule."""
 
 
+_FIRST = itemgetter(0)
 SomePages = int | NDArray[np.int64]
 """A page, or several."""
 
@@ -129,7 +131,8 @@ class Stage1Tables:
         """Table pages that a walk of buffer pages [first, last) reads, each once."""
         if first >= last:
             return ()
-        new, end = (bisect_left(self.users, (page, 0)) for page in (first + 1, last))
+        new = bisect_left(self.users, first + 1, key=_FIRST)
+        end = bisect_left(self.users, last, key=_FIRST)
         return (*self.walk[first], *range(self.pages + new, self.pages + end))
 
     def window(self, first: int, last: int) -> Window:
@@ -387,5 +390,6 @@ class Stage2:
 
     def note_zaps(self, first: int, last: int) -> None:
         """`note_fault` for every buffer page in [first, last)."""
-        for offset in np.flatnonzero(self.translates[first:last] < self.mapped[first:last]):
-            self.note_fault(first + int(offset))
+        zapped = self.translates[first:last] < self.mapped[first:last]
+        for offset in zapped.nonzero()[0].tolist():
+            self.note_fault(first + offset)

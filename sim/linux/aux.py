@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inline, njit_inner
+from sim.draws import njit, njit_inline, njit_inner, quick
 from sim.ledger import DeliveryLedger
 from sim.results import AUX_DT, AuxCounts
 from sim.spe.buffer import RECORD_BYTES
@@ -190,7 +190,7 @@ class AuxRing:
             self.wake_due = True
             return None
         due = self.wakeup + self.geometry.watermark
-        return self._opened(next_window(self.geometry, self.head, self.tail, due))
+        return self._opened(quick(next_window)(self.geometry, self.head, self.tail, due))
 
     def _opened(self, window: Window) -> Window:
         """perf_aux_output_skip: padding moves head, and may cross a wake-up."""

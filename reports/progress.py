@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 
 from reports import heartbeat
 from reports.heartbeat import Beat
+from reports.text import duration
 
 Progress = Callable[[int, int, str], None]
 
@@ -117,18 +118,25 @@ def counted(total: int, what: str, *, quiet: bool = False) -> Iterator[Callable[
 
 
 def plain(arms: int, beat: Beat) -> Progress:
-    """Says a line whenever another arm's worth of units is done."""
+    """Says a line whenever another arm's worth of units is done, and how much time is left if the
+    others take as long as those since the first, which may have had to wait for compiling."""
     started = time.monotonic()
     said = 0
+    first: tuple[float, int] | None = None
 
     def report(done: int, total: int, text: str) -> None:
-        nonlocal said
+        nonlocal said, first
         beat.what = f"simulating {text}"
+        now = time.monotonic()
+        if first is None and done:
+            first = now, done
         finished = done * arms // total if total else 0
         if finished > said:
-            said = finished
-            seconds = time.monotonic() - started
-            beat.line(f"{finished}/{arms} arms, {seconds:.1f} s: {text}")
+            said, left = finished, ""
+            if first is not None and first[1] < done < total:
+                each = (now - first[0]) / (done - first[1])
+                left = f", about {duration(each * (total - done))} left"
+            beat.line(f"{finished}/{arms} arms, {now - started:.1f} s{left}: {text}")
 
     return report
 

@@ -67,6 +67,13 @@ def hanging(
     )
 
 
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def percent(fraction: float) -> str:
     """A fraction as a percentage with three digits: ``0.0123 %``."""
     return f"{number(100 * fraction)} %"

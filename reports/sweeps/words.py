@@ -18,7 +18,7 @@ from reports.results.sweep_result import CellResult, Numbers, SweepResult
 from reports.sweeps import bands, edges, page, screening
 from reports.sweeps.estimating import Pace
 from reports.sweeps.sweeping import Planned, Standing
-from reports.text import aligned, number, printable, with_interval
+from reports.text import aligned, duration, number, printable, with_interval
 
 SHOWN_METRICS = (
     ("loss.total", "loss"),
@@ -104,13 +104,6 @@ def line(standing: Standing) -> str:
     if standing.left is not None and standing.units_done < standing.units:
         text += f", about {duration(standing.left)} left"
     return f"{text}: {standing.last}"
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def plan(cells: Sequence[Planned], form: str, pace: Pace) -> str:

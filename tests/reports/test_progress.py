@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -32,6 +33,22 @@ def test_a_line_whenever_an_arm_is_worth_it() -> None:
     assert [line.split(",")[0] for line in beat.lines] == ["1/3 arms", "2/3 arms", "3/3 arms"]
     progress.plain(3, beat)(0, 0, "nothing to do")
     assert len(beat.lines) == 3
+
+
+def test_what_is_left_is_told_from_the_second_unit_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: the first waits 15 s for compiling, the others take 2 s each."""
+    clock = iter([0.0, 15.0, 17.0, 19.0, 21.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    beat = Said()
+    report = progress.plain(4, beat)
+    for done in range(1, 5):
+        report(done, 4, "a")
+    assert beat.lines == [
+        "1/4 arms, 15.0 s: a",
+        "2/4 arms, 17.0 s, about 4 s left: a",
+        "3/4 arms, 19.0 s, about 2 s left: a",
+        "4/4 arms, 21.0 s: a",
+    ]
 
 
 def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

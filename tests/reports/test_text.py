@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from reports.results.metric import Metric
-from reports.text import aligned, fixed, hanging, interval, number, percent, size, with_interval
+from reports.text import (
+    aligned,
+    duration,
+    fixed,
+    hanging,
+    interval,
+    number,
+    percent,
+    size,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +91,8 @@ def test_text_hangs_below_its_head() -> None:
     ]
     assert hanging("  ", "one two", 6, indent="    ") == ["  one", "    tw", "    o"]
     assert hanging("  ", "one twothree", 6, whole_words=True) == ["  one", "  twothree"]
+
+
+def test_durations_are_short() -> None:
+    """Seconds, minutes or hours, whichever has one or two digits more to say."""
+    assert [duration(s) for s in (4, 89, 600, 9000)] == ["4 s", "89 s", "10 min", "2.5 h"]

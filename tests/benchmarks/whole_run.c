@@ -4,6 +4,8 @@
  * work time. Two histograms come out: records by static op and level, and stops. */
 #include <stdint.h>
 
+enum { LAW = 4 * 240 + 256 };
+
 struct in {
 	int64_t interval, mask, first, pop_end, ops, ticks, window, irq;
 	uint64_t key_interval, key_latency;
@@ -21,6 +23,18 @@ static inline uint64_t mix64(uint64_t key, uint64_t ordinal)
 	x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
 	x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
 	return x ^ (x >> 31);
+}
+
+/* Ticks of a law: 240 slices of 2^-8, 240 of 2^-12, and so on; a straight line within each. */
+static inline int64_t by_law(const int64_t *law, uint64_t value)
+{
+	const int64_t all = 1 << 24, bits = value >> 40;
+	int level = 0;
+
+	for (int k = 1; k <= 4; k++)
+		level += bits >= all - (all >> 4 * k);
+	law += 240 * level + (bits >> (16 - 4 * level) & 255);
+	return (*law & 0xffffffff) + ((*law >> 32) * (int64_t)(value & 0xffff) >> 16);
 }
 
 /* First op that begins at or after a work time. */
@@ -73,7 +87,7 @@ void whole_run(const struct in *in, struct out *out)
 			out->collided++;
 		} else {
 			flying = place;
-			busy = at + in->latency[(place >> 40 << 8) + (mix64(in->key_latency, op) & 255)];
+			busy = at + by_law(in->latency + (place >> 40) * LAW, mix64(in->key_latency, op));
 		}
 		candidate += in->interval + 1 + (mix64(in->key_interval, drawn++) & in->mask);
 	}

@@ -9,6 +9,8 @@ from sim.workload.arrays import LEVEL_STRIDE, Stream
 
 AT_ONCE = 1 << 18
 """Intervals that are counted together: the more, the fewer ops are looked at twice."""
+PACKED = 1 << 11
+"""Ends of intervals that are Python's numbers, which take twice the memory."""
 
 
 class LossCounter:
@@ -29,25 +31,33 @@ class LossCounter:
             self._intervals[-1] = end
             return
         self._intervals += (begin, end)
-        if len(self._intervals) >= 2 * AT_ONCE:
-            self._flush()
+        if len(self._intervals) >= PACKED:
+            self._pack()
 
     def add_all(self, intervals: NDArray[np.int64]) -> None:
         """`add` for every row (begin, end); the caller may reuse its buffer."""
-        self._many.append(intervals.copy())
-        self._waiting += len(intervals)
-        if self._waiting >= AT_ONCE:
-            self._flush()
+        self._keep(intervals.copy())
 
     def counts(self) -> NDArray[np.int64]:
         """By static × LEVEL_STRIDE + level."""
+        self._pack()
         self._flush()
         return self._counts
 
-    def _flush(self) -> None:
-        single = np.array(self._intervals, np.int64).reshape(-1, 2)
-        self._stream.count_intervals(np.concatenate([single, *self._many]), self._counts)
+    def _pack(self) -> None:
+        rows = np.array(self._intervals, np.int64).reshape(-1, 2)
         self._intervals.clear()
+        self._keep(rows)
+
+    def _keep(self, rows: NDArray[np.int64]) -> None:
+        self._many.append(rows)
+        self._waiting += len(rows)
+        if self._waiting >= AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._stream.count_intervals(np.concatenate(self._many), self._counts)
         self._many.clear()
         self._waiting = 0
 

@@ -12,10 +12,12 @@ from sim.cpu.lost_ops import LossCounter, NoCounter
 from tests.sim.workload.recorded import OVERLAY, recorded
 
 
+@pytest.mark.parametrize("packed", [2, 6, 1 << 11])
 @pytest.mark.parametrize("at_once", [1, 5, 1 << 18])
-def test_batches_change_nothing(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_change_nothing(at_once: int, packed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One by one, adjoining, in arrays whose memory is used again; asked for in between."""
     monkeypatch.setattr(lost_ops, "AT_ONCE", at_once)
+    monkeypatch.setattr(lost_ops, "PACKED", packed)
     stream = recorded(OVERLAY, repeat=3)
     counter, r = LossCounter(stream), random.Random(3)
     expected = np.zeros(stream.statics * 8, np.int64)

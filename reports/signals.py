@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,16 +41,18 @@ _MOMENT = 0.01
 
 def _unraised(unraisable: sys.UnraisableHookArgs) -> None:
     """Where Python drops exceptions (in a `__del__`), Ctrl-C comes again, a moment later."""
-    if unraisable.exc_type is KeyboardInterrupt:
-        again = threading.Timer(_MOMENT, _interrupt)
-        again.daemon = True
-        again.start()
-    else:
+    if unraisable.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(unraisable)
+        return
+    try:
+        _thread.start_new_thread(_interrupt, ())  # threading's waits for it, and can be interrupted
+    except KeyboardInterrupt:  # a second one, meanwhile
+        _thread.start_new_thread(_interrupt, ())
 
 
 def _interrupt() -> None:
-    """Ask the main thread to end, by a signal that is not ignored; it wakes it from any wait."""
+    """Soon ask the main thread to end, by a signal that is not ignored; it wakes from any wait."""
+    time.sleep(_MOMENT)
     heeded = (number for number in ENDING if callable(signal.getsignal(number)))
     ident = threading.main_thread().ident
     if (number := next(heeded, None)) is not None and ident is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,4 +83,27 @@ def test_ctrl_c_while_an_object_goes_comes_again(
     finally:
         signal.signal(signal.SIGINT, usual)
     assert waited < 5
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_ctrl_c_meanwhile_is_not_said_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the first is being put off: in the hook Python would drop it, with a traceback."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # not pytest's
+    real, started = _thread.start_new_thread, []
+
+    def pressed(function: Any, arguments: tuple[Any, ...]) -> int:
+        started.append(real(function, arguments))
+        if len(started) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return started[-1]
+
+    monkeypatch.setattr(_thread, "start_new_thread", pressed)
+    with terminable():
+        waited = _goes(signal.SIGTERM)
+        with suppress(KeyboardInterrupt):  # the other one's
+            time.sleep(0.5)
+    assert len(started) == 2
+    assert waited < 5.0
     assert capsys.readouterr().err == ""

@@ -14,7 +14,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 _READ, _LEVEL_2, _DATA = 0, 2, 1
-"""What LLVM's prefetch is told. Of level 1 fewer can be waited for: measured half as fast."""
+"""What LLVM is told. Level 1 takes fewer at once: 1.4 to 1.8 times the time on a Zen 4."""
 
 
 def fetch(array: Any, row: Any) -> None:

@@ -58,7 +58,7 @@ AUX_DT = np.dtype(
 
 
 ROWS_IN_MEMORY = 1 << 20
-"""Records of a sink beyond these (24 MiB) go to a temporary file, so that memory stays flat."""
+"""Records of a sink beyond these (24 MiB, 8 of ops only) go to a temporary file: memory is flat."""
 ROW_FIELDS = 3
 """Of a sink's row, int64: op, t_select and t_write."""
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sim.workload.arrays import LEVEL_STRIDE, Stream
 
 AT_ONCE = 1 << 18
-"""Intervals that are counted together: the more, the fewer ops are looked at twice."""
+"""Intervals that are counted together, 4 MiB: the more, the fewer ops are looked at twice."""
 PACKED = 1 << 11
-"""Ends of intervals that are Python's numbers, which take twice the memory."""
+"""Numbers of Python, two an interval, that wait to become an array, which is half as large."""
 
 
 class LossCounter:

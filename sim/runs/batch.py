@@ -339,7 +339,7 @@ def _restarting_like(base: Arm, arm: Arm) -> Settings:
 
 
 def aside(unit: Unit) -> Unit:
-    """Of a run that stands beside an arm's own: its profile and its ledgers are compared."""
+    """Of a run that stands beside an arm's own: nobody asks for more than profile and ledgers."""
     return replace(unit, sightings=(), locate_losses=False)
 
 

@@ -10,9 +10,10 @@ import os
 from sim.cache.resident import MovingPart
 from sim.workload.arrays import Stream, rows_of
 
-MOST = 5 << 28
-LARGE = min(MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
-"""Bytes of an index up to which all of it may stay: 500 million ops, or an eighth of the machine.
+_MOST = 5 << 28
+LARGE = min(_MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+"""Bytes of an index up to which all of it may stay: an eighth of the machine's memory, 1.25 GiB at
+most (5e8 to 9e8 ops), so that a recording of 1e9 ops takes less than 300 MiB.
 
 What is let go and read again is mapped again, which takes as long as the samples of it. It is the
 system's page cache, which all workers share and which is given back where memory is short.

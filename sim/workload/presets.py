@@ -105,7 +105,7 @@ _PEER_CORE = Source(
 )
 _PEER_CLUSTER = Source(
     "fit: with the wait 160 cycles, as the one published record with this data source has from "
-    "issue to completion (Altra: TOT 501, ISSUE 337; Ampere's kernel tracker, no. 123)",
+    "issue to completion (Altra: TOT 501, ISSUE 337, data source 12; a report to Ampere's kernel)",
     unverified=True,
 )
 _PEER_RATE = Source(

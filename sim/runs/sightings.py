@@ -11,7 +11,7 @@ target is where its exception level went next. Streams without addresses have no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from sim import laws
 from sim.draws import mix64_array, njit, njit_inner
+from sim.fetching import fetch
 from sim.machine.spec import MachineSpec
 from sim.results import RunResult
 from sim.runs import waits
+from sim.runs.tally import AT_ONCE, Tally
 from sim.runs.truth import expected
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
 from sim.spe.record import CoreFacts, located, next_statics
@@ -53,13 +55,12 @@ LINE_SHIFT = 6
 _ROW = np.uint64(4)
 """Words of a row of the stream's tables; unsigned, as a signed index is tested for its sign."""
 PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
-_KEYS = {PAGES: 1, EDGES: 2, WAITS: 2, LINES: 1}
-"""Columns that name a row."""
-_LOADS = (OpClass.LOAD, OpClass.ATOMIC)  # atomics return a value, and have a data source
+_NEXT_BITS = 32
+"""Of an edge's key; there are fewer static ops."""
 _TOGETHER = 512
 """Records whose place is looked for together: the processor waits for many at once."""
 _CHUNK = 1 << 22
-"""Records, accesses or block executions that are looked at, and sorted, at a time."""
+"""Accesses or block executions that are looked at, and sorted, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +88,16 @@ def sightings(
     latency_keys: Sequence[int],
 ) -> dict[str, I64]:
     """What of a run's written records is asked for, all vCPUs: pages [n, 3] as in `Visits`, edges
-    [n, 3]: branch, static op that came next, records; waits as `waits.sampled` has them, from the
-    keys of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory only.
+    [n, 3]: branch, static op that came next, records; waits as `waits.rows` has them, from the keys
+    of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory only.
     """
-    asked = [name for name in asked if name != LINES or stream.siblings]
-    parts = []
+    tallies = {name: Tally() for name in asked if name != LINES or stream.siblings}
     for k, vcpu in enumerate(run.vcpus):
-        for begin in range(0, max(1, len(vcpu.written)), _CHUNK):
-            ops = np.ascontiguousarray(vcpu.written[begin : begin + _CHUNK, 0])
-            hashes = mix64_array(latency_keys[k], ops) if WAITS in asked else None
-            parts.append(_seen(stream.of(k), ops, asked, facts, hashes))
-    return {name: _merged([part[name] for part in parts], _KEYS[name]) for name in asked}
-
-
-def _seen(
-    stream: Stream, ops: I64, asked: Collection[str], facts: CoreFacts, hashes: U64 | None
-) -> dict[str, I64]:
-    """Sightings of ops of one stream, in any order; `hashes` are of their latencies, for waits."""
-    static, level, slot, after = _resolved(stream, ops)
-    makers = {
-        PAGES: lambda: _pages_of(stream, static, slot),
-        EDGES: lambda: _edges_of(stream, static, after),
-        LINES: lambda: _lines_of(stream, static, slot),
-    }
-    if hashes is not None:
-        makers[WAITS] = lambda: waits.sampled(stream, static, level, hashes, facts)
-    return {name: makers[name]() for name in asked}
+        see = _Sight(stream.of(k), facts, latency_keys[k])
+        for begin in range(0, len(vcpu.written), AT_ONCE):
+            ops = np.ascontiguousarray(vcpu.written[begin : begin + AT_ONCE, 0])
+            see(ops, tallies)
+    return {name: _ROWS[name](*tally.counts()) for name, tally in tallies.items()}
 
 
 def summed(tables: Sequence[I64], keys: int) -> I64:
@@ -152,19 +137,90 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 # --- what was sampled ----------------------------------------------------------------------------
 
 
-def _resolved(stream: Stream, ops: I64) -> tuple[I64, I64, I64, I64]:
-    """Of each op its static op, level, memory slot within a pass (-1: none) and next static op."""
-    T = stream.arrays.tables
-    if stream.arrays.execs.size and int(T[SEGMENTS]) == 1:
-        static, level, slot, after = np.empty((4, ops.size), np.int64)
-        _find(stream.arrays, ops, static, level, slot, after)
-        return static, level, slot, after
-    static, level, slot, el = located(stream, ops).T
-    after = np.full(ops.size, -1, np.int64)
-    branch = stream.static_class[static] == OpClass.BRANCH
-    after[branch] = next_statics(stream, ops[branch], el[branch])
-    pass_slots = max(1, int(T[PASS + SLOT]))
-    return static, level, np.where(level > 0, slot % pass_slots, -1), after
+class _Sight:
+    """What is seen of ops of one stream, `AT_ONCE` at a time: keys of those that show something."""
+
+    def __init__(self, stream: Stream, facts: CoreFacts, latency_key: int) -> None:
+        self._stream, self._facts, self._latency_key = stream, facts, latency_key
+        classes = stream.static_class
+        self._store = (classes == OpClass.STORE).astype(np.int64)
+        self._branch = (classes == OpClass.BRANCH).astype(np.int64)
+        self._load = np.isin(classes, waits.LOADS)
+        self._plain = stream.arrays.execs.size and int(stream.arrays.tables[SEGMENTS]) == 1
+        self._found = np.empty((4, AT_ONCE), np.int64)
+        self._keys = np.empty(AT_ONCE, np.int64)
+
+    def __call__(self, ops: I64, tallies: Mapping[str, Tally]) -> None:
+        """Count what is asked for."""
+        static, level, slot, after = self._resolved(ops)
+        makers = {
+            PAGES: lambda: self._pages(static, slot),
+            EDGES: lambda: self._edges(static, after),
+            LINES: lambda: self._lines(static, slot),
+            WAITS: lambda: self._waits(ops, static, level),
+        }
+        for name, tally in tallies.items():
+            tally.add(makers[name]())
+
+    def _resolved(self, ops: I64) -> tuple[I64, I64, I64, I64]:
+        """Of each op its static op, level, memory slot within a pass (-1: none), next static op."""
+        stream = self._stream
+        if self._plain:
+            static, level, slot, after = self._found[:, : ops.size]
+            _find(stream.arrays, ops, static, level, slot, after)
+            return static, level, slot, after
+        static, level, slot, el = located(stream, ops).T
+        after = np.full(ops.size, -1, np.int64)
+        branch = self._branch[static] != 0
+        after[branch] = next_statics(stream, ops[branch], el[branch])
+        pass_slots = max(1, int(stream.arrays.tables[PASS + SLOT]))
+        return static, level, np.where(level > 0, slot % pass_slots, -1), after
+
+    def _pages(self, static: I64, slot: I64) -> I64:
+        """Page << 1, and whether it is a store. Page 0 is none: a failed exclusive, a prefetch."""
+        if self._stream.addresses.size == 0:
+            return self._keys[:0]
+        n = _page_keys(self._stream.addresses, self._store, static, slot, self._keys)
+        return self._keys[:n]
+
+    def _edges(self, static: I64, after: I64) -> I64:
+        """Branch << 32, and the static op that comes next."""
+        return self._keys[: _edge_keys(self._branch, static, after, self._keys)]
+
+    def _lines(self, static: I64, slot: I64) -> I64:
+        """Cache lines of loads that a peer gave."""
+        slots = slot[(slot >= 0) & self._load[static]]
+        given = slots[np.isin(self._stream.arrays.levels[slots], PEERS)]
+        return (self._stream.addresses[given] >> np.uint64(LINE_SHIFT)).astype(np.int64)
+
+    def _waits(self, ops: I64, static: I64, level: I64) -> I64:
+        load = self._load[static]
+        hashes = mix64_array(self._latency_key, ops[load])
+        return waits.keys(self._stream, static[load], level[load], hashes, self._facts)
+
+
+def _page_rows(keys: I64, times: I64) -> I64:
+    found, at = np.unique(keys >> 1, return_inverse=True)
+    out = np.zeros((found.size, 3), np.int64)
+    out[:, 0] = found
+    out[at, 1 + (keys & 1)] = times
+    return out
+
+
+def _edge_rows(keys: I64, times: I64) -> I64:
+    return np.stack([keys >> _NEXT_BITS, keys & (1 << _NEXT_BITS) - 1, times], axis=1)
+
+
+def _line_rows(keys: I64, times: I64) -> I64:
+    return np.column_stack([keys, times])
+
+
+_ROWS: dict[str, Callable[[I64, I64], I64]] = {
+    PAGES: _page_rows,
+    EDGES: _edge_rows,
+    LINES: _line_rows,
+    WAITS: waits.rows,
+}
 
 
 @njit
@@ -205,36 +261,28 @@ def _find_together(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, afte
         slots[j] = slots[j] if has != 0 else -1
 
 
-def _pages_of(stream: Stream, static: I64, slot: I64) -> I64:
-    if stream.addresses.size == 0:
-        return np.zeros((0, 3), np.int64)
-    touched = slot >= 0
-    page = (stream.addresses[slot[touched]] >> np.uint64(PAGE_SHIFT)).astype(np.int64)
-    stores = stream.static_class[static[touched]] == OpClass.STORE
-    known = page > 0  # 0 is no address: a failed exclusive store, a prefetch
-    keys, times = np.unique(page[known] << 1 | stores[known], return_counts=True)
-    found, at = np.unique(keys >> 1, return_inverse=True)
-    out = np.zeros((found.size, 3), np.int64)
-    out[:, 0] = found
-    out[at, 1 + (keys & 1)] = times
-    return out
+@njit
+def _page_keys(addresses: Any, store: Any, statics: Any, slots: Any, keys: Any) -> Any:
+    """Write keys of those that have a page, without a branch for those that have none: how many."""
+    n = 0
+    for k in range(0, slots.size, _TOGETHER):
+        end = min(k + _TOGETHER, slots.size)
+        for j in range(k, end):
+            fetch(addresses, np.uint64(max(slots[j], 0)))
+        for j in range(k, end):
+            page = addresses[np.uint64(max(slots[j], 0))] >> np.uint64(PAGE_SHIFT)
+            keys[n] = np.int64(page) << 1 | store[statics[j]]
+            n += (slots[j] >= 0) & (page != 0)
+    return n
 
 
-def _lines_of(stream: Stream, static: I64, slot: I64) -> I64:
-    """Rows (line, records of loads that a peer gave), ascending."""
-    load = (slot >= 0) & np.isin(stream.static_class[static], _LOADS)
-    slots = slot[load]
-    given = slots[np.isin(stream.arrays.levels[slots], PEERS)]
-    found, times = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT), return_counts=True)
-    return np.column_stack([found.astype(np.int64), times])
-
-
-def _edges_of(stream: Stream, static: I64, after: I64) -> I64:
-    """Rows (branch, next static op, times), ascending."""
-    branch = (stream.static_class[static] == OpClass.BRANCH) & (after >= 0)
-    keys = static[branch] * stream.statics + after[branch]
-    found, times = np.unique(keys, return_counts=True)
-    return np.stack([found // stream.statics, found % stream.statics, times], axis=1)
+@njit
+def _edge_keys(branch: Any, statics: Any, after: Any, keys: Any) -> Any:
+    n = 0
+    for j in range(statics.size):
+        keys[n] = statics[j] << _NEXT_BITS | after[j]
+        n += branch[statics[j]] & (after[j] >= 0)
+    return n
 
 
 # --- the truth -----------------------------------------------------------------------------------
@@ -307,7 +355,7 @@ def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
     given = np.isin(stream.arrays.levels[:-1], PEERS)
     lines = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT))
     out = np.zeros(lines.size, np.int64)
-    loads = np.isin(stream.static_class, _LOADS).astype(np.int64)
+    loads = np.isin(stream.static_class, waits.LOADS).astype(np.int64)
     _count_lines(stream.arrays, stream.addresses, lines, loads, given, passing, out)
     rows = np.column_stack([lines.astype(np.int64), _scaled(out, times)])
     return np.asarray(rows[out > 0], np.int64)

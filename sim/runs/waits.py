@@ -36,15 +36,16 @@ def class_of(cycles: I64) -> I64:
     return np.asarray(np.searchsorted(CLASSES, cycles, side="right") - 1, np.int64)
 
 
-def sampled(stream: Stream, static: I64, level: I64, hashes: U64, facts: CoreFacts) -> I64:
-    """Loads among sampled ops [n], of which the hash of their number is known: rows (static ×
-    LEVEL_STRIDE + level, class, records), ascending.
-    """
-    load = np.isin(stream.static_class[static], LOADS)
-    total = total_of(stream, static[load], level[load], hashes[load], facts)
-    cells = static[load] * LEVEL_STRIDE + level[load]
-    found, times = np.unique(cells * CLASSES.size + class_of(total), return_counts=True)
-    return np.column_stack([found // CLASSES.size, found % CLASSES.size, times])
+def keys(stream: Stream, static: I64, level: I64, hashes: U64, facts: CoreFacts) -> I64:
+    """Cell (static × LEVEL_STRIDE + level) and class of sampled loads [n] in one number each, from
+    the hashes of their latencies."""
+    total = total_of(stream, static, level, hashes, facts)
+    return (static * LEVEL_STRIDE + level) * CLASSES.size + class_of(total)
+
+
+def rows(keys: I64, times: I64) -> I64:
+    """Rows (cell, class, records), ascending, of `keys` that are."""
+    return np.column_stack([keys // CLASSES.size, keys % CLASSES.size, times])
 
 
 def expected(stream: Stream, members: I64, min_latency: int, counter_max: int) -> I64:

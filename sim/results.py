@@ -57,8 +57,8 @@ AUX_DT = np.dtype(
 """One AUX transaction (PERF_RECORD_AUX); offset and size in bytes of the endless AUX stream."""
 
 
-ROWS_IN_MEMORY = 1 << 20
-"""Records of a sink beyond these (24 MiB, 8 of ops only) go to a temporary file: memory is flat."""
+WORDS_IN_MEMORY = 3 << 20
+"""What a sink has of records beyond these (24 MiB) goes to a temporary file: memory is flat."""
 ROW_FIELDS = 3
 """Of a sink's row, int64: op, t_select and t_write."""
 
@@ -66,11 +66,11 @@ ROW_FIELDS = 3
 class RecordSink:
     """Collects what samplers emit; keeps nothing unless asked to, or of each record its op."""
 
-    __slots__ = ("_chunks", "_fields", "_file", "_held", "_total", "keep")
+    __slots__ = ("_chunks", "_file", "_held", "_total", "fields", "keep")
 
     def __init__(self, keep: bool, *, ops_only: bool = False) -> None:
         self.keep = keep
-        self._fields = 1 if ops_only else ROW_FIELDS
+        self.fields = 1 if ops_only else ROW_FIELDS
         self._chunks: list[NDArray[np.int64]] = []
         self._held = self._total = 0
         self._file: IO[bytes] | None = None
@@ -78,9 +78,9 @@ class RecordSink:
     def add(self, rows: NDArray[np.int64]) -> None:
         """Rows of (op, t_select, t_write); the caller may reuse its buffer."""
         if self.keep and rows.shape[0]:
-            self._chunks.append(rows[:, : self._fields].copy())
+            self._chunks.append(rows[:, : self.fields].copy())
             self._held += rows.shape[0]
-            if self._held >= ROWS_IN_MEMORY:
+            if self._held * self.fields >= WORDS_IN_MEMORY:
                 self._spill()
 
     def drop(self, count: int) -> None:
@@ -94,20 +94,20 @@ class RecordSink:
                 self._chunks.append(last[:-gone])
         if self._file is not None and count:
             self._total -= count
-            self._file.seek(self._total * self._fields * 8)
+            self._file.seek(self._total * self.fields * 8)
             self._file.truncate()
 
     def written(self) -> NDArray[np.int64]:
         """All rows in the order of writing, [n, 3], or [n, 1] of ops only; mapped from a file if
         there are many."""
-        nothing = np.empty((0, self._fields), np.int64)
+        nothing = np.empty((0, self.fields), np.int64)
         if self._file is None:
             return np.concatenate(self._chunks) if self._chunks else nothing
         self._spill()
         self._file.flush()
         if self._total == 0:
             return nothing
-        shape = (self._total, self._fields)
+        shape = (self._total, self.fields)
         return np.asarray(np.memmap(self._file, np.int64, "r", shape=shape))
 
     def _spill(self) -> None:

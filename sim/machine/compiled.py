@@ -256,14 +256,14 @@ def serve_exit(S: Any, K: Any, F: Any) -> bool:
 def settle(K: Any, first: Any, offset: Any) -> Any:
     """The records since the last restart are final; returns how many rows are in use.
 
-    Rows that are kept get wall times; others are counted here, and their places used again.
+    Records that are kept get wall times; if none are, places are counted here and used again.
     """
     rows = K.state[k.ROWS]
-    if K.config[k.KEEP] != 0:
+    if K.config[k.KEEP] == k.RECORDS:
         for r in range(first, rows):
             K.rows[r, k.ROW_SELECT] += offset
             K.rows[r, k.ROW_WRITE] += offset
-    else:
+    elif K.config[k.KEEP] == k.NO_RECORDS:
         k.count_places(K.places, np.int64(0), rows, K.profile)
         K.state[k.ROWS] = rows = 0
     if K.config[k.ZAP_AFTER_WRITE] != 0:
@@ -331,5 +331,5 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
             return status
         settled = settle(K, settled, offset)
         v[OFFSET] += _ticks(v, status)
-        if K.config[k.KEEP] != 0:
+        if K.config[k.KEEP] != k.NO_RECORDS:
             left = candidates - (state[k.SELECTED] - begun)

@@ -96,7 +96,7 @@ STATE_SIZE = FLIGHT + MAX_IN_FLIGHT * FLIGHT_FIELDS
     ZAP_AFTER_WRITE,
     LIMIT,
     POP_END,
-    KEEP,  # are records kept?
+    KEEP,  # NO_RECORDS, RECORDS or OPS_ONLY
     FILTERING,  # may any sample be filtered, or its record have another length?
     RESYNC,  # restart: resync
     MAX_SIZE,  # 1 << PMSIDR.MaxSize: the buffer is full if not as much is left
@@ -118,6 +118,8 @@ NOTHING = -1
 _ERND = 2
 # Output row columns.
 ROW_OP, ROW_SELECT, ROW_WRITE, ROW_FIELDS = 0, 1, 2, 3
+# What is kept of records; rows have one column if it is ops only.
+NO_RECORDS, RECORDS, OPS_ONLY = 0, 1, 2
 
 
 @njit_inner
@@ -281,8 +283,10 @@ def _complete(
         return FAULT
     r = state[ROWS]
     places[r] = place
-    if config[KEEP] != 0:
-        rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = op, selected, at
+    if config[KEEP] != NO_RECORDS:
+        rows[r, ROW_OP] = op
+    if config[KEEP] == RECORDS:
+        rows[r, ROW_SELECT], rows[r, ROW_WRITE] = selected, at
     state[ROWS] = r + 1
     state[POINTER] += size
     state[WRITTEN] += 1
@@ -363,18 +367,23 @@ def _emit(config: Any, places: Any, rows: Any, r: Any, scratch: Any, j: Any, end
     """Output of samples [j, end) of a block from row `r` on; returns (rows, bytes)."""
     ops, tick, place = scratch[OPS], scratch[TICKS], scratch[PLACES]
     busy, ok = scratch[BUSY_UNTIL], scratch[BYTES]
-    if config[FILTERING] == 0 and config[KEEP] == 0:
+    if config[FILTERING] == 0 and config[KEEP] != RECORDS:
         out, found = places[r : r + end - j], place[j:end]
         for i in range(found.size):
             out[i] = found[i]
+        if config[KEEP] == OPS_ONLY:
+            for i in range(j, end):
+                rows[r + i - j, ROW_OP] = ops[i]
         return end - j, (end - j) * config[RECORD]
     first, size = r, np.int64(0)
     for i in range(j, end):
         if ok[i] == 0:
             continue
         places[r] = place[i]
-        if config[KEEP] != 0:
-            rows[r, ROW_OP], rows[r, ROW_SELECT], rows[r, ROW_WRITE] = ops[i], tick[i], busy[i]
+        if config[KEEP] != NO_RECORDS:
+            rows[r, ROW_OP] = ops[i]
+        if config[KEEP] == RECORDS:
+            rows[r, ROW_SELECT], rows[r, ROW_WRITE] = tick[i], busy[i]
         r += 1
         size += ok[i]
     return r - first, size
@@ -561,7 +570,7 @@ def advance_here(
     """Advance to `horizon` (exclusive, work ticks), to an own stop, or over `candidates`.
 
     Returns HORIZON, EXHAUSTED, FULL or FAULT. `places` [≥ candidates + MAX_IN_FLIGHT] receives the
-    place of each record written, `rows` [same, 3] its op and times if they are kept, from
+    place of each record written, `rows` [same, 3 or 1] its op and times if they are kept, from
     state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
     `tracked` is `TargetBias.distance` where that is on, or `selection_array` where the tracked op
     is drawn by weights; `branches[static]` is that of `branch_places` where events of branches are

@@ -64,7 +64,7 @@ class MacroSampler:
         self._saved = self._state.copy()
         self._saved_word = self._saved.data
         self._places = np.empty(_ROWS, np.int64)
-        self._rows = np.empty((_ROWS if sink.keep else 1, k.ROW_FIELDS), np.int64)
+        self._rows = np.empty((_ROWS if sink.keep else 1, sink.fields), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._open: list[NDArray[np.int64]] = []  # places of the records that may be voided
         self._zappable = pages.copy() if config.zap_after_write else pages
@@ -79,7 +79,8 @@ class MacroSampler:
         self._enabled = False
         self._started = False
         self._config = self._config_vector(config, stream)
-        self._config[k.KEEP] = int(sink.keep and not config.discard)
+        if sink.keep and not config.discard:
+            self._config[k.KEEP] = k.RECORDS if sink.fields == k.ROW_FIELDS else k.OPS_ONLY
         branches = branch_places(stream) if config.filter.branch_events else np.zeros(1, np.int64)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
         self._bind(sizes, _tracked(config, stream), branches)
@@ -337,7 +338,7 @@ class MacroSampler:
         quick(k.count_places)(self._places, begin, end, self._profile)
         if self._settings.voidable:
             self._open.append(self._places[begin:end].copy())
-        if self._config[k.KEEP]:
+        if self._config[k.KEEP] != k.NO_RECORDS:
             rows = self._rows[begin:end]
             rows[:, k.ROW_SELECT :] += offset  # in place: nobody reads them here again
             self._sink.add(rows)

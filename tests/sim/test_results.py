@@ -76,7 +76,7 @@ def test_the_sink_copies_and_keeps_the_order() -> None:
 @pytest.mark.parametrize("ops_only", [True, False])
 def test_many_rows_go_to_a_file(ops_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit rows are mapped, not held; same rows, and they travel to other processes."""
-    monkeypatch.setattr(results, "ROWS_IN_MEMORY", 10)
+    monkeypatch.setattr(results, "WORDS_IN_MEMORY", 30)
     rows = np.arange(3 * 47).reshape(-1, 3)
     sink = RecordSink(keep=True, ops_only=ops_only)
     for at in (0, 1, 4, 15, 16, 40, 47):
@@ -91,7 +91,7 @@ def test_many_rows_go_to_a_file(ops_only: bool, monkeypatch: pytest.MonkeyPatch)
 
 def test_rows_of_ops_only_are_dropped_as_rows_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """From memory, and from the file behind it."""
-    monkeypatch.setattr(results, "ROWS_IN_MEMORY", 4)
+    monkeypatch.setattr(results, "WORDS_IN_MEMORY", 4)
     sink = RecordSink(keep=True, ops_only=True)
     rows = np.arange(3 * 9).reshape(-1, 3)
     sink.add(rows[:5])

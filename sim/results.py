@@ -7,6 +7,7 @@ profile is always counted, by static op and memory level.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -61,6 +62,10 @@ WORDS_IN_MEMORY = 3 << 20
 """What a sink has of records beyond these (24 MiB) goes to a temporary file: memory is flat."""
 ROW_FIELDS = 3
 """Of a sink's row, int64: op, t_select and t_write."""
+
+Watch = Callable[[NDArray[np.int64]], None]
+"""Told ops of records, at most `OPS_AT_ONCE` each time, in the order of writing."""
+OPS_AT_ONCE = 1 << 15
 
 
 class RecordSink:
@@ -122,6 +127,39 @@ class RecordSink:
     def __del__(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+class OpSink(RecordSink):
+    """Hands the op of each record on to whoever watches, in the order of writing.
+
+    It does so soon: what the sampler has just read of the stream is still in the caches then.
+    """
+
+    __slots__ = ("_final", "_watch")
+
+    def __init__(self, watch: Watch, *, final: bool) -> None:
+        """`final`: no record is ever taken back, so that none has to wait for the end."""
+        super().__init__(keep=True, ops_only=True)
+        self._watch, self._final = watch, final
+
+    def add(self, rows: NDArray[np.int64]) -> None:
+        """As of any sink."""
+        super().add(rows)
+        if self._final and self._held >= OPS_AT_ONCE:
+            hand_on(np.concatenate(self._chunks), self._watch)
+            self._chunks.clear()
+            self._held = 0
+
+    def written(self) -> NDArray[np.int64]:
+        """The run is over: what is left is handed on. Nothing is kept."""
+        hand_on(super().written(), self._watch)
+        return np.empty((0, ROW_FIELDS), np.int64)
+
+
+def hand_on(rows: NDArray[np.int64], watch: Watch) -> None:
+    """Tell a watcher the ops of rows."""
+    for begin in range(0, rows.shape[0], OPS_AT_ONCE):
+        watch(np.ascontiguousarray(rows[begin : begin + OPS_AT_ONCE, 0]))
 
 
 HIST_SUB_BITS = 4

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sim import draws
+from sim.results import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,8 @@ class Run:
     """First op that a vCPU does not execute, per vCPU; empty: the stream's end."""
     locate_losses: bool = True
     """Count lost ops by where they are in the code, besides how many."""
-    keep_ops: bool = False
-    """Of each record the op alone, if records are not kept."""
+    watch: Callable[[int], Watch] | None = None
+    """Who is told the op of each record of a vCPU."""
 
     def key(self, vcpu: int, component: str) -> int:
         """Of the draws of one of a vCPU's components."""

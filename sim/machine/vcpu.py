@@ -30,7 +30,7 @@ from sim.machine.rounds import RoundCosts, RoundParts, Rounds
 from sim.machine.run import Run
 from sim.machine.spec import MachineSpec, zaps_records
 from sim.policies.exceptions import Masking
-from sim.results import FIRST_TID, RecordSink, VcpuResult
+from sim.results import FIRST_TID, OpSink, RecordSink, VcpuResult, hand_on
 from sim.spe.buffer import DataLoss
 from sim.spe.fast import MacroSampler
 from sim.spe.register_port import DirectRegisters
@@ -73,9 +73,7 @@ class Vcpu:
         self._clock = WorkClock()
         self.ledgers = Ledgers()
         self.log: list[tuple[int, str, int]] = []
-        run = shared.run
-        ops_only = run.keep_ops and not run.keep_records
-        self.sink = RecordSink(run.keep_records or ops_only, ops_only=ops_only)
+        self.sink = self._sink(shared.run)
         self.stage2 = self._stage2()
         self.cpu = Cpu(
             shared.engine,
@@ -285,6 +283,11 @@ class Vcpu:
             return None
         return Selection(self.key("selection"), weights.window, weights.keep)
 
+    def _sink(self, run: Run) -> RecordSink:
+        if run.keep_records or run.watch is None:
+            return RecordSink(run.keep_records)
+        return OpSink(run.watch(self.index), final=not self._loses_data())
+
     def _loses_data(self) -> bool:
         """May a fault say DL = 1?"""
         spec = self._shared.spec
@@ -328,8 +331,15 @@ class Vcpu:
             stops=self.spu.stops,
             traps=self.hypervisor.traps if self.hypervisor else 0,
             ordinary_exits=self.cpu.ordinary_exits,
-            written=self.sink.written(),
+            written=self._written(),
             aux=self.ring.rows(),
             aux_counts=self.ring.counts,
             log=tuple(self.log),
         )
+
+    def _written(self) -> NDArray[np.int64]:
+        """Records that are kept; who watches is told of all by then."""
+        rows, run = self.sink.written(), self._shared.run
+        if run.watch is not None and run.keep_records:
+            hand_on(rows, run.watch(self.index))
+        return rows

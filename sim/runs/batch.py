@@ -23,7 +23,7 @@ from sim.machine.run import Run
 from sim.results import FIRST_TID, ROW_FIELDS, RunResult
 from sim.runs import counterparts
 from sim.runs.pool import Pool
-from sim.runs.sightings import Visits, sightings, visits
+from sim.runs.sightings import Sightings, Visits, visits
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
@@ -347,23 +347,28 @@ def run_unit(unit: Unit) -> RunResult:
     """Simulate one unit."""
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
+    seen = _sightings(unit, stream, spec.vcpus)
     run = Run(
         arm=unit.arm.name,
         seed=unit.seed,
         replication=unit.replication,
         keep_records=unit.keep_records,
-        keep_ops=bool(unit.sightings),
         keep_log=unit.keep_log,
         stop_at=unit.stop_at,
         locate_losses=unit.locate_losses,
+        watch=None if seen is None else seen.of,
     )
     made = simulate(spec, stream.threads, run, unit.engine)
+    return made if seen is None else replace(made, sightings=seen.tables())
+
+
+def _sightings(unit: Unit, stream: Stream, vcpus: int) -> Sightings | None:
+    """Who is to count what a unit's records show, if that is asked for."""
     if not unit.sightings:
-        return made
+        return None
     facts = resolve.core_facts(unit.arm.settings)
-    keys = [draws.key(unit.seed, unit.replication, k, "latency") for k in range(len(made.vcpus))]
-    made = replace(made, sightings=sightings(stream, made, unit.sightings, facts, keys))
-    return made if unit.keep_records else without_records(made)
+    keys = [draws.key(unit.seed, unit.replication, vcpu, "latency") for vcpu in range(vcpus)]
+    return Sightings(stream, unit.sightings, facts, keys)
 
 
 def without_records(run: RunResult) -> RunResult:

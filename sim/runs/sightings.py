@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from sim import laws
 from sim.draws import mix64_array, njit, njit_inner
 from sim.fetching import fetch
 from sim.machine.spec import MachineSpec
-from sim.results import RunResult
+from sim.results import OPS_AT_ONCE, Watch
 from sim.runs import waits
-from sim.runs.tally import AT_ONCE, Tally
+from sim.runs.tally import Tally
 from sim.runs.truth import expected
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
 from sim.spe.record import CoreFacts, located, next_statics
@@ -80,24 +81,29 @@ class Visits:
     lines: I64
 
 
-def sightings(
-    stream: Stream,
-    run: RunResult,
-    asked: Collection[str],
-    facts: CoreFacts,
-    latency_keys: Sequence[int],
-) -> dict[str, I64]:
-    """What of a run's written records is asked for, all vCPUs: pages [n, 3] as in `Visits`, edges
-    [n, 3]: branch, static op that came next, records; waits as `waits.rows` has them, from the keys
-    of the vCPUs' latencies; lines [n, 2] as there, of threads that share memory only.
-    """
-    tallies = {name: Tally() for name in asked if name != LINES or stream.siblings}
-    for k, vcpu in enumerate(run.vcpus):
-        see = _Sight(stream.of(k), facts, latency_keys[k])
-        for begin in range(0, len(vcpu.written), AT_ONCE):
-            ops = np.ascontiguousarray(vcpu.written[begin : begin + AT_ONCE, 0])
-            see(ops, tallies)
-    return {name: _ROWS[name](*tally.counts()) for name, tally in tallies.items()}
+class Sightings:
+    """What of a run's written records is asked for, counted as they come, all vCPUs."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        asked: Collection[str],
+        facts: CoreFacts,
+        latency_keys: Sequence[int],
+    ) -> None:
+        """`latency_keys` of each vCPU's latencies, for waits."""
+        self._tallies = {name: Tally() for name in asked if name != LINES or stream.siblings}
+        self._sights = [_Sight(stream.of(v), facts, key) for v, key in enumerate(latency_keys)]
+
+    def of(self, vcpu: int) -> Watch:
+        """Who is to be told the ops of a vCPU's records."""
+        return partial(self._sights[vcpu], self._tallies)
+
+    def tables(self) -> dict[str, I64]:
+        """Pages [n, 3] as in `Visits`, edges [n, 3]: branch, static op that came next, records;
+        waits as `waits.rows` has them; lines [n, 2] as in `Visits`, of threads that share memory
+        only."""
+        return {name: _ROWS[name](*tally.counts()) for name, tally in self._tallies.items()}
 
 
 def summed(tables: Sequence[I64], keys: int) -> I64:
@@ -138,7 +144,7 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 
 
 class _Sight:
-    """What is seen of ops of one stream, `AT_ONCE` at a time: keys of those that show something."""
+    """What ops of one stream show, `OPS_AT_ONCE` at a time: keys of those that show something."""
 
     def __init__(self, stream: Stream, facts: CoreFacts, latency_key: int) -> None:
         self._stream, self._facts, self._latency_key = stream, facts, latency_key
@@ -147,10 +153,10 @@ class _Sight:
         self._branch = (classes == OpClass.BRANCH).astype(np.int64)
         self._load = np.isin(classes, waits.LOADS)
         self._plain = stream.arrays.execs.size and int(stream.arrays.tables[SEGMENTS]) == 1
-        self._found = np.empty((4, AT_ONCE), np.int64)
-        self._keys = np.empty(AT_ONCE, np.int64)
+        self._found = np.empty((4, OPS_AT_ONCE), np.int64)
+        self._keys = np.empty(OPS_AT_ONCE, np.int64)
 
-    def __call__(self, ops: I64, tallies: Mapping[str, Tally]) -> None:
+    def __call__(self, tallies: Mapping[str, Tally], ops: I64) -> None:
         """Count what is asked for."""
         static, level, slot, after = self._resolved(ops)
         makers = {

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.draws import njit
+from sim.results import OPS_AT_ONCE
 
 I64 = NDArray[np.int64]
 _NONE = -1
 """Where no key is held."""
-AT_ONCE = 1 << 15
-"""Keys that are counted in one call."""
 _BITS = 14
 _MANY = 1 << 20
 """Keys of the list that are added up before more come."""
@@ -33,12 +32,12 @@ class Tally:
     def __init__(self) -> None:
         self._keys = np.full(1 << _BITS, _NONE, np.int64)
         self._times = np.zeros(1 << _BITS, np.int64)
-        self._room = np.empty((2, AT_ONCE), np.int64)
+        self._room = np.empty((2, OPS_AT_ONCE), np.int64)
         self._moved: list[I64] = []
         self._held = 0
 
     def add(self, keys: I64) -> None:
-        """Count at most `AT_ONCE` keys."""
+        """Count at most `OPS_AT_ONCE` keys."""
         moved = _count(keys, self._keys, self._times, self._room[0], self._room[1])
         if not moved:
             return

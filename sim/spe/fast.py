@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sim.draws import quick, signed
 from sim.engine import FOREVER, Due, Engine, Kind, WorkClock
 from sim.ledger import SelectionsLedger
-from sim.results import RecordSink
+from sim.results import OPS_AT_ONCE, RecordSink
 from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays, RunsAhead
 from sim.spe.buffer import Stop
@@ -70,6 +70,8 @@ class MacroSampler:
         self._zappable = pages.copy() if config.zap_after_write else pages
         self._loaded = 0
         self._chunk = 1024
+        watched = sink.keep and sink.fields == 1
+        self._longest = min(MAX_CHUNK, OPS_AT_ONCE) if watched else MAX_CHUNK
         self._nearby = Nearby(stream)
         self._most_gap = config.interval.ops + 1 + config.interval.mask
         self._speculating = False
@@ -296,7 +298,7 @@ class MacroSampler:
     def _end(self, status: int) -> None:
         """Simulated time has reached the end of the run."""
         self._commit()
-        self._chunk = min(MAX_CHUNK, 2 * self._chunk)
+        self._chunk = min(self._longest, 2 * self._chunk)
         if status in (k.EXHAUSTED, k.HORIZON):
             self._speculate(self._rounds)
             return
@@ -320,7 +322,7 @@ class MacroSampler:
         if status != k.HORIZON:
             raise AssertionError(f"a stop before the present: {status} at {work}")
         used = self._word[k.SELECTED] - int(self._saved[k.SELECTED])
-        self._chunk = min(MAX_CHUNK, max(MIN_CHUNK, 2 * used))
+        self._chunk = min(self._longest, max(MIN_CHUNK, 2 * used))
         self._commit()
 
     def _commit(self) -> None:

@@ -15,6 +15,7 @@ from sim.results import (
     HIST_SUB_BITS,
     RECORD_DT,
     Blackouts,
+    OpSink,
     RecordSink,
     log_linear_bin,
     log_linear_edge,
@@ -99,6 +100,31 @@ def test_rows_of_ops_only_are_dropped_as_rows_are(monkeypatch: pytest.MonkeyPatc
     sink.drop(3)
     sink.add(rows[8:])
     assert sink.written().tolist() == [[0], [3], [6], [9], [24]]
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_ops_are_handed_on(final: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon, a few at a time, in order; where records may be taken back, not before the end."""
+    monkeypatch.setattr(results, "OPS_AT_ONCE", 4)
+    told: list[list[int]] = []
+    sink = OpSink(lambda ops: told.append(ops.tolist()), final=final)
+    rows = np.arange(3 * 12).reshape(-1, 3)
+    sink.add(rows[:3])
+    assert told == []
+    sink.add(rows[3:9])
+    assert told == ([[0, 3, 6, 9], [12, 15, 18, 21], [24]] if final else [])
+    if not final:
+        sink.drop(8)
+    sink.add(rows[9:])
+    assert sink.written().shape == (0, 3)
+    assert [op for ops in told for op in ops] == [
+        0,
+        *([] if not final else range(3, 27, 3)),
+        27,
+        30,
+        33,
+    ]
+    assert max(map(len, told)) == 4
 
 
 @pytest.mark.parametrize("keep", [True, False])

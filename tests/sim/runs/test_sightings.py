@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim import results
 from sim.machine import resolve
 from sim.results import RunResult
 from sim.runs import batch, sightings, unitfile
@@ -105,16 +106,16 @@ def test_nothing_is_kept_that_is_not_asked_for(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("more", ["", ", kernel: {tick_every: 20us}"])
-@pytest.mark.parametrize("records", [1, 97])
+@pytest.mark.parametrize(("records", "engine"), [(1, "fast"), (97, "fast"), (50, "reference")])
 def test_few_records_at_a_time_are_all_records(
-    recording: Path, more: str, records: int, monkeypatch: pytest.MonkeyPatch
+    recording: Path, more: str, records: int, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is looked at together changes no row, nor their order; of several vCPUs either."""
     one = unit(made(recording, more=more, end="vm: {vcpus: 2}\n"))
     whole = batch.run_unit(one).sightings
     assert all(len(rows) > 10 for rows in whole.values())
-    monkeypatch.setattr(sightings, "_CHUNK", records)
-    found = batch.run_unit(one).sightings
+    monkeypatch.setattr(results, "OPS_AT_ONCE", records)
+    found = batch.run_unit(replace(one, engine=engine)).sightings
     assert found.keys() == whole.keys() == set(SEEN)
     for name, rows in found.items():
         assert np.array_equal(rows, whole[name]), name

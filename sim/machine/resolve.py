@@ -7,7 +7,7 @@ machine and everything below it see integers only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from sim import draws, inputs, units
@@ -399,9 +399,14 @@ def _unmap(arm: Arm, parameters: Parameters) -> UnmapSpec:
         return UnmapSpec("poisson", draws.exponential_table(units.ticks(unmap.poisson, clock)))
     if unmap != "published":
         return UnmapSpec(unmap)
-    periods = law(parameters["t_numa_sweep"], clock)
-    scaled = tuple(max(1, period * settings.vm.memory // SWEEP_MEMORY) for period in periods)
-    return UnmapSpec("published", scaled, _piece(arm), _scans(settings))
+    periods = _scaled(law(parameters["t_numa_sweep"], clock), settings.vm.memory)
+    return UnmapSpec("published", periods, _piece(arm), _scans(settings))
+
+
+@lru_cache(maxsize=16)
+def _scaled(periods: tuple[int, ...], memory: int) -> tuple[int, ...]:
+    """Periods of sweeps over so many bytes of guest memory; every unit of an arm has the same."""
+    return tuple(max(1, period * memory // SWEEP_MEMORY) for period in periods)
 
 
 SCAN_SIZE = 256 << 20

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sim.ledger import OpLabel
 from sim.linux.aux import AuxFlag, Geometry
@@ -86,6 +87,20 @@ def test_voided_records_are_in_no_aggregate() -> None:
     assert int(vcpu.aux["size"].sum()) == 64 * recorded
     written = vcpu.written[:, 2].tolist()
     assert written == sorted(written)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize("per_mille", [0, 500])
+def test_who_watches_is_told_of_what_stays(per_mille: int, engine: str) -> None:
+    """The op of each record in the order of writing, and of none that is voided."""
+    spec = _spec("unpinned", per_mille)
+    told: list[NDArray[np.int64]] = []
+    run = Run("arm", 7, 0, watch=lambda vcpu: told.append)
+    watched = simulate(spec, (STREAM,), run, engine).vcpus[0]
+    (kept,) = simulate(spec, (STREAM,), Run("arm", 7, 0, keep_records=True), engine).vcpus
+    assert np.array_equal(np.concatenate(told), kept.written[:, 0])
+    assert watched.written.shape == (0, 3)
+    assert (watched.ledgers.delivery.voided_by_DL > 0) == (per_mille > 0)
 
 
 def test_without_data_loss_nothing_is_voided() -> None:

@@ -57,9 +57,10 @@ def _changed(settings: Settings, name: str) -> str:
 def _facts(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
     """Sourced settings: the value of the first arm, and the arms with another one."""
 
+    trees = [(arm.name, plain(arm.settings)) for arm in scenario.arms]
     for p in FACTS.values():
-        first = _setting(scenario.arms[0].settings, p.setting)
-        values = [(arm.name, _setting(arm.settings, p.setting)) for arm in scenario.arms]
+        first = _setting(trees[0][1], p.setting)
+        values = [(name, _setting(tree, p.setting)) for name, tree in trees]
         others = [f"{name}: {value}" for name, value in values if value != first]
         if first != p.value:
             others.insert(0, f"default: {p.value}")
@@ -76,10 +77,10 @@ def _facts(scenario: Scenario) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def _setting(settings: Settings, dotted: str) -> str:
-    """The value at a dotted key, as YAML has it."""
+def _setting(settings: object, dotted: str) -> str:
+    """The value at a dotted key of plain settings, as YAML has it."""
 
-    value: object = plain(settings)
+    value = settings
     for key in dotted.split("."):
         assert isinstance(value, dict), dotted
         value = value[key]

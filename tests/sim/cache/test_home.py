@@ -23,6 +23,7 @@ from tests.rigs.damage import DAMAGES, NOBODY
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 STREAM = Path(str(files("scenarios") / "streams" / "threads.2.spestream"))
 ROOT = STREAM.parents[2]
+VAST = 1 << 28
 
 
 @pytest.fixture(autouse=True)
@@ -294,6 +295,9 @@ def test_a_run_with_every_kind_of_damage(place: Path, fresh: str, jobs: str) -> 
     numbers, said = run(place, "--no-report", "-j", "2", SPESKEW_CACHE=str(cache))
     assert numbers == fresh
     assert lines(said) == [] or jobs == "1"
+    for path in code:  # what no run has asked for is still harmed, and a copy would fill its holes
+        if path.stat().st_size > VAST:
+            path.unlink()
 
 
 @pytest.fixture(scope="module")

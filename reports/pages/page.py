@@ -8,7 +8,7 @@ only markup that is let through is our own CSS and the SVG of `figures`. The pag
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -129,21 +129,27 @@ class Command:
 
 def render(source: Source) -> str:
     """The page of a run."""
-    sections = _sections(figures.draw(source.result, source.tables))
-    room = LARGEST - len(_filled(source, sections, 0).encode())
-    return _filled(source, sections, min(EMBEDDED, room * 3 // 4 - LINKS))
+    values = _values(source, _sections(figures.draw(source.result, source.tables)))
+    csv = {n: dumps(t).encode("utf-8", "backslashreplace") for n, t in source.tables.items()}
+    room = LARGEST - len(_filled(values, _downloads(source.tables, csv, 0)).encode())
+    embedded = min(EMBEDDED, room * 3 // 4 - LINKS)
+    return _filled(values, _downloads(source.tables, csv, embedded))
 
 
 LINKS = 3_000
 """What links and the ends of base64 take besides."""
 
 
-def _filled(source: Source, sections: list[Section], embedded: int) -> str:
+def _filled(values: Mapping[str, object], downloads: Mapping[str, Download]) -> str:
+    return templating.render("report.html.j2", downloads=downloads, **values)
+
+
+def _values(source: Source, sections: list[Section]) -> dict[str, object]:
+    """What the template shows, but for the downloads."""
     result, tables = source.result, source.tables
     numbers = read(ParameterRow, tables)
     first = firstscreen.rows(result, tables)
-    return templating.render(
-        "report.html.j2",
+    return dict(
         result=result,
         interrupted=summary.INTERRUPTED,
         doubts=summary.doubts(result),
@@ -154,7 +160,6 @@ def _filled(source: Source, sections: list[Section], embedded: int) -> str:
         loss_note=summary.LOSS_NOTE,
         exit_note=summary.EXIT_NUMBER_NOTE,
         sections=sections,
-        downloads=_downloads(tables, embedded),
         arms=[_arm(name, result, tables) for name in result.arm_order],
         ledgers=[_ledger(result, tables, *which) for which in LEDGERS],
         distances=_distances(result),
@@ -185,14 +190,13 @@ def _sections(drawn: Sequence[figures.Drawn]) -> list[Section]:
     return out
 
 
-def _downloads(tables: Tables, left: int) -> dict[str, Download]:
+def _downloads(tables: Tables, csv: Mapping[str, bytes], left: int) -> dict[str, Download]:
     """Tables as links that need no network, the smallest first while `left` bytes last."""
-    texts = {name: dumps(t).encode("utf-8", "backslashreplace") for name, t in tables.items()}
     out = {}
-    for name in sorted(texts, key=lambda n: (len(texts[n]), n)):
-        left -= len(texts[name])
-        data = base64.b64encode(texts[name]).decode()
-        href = f"data:text/csv;charset=utf-8;base64,{data}" if left >= 0 else ""
+    for name in sorted(csv, key=lambda n: (len(csv[n]), n)):
+        left -= len(csv[name])
+        data = base64.b64encode(csv[name]).decode() if left >= 0 else ""
+        href = f"data:text/csv;charset=utf-8;base64,{data}" if data else ""
         out[name] = Download(len(tables[name].rows), href)
     return out
 

@@ -31,7 +31,7 @@ from reports.figures import (
 from reports.figures.style import styled, to_png, to_svg
 from reports.results.arms import several_designs
 from reports.results.result import Result
-from reports.store.rows import Tables
+from reports.store.rows import Tables, TimelineRow, by_arm
 
 __all__ = ["MAX_TIMELINES", "Drawing", "Drawn", "draw", "drawings", "to_png", "to_svg"]
 
@@ -128,7 +128,8 @@ def _of_samples(result: Result, tables: Tables) -> Iterator[Drawing]:
 
 
 def _timelines(result: Result, tables: Tables) -> Iterator[Drawing]:
-    shown = timelines.arms(result, tables, MAX_TIMELINES)
+    rows_of = by_arm(TimelineRow, tables)
+    shown = timelines.arms(result, rows_of, MAX_TIMELINES)
     if not shown:
         yield Drawing("timeline", CLOSELY, "timeline", lambda: None, readings.NO_TIMELINE)
     for number, arm in enumerate(shown, 1):
@@ -136,8 +137,8 @@ def _timelines(result: Result, tables: Tables) -> Iterator[Drawing]:
             f"timeline-{number}",
             CLOSELY,
             "timeline",
-            timelines.maker(arm, result, tables),
-            readings.timeline(arm, result, tables, shown if number == len(shown) else ()),
+            timelines.maker(arm, result, rows_of[arm]),
+            readings.timeline(arm, result, rows_of, shown if number == len(shown) else ()),
         )
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from matplotlib.figure import Figure
 
+from reports.figures.panels import panels
 from reports.figures.style import LINES, axis_label, blank, legend_above, log_axis, named
 from reports.results.result import Result
 from reports.store.rows import BlackoutRow, Tables, read
@@ -22,7 +23,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     cost = {k: result.arms[k[0]].blackouts[k[1]].ops for k in curves}
     keep = sorted(curves, key=lambda k: (-cost[k], k))[:MAX_CURVES]
     made = blank(3.4 + 0.08 * len(keep))
-    ax = made.subplots()
+    ax = panels(made)[0, 0]
     for k, (arm, cause) in enumerate(c for c in curves if c in keep):
         of = curves[arm, cause]
         x = [max(1, r.at_least_ops) for r in of]

@@ -12,8 +12,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     GREY,
     INK,
@@ -35,6 +37,15 @@ SIZES = {"0": 4096, "1 MiB": 1 << 20, "64 MiB": 1 << 26, "4 GiB": 1 << 32}
 LEAST_LOSS, LEAST_TIME, NOTHING = 1e-5, 1e-3, 4096
 """Percent of ops, percent of time, bytes: where less is drawn on a logarithmic axis."""
 
+RING: Any = {
+    "marker": "o",
+    "color": INK,
+    "markersize": 10,
+    "fillstyle": "none",
+    "markeredgewidth": 0.9,
+    "linestyle": "none",
+}
+
 
 def figure(result: Result, tables: Tables) -> Figure | None:
     """Two panels of designs, and a third if some arm can exit."""
@@ -47,15 +58,21 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     made = blank(3.2 + legend)
     halves: Any = made.subfigures(2, 1, height_ratios=[legend, 3.2])
     top, bottom = halves
-    axes = bottom.subplots(1, 3 if steps else 2, squeeze=False)[0]
-    _panel(axes[0], rows, "locked_bytes", _memory)
-    axes[0].set_xticks(list(SIZES.values()), list(SIZES), minor=False)
-    axes[0].minorticks_off()
+    axes = panels(bottom, 1, 3 if steps else 2)[0]
+    _panel(axes[0], rows, "locked_bytes", _memory, between=False)
+    axes[0].set_xticks(list(SIZES.values()), list(SIZES))
     _panel(axes[1], rows, "added_percent", _time)
     axes[0].set_ylabel(axis_label("loss_percent", "log"))
     if steps:
         _exits(axes[2], rows, steps)
-    _legend(top.subplots(), rows)
+    top.legend(
+        [*axes[0].containers, Line2D([], [], **RING)],
+        [*(named(row.arm) for row in rows), "on the front"],
+        loc="center left",
+        ncols=4,
+        handlelength=1.2,
+        columnspacing=1,
+    )
     return made
 
 
@@ -83,7 +100,12 @@ def _time(row: DesignRow) -> _Price | None:
 
 
 def _panel(
-    ax: Axes, rows: Sequence[DesignRow], axis: str, price_of: Callable[[DesignRow], _Price | None]
+    ax: Axes,
+    rows: Sequence[DesignRow],
+    axis: str,
+    price_of: Callable[[DesignRow], _Price | None],
+    *,
+    between: bool = True,
 ) -> None:
     for k, row in enumerate(rows):
         price = price_of(row)
@@ -105,9 +127,8 @@ def _panel(
             fillstyle="full" if k < 7 else "none",
         )
         if price.front:
-            x, ring = [price.at], "none"
-            ax.plot(x, [y], "o", color=INK, markersize=10, fillstyle=ring, markeredgewidth=0.9)
-    log_axis(ax)
+            ax.plot([price.at], [y], **RING)
+    log_axis(ax, between=between)
     log_y(ax)
     ax.set_xlabel(axis_label(axis, "log"))
     ax.grid()
@@ -132,20 +153,3 @@ def _exits(ax: Axes, rows: Sequence[DesignRow], steps: Mapping[str, Sequence[Lim
     ax.set_xlabel(axis_label("limit_bytes"))
     ax.set_ylabel(axis_label("exits"))
     ax.grid()
-
-
-def _legend(ax: Axes, rows: Sequence[DesignRow]) -> None:
-    ax.set_axis_off()
-    for k, row in enumerate(rows):
-        ax.errorbar(
-            [],
-            [],
-            yerr=[],
-            fmt=MARKERS[k % 7],
-            color=LINES[k % 7],
-            markersize=5,
-            fillstyle="full" if k < 7 else "none",
-            label=named(row.arm),
-        )
-    ax.plot([], [], "o", color=INK, markersize=10, fillstyle="none", label="on the front")
-    ax.legend(loc="center left", ncols=4, handlelength=1.2, columnspacing=1, borderaxespad=0)

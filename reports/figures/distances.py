@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     BLUE,
     VERMILION,
@@ -42,7 +43,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
         return None
     names = result.arm_order
     made = blank(1.3 + 0.34 * len(names))
-    axes = made.subplots(1, len(views), squeeze=False)[0]
+    axes = panels(made, 1, len(views))[0]
     for ax, (view, title) in zip(axes, views, strict=True):
         for arm, (metric, floor, label, colour, marker, shift) in (
             (k, p) for p in PAIRS for k in range(len(names))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.looks import LOOKS, MOST, REST
+from reports.figures.panels import panels
 from reports.figures.style import (
     LINES,
     axis_label,
@@ -32,13 +33,13 @@ def figure(result: Result, tables: Tables) -> Figure:
     made = blank(2.6 + 0.5 * len(names))
     halves: Any = made.subfigures(2, 1)
     top, bottom = halves
-    left, right = top.subplots(1, 2, width_ratios=(1, 1.2))
+    left, right = panels(top, 1, 2, width_ratios=(1, 1.2))[0]
     _totals(left, names, result)
     _stacked(right, names, _cause_shares(result, tables), "causes of the loss", columns=2)
     rows(right, names, labelled=False)
     right.set_xlabel(axis_label("share_of_loss_percent"))
     right.set_xlim(0, 100)
-    ax = bottom.subplots()
+    ax = panels(bottom)[0, 0]
     stopped = _stopped(result)
     _stacked(ax, names, stopped, "time in which the program stood still", columns=4)
     cut_far(ax, [sum(v) for v in zip(*stopped.values(), strict=True)], "ms")

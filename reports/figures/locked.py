@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.panels import panels
 from reports.figures.style import INK, LINES, axis_label, blank, log_axis, memory_top, named
 from reports.results.result import Result
 from reports.store.rows import LockedRow, Tables, by_arm
@@ -23,12 +24,10 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     if not having:
         return None
     made = blank(0.7 + 1.05 * len(having))
-    axes = made.subplots(len(having), 1, sharex=True, squeeze=False)[:, 0]
+    axes = panels(made, len(having), sharex=True)[:, 0]
     for k, (ax, (name, of)) in enumerate(zip(axes, having, strict=True)):
         _row(ax, name, of, LINES[k % 7])
-    log_axis(axes[-1])
-    for ax in axes:
-        ax.minorticks_off()
+    log_axis(axes[-1], between=False)
     axes[-1].set_xlabel(axis_label("t_us", "log, 0 drawn at 0.1"))
     return made
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     BLUE,
     INK,
@@ -42,7 +43,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
         return None
     sizes = [len(r) for r in found.values()]
     made = blank(0.75 * len(found) + 0.2 * sum(sizes) + 0.5)
-    grid = made.subplots(len(found), 2, squeeze=False, height_ratios=[2 + s for s in sizes])
+    grid = panels(made, len(found), 2, height_ratios=[2 + s for s in sizes])
     for (left, right), (name, of) in zip(grid, found.items(), strict=True):
         left.barh(range(len(of)), [r.lost_percent or 0.0 for r in of], 0.6, color=VERMILION)
         rows(left, [symbol(r.symbol, NAME_CHARS) for r in of])

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.looks import LOOKS, MOST, REST
+from reports.figures.panels import panels
 from reports.figures.style import (
     COLOURS,
     INK,
@@ -35,7 +36,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     if not found:
         return None
     made = blank(2.0 + 0.36 * len(found))
-    left, right = made.subplots(1, 2, width_ratios=(1.5, 1))
+    left, right = panels(made, 1, 2, width_ratios=(1.5, 1))[0]
     _causes(left, found)
     _bands(right, found)
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.fidelity.losses import same_order
 from analysis.statistics.answers import Kind
@@ -16,7 +16,6 @@ from reports.store.rows import (
     Tables,
     TheoryRow,
     TimelineRow,
-    by_arm,
     points,
     read,
 )
@@ -160,10 +159,14 @@ def distances(result: Result) -> str:
     return f"{text}; a distance of about 1 floor is what two baremetal runs have."
 
 
-def timeline(arm: str, result: Result, tables: Tables, shown: Sequence[str] = ()) -> str:
+def timeline(
+    arm: str,
+    result: Result,
+    rows_of: Mapping[str, Sequence[TimelineRow]],
+    shown: Sequence[str] = (),
+) -> str:
     """What the window shows, with the lengths of its close-ups; after the last of those `shown`,
     which arms are not."""
-    rows_of = by_arm(TimelineRow, tables)
     of = rows_of[arm]
     length = next(r for r in of if r.lane == "window").length_us / 1e3
     close = [

@@ -15,13 +15,12 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from analysis.columns import AXES, COLUMNS
 from analysis.metrics import METRICS
+from reports.figures.panels import Laid, MinorMarks
 from reports.text import number, printable, size
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
@@ -117,25 +116,9 @@ def to_png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-class _Laid(Figure):
-    """A figure that is drawn once for each file.
-
-    Matplotlib draws twice when it saves: the first time only so that the layout is found, and it
-    takes the layout engine away before the second. Finding the layout needs no drawing.
-    """
-
-    def draw(self, renderer: RendererBase) -> None:
-        """All of it; what is drawn to be laid out is laid out only."""
-        engine = self.get_layout_engine()
-        if isinstance(engine, ConstrainedLayoutEngine) and self.canvas.is_saving():
-            engine.execute(self)
-        else:
-            super().draw(renderer)
-
-
 def blank(height: float) -> Figure:
     """An empty figure of the page's width; `height` in inches."""
-    return _Laid(figsize=(WIDTH_IN, height), layout="constrained")
+    return Laid(figsize=(WIDTH_IN, height))
 
 
 def axis_label(name: str, note: str = "") -> str:
@@ -154,8 +137,9 @@ def _shown(value: float, _position: int | None = None) -> str:
     return number(value)
 
 
-def log_axis(ax: Axes) -> None:
-    """A logarithmic x axis of what is drawn; plain numbers at decades, or closer if few fit."""
+def log_axis(ax: Axes, *, between: bool = True) -> None:
+    """A logarithmic x axis of what is drawn; plain numbers at decades, or closer if few fit, and
+    marks `between` them."""
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     if high < 3 * low:
@@ -163,20 +147,22 @@ def log_axis(ax: Axes) -> None:
     elif high < FEW_DECADES * low:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(_shown))
-    ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, _position: ""))
+    MinorMarks.stand_in(ax.xaxis, drawn=between)
 
 
 def log_y(ax: Axes) -> None:
     """A logarithmic y axis with plain numbers at decades."""
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(FuncFormatter(_shown))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _position: ""))
+    MinorMarks.stand_in(ax.yaxis)
 
 
 def rows(ax: Axes, names: Sequence[str], *, labelled: bool = True) -> None:
     """One row per name, the first on top."""
-    texts = [named(n) for n in names] if labelled else [""] * len(names)
-    ax.set_yticks(range(len(names)), texts)
+    if labelled:
+        ax.set_yticks(range(len(names)), [named(n) for n in names])
+    else:
+        ax.set_yticks([])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     GREY,
     INK,
@@ -40,7 +41,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     }
     chosen = _widest({arm: r for arm, r in found.items() if len(r) == len(names)})
     made = blank(1.5 + max(0.34, 0.075 * len(chosen)) * len(names))
-    left, right = made.subplots(1, 2, width_ratios=(1, 1.5))
+    left, right = panels(made, 1, 2, width_ratios=(1, 1.5))[0]
     left.barh(range(len(names)), [r.truth_percent for r in first], 0.6, color=GREY)
     shown = [symbol(name, NAME_CHARS) for name in names]
     rows(left, shown)

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     INK,
     LINES,
@@ -51,17 +53,28 @@ def _panels(found: Sequence[Point], forms: Sequence[Place], names: Sequence[str]
     made = blank(2.6 * rows + legend)
     halves: Any = made.subfigures(2, 1, height_ratios=[legend, 2.6 * rows])
     top, bottom = halves
-    axes = np.ravel(bottom.subplots(rows, COLUMNS, squeeze=False))
+    axes = panels(bottom, rows, COLUMNS).ravel()
     for ax in axes[len(quantities) :]:
         ax.set_axis_off()
+    drawn: dict[str, ErrorbarContainer] = {}
     for ax, quantity in zip(axes, quantities, strict=False):
         mine = [r for r in found if r.quantity == quantity]
-        _panel(ax, mine, [r for r in forms if r.quantity == quantity], names)
-    _legend(top.subplots(), names)
+        drawn |= _panel(ax, mine, [r for r in forms if r.quantity == quantity], names)
+    top.legend(
+        [Line2D([], [], color=INK, linewidth=1), *(drawn[name] for name in names)],
+        ["closed form", *map(named, names)],
+        loc="center left",
+        ncols=4,
+        handlelength=1.5,
+        columnspacing=1,
+    )
     return made
 
 
-def _panel(ax: Axes, found: list[Point], forms: list[Place], names: Sequence[str]) -> None:
+def _panel(
+    ax: Axes, found: list[Point], forms: list[Place], names: Sequence[str]
+) -> dict[str, ErrorbarContainer]:
+    """Draws one; what stands for each arm."""
     for _, curve in groupby(forms, lambda r: r.row):
         of = list(curve)
         ax.plot([r.x for r in of], [r.theory for r in of], color=INK, linewidth=1)
@@ -69,11 +82,12 @@ def _panel(ax: Axes, found: list[Point], forms: list[Place], names: Sequence[str
         log_axis(ax)
         if _decades(found) > 1 and found[0].abscissa != "interval_ops":
             log_y(ax)
+    drawn: dict[str, ErrorbarContainer] = {}
     for row, shift in _side_by_side(found, names):
         k = list(names).index(row.arm)
         low = row.simulated if row.low is None else row.low
         high = row.simulated if row.high is None else row.high
-        ax.errorbar(
+        drawn[row.arm] = ax.errorbar(
             [_shifted(ax, row.x, shift)],
             [row.simulated],
             yerr=[[max(0.0, row.simulated - low)], [max(0.0, high - row.simulated)]],
@@ -87,6 +101,7 @@ def _panel(ax: Axes, found: list[Point], forms: list[Place], names: Sequence[str
     ax.set_ylabel(axis_label(found[0].quantity))
     ax.grid()
     ax.set_axisbelow(True)
+    return drawn
 
 
 def _decades(found: list[Point]) -> float:
@@ -110,20 +125,3 @@ def _shifted(ax: Axes, x: float, shift: float) -> float:
     if ax.get_xscale() == "log":
         return float(x * (high / low) ** shift)
     return float(x + (high - low) * shift)
-
-
-def _legend(ax: Axes, names: Sequence[str]) -> None:
-    ax.set_axis_off()
-    ax.plot([], [], color=INK, linewidth=1, label="closed form")
-    for k, name in enumerate(names):
-        ax.errorbar(
-            [],
-            [],
-            yerr=[],
-            fmt=MARKERS[k % 7],
-            color=LINES[k % 7],
-            markersize=4.5,
-            fillstyle="full" if k < 7 else "none",
-            label=named(name),
-        )
-    ax.legend(loc="center left", ncols=4, handlelength=1.5, columnspacing=1, borderaxespad=0)

@@ -7,7 +7,7 @@ stands still: nothing is executed, so nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
 from reports.figures.looks import LOOKS, Look
+from reports.figures.panels import panels
 from reports.figures.style import (
     BLUE,
     GREEN,
@@ -33,7 +34,7 @@ from reports.figures.style import (
     named,
 )
 from reports.results.result import Result
-from reports.store.rows import Tables, TimelineRow, by_arm, read
+from reports.store.rows import TimelineRow
 from reports.text import number, size
 from reports.traces.timeline import EXIT_ENTRY
 from sim.ledger import OpLabel
@@ -42,7 +43,9 @@ Spans = Sequence[TimelineRow]
 BARE_LANES = ("CPU", "SPU", "PMBIRQ")
 KVM_LANES = ("KVM", "VMM")
 LETTERS = "abc"
-MEMORY_IN = 0.62
+MEMORY_IN, TITLE_IN, KEY_IN = 0.62, 0.25, 0.19
+LEFT = 0.005
+"""Where the legend begins, of the figure's width."""
 HAIRLINE = 1 / 1500
 """Of the window's width."""
 _STAGES = (
@@ -75,22 +78,20 @@ STATES: dict[str, dict[str, Look]] = {
 _WORDS = {"profiled": "profiling", "vmm": "answers KVM_EXIT_RLIMIT", "inject": "inject interrupt"}
 
 
-def arms(result: Result, tables: Tables, most: int) -> list[str]:
+def arms(result: Result, rows_of: Mapping[str, Spans], most: int) -> list[str]:
     """Arms whose timelines are drawn, in the scenario's order: first those that show other states
     than the ones before them."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for r in read(TimelineRow, tables):
-        found.setdefault(r.arm, set()).add((r.lane, r.state))
+    found = {arm: {(r.lane, r.state) for r in of} for arm, of in rows_of.items()}
     having = [n for n in result.arm_order if n in found]
     fresh = [n for k, n in enumerate(having) if found[n] not in [found[m] for m in having[:k]]]
     chosen = [*fresh, *(n for n in having if n not in fresh)][:most]
     return [n for n in having if n in chosen]
 
 
-def maker(arm: str, result: Result, tables: Tables) -> Callable[[], Figure | None]:
+def maker(arm: str, result: Result, of: Spans) -> Callable[[], Figure | None]:
     """What draws one arm's timeline."""
     virtual = bool(result.arms[arm].setup.virtual)
-    return lambda: figure(by_arm(TimelineRow, tables)[arm], virtual=virtual)
+    return lambda: figure(of, virtual=virtual)
 
 
 def figure(of: Spans, *, virtual: bool) -> Figure:
@@ -101,7 +102,7 @@ def figure(of: Spans, *, virtual: bool) -> Figure:
     memory = [r for r in of if r.lane == "memory"]
     lanes = [*BARE_LANES, *(KVM_LANES if virtual else ())]
     keys = _legend_rows(lanes, spans)
-    legend_height, lanes_height = 0.19 * len(keys) + 0.25, 0.17 * len(lanes) + 0.62
+    legend_height, lanes_height = TITLE_IN + KEY_IN * len(keys), 0.17 * len(lanes) + 0.62
     window_height = lanes_height + (MEMORY_IN if memory else 0)
     heights = [legend_height, window_height, *([lanes_height + 0.15] if close else [])]
     made = blank(sum(heights))
@@ -109,7 +110,7 @@ def figure(of: Spans, *, virtual: bool) -> Figure:
     _legend(parts[0], keys, window)
     _window(parts[1], lanes, (window, close, spans, memory))
     if close:
-        axes = np.ravel(parts[2].subplots(1, len(close), sharey=True))
+        axes = panels(parts[2], 1, len(close), sharey=True)[0]
         for ax, letter, row in zip(axes, LETTERS, close, strict=False):
             _close_up(ax, lanes, spans, row, letter)
     return made
@@ -124,7 +125,7 @@ def _window(
     window, close, spans, memory = of
     rows = 2 if memory else 1
     ratios = [0.17 * len(lanes) + 0.3, MEMORY_IN][:rows]
-    axes = part.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    axes = panels(part, rows, sharex=True, height_ratios=ratios)[:, 0]
     _lanes(axes[0], lanes, spans, window.begin_us / 1e3, window.end_us / 1e3, 1e3)
     _letters(axes[0], close, window)
     if memory:
@@ -143,20 +144,19 @@ def _close_up(ax: Axes, lanes: list[str], spans: Spans, close: TimelineRow, lett
 
 def _lanes(ax: Axes, lanes: list[str], spans: Spans, begin: float, end: float, per: float) -> None:
     """Every lane as a row of rectangles; `per` is µs in a unit of the axis."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for r in spans:
+        found.setdefault((r.lane, r.state), []).append((r.begin_us / per, r.end_us / per))
     for row, lane in enumerate(lanes):
         for state, look in STATES[lane].items():
-            found = [
-                (r.begin_us / per, r.end_us / per)
-                for r in spans
-                if r.lane == lane and r.state == state
-            ]
-            for path in _rectangles(found, row, begin, end):
-                ax.add_patch(PathPatch(path, **look.area(edge=0.4)))
-    marks = [r for r in spans if r.begin_us == r.end_us]
-    for r in marks:
-        if r.lane in lanes:
-            x, y = r.begin_us / per, lanes.index(r.lane) - 0.42
-            ax.plot([x], [y], marker="v", color=INK, markersize=3.5, clip_on=False, linewidth=0)
+            for path in _rectangles(found.get((lane, state), []), row, begin, end):
+                # no patch of the axes, whose limits are set: to look for them takes long
+                ax.add_artist(PathPatch(path, **look.area(edge=0.4)))
+    marks = [r for r in spans if r.begin_us == r.end_us and r.lane in lanes]
+    if marks:
+        x = [r.begin_us / per for r in marks]
+        y = [lanes.index(r.lane) - 0.42 for r in marks]
+        ax.plot(x, y, marker="v", color=INK, markersize=3.5, clip_on=False, linewidth=0)
     ax.set_xlim(begin, end)
     ax.set_ylim(len(lanes) - 0.5, -0.75)
     ax.set_yticks(range(len(lanes)), lanes)
@@ -244,26 +244,27 @@ def _legend_rows(lanes: Sequence[str], spans: Spans) -> list[tuple[str, list[str
 
 
 def _legend(part: Any, keys: list[tuple[str, list[str]]], window: TimelineRow) -> None:
-    """A line for each lane: its states and their colours."""
-    ax = part.subplots()
-    ax.set_axis_off()
-    ax.set_title(
+    """A title, and a line for each lane: its states and their colours."""
+    height = TITLE_IN + KEY_IN * len(keys)
+    part.text(
+        LEFT,
+        1 - 0.5 * TITLE_IN / height,
         f"{named(window.arm)}: {number(window.length_us / 1e3)} ms of "
-        f"replication {window.replication}, vCPU {window.vcpu}"
+        f"replication {window.replication}, vCPU {window.vcpu}",
+        va="center",
     )
-    ax.set_ylim(len(keys), 0)
-    ax.set_xlim(0, 1)
     for k, (lane, states) in enumerate(keys):
-        ax.text(0, k + 0.5, lane, va="center", fontsize=8)
+        y = 1 - (TITLE_IN + KEY_IN * (k + 0.5)) / height
+        part.text(LEFT, y, lane, va="center", fontsize=8)
         handles: list[Any] = [
             Patch(label=_WORDS.get(s, s), **STATES[lane][s].area()) for s in states
         ]
         made = Legend(
-            ax,
+            part,
             handles,
             [h.get_label() for h in handles],
             loc="center left",
-            bbox_to_anchor=(0.07, 1 - (k + 0.5) / len(keys)),
+            bbox_to_anchor=(LEFT + 0.07, y),
             ncols=len(states),
             handlelength=1.0,
             handleheight=0.7,
@@ -273,4 +274,4 @@ def _legend(part: Any, keys: list[tuple[str, list[str]]], window: TimelineRow) -
             fontsize=7.5,
             handletextpad=0.4,
         )
-        ax.add_artist(made)
+        part.add_artist(made)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from reports.figures.panels import panels
 from reports.figures.style import (
     GREY,
     LINES,
@@ -35,7 +36,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
         return None
     down = -(-len(kinds) // COLUMNS)
     made = blank(0.5 + 2.3 * down)
-    grid = made.subplots(down, COLUMNS, squeeze=False)
+    grid = panels(made, down, COLUMNS)
     cells = [ax for line in grid for ax in line]
     for ax, kind in zip(cells, kinds, strict=False):
         _panel(ax, [r for r in every if r.kind == kind], result)

@@ -9,6 +9,7 @@ from reports.figures import readings, style, timelines
 from reports.runs import datasets
 from reports.store import csvdata
 from reports.store.csvdata import SHAPES, Table
+from reports.store.rows import TimelineRow, by_arm
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import PLANS, arms, changed, described, scenario, tables
 
@@ -58,7 +59,8 @@ def test_timelines_that_show_something_else_come_first() -> None:
     rows = [
         row(arm, *what) for arm, state in seen.items() for what in (("window", ""), ("KVM", state))
     ]
-    made = {"timeline": Table("timeline", shape, tuple(rows))}  # type: ignore[arg-type]
+    table = Table("timeline", shape, tuple(rows))  # type: ignore[arg-type]
+    made = by_arm(TimelineRow, {"timeline": table})
     result = described(tuple(Plan(name=name, design="v6", samples=0) for name in seen))
     assert timelines.arms(result, made, 2) == ["a", "c"]
     assert timelines.arms(result, made, 3) == ["a", "b", "c"]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from reports import figures
+from reports.figures import timelines
+from reports.figures.style import styled
 from reports.store.csvdata import SHAPES, loads
 from reports.store.rows import TimelineRow, by_arm, read
 from tests.rigs.fakes import Plan
@@ -36,3 +38,18 @@ def test_many_timelines_are_narrowed() -> None:
     keys = [d.key for d in figures.drawings(described(plans), of)]
     assert sum(k.startswith("timeline") for k in keys) == figures.MAX_TIMELINES
     assert len(by_arm(TimelineRow, of)) == 10
+
+
+def test_lanes_without_marks_have_their_room() -> None:
+    """An arm that nothing interrupts: no mark to draw, which would reach out of the picture."""
+    rows = [
+        TimelineRow("quiet", 0, 0, "window", "", 0.0, 4000.0, None),
+        TimelineRow("quiet", 0, 0, "CPU", "running", 0.0, 4000.0, None),
+    ]
+    with styled("x"):
+        made = timelines.figure(rows, virtual=False)
+        made.draw_without_rendering()
+    lanes = made.axes[0].get_tightbbox()
+    assert lanes is not None
+    assert made.bbox.x0 - 1 <= lanes.x0 <= lanes.x1 <= made.bbox.x1 + 1
+    assert made.axes[0].bbox.width > 0.8 * made.bbox.width

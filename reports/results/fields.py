@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from reports.results.damage import SHOWN, DamagedError, Json
@@ -55,6 +56,16 @@ def defaults(kind: Hashable) -> dict[str, object]:
 def keys(kind: Hashable) -> tuple[str, ...]:
     """Keys of the object that a dataclass stands for, in its order."""
     return tuple(f.name for f in fields(cast("Any", kind)) if f.compare)
+
+
+@cache
+def values(kind: Hashable) -> Callable[[object], tuple[object, ...]]:
+    """What gives the values of an object of a dataclass, in the order of its keys."""
+    names = keys(kind)
+    if len(names) == 1:
+        (name,) = names
+        return lambda value: (getattr(value, name),)
+    return attrgetter(*names)
 
 
 def _is_document(hint: Any) -> bool:

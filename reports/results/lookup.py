@@ -59,12 +59,18 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def leaves(node: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted name and value of every metric and plain number below a branch, lists left out."""
+    found: list[tuple[str, Any]] = []
+    _collect(node, prefix, found)
+    return iter(found)
+
+
+def _collect(node: object, prefix: str, found: list[tuple[str, Any]]) -> None:
     for key, value in shapes.items(node):
         path = f"{prefix}{key}"
         if isinstance(value, (Metric, int, float)):
-            yield path, value
-        elif path not in _NOT_COUNTERS:
-            yield from leaves(value, f"{path}.")
+            found.append((path, value))
+        elif value is not None and path not in _NOT_COUNTERS:
+            _collect(value, f"{path}.", found)
 
 
 def metric(result: Result, name: str) -> Estimate:

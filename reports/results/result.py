@@ -9,12 +9,11 @@ from them: `python -m reports.results.schema`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from reports.results import shapes
+from reports.results import shapes, written
 from reports.results.compared import Paired, Profile, ShareError, Skew, together
 from reports.results.damage import DamagedError, Json, loads
 from reports.results.decision import Decision
@@ -302,8 +301,7 @@ class Result:
 
 def dumps(result: Result) -> str:
     """The bytes of result.json: sorted keys, no NaN, one trailing newline."""
-    plain = shapes.dump(result)
-    return json.dumps(plain, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=True) + "\n"
+    return written.text(result)
 
 
 def parse(text: str) -> Result:

@@ -8,12 +8,12 @@ one with a default may be absent there, and is if it has that value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from reports.results.damage import Json
-from reports.results.fields import defaults, keys, object_schema, shape_of
+from reports.results.fields import defaults, keys, object_schema, shape_of, values
 
 T = TypeVar("T")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -44,13 +44,12 @@ def dump(value: object) -> Json:
     return value
 
 
-def items(node: object) -> Iterator[tuple[str, Any]]:
+def items(node: object) -> Iterable[tuple[str, Any]]:
     """Key and value of an object of a document, whether its keys are fixed or names."""
-    if isinstance(node, Mapping):
-        yield from node.items()
-    elif is_dataclass(node):
+    if is_dataclass(node):
         kind: type = type(node)
-        yield from ((name, getattr(node, name)) for name in keys(kind))
+        return zip(keys(kind), values(kind)(node), strict=True)
+    return node.items() if isinstance(node, Mapping) else ()
 
 
 def schema(kind: type) -> dict[str, Json]:

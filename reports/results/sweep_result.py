@@ -220,13 +220,19 @@ class SweepResult:
                     raise DamagedError("is missing", f"{at}.effects.{setting}.{name}")
 
 
+_HOLD_NONE = frozenset({Metric, int, float, str, type(None)})
+"""What holds no mapping: nearly all of a result."""
+
+
 def by_key(node: Any) -> Any:
     """A result with its mappings by key, as it is when it has been read from its file."""
+    if type(node) in _HOLD_NONE:
+        return node
     if isinstance(node, Mapping):
         return {key: by_key(inner) for key, inner in sorted(node.items())}
     if isinstance(node, (tuple, list)):
         return type(node)(map(by_key, node))
-    if is_dataclass(node) and not isinstance(node, (Metric, type)):
+    if is_dataclass(node) and not isinstance(node, type):
         return replace(node, **{name: by_key(inner) for name, inner in shapes.items(node)})
     return node
 

@@ -1,11 +1,11 @@
-"""Files that appear under their name only when they are complete: the one way to write a file.
+"""Files that appear under their name only when they are complete: the two ways to write one.
 
 A folder of them is `reports.store.rundir`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -54,3 +54,11 @@ def replace(target: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     with whole(target) as file:
         file.write(data)
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files by name, each whole or not at all, in a folder where nobody else writes."""
+    try:
+        scratch.put(folder, files)
+    except OSError as error:
+        raise ExportError(f"{folder}: not written: {error.strerror or error}") from error

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.sweeps import responses, sampling
 from reports.figures import alone
 from reports.pages import glance, summary
-from reports.results import lookup, result, shapes
+from reports.results import lookup, result, shapes, written
 from reports.results.build import build
 from reports.results.damage import DamagedError, loads
 from reports.results.metric import Metric
@@ -39,7 +39,7 @@ from reports.results.sweep_result import (
 )
 from reports.runs import replicating
 from reports.store import rundir
-from reports.store.files import replace
+from reports.store.files import put, replace
 from reports.store.read import check_version, read_manifest
 from reports.store.rundir import RunDirError
 from reports.sweeps import page, screening
@@ -277,8 +277,7 @@ def run(
         if isinstance(outcome, Failure):
             failed.setdefault(t.cell, outcome.why)
         else:
-            for name, result in zip(t.keys, outcome, strict=True):
-                store.put(name, result)
+            store.put(dict(zip(t.keys, outcome, strict=True)))
         left[t.cell] -= 1
         standing.units_done += len(t.units)
         standing.cost_done += t.nanoseconds
@@ -320,7 +319,7 @@ def describe(planned: Planned, store: Store, workers: Workers, asked: Asked) -> 
         for t, outcome in workers.run(wanted):
             if isinstance(outcome, Failure):
                 raise CellFailedError(outcome.why)
-            store.put(t.keys[0], outcome[0])
+            store.put({t.keys[0]: outcome[0]})
             found[t.keys[0]] = outcome[0]
         for index, k in enumerate(keys):
             known = found[k]
@@ -372,10 +371,13 @@ def assemble(
 def _write_cell(folder: Path, planned: Planned, described: Result) -> None:
 
     assert planned.scenario is not None
+    texts = {
+        "scenario.resolved.yaml": loader.dump(planned.scenario),
+        "summary.txt": summary.render(described),
+        "result.json": result.dumps(described),
+    }
     folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / "scenario.resolved.yaml", loader.dump(planned.scenario).encode())
-    replace(folder / "summary.txt", summary.render(described).encode())
-    replace(folder / "result.json", result.dumps(described).encode())
+    put(folder, {name: text.encode() for name, text in texts.items()})
 
 
 def _row(
@@ -474,7 +476,7 @@ def draw(folder: Path, result: SweepResult, *, figures: bool) -> list[Path]:
 
 def dumps(result: SweepResult) -> str:
     """The bytes of result.json."""
-    return rundir.dump_json(shapes.dump(result))
+    return written.text(result)
 
 
 CELL_COLUMNS = ("arm", "metric", "mean", "low", "high", "n", "unit")

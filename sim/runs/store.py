@@ -1,13 +1,14 @@
 """Results of units on disk: whole or not there, checked when read.
 
 A file appears by a rename, so a kill at any moment leaves at most a temporary file. What is there
-and cannot be read is told to whoever asked for the store, and counts as absent: it is run again.
+and cannot be read is told to whoever asked for the store, and counts as absent: it is run again. So
+is what a power cut takes of the last seconds: waiting for the disk after each unit would cost more
+than a short one does, and a checksum tells what is whole.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sim import scratch
@@ -26,15 +27,12 @@ class Store:
         self._folder = folder
         self._unreadable = unreadable
 
-    def put(self, key: str, result: RunResult) -> None:
-        """Keep a result for good."""
+    def put(self, results: Mapping[str, RunResult]) -> None:
+        """Keep results by key."""
         self._folder.mkdir(exist_ok=True)  # whoever removed what it is in meant it
-        data = unitfile.dumps(result)
-        with scratch.file(self._folder, tidied=True) as (name, file):
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            name.replace(self._path(key))
+        scratch.put(
+            self._folder, {self._name(key): unitfile.dumps(each) for key, each in results.items()}
+        )
 
     def get(self, key: str) -> RunResult | None:
         """A kept result; None if there is none, or none that can be read."""
@@ -57,4 +55,7 @@ class Store:
         scratch.tidy(self._folder)
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.unit"
+        return self._folder / self._name(key)
+
+    def _name(self, key: str) -> str:
+        return f"{key}.unit"

@@ -43,6 +43,19 @@ class DamagedUnitError(Exception):
     """Bytes that are no unit; the message says why, in one line."""
 
 
+class _MisfitError(Exception):
+    """What does not belong where it stands; the place is put together on the way out."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why, self.at = why, ""
+
+    def under(self, place: str) -> _MisfitError:
+        """The same, seen from one level further out."""
+        self.at = place + self.at
+        return self
+
+
 def dumps(result: RunResult) -> bytes:
     """The bytes of a result; equal results, equal bytes."""
     arrays: list[bytes] = []
@@ -74,7 +87,10 @@ def loads(data: bytes) -> RunResult:
             f"its JSON cannot be read: {' '.join(str(error).split())}"
         ) from error
     arrays = _Arrays(body[end:])
-    result: RunResult = _form(RunResult).read(tree, arrays, "result")
+    try:
+        result: RunResult = _form(RunResult).read(tree, arrays)
+    except _MisfitError as error:
+        raise DamagedUnitError(f"result{error.at}: {error.why}") from None
     arrays.close()
     return result
 
@@ -106,14 +122,14 @@ class _Arrays:
         self._raw = raw
         self._at = 0
 
-    def take(self, layout: np.dtype[Any], shape: list[int], at: str) -> NDArray[Any]:
+    def take(self, layout: np.dtype[Any], shape: list[int]) -> NDArray[Any]:
         """The next array; its own copy, as what is read in is the caller's."""
         count = 1
         for length in shape:
             count *= length
         end = self._at + count * layout.itemsize
         if end > len(self._raw):
-            raise DamagedUnitError(f"{at}: the array ends too early")
+            raise _MisfitError("the array ends too early")
         found = np.frombuffer(self._raw[self._at : end], layout).reshape(shape).copy()
         self._at = end
         return found
@@ -129,10 +145,10 @@ class _Arrays:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One declared type; `read` names the place of what it refuses."""
+    """One declared type; `read` raises _MisfitError for what it refuses."""
 
     write: Callable[[Any, list[bytes]], Any]
-    read: Callable[[Any, _Arrays, str], Any]
+    read: Callable[[Any, _Arrays], Any]
 
 
 @cache
@@ -159,38 +175,38 @@ def _form(declared: Any) -> _Form:
     raise TypeError(f"a result holds no {declared}")
 
 
-def _refuse(at: str, wanted: str, found: Any) -> NoReturn:
+def _refuse(wanted: str, found: Any) -> NoReturn:
     if isinstance(found, (dict, list)):
         shown = "an object" if isinstance(found, dict) else "a list"
     else:
         shown = json.dumps(found)[:40]
-    raise DamagedUnitError(f"{at}: {wanted} is expected, not {shown}")
+    raise _MisfitError(f"{wanted} is expected, not {shown}")
 
 
-def _read_int(value: Any, _arrays: _Arrays, at: str) -> int:
+def _read_int(value: Any, _arrays: _Arrays) -> int:
     if type(value) is not int:  # true is an int to isinstance
-        _refuse(at, "an integer", value)
+        _refuse("an integer", value)
     return value
 
 
-def _read_str(value: Any, _arrays: _Arrays, at: str) -> str:
+def _read_str(value: Any, _arrays: _Arrays) -> str:
     if not isinstance(value, str):
-        _refuse(at, "a text", value)
+        _refuse("a text", value)
     return value
 
 
-def _list(value: Any, at: str, length: int | None = None) -> list[Any]:
+def _list(value: Any, length: int | None = None) -> list[Any]:
     if not isinstance(value, list) or length not in (None, len(value)):
-        _refuse(at, "a list" if length is None else f"a list of {length}", value)
+        _refuse("a list" if length is None else f"a list of {length}", value)
     return value
 
 
 def _enumeration(declared: type[StrEnum]) -> _Form:
     members = {member.value: member for member in declared}
 
-    def read(value: Any, _arrays: _Arrays, at: str) -> StrEnum:
+    def read(value: Any, _arrays: _Arrays) -> StrEnum:
         if not isinstance(value, str) or value not in members:
-            _refuse(at, f"a member of {declared.__name__}", value)
+            _refuse(f"a member of {declared.__name__}", value)
         return members[value]
 
     return _Form(lambda value, _: value.value, read)
@@ -203,34 +219,44 @@ def _record(declared: type[Any]) -> _Form:
     def write(value: Any, arrays: list[bytes]) -> dict[str, object]:
         return {name: form.write(getattr(value, name), arrays) for name, form in forms.items()}
 
-    def read(value: Any, arrays: _Arrays, at: str) -> Any:
+    def read(value: Any, arrays: _Arrays) -> Any:
         if not isinstance(value, dict) or list(value) != list(forms):
-            _refuse(at, f"an object of every field of {declared.__name__}, in order", value)
-        return declared(
-            **{name: form.read(value[name], arrays, f"{at}.{name}") for name, form in forms.items()}
-        )
+            _refuse(f"an object of every field of {declared.__name__}, in order", value)
+        found = {}
+        for name, form in forms.items():
+            try:
+                found[name] = form.read(value[name], arrays)
+            except _MisfitError as error:
+                raise error.under(f".{name}") from None
+        return declared(**found)
 
     return _Form(write, read)
 
 
-def _each(form: _Form, values: Iterable[Any], arrays: _Arrays, at: str) -> tuple[Any, ...]:
-    return tuple(form.read(value, arrays, f"{at}[{k}]") for k, value in enumerate(values))
+def _each(form: _Form, values: Iterable[Any], arrays: _Arrays) -> tuple[Any, ...]:
+    found: list[Any] = []
+    try:
+        for value in values:
+            found.append(form.read(value, arrays))
+    except _MisfitError as error:
+        raise error.under(f"[{len(found)}]") from None
+    return tuple(found)
 
 
 def _row(declared: Any) -> _Form:
     form = _form(declared)
     return _Form(
         lambda values, arrays: [form.write(value, arrays) for value in values],
-        lambda value, arrays, at: _each(form, _list(value, at), arrays, at),
+        lambda value, arrays: _each(form, _list(value), arrays),
     )
 
 
 def _tuple(declared: tuple[Any, ...]) -> _Form:
     forms = [_form(each) for each in declared]
 
-    def read(value: Any, arrays: _Arrays, at: str) -> tuple[Any, ...]:
-        found = _list(value, at, len(forms))
-        return tuple(f.read(v, arrays, at) for f, v in zip(forms, found, strict=True))
+    def read(value: Any, arrays: _Arrays) -> tuple[Any, ...]:
+        found = _list(value, len(forms))
+        return tuple(f.read(v, arrays) for f, v in zip(forms, found, strict=True))
 
     return _Form(
         lambda value, arrays: [f.write(v, arrays) for f, v in zip(forms, value, strict=True)], read
@@ -240,11 +266,11 @@ def _tuple(declared: tuple[Any, ...]) -> _Form:
 def _mapping(key: Any, value: Any) -> _Form:
     pairs = _row(GenericAlias(tuple, (key, value)))
 
-    def read(found: Any, arrays: _Arrays, at: str) -> dict[Any, Any]:
-        read = pairs.read(found, arrays, at)
+    def read(found: Any, arrays: _Arrays) -> dict[Any, Any]:
+        read = pairs.read(found, arrays)
         made = dict(read)
         if len(made) != len(read):
-            raise DamagedUnitError(f"{at}: a key stands there twice")
+            raise _MisfitError("a key stands there twice")
         return made
 
     return _Form(lambda value, arrays: pairs.write(value.items(), arrays), read)
@@ -257,12 +283,12 @@ def _array(layout: np.dtype[Any]) -> _Form:
         arrays.append(value.tobytes())
         return {"shape": list(value.shape)}
 
-    def read(value: Any, arrays: _Arrays, at: str) -> NDArray[Any]:
+    def read(value: Any, arrays: _Arrays) -> NDArray[Any]:
         if not isinstance(value, dict) or list(value) != ["shape"]:
-            _refuse(at, "the shape of an array", value)
-        shape = _list(value["shape"], at)
+            _refuse("the shape of an array", value)
+        shape = _list(value["shape"])
         if len(shape) > 2 or any(type(n) is not int or not 0 <= n < 1 << 32 for n in shape):
-            _refuse(at, "a shape of one or two lengths", shape)
-        return arrays.take(layout, shape, at)
+            _refuse("a shape of one or two lengths", shape)
+        return arrays.take(layout, shape)
 
     return _Form(write, read)

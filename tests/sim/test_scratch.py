@@ -146,3 +146,31 @@ def test_a_block_that_ends_after_all_was_abandoned(tmp_path: Path) -> None:
         scratch.abandon()
         assert not made.exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_files_are_put_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Each under its name, replacing what stood there; after an error nothing of ours is left."""
+    (tmp_path / "a").write_bytes(b"before")
+    (tmp_path / "c").mkdir()
+    scratch.put(tmp_path, {"a": b"1", "b": b"2"})
+    with pytest.raises(IsADirectoryError):
+        scratch.put(tmp_path, {"d": b"3", "c": b"4"})
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert found == {"a": b"1", "b": b"2", "d": b"3"}
+
+
+def test_files_that_are_put_are_one_step_to_an_end(tmp_path: Path) -> None:
+    """Ctrl-C between two of them comes when both are there."""
+    plain = tmp_path / "plain"
+    plain.touch()
+
+    class Interrupting(dict[str, bytes]):
+        def items(self) -> Any:
+            yield "a", b"1"
+            signal.raise_signal(signal.SIGINT)
+            yield "b", b"2"
+
+    with pytest.raises(KeyboardInterrupt):
+        scratch.put(tmp_path, Interrupting())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "plain"]
+    assert (tmp_path / "a").stat().st_mode == plain.stat().st_mode

@@ -34,7 +34,7 @@ def test_store_keeps_results_whole(scenario: Scenario, store: Store, tmp_path: P
     """What comes back is what was put: ledgers, histograms, arrays, records."""
     result = batch.run_unit(replace(unit(scenario), keep_records=True))
     assert store.get("k") is None
-    store.put("k", result)
+    store.put({"k": result})
     found = store.get("k")
     assert found is not None
     assert found.vcpus[0].ledgers == result.vcpus[0].ledgers
@@ -48,7 +48,7 @@ def test_what_is_damaged_is_said_and_absent(
     scenario: Scenario, store: Store, said: list[str], tmp_path: Path
 ) -> None:
     """Cut anywhere, one bit changed, or empty: absent with its reason, never half a result."""
-    store.put("k", batch.run_unit(unit(scenario)))
+    store.put({"k": batch.run_unit(unit(scenario))})
     path = tmp_path / "units" / "k.unit"
     whole = path.read_bytes()
     damaged = [whole[:length] for length in (*range(0, 60), len(whole) // 2, len(whole) - 1)]

@@ -46,9 +46,8 @@ def _wall(arm: ArmResult, runs: Sequence[RunResult]) -> F64:
 
 def _tvd(arm: ArmResult, runs: Sequence[RunResult]) -> F64:
     """Symbol profile against the truth; `arm` gives the truth, which both sides share."""
-    p = profiles.shares(profiles.truths(arm, "symbol"))[: len(runs)]
-    counts = [sum(np.asarray(v.profile) for v in run.vcpus) for run in runs]
-    q = [profiles.shares(profiles.group(np.asarray(c), arm.stream, "symbol")) for c in counts]
+    p = profiles.true_shares(arm, "symbol")[: len(runs)]
+    q = [profiles.shares(profiles.profile_of(arm, run, "symbol")) for run in runs]
     return np.array([tvd(a, b) for a, b in zip(q, p, strict=True)])
 
 

@@ -239,16 +239,23 @@ def loss_bias(share: F64, loss: F64) -> F64:
     return left / total - share if total > 0 else np.zeros_like(share)
 
 
-def expected_tvd(p: F64, n1: float, n2: float = math.inf) -> float:
+def expected_tvd(p: F64, n1: float | F64, n2: float = math.inf) -> F64:
     """Noise floor: expected TVD of an n1-sample profile of `p` from `p`, or from an n2-sample one.
 
     Σ √(p(1 − p)(1/n₁ + 1/n₂)/2π). Multinomial samples; shares neither tiny nor few (n·p large).
     Conservative for jittered selection, which is less noisy than that on long phases; at most 1,
-    which the sum is beyond where there are fewer samples than groups.
+    which the sum is beyond where there are fewer samples than groups. NaN without samples; of a
+    table [R, groups] and its sizes [R], row by row.
     """
-    if n1 <= 0 or n2 <= 0:
-        return math.nan
-    return min(1.0, float(np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2) / (2 * math.pi)).sum()))
+    inverse = 1 / sizes(n1) + 1 / sizes(n2)
+    each = np.sqrt(p * (1 - p) * inverse / (2 * math.pi))
+    return np.asarray(np.minimum(1.0, each.sum(axis=-1)))
+
+
+def sizes(n: float | F64) -> F64:
+    """Numbers of samples [...] as a column [..., 1] beside shares, NaN where there are none."""
+    column = np.asarray(n, np.float64)[..., None]
+    return np.where(column > 0, column, math.nan)
 
 
 def random_tvd(p: F64, n: int) -> float:

@@ -24,6 +24,7 @@ import numpy as np
 
 from analysis.columns import TABLES
 from analysis.fidelity import profiles
+from analysis.fidelity.remembering import remembered
 from analysis.statistics.intervals import F64, Metric, metric
 from analysis.tables import Table, of_rows
 from sim.ledger import TimeCause, TimeLedger
@@ -46,6 +47,7 @@ class Added:
     unmapping_ms: float | None
 
 
+@remembered
 def times_ms(run: RunResult, clock_hz: int) -> F64:
     """ms by cause [causes + 1], mean over vCPUs; the last is wall time after `prefault`."""
     causes = [[v.ledgers.time.stopped[c] for c in TimeCause] for v in run.vcpus]
@@ -63,6 +65,7 @@ def walls_ms(runs: Sequence[RunResult], clock_hz: int) -> F64:
     return np.array([times_ms(run, clock_hz)[-1] for run in runs])
 
 
+@remembered
 def added(arm: ArmResult, reference: ArmResult | None) -> dict[str, Added]:
     """Time added to baremetal's over equal ops, by cause and in all; empty if not comparable.
 

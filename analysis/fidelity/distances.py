@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import I64, By
 from analysis.statistics.intervals import F64, SHARE, Metric, metric
-from analysis.theory import expected_tvd
+from analysis.theory import expected_tvd, sizes
 
 if TYPE_CHECKING:
     from sim.runs.batch import ArmResult
@@ -36,7 +36,9 @@ TOP = 10
 
 Distance = Callable[[F64, F64], F64]
 """Of two tables of shares [R, groups], row by row [R]; NaN where one of the two has no samples."""
-Pair = tuple[F64, F64]
+Sides = dict[str, tuple[F64, F64]]
+"""Two tables of shares [R, groups] by what they are of; without rows if there are none."""
+S = TypeVar("S", bound="Sequence[Any] | F64")
 
 
 def tvd(p: F64, q: F64) -> float:
@@ -51,7 +53,8 @@ def tvds(p: F64, q: F64) -> F64:
 
 def js(p: F64, q: F64) -> F64:
     """Jensen-Shannon divergence H((p + q)/2) - (H(p) + H(q))/2 in nats, in [0, ln 2]."""
-    found = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
+    both, first, second = _entropy(np.stack([(p + q) / 2, p, q]))
+    found = both - (first + second) / 2
     return np.where(found <= 0, 0.0, found)
 
 
@@ -64,28 +67,28 @@ def hellinger(p: F64, q: F64) -> F64:
     return np.asarray(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2))
 
 
-def js_floor(p: F64, n: float) -> float:
+def js_floor(p: F64, n: float | F64) -> F64:
     """Expected JS of an n-sample multinomial profile from `p`: Σ (1 - p)/8n, at most p ln 2 each.
 
-    A χ²/8 expansion; the cap is the value for a group that a sample hardly ever meets.
+    A χ²/8 expansion; the cap is the value for a group that a sample hardly ever meets. NaN without
+    samples; of a table [R, groups] and its sizes [R], row by row.
     """
-    if n <= 0:
-        return math.nan
-    return float(np.minimum((1 - p) / (8 * n), p * math.log(2)).sum())
+    return np.asarray(np.minimum((1 - p) / (8 * sizes(n)), p * math.log(2)).sum(axis=-1))
 
 
-def hellinger_floor(p: F64, n: float) -> float:
-    """Root of the expected H² of an n-sample profile from `p`: Σ (1 - p)/8n, at most p each."""
-    if n <= 0:
-        return math.nan
-    return math.sqrt(float(np.minimum((1 - p) / (8 * n), p).sum()))
+def hellinger_floor(p: F64, n: float | F64) -> F64:
+    """Root of the expected H² of an n-sample profile from `p`: Σ (1 - p)/8n, at most p each.
+
+    NaN without samples; of a table row by row.
+    """
+    return np.asarray(np.sqrt(np.minimum((1 - p) / (8 * sizes(n)), p).sum(axis=-1)))
 
 
 def tops(p: F64) -> list[list[int]]:
     """The largest groups of each row [R, groups] that have a share; ties go to the lower index."""
     order = np.argsort(-p, axis=1, kind="stable")[:, :TOP]
-    some = np.take_along_axis(p, order, 1) > 0
-    return [row[:size] for row, size in zip(order.tolist(), some.sum(axis=1).tolist(), strict=True)]
+    some = (p > 0).sum(axis=1)
+    return [row[:size] for row, size in zip(order.tolist(), some.tolist(), strict=True)]
 
 
 def top_agreement(p: Sequence[int], q: Sequence[int]) -> float:
@@ -99,7 +102,7 @@ def hottest_agrees(p: Sequence[int], q: Sequence[int]) -> float:
     return float(p[0] == q[0]) if p and q else math.nan
 
 
-DISTANCES: dict[str, tuple[Distance, Callable[[F64, float], float], str]] = {
+DISTANCES: dict[str, tuple[Distance, Callable[[F64, float | F64], F64], str]] = {
     "tvd": (tvds, expected_tvd, "fraction"),
     "js": (js, js_floor, "nats"),
     "hellinger": (hellinger, hellinger_floor, "fraction"),
@@ -115,20 +118,35 @@ def distances(arm: ArmResult, reference: ArmResult | None, by: By) -> dict[str, 
             f"js_{k}": metric([], "nats") for k in PARTS
         }
     counts = profiles.sampled(arm, by)
-    p_hat, p = profiles.shares(counts), profiles.shares(profiles.truths(arm, by))
-    sizes = counts.sum(axis=1).tolist()
-    truth, (mine, thin) = (p_hat, p), _beside(profiles.compared(arm, reference, by))
+    p_hat, p = profiles.sampled_shares(arm, by), profiles.true_shares(arm, by)
+    samples = counts.sum(axis=1).astype(np.float64)
+    rows = _Rows({"vs_truth": (p_hat, p)} | _beside(profiles.compared(arm, reference, by)))
     out: dict[str, Metric] = {}
     for name, (distance, floor, unit) in DISTANCES.items():
         bounds = BOUNDS[unit]
-        out[f"{name}_vs_truth"] = metric(distance(*truth), unit, bounds)
-        floors = [floor(b, float(n)) for b, n in zip(p, sizes, strict=True)]
-        out[f"{name}_truth_floor"] = metric(floors, unit, bounds)
-        to_bare, noise = distance(*mine), distance(*thin)
+        found = rows.of(distance)
+        out[f"{name}_vs_truth"] = metric(found["vs_truth"], unit, bounds)
+        out[f"{name}_truth_floor"] = metric(floor(p, samples), unit, bounds)
+        to_bare, noise = found["vs_baremetal"], found["baremetal_pair"]
         out[f"{name}_vs_baremetal"] = metric(to_bare, unit, bounds)
         out[f"{name}_noise_floor"] = metric(noise, unit, bounds)
         out[f"{name}_excess"] = metric(to_bare - noise, unit)
-    return out | _overlaps(out) | _ranks(truth, mine, thin)
+    return out | _overlaps(out) | _ranks(rows)
+
+
+class _Rows:
+    """The rows of all sides in one table: a call costs more than a short row does."""
+
+    def __init__(self, sides: Sides) -> None:
+        there = [pair for pair in sides.values() if len(pair[0])]
+        self._tables = [np.concatenate(tables) for tables in zip(*there, strict=True)]
+        ends = np.cumsum([len(p) for p, _ in sides.values()]).tolist()
+        self._slices = dict(zip(sides, map(slice, [0, *ends], ends), strict=True))
+
+    def of(self, distance: Callable[[F64, F64], S]) -> dict[str, S]:
+        """What `distance` says of the rows of each side."""
+        found: Any = distance(*self._tables)
+        return {side: found[rows] for side, rows in self._slices.items()}
 
 
 def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
@@ -136,14 +154,13 @@ def _overlaps(found: dict[str, Metric]) -> dict[str, Metric]:
     return {f"overlap_{k}": found[f"tvd_{k}"].complement() for k in ("vs_truth", "vs_baremetal")}
 
 
-def _ranks(truth: Pair, bare: Pair, thin: Pair) -> dict[str, Metric]:
+def _ranks(rows: _Rows) -> dict[str, Metric]:
     """Agreement on the ten hottest groups and on the hottest, with that of a baremetal pair."""
-    sides = {"vs_truth": truth, "vs_baremetal": bare, "baremetal_pair": thin}
-    rows = {side: list(zip(tops(p), tops(q), strict=True)) for side, (p, q) in sides.items()}
+    hottest = rows.of(lambda p, q: list(zip(tops(p), tops(q), strict=True)))
     return {
         f"{name}_{side}": metric([agree(a, b) for a, b in pairs], "fraction", SHARE)
         for name, agree in (("top10", top_agreement), ("hottest", hottest_agrees))
-        for side, pairs in rows.items()
+        for side, pairs in hottest.items()
     }
 
 
@@ -159,19 +176,20 @@ NAMES = (
 """Metrics of a view."""
 
 
-def _beside(found: profiles.Profiles | None) -> tuple[Pair, Pair]:
+def _beside(found: profiles.Profiles | None) -> Sides:
     """The arm, and baremetal with as many samples, each with an independent baremetal."""
     if found is None:
         nothing = np.zeros((0, 0))
-        return (nothing, nothing), (nothing, nothing)
+        return dict.fromkeys(("vs_baremetal", "baremetal_pair"), (nothing, nothing))
     mine = profiles.shares(found.arm)
     if not len(found.independent):
         unknown = np.full_like(mine, math.nan)
-        return (mine, unknown), (unknown, unknown)
+        return {"vs_baremetal": (mine, unknown), "baremetal_pair": (unknown, unknown)}
     sizes = found.arm.sum(axis=1).tolist()
     fewer = [thinned(bare, n, r) for r, (bare, n) in enumerate(zip(found.bare, sizes, strict=True))]
     theirs = profiles.shares(found.independent)
-    return (mine, theirs), (profiles.shares(np.stack(fewer)), theirs)
+    thin = profiles.shares(np.stack(fewer))
+    return {"vs_baremetal": (mine, theirs), "baremetal_pair": (thin, theirs)}
 
 
 def thinned(counts: I64, n: int, key: int) -> I64:

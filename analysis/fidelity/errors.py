@@ -61,8 +61,7 @@ def discoveries(p: F64, rate: float = RATE) -> np.ndarray[Any, np.dtype[np.bool_
 
 def against_truth(arm: ArmResult, by: By) -> F64:
     """Share minus true share [replications, groups], percentage points; NaN without samples."""
-    p = profiles.shares(profiles.truths(arm, by))
-    return 100 * (profiles.shares(profiles.sampled(arm, by)) - p)
+    return 100 * (profiles.sampled_shares(arm, by) - profiles.true_shares(arm, by))
 
 
 def against_baremetal(arm: ArmResult, reference: ArmResult | None, by: By) -> F64:

@@ -45,7 +45,7 @@ def moved(arm: ArmResult, by: Level) -> str:
     counts = counts[counts.sum(axis=1) > 0]
     if not counts.size:
         return ""
-    true = profiles.shares(profiles.truths(arm, by)).mean(axis=0)
+    true = profiles.true_shares(arm, by).mean(axis=0)
     each, names = profiles.shares(counts), profiles.names(arm, by)
     found = _compared(true, each.mean(axis=0), names)
     alike = sum(_compared(true, one, names) == found for one in each)

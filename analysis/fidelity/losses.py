@@ -16,6 +16,7 @@ from analysis import theory
 from analysis.columns import LOSS_TABLE
 from analysis.fidelity import profiles
 from analysis.fidelity.profiles import By
+from analysis.fidelity.remembering import remembered
 from analysis.statistics.intervals import F64, SHARE, Metric, metric
 from analysis.tables import Table, of_rows
 from sim.ledger import LOSS_LABELS, OpLabel
@@ -83,23 +84,21 @@ def explained(arm: ArmResult) -> bool:
     return spe_filter.min_latency == 0 and not any(levels)
 
 
+@remembered
 def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
     """(truth, lost), both [replications, groups], over cells that pass the filter."""
     passing = np.tile(arm.truth, (len(arm.runs), 1)) if arm.prefix is None else arm.prefix.truth
-    lost = [sum(np.asarray(v.lost) for v in run.vcpus) for run in arm.runs]
-    rows = np.where(passing > 0, np.stack([np.asarray(row) for row in lost]), 0)
+    lost = np.stack([sum(v.lost for v in run.vcpus) for run in arm.runs])
+    rows = np.where(passing > 0, lost, 0)
     grouped = np.stack([profiles.group(x, arm.stream, by) for x in rows]).astype(np.float64)
     whole = profiles.truths(arm, by).astype(np.float64)
     return whole, np.minimum(grouped, whole)
 
 
+@remembered
 def biases(arm: ArmResult, by: By) -> F64:
     """Predicted minus true share [replications, groups] if only each replication's loss acted."""
-    return _biases(*_kept(arm, by))
-
-
-def _biases(whole: F64, lost: F64) -> F64:
-    rows = zip(whole, lost, strict=True)
+    rows = zip(*_kept(arm, by), strict=True)
     return np.stack([theory.loss_bias(w / w.sum(), _fractions(gone, w)) for w, gone in rows])
 
 
@@ -124,7 +123,7 @@ def loss_by_symbol(arm: ArmResult, by: By = "symbol") -> list[SymbolLoss]:
     p = ops / ops.sum()
     loss = _fractions(lost.mean(axis=0), ops)
     some_left = (lost < whole).any(axis=1)
-    bias = _biases(whole, lost)[some_left].mean(axis=0) if some_left.any() else np.zeros_like(p)
+    bias = biases(arm, by)[some_left].mean(axis=0) if some_left.any() else np.zeros_like(p)
     names = profiles.labels(arm.stream, by)
     rows = [
         SymbolLoss(names[i], float(p[i]), float(loss[i]), float(bias[i]), float(ops[i]))

@@ -39,7 +39,7 @@ def loss(arm: ArmResult) -> Ends | None:
 
 def skew(arm: ArmResult) -> Ends | None:
     """TVD of the symbol profile from the truth, over the UNVERIFIED times; None without a band."""
-    truth = profiles.shares(profiles.truths(arm, "symbol"))[0]
+    truth = profiles.true_shares(arm, "symbol")[0]
 
     def distance(run: RunResult) -> float:
         return tvd(profiles.shares(profiles.profile_of(arm, run, "symbol")), truth)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fidelity.remembering import remembered
 from analysis.statistics.intervals import F64
 from sim.runs import counterparts
 from sim.runs.batch import Latency
@@ -41,9 +42,9 @@ _LOWER_BITS = 26
 
 def shares(counts: I64) -> F64:
     """Counts [..., groups] → shares; NaN where there are no samples."""
-    total = counts.sum(axis=-1, keepdims=True).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(counts / np.where(total > 0, total, math.nan), np.float64)
+    total = counts.sum(axis=-1, keepdims=True)
+    nothing = np.full(counts.shape, math.nan)
+    return np.asarray(np.divide(counts, total, out=nothing, where=total > 0))
 
 
 def group(counts: I64, stream: StreamTables, by: By) -> I64:
@@ -106,6 +107,7 @@ def has(arm: ArmResult, by: By) -> bool:
     return by != "latency" or arm.latency is not None
 
 
+@remembered
 def truth(arm: ArmResult, by: By) -> I64:
     """Population members per group [groups] of one replication (the first)."""
     if by == "latency":
@@ -113,6 +115,7 @@ def truth(arm: ArmResult, by: By) -> I64:
     return group(arm.truth, arm.stream, by)
 
 
+@remembered
 def truths(arm: ArmResult, by: By) -> I64:
     """Population members among what each replication executed [replications, groups]."""
     if by == "latency":
@@ -122,32 +125,49 @@ def truths(arm: ArmResult, by: By) -> I64:
     return np.stack([group(row, arm.stream, by) for row in arm.prefix.truth])
 
 
+@remembered
+def true_shares(arm: ArmResult, by: By) -> F64:
+    """Shares of `truths` [replications, groups]."""
+    return shares(truths(arm, by))
+
+
+@remembered
 def sampled(arm: ArmResult, by: By) -> I64:
     """Recorded samples per replication and group [replications, groups], all vCPUs together."""
     return _counts(arm, arm.runs, arm.latency, by)
 
 
+@remembered
+def sampled_shares(arm: ArmResult, by: By) -> F64:
+    """Shares of `sampled` [replications, groups]."""
+    return shares(sampled(arm, by))
+
+
 def _counts(arm: ArmResult, runs: Sequence[RunResult], latency: Latency | None, by: By) -> I64:
     if by == "latency":
         return np.zeros((len(runs), 0), np.int64) if latency is None else latency.sampled
-    return np.stack([group(_total(arm, run, "profile"), arm.stream, by) for run in runs])
+    return np.stack([profile_of(arm, run, by) for run in runs])
 
 
 def profile_of(arm: ArmResult, run: RunResult, by: By) -> I64:
     """Samples of one run, of the arm or of a counterpart of it [groups]."""
-    return group(_total(arm, run, "profile"), arm.stream, by)
+    return _profile(run, arm.stream, by)
+
+
+@remembered
+def _profile(run: RunResult, stream: StreamTables, by: By) -> I64:
+    return group(_total(run, "profile"), stream, by)
 
 
 def lost(arm: ArmResult, by: By) -> I64:
     """Population ops lost to the profile [replications, groups], all vCPUs together."""
-    return np.stack([group(_total(arm, run, "lost"), arm.stream, by) for run in arm.runs])
+    return np.stack([group(_total(run, "lost"), arm.stream, by) for run in arm.runs])
 
 
-def _total(arm: ArmResult, run: RunResult, what: Literal["profile", "lost"]) -> I64:
-    out = np.zeros_like(arm.truth)
-    for vcpu in run.vcpus:
-        out += getattr(vcpu, what)
-    return out
+@remembered
+def _total(run: RunResult, what: Literal["profile", "lost"]) -> I64:
+    first, *others = (getattr(vcpu, what) for vcpu in run.vcpus)
+    return np.asarray(sum(others, first))
 
 
 def reference_arm(arms: Sequence[ArmResult]) -> ArmResult | None:
@@ -161,6 +181,7 @@ def ended_early(arm: ArmResult) -> bool:
     return ended_at(arm) < arm.stream.ops
 
 
+@remembered
 def ended_at(arm: ArmResult) -> int:
     """First op that some vCPU did not execute; the stream's length if all executed all of theirs.
 
@@ -173,6 +194,7 @@ def ended_at(arm: ArmResult) -> int:
     )
 
 
+@remembered
 def comparable(arm: ArmResult, reference: ArmResult | None) -> bool:
     """True if both arms executed the same ops of the same stream and counted the same truth."""
     if reference is None or ended_early(arm) or ended_early(reference):
@@ -207,6 +229,7 @@ class Pairs:
     independent_latency: Latency | None
 
 
+@remembered
 def pairs(arm: ArmResult, reference: ArmResult | None) -> Pairs | None:
     """What of an arm is compared with what of baremetal; None if nothing can be."""
     found = basis(arm, reference)
@@ -241,6 +264,7 @@ class Profiles:
     independent: I64
 
 
+@remembered
 def compared(arm: ArmResult, reference: ArmResult | None, by: By) -> Profiles | None:
     """An arm's samples beside baremetal's over equal executed ops; None if there are none."""
     found = pairs(arm, reference)

@@ -158,7 +158,7 @@ def _chi_square(off: F64, p: F64, samples: F64) -> F64:
 
 def against_truth(arm: ArmResult, by: Level, family: int = 1) -> Metric:
     """Skew of an arm's profile from the exact profile of what it executed."""
-    p = profiles.shares(profiles.truths(arm, by))
+    p = profiles.true_shares(arm, by)
     counts = profiles.sampled(arm, by)
     known = np.isfinite(p).all(axis=1)
     return of_shares(counts[known], p[known], family)

@@ -108,10 +108,14 @@ def no_variance(values: F64) -> Any:
 
 def t_interval(values: F64, level: float = 0.95) -> tuple[float, float]:
     """Two-sided t-interval of the mean of `values` [n ≥ 2]."""
-    n = values.size
-    half = t_quantile(0.5 + level / 2, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
-    mean = float(values.mean())
-    return mean - half, mean + half
+    return _around(values, values.mean(keepdims=True), level)
+
+
+def _around(values: F64, mean: F64, level: float) -> tuple[float, float]:
+    n, middle = values.size, float(mean[0])
+    deviation = float(values.std(ddof=1, mean=mean))
+    half = t_quantile(0.5 + level / 2, n - 1) * deviation / math.sqrt(n)
+    return middle - half, middle + half
 
 
 def metric(
@@ -142,10 +146,12 @@ def _metric(values: F64, unit: str, bounds: tuple[float, float]) -> Metric:
     each = tuple(values.tolist())
     if found.size == 0:
         return Metric(None, None, 0, unit, each)
-    mean = float(found.mean())
     if found.size == 1:
-        return Metric(mean, None, 1, unit, each)
+        return Metric(float(found[0]), None, 1, unit, each)
     if no_variance(found):
         return Metric(float(found[0]), "exact", found.size, unit, each)
-    low, high = t_interval(found)
-    return Metric(mean, (max(low, bounds[0]), min(high, bounds[1])), found.size, unit, each)
+    mean = found.mean(keepdims=True)
+    low, high = _around(found, mean, 0.95)
+    return Metric(
+        float(mean[0]), (max(low, bounds[0]), min(high, bounds[1])), found.size, unit, each
+    )

@@ -15,6 +15,7 @@ from analysis.cost import edges, perturbation, rlimit
 from analysis.decisions.regret import decisions
 from analysis.fidelity import dying, errors, hottest, judging, losses, openness, profiles
 from analysis.fidelity.distances import distances
+from analysis.fidelity.remembering import remembering
 from analysis.statistics.intervals import metric
 from reports.results.compared import (
     Distances,
@@ -59,12 +60,19 @@ if TYPE_CHECKING:
     from sim.scenario.models.scenario import Scenario, Verdicts
 
 SYMBOLS_SHOWN = 12
+REMEMBERED = 1 << 20
+"""Numbers in the profiles of all arms up to which each is made once, not for each that asks."""
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 """Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""
 
 
 def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> Result:
     """The result of a run; arms in the scenario's order, finished ones only."""
+    with remembering(worth=sum(arm.truth.size * len(arm.runs) for arm in arms) <= REMEMBERED):
+        return _build(scenario, arms, interrupted=interrupted)
+
+
+def _build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> Result:
     reference = profiles.reference_arm(arms)
     return Result(
         result_version=RESULT_VERSION,

@@ -151,14 +151,15 @@ def noise_floors() -> Iterator[Row]:
         "tvd",
         "noise floor",
         [float(n) for n in np.geomspace(1000, 32000, 40)],
-        lambda n: theory.expected_tvd(share, n),
+        lambda n: float(theory.expected_tvd(share, n)),
     )
     for n in (1000, 4000, 16000, 32000):
         given = settings((n + 2) * 385, spe=spe(256))
         counts = np.array([_per_op(r) for r in runs(given)])
         found = [tvd(c / c.sum(), share) for c in counts]
         total = float(counts.sum(axis=1).mean())
-        yield point("tvd", "simulated", total, theory.expected_tvd(share, total), found, NORMAL)
+        floor = float(theory.expected_tvd(share, total))
+        yield point("tvd", "simulated", total, floor, found, NORMAL)
 
 
 NORMAL = 2e-4

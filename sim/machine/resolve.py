@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from sim import draws, inputs, units
+from sim.cache.identity import by_identity
 from sim.engine import FOREVER
 from sim.host.migration import Migration
 from sim.host.pressure import SWEEP_MEMORY, Touch
@@ -185,15 +186,22 @@ def stream_remarks(settings: Settings) -> tuple[str, ...]:
 
 def stream_key(settings: Settings) -> str:
     """Settings with equal keys share a stream, as long as nobody writes its file again."""
-    spe, workload = settings.spe, settings.workload
-    parts = (settings.cpu, spe.exclude_kernel, spe.population, workload)
+    workload = settings.workload
     if isinstance(workload, Threads):
         from sim.workload.sharing.group import stamps
 
-        return repr((*parts, settings.vm.vcpus, stamps(stock_folder() / workload.path)))
+        return f"{_streamed(settings)} {stamps(stock_folder() / workload.path)}"
     if isinstance(workload, (Recorded, Profiled)):
-        return repr((*parts, inputs.stamp(stock_folder() / workload.path)))
-    return repr(parts)
+        return f"{_streamed(settings)} {inputs.stamp(stock_folder() / workload.path)}"
+    return _streamed(settings)
+
+
+@by_identity(256)
+def _streamed(settings: Settings) -> str:
+    """The settings that a stream depends on."""
+    spe, workload = settings.spe, settings.workload
+    threads = settings.vm.vcpus if isinstance(workload, Threads) else None
+    return repr((settings.cpu, spe.exclude_kernel, spe.population, workload, threads))
 
 
 def core_facts(settings: Settings) -> CoreFacts:

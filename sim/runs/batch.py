@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import count
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
+from sim.cache.identity import by_identity
 from sim.linux.tree import programming
 from sim.machine import resolve
 from sim.machine.machine import simulate
@@ -140,11 +141,19 @@ class Unit:
         """Hash of everything in it: equal keys, equal results."""
         tree = self.arm.settings.driver.kernel_tree
         sources = programming.identity(tree) if tree else ""
-        return hashlib.sha256((repr(self) + sources).encode()).hexdigest()
+        others = [getattr(self, each.name) for each in fields(self) if each.name != "arm"]
+        told = f"{_told(self.arm)} {others!r} {sources}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def __str__(self) -> str:
         """What a person calls it."""
         return f"arm {self.arm.name}, replication {self.replication}"
+
+
+@by_identity(64)
+def _told(arm: Arm) -> str:
+    """Everything in an arm; its replications and who looks for their results ask again."""
+    return repr(arm)
 
 
 Execute = Callable[[Sequence[Unit]], Iterator[tuple[int, RunResult]]]
@@ -246,7 +255,7 @@ class _Batch:
         stream = _stream(arm.settings)
         return ArmResult(
             arm=arm,
-            stream=_tables(stream, arm.settings),
+            stream=_tables(_keyed(arm.settings)),
             runs=runs,
             truth=truth(stream, resolve.machine_spec(arm, stream), runs[0]),
             clock_hz=arm.settings.cpu.clock,
@@ -416,14 +425,21 @@ class _Keyed:
         return hash(self.key)
 
 
+def _keyed(settings: Settings, told: resolve.Told | None = None) -> _Keyed:
+    return _Keyed(resolve.stream_key(settings), settings, told)
+
+
 def _stream(settings: Settings, told: resolve.Told | None = None) -> Stream:
-    return _stream_of(_Keyed(resolve.stream_key(settings), settings, told))
+    return _stream_of(_keyed(settings, told))
 
 
-def _tables(stream: Stream, settings: Settings) -> StreamTables:
+@lru_cache(maxsize=16)
+def _tables(keyed: _Keyed) -> StreamTables:
+    """Arms that run one stream share its tables."""
+    stream = _stream_of(keyed)
     return StreamTables(
         name=stream.name,
-        kind=settings.workload.kind,
+        kind=keyed.settings.workload.kind,
         ops=stream.longest,
         static_pc=stream.static_pc,
         static_class=stream.static_class,

@@ -13,6 +13,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_va
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+from sim.cache.identity import by_identity
 from sim.policies.answers import RAISES, VMMS
 from sim.policies.backings import BACKINGS
 from sim.policies.bundle import Bundle
@@ -130,7 +131,7 @@ class Policies(Strict):
     @property
     def bundle(self) -> Bundle:
         """The policies themselves: what they do, and what must be known of them."""
-        return Bundle.of({name: getattr(self, name) for name in type(self).model_fields})
+        return _bundle(self)
 
     @model_validator(mode="after")
     def _coherent(self) -> Policies:
@@ -150,6 +151,11 @@ class Policies(Strict):
             keys = ("stage2_fault", "backing") if response.pins else ("backing", "stage2_fault")
             raise PydanticCustomError("incoherent", "{text}", {"text": why, "found": [(keys, why)]})
         return self
+
+
+@by_identity(256)
+def _bundle(policies: Policies) -> Bundle:
+    return Bundle.of({name: getattr(policies, name) for name in Policies.model_fields})
 
 
 class Design(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from analysis.statistics import shown
@@ -57,14 +58,22 @@ def hanging(
 
     Nothing is broken at a hyphen, which may be an option's, nor, with `whole_words`, inside a word.
     """
-    return textwrap.wrap(
+    rest = " " * len(head) if indent is None else indent
+    return list(_wrapped(head, text, width, rest, whole_words))
+
+
+@lru_cache(maxsize=1 << 12)
+def _wrapped(head: str, text: str, width: int, indent: str, whole_words: bool) -> tuple[str, ...]:
+    """The cells of a sweep say much of the same."""
+    found = textwrap.wrap(
         text,
         width,
         initial_indent=head,
-        subsequent_indent=" " * len(head) if indent is None else indent,
+        subsequent_indent=indent,
         break_long_words=not whole_words,
         break_on_hyphens=False,
     )
+    return tuple(found)
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
 from reports.sweeps.sweeping import Asked, Planned
 from reports.sweeps.words import Quiet
+from sim.collecting import seldom
 from sim.machine import warming
 from sim.runs import backends
 from sim.runs.backends import Workers
@@ -90,19 +91,24 @@ def run(
     sweeping.forget(folder)
     with warming.ahead(plan.asked.engine):
         failed = sweeping.run(plan.cells, store, crew, shown)
-    rows = sweeping.assemble(
-        folder,
-        plan.cells,
-        failed,
-        lambda cell: sweeping.describe(cell, store, crew, plan.asked),
-        each=plan.base.samples is not None,
-        progress=shown.assembled,
-    )
-    result = sweeping.document(plan.base, rows)
+    with seldom():  # what is made of the cells is kept to the end
+        rows = sweeping.assemble(
+            folder,
+            plan.cells,
+            failed,
+            lambda cell: sweeping.describe(cell, store, crew, plan.asked),
+            each=plan.base.samples is not None,
+            progress=shown.assembled,
+        )
+        result = sweeping.document(plan.base, rows)
+        _write(folder, result)
+        if report:
+            sweeping.draw(folder, by_key(result), figures=figures)
+    return result
+
+
+def _write(folder: Path, result: SweepResult) -> None:
     replace(folder / "cells.csv", sweeping.as_csv(result).encode())
     if result.samples is not None:
         replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
     replace(folder / "result.json", sweeping.dumps(result).encode())
-    if report:
-        sweeping.draw(folder, by_key(result), figures=figures)
-    return result

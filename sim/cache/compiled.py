@@ -30,6 +30,7 @@ from numba.core.serialize import dumps
 
 from sim.cache import home, sealed
 from sim.cache.sealed import BrokenSealError
+from sim.collecting import SELDOM
 
 SUFFIX = ".nbc"
 _FORMAT = 2
@@ -42,10 +43,6 @@ _FOLDERS: set[str] = set()
 _ENVIRONMENT = home.environment()
 _MOST = 1 << 28
 """Bytes of a compiled function."""
-
-_SELDOM = (50_000, 20, 20)
-"""Of the garbage collector, while numba compiles: it makes objects by the million, and keeps them;
-looking at them again and again takes a tenth of the time."""
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ class Compiling:
         """A function is not kept; numba compiles it, and first of all those that it calls."""
         if not self._began:
             self._collected = gc.get_threshold()
-            gc.set_threshold(*_SELDOM)
+            gc.set_threshold(*SELDOM)  # numba makes objects by the million
         self._began.append(time.process_time_ns())
 
     def end(self) -> None:

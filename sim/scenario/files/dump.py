@@ -186,13 +186,19 @@ def _shared(scenario: Scenario) -> Plain:
 
 def _arm(arm: Arm, shared: Plain) -> Plain:
     made: Plain = {"name": arm.name, "design": arm.design}
-    policies = _difference(plain(arm.policies), plain(DESIGNS[arm.design][0]))
+    policies = _difference(plain(arm.policies), _own(arm.design))
     if policies:
         made["policies"] = policies
     overrides = _difference(plain(arm.settings), shared)
     if overrides:
         made["overrides"] = overrides
     return made
+
+
+@cache
+def _own(design: str) -> Plain:
+    """A design's policies, to be compared with."""
+    return plain(DESIGNS[design][0])
 
 
 def _difference(ours: Plain, base: Plain) -> Plain:
@@ -215,11 +221,16 @@ def _kind(value: Plain) -> object:
 
 def plain(model: BaseModel) -> Plain:
     """A model as YAML values: quantities as text with their unit."""
-    result = {}
-    for name, field in type(model).model_fields.items():
-        unit = next((entry for entry in field.metadata if isinstance(entry, Unit)), None)
-        result[name] = _value(getattr(model, name), unit)
-    return result
+    return {name: _value(getattr(model, name), unit) for name, unit in _units(type(model))}
+
+
+@cache
+def _units(kind: type[BaseModel]) -> tuple[tuple[str, Unit | None], ...]:
+    """Fields of a model, each with the unit of its quantity."""
+    return tuple(
+        (name, next((entry for entry in field.metadata if isinstance(entry, Unit)), None))
+        for name, field in kind.model_fields.items()
+    )
 
 
 def _value(value: object, unit: Unit | None) -> object:

@@ -38,7 +38,8 @@ class Plan:
 def planned(asked: Asked) -> Plan:
     """The plan of a sweep; raises ScenarioError if the scenario has no cells."""
     remarks: list[str] = []
-    base, cells = sweeping.plan(asked, remarks)
+    with seldom():
+        base, cells = sweeping.plan(asked, remarks)
     return Plan(asked, base, cells, remarks)
 
 
@@ -91,7 +92,7 @@ def run(
     sweeping.forget(folder)
     with warming.ahead(plan.asked.engine):
         failed = sweeping.run(plan.cells, store, crew, shown)
-    with seldom():  # what is made of the cells is kept to the end
+    with seldom():
         rows = sweeping.assemble(
             folder,
             plan.cells,

@@ -313,4 +313,4 @@ class RunResult:
     fused_rounds: int
     """Stops and ordinary exits that were served inside the kernel (`sim.machine.rounds`)."""
     sightings: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    """What its records show, if it was asked for (`sim.runs.sightings`)."""
+    """What its records show, if it was asked for (`sim.runs.seen.sightings`)."""

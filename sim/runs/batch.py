@@ -24,7 +24,7 @@ from sim.machine.run import Run
 from sim.results import FIRST_TID, ROW_FIELDS, RunResult
 from sim.runs import counterparts
 from sim.runs.pool import Pool
-from sim.runs.sightings import Sightings, Visits, visits
+from sim.runs.seen.sightings import Sightings, Visits, visits
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
 from sim.spe.record import expand
@@ -132,7 +132,7 @@ class Unit:
     stop_at: tuple[int, ...] = ()
     keep_log: bool = False
     sightings: tuple[str, ...] = ()
-    """What its records are reduced to where they are made, by the names of `sim.runs.sightings`."""
+    """What its records are reduced to as they are made, by the names of `sim.runs.seen.sightings`."""
     locate_losses: bool = True
     """As in `Run`: runs beside an arm's own are asked how much they lose at most, not where."""
 

@@ -23,7 +23,7 @@ from analysis.decisions.kinds.hot_instructions import by_pc
 from analysis.fidelity import profiles
 from analysis.statistics.intervals import F64
 from sim.draws import njit
-from sim.runs.sightings import EDGES
+from sim.runs.seen.sightings import EDGES
 from sim.workload.a64 import OpClass
 
 if TYPE_CHECKING:

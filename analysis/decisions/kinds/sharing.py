@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.decisions.choosing import I64, Question, aligned, listed
-from sim.runs.sightings import LINES
+from sim.runs.seen.sightings import LINES
 from sim.scenario.models.workloads import Threads
 from sim.workload.presets import get_preset
 from sim.workload.timing import PEERS

@@ -1,7 +1,7 @@
 """Slow loads: which loads does the program wait for? `perf mem report`, by total latency.
 
-A sample counts with its own latency counter, to within a tenth (`sim.runs.waits`), and the truth
-with what all executions take, whose latencies follow the law of their class and memory level.
+A sample counts with its own latency counter, to within a tenth (`sim.runs.seen.waits`), and the
+truth with what all executions take, whose latencies follow the law of their class and memory level.
 Latencies of presets are UNVERIFIED where the preset says so.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from analysis.decisions.choosing import I64, Question, aligned, listed
 from analysis.decisions.kinds.hot_instructions import by_pc
 from analysis.fidelity.profiles import LEVELS
-from sim.runs.sightings import WAITS
-from sim.runs.waits import CLASSES, LOADS
+from sim.runs.seen.sightings import WAITS
+from sim.runs.seen.waits import CLASSES, LOADS
 from sim.units import TICKS_PER_CYCLE
 
 if TYPE_CHECKING:

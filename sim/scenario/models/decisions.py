@@ -23,7 +23,7 @@ KINDS = {
     "layout": "edges",
     "sharing": "lines",
 }
-"""Name, and what of single records it needs, by the names of `sim.runs.sightings`: addresses,
+"""Name, and what of single records it needs, by the names of `sim.runs.seen.sightings`: addresses,
 latencies, where branches went; none if a histogram is enough."""
 MOST = 100_000
 _TOP = re.compile(r"[1-9][0-9]{0,5}|([1-9]?[0-9](\.[0-9]{1,3})?|100)%")

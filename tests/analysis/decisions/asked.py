@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.runs.batch import ArmResult, StreamTables
-from sim.runs.sightings import EDGES, LINES, PAGES, WAITS, Visits
+from sim.runs.seen.sightings import EDGES, LINES, PAGES, WAITS, Visits
 from sim.scenario.models.decisions import Decisions
 from sim.workload.a64 import OpClass
 from tests.rigs.fakes import Plan, arm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.runs.sightings import EDGES, LINES, PAGES, WAITS
+from sim.runs.seen.sightings import EDGES, LINES, PAGES, WAITS
 from sim.scenario.files import loader
 from sim.scenario.files.document import ScenarioError
 from sim.scenario.files.given import of_text

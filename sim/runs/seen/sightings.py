@@ -24,8 +24,8 @@ from sim.draws import mix64_array, njit, njit_inner
 from sim.fetching import fetch
 from sim.machine.spec import MachineSpec
 from sim.results import OPS_AT_ONCE, Watch
-from sim.runs import waits
-from sim.runs.tally import Tally
+from sim.runs.seen import waits
+from sim.runs.seen.tally import Tally
 from sim.runs.truth import expected
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
 from sim.spe.record import CoreFacts, located, next_statics

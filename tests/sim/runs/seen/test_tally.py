@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sim.results import OPS_AT_ONCE
-from sim.runs import tally
-from sim.runs.tally import Tally
+from sim.runs.seen import tally
+from sim.runs.seen.tally import Tally
 
 
 @pytest.mark.parametrize("distinct", [1, 100, 1 << 14, 1 << 17])

@@ -13,8 +13,9 @@ import pytest
 from sim import results
 from sim.machine import resolve
 from sim.results import RunResult
-from sim.runs import batch, sightings, unitfile
-from sim.runs.sightings import EDGES, LINES, PAGES, WAITS
+from sim.runs import batch, unitfile
+from sim.runs.seen import sightings
+from sim.runs.seen.sightings import EDGES, LINES, PAGES, WAITS
 from sim.scenario.files import loader
 from sim.scenario.files.given import of_text
 from sim.scenario.models.scenario import Scenario

@@ -12,8 +12,8 @@ import pytest
 from sim import draws, laws
 from sim.machine.resolve import core_facts
 from sim.runs import batch
-from sim.runs.sightings import WAITS
-from sim.runs.waits import CLASSES, LOADS, class_of
+from sim.runs.seen.sightings import WAITS
+from sim.runs.seen.waits import CLASSES, LOADS, class_of
 from sim.scenario.files import loader
 from sim.scenario.files.given import of_text
 from sim.scenario.models.scenario import Scenario

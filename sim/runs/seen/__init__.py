@@ -1,0 +1,1 @@
+"""What records show beyond a histogram, counted where they are made."""

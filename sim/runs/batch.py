@@ -132,7 +132,7 @@ class Unit:
     stop_at: tuple[int, ...] = ()
     keep_log: bool = False
     sightings: tuple[str, ...] = ()
-    """What its records are reduced to as they are made, by the names of `sim.runs.seen.sightings`."""
+    """What its records are reduced to as they are made, by names of `sim.runs.seen.sightings`."""
     locate_losses: bool = True
     """As in `Run`: runs beside an arm's own are asked how much they lose at most, not where."""
 

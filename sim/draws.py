@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numba.core.types import unliteral
 from numpy.typing import NDArray
 
+from sim.cache import linked
 from sim.cache.compiled import CodeCache
 
 M64 = (1 << 64) - 1
@@ -59,19 +60,29 @@ CODE_FOLDER = "numba-" + compiled_code_digest(Path(__file__).parent, metadata.ve
 _numba: Any = numba.njit  # its annotations do not have all options
 _kind: Callable[[Any], Any] = unliteral
 """The type of a constant that numba would compile a function for: int64 for `Literal[int](3)`."""
-_OPTIONS = {"nogil": True, "no_cfunc_wrapper": True}
-"""Nobody calls them from C: without that wrapper they compile a twentieth faster."""
+_ALLOCATES = "allocates"
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def allocates(function: _F) -> _F:
+    """Below `njit`: a function that makes arrays, or copies one into a slice of another.
+
+    All others count no references to arrays that they are given: whoever calls them holds those.
+    Counting, and finding out that it was in vain, took a sixth of the time to compile.
+    """
+    vars(function)[_ALLOCATES] = True
+    return function
 
 
 def njit(function: Callable[..., Any]) -> Any:
     """numba.njit with the disk cache, releasing the GIL; int64 arithmetic wraps."""
-    return _kept(_numba(**_OPTIONS)(function))
+    return _kept(_numba(**_options(function))(function))
 
 
 def njit_inner(function: Callable[..., Any]) -> Any:
-    """`njit` for functions that only compiled code calls: what would unpack Python's objects for
-    them took a fifth of the time to compile, so they have none, and Python may not call them."""
-    dispatcher = _kept(_numba(**_OPTIONS, no_cpython_wrapper=True)(function))
+    """`njit` for functions that only compiled code calls: they are a part of their callers' code
+    (`sim.cache.linked`), and Python may not call them."""
+    dispatcher = _kept(_numba(**_options(function), **linked.options())(function))
     if hasattr(dispatcher, "_insert"):
         dispatcher._insert = _nothing  # into what is looked up when Python calls
         dispatcher._compile_for_args = partial(_refuse, function.__name__)
@@ -88,7 +99,13 @@ def _refuse(name: str, *_: Any) -> None:
 
 def njit_inline(function: Callable[..., Any]) -> Any:
     """`njit` for tiny functions that belong inside their caller's loop."""
-    return _kept(_numba(**_OPTIONS, inline="always")(function))
+    return _kept(_numba(**_options(function), inline="always")(function))
+
+
+def _options(function: Callable[..., Any]) -> dict[str, bool]:
+    """Of numba. No C calls them: without what that needs they compile a twentieth faster."""
+    counts = vars(function).get(_ALLOCATES, False)
+    return {"nogil": True, "no_cfunc_wrapper": True, "_nrt": counts}
 
 
 def _kept(dispatcher: Any) -> Any:

@@ -28,14 +28,13 @@ from numba.core.environment import Environment, lookup_environment
 from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]  # compiled, no stubs
 from numba.core.serialize import dumps
 
-from sim.cache import home, sealed
+from sim.cache import home, linked, sealed
 from sim.cache.sealed import BrokenSealError
 from sim.collecting import SELDOM
 
 SUFFIX = ".nbc"
-_FORMAT = 2
-"""Of what a file holds: its key, what its code calls, whose environments it needs, and numba's own
-result without those."""
+_FORMAT = 3
+"""Of what a file holds: its key, then `MachineCode`, or the parts of code that is linked only."""
 _dumps: Callable[[Any], bytes] = dumps
 _lookup: Callable[[str], Any] = lookup_environment
 _rebuild: Callable[..., Any] = CompileResult._rebuild
@@ -43,6 +42,15 @@ _FOLDERS: set[str] = set()
 _ENVIRONMENT = home.environment()
 _MOST = 1 << 28
 """Bytes of a compiled function."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCode:
+    """Of one function: what it calls, whose environments it needs, numba's result without those."""
+
+    called: tuple[str, ...]
+    environments: list[Any]
+    reduced: list[Any]
 
 
 @dataclass(slots=True)
@@ -129,9 +137,8 @@ class CodeCache(NullCache):
 
     def _write(self, path: Path, key: tuple[Any, ...], data: Any) -> None:
         try:
-            *reduced, environments = data._reduce()
-            kept = _dumps((key, _called(data.library), [*map(_named, environments)], reduced))
-            sealed.write(path, sealed.sealed(kept, _sealed_name(path)))
+            kept = _dumps((key, linked.reduced(data) or _machine_code(data)))
+            sealed.write(path, sealed.sealed(kept, _sealed_name(path)), lasting=False)
         except OSError as error:
             home.say("compiled", f"{path}: {error.strerror}; compiled code is not kept")
 
@@ -185,16 +192,25 @@ def check() -> None:
 def _kept(path: Path, key: tuple[Any, ...], target_context: Any) -> Any:
     """A function that is kept; None if there is none, or none that can be used."""
     try:
-        found, called, named, reduced = pickle.loads(_payload(path))
+        found, parts = pickle.loads(_payload(path))
         if found != key:
             raise BrokenSealError(f"{path.name} holds another function")
-        _define(called, target_context)
-        return _rebuild(target_context, *reduced, tuple(map(_environment, named)))
+        if not isinstance(parts, MachineCode):
+            return linked.rebuilt(target_context, *parts)
+        _define(parts.called, target_context)
+        environments = tuple(map(_environment, parts.environments))
+        return _rebuild(target_context, *parts.reduced, environments)
     except FileNotFoundError:
         return None
     except Exception as error:  # numba's own, of another build: compile again, whatever it is
         _complain(path, error)
         return None
+
+
+def _machine_code(result: Any) -> MachineCode:
+    """A function's, without the text of its types, which takes long and nobody reads."""
+    *reduced, environments = result._replace(type_annotation="")._reduce()
+    return MachineCode(_called(result.library), [*map(_named, environments)], reduced)
 
 
 def _called(library: Any) -> tuple[str, ...]:

@@ -61,12 +61,16 @@ def read(path: Path, most: int) -> bytes:
         return file.read(size)  # not `most`: so much would be set aside for every file
 
 
-def write(path: Path, data: bytes) -> None:
-    """Make or replace a file: whole or not at all, and on the disk before it has its name."""
+def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Make or replace a file: whole or not at all, and on the disk before it has its name.
+
+    What is not `lasting` is on the disk some time later: if the machine stops before, its seal is
+    broken, and it is made again.
+    """
     for left in reversed(range(_TRIES)):
         make_folder(path.parent)
         try:
-            _write_beside(path, data)
+            _write_beside(path, data, lasting)
             return
         except FileNotFoundError:  # the folder was cleared meanwhile
             if not left:
@@ -82,11 +86,13 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
 
 
-def _write_beside(path: Path, data: bytes) -> None:
+def _write_beside(path: Path, data: bytes, lasting: bool) -> None:
     with scratch.file(path.parent) as (part, file):
         os.fchmod(file.fileno(), _PRIVATE)
         file.write(data)
-        sync(file)
+        if lasting:
+            sync(file)
+        file.flush()
         try:
             part.replace(path)
         except (IsADirectoryError, NotADirectoryError):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sim import laws
-from sim.draws import mix64, njit, njit_inline, njit_inner
+from sim.draws import allocates, mix64, njit, njit_inline, njit_inner
 from sim.spe.collect import (
     EV_MISPREDICTED,
     EV_NOT_TAKEN,
@@ -158,6 +158,7 @@ def _gaps_ernd(config: Any, candidate: Any, primary: Any, drawn: Any, cand: Any,
 
 
 @njit_inner
+@allocates
 def _slip(S: Any, config: Any, tracked: Any, ops: Any, place: Any, m: Any) -> None:
     """`TargetBias`: selections closely after a branch target become samples of the target."""
     T = S.tables
@@ -212,6 +213,7 @@ def _passing(sizes: Any, config: Any, place: Any, tick: Any, busy: Any, ok: Any,
 
 
 @njit_inner
+@allocates
 def _with_events(S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any) -> None:
     """Drop the branches whose records lack `BRANCH_EVENTS`.
 

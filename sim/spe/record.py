@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws, laws
-from sim.draws import njit
+from sim.draws import allocates, njit
 from sim.results import RECORD_DT
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, EV_RETIRED, MISPREDICT_PER_256, NOISE
 from sim.units import TICKS_PER_CYCLE
@@ -57,6 +57,7 @@ class CoreFacts:
 
 
 @njit
+@allocates
 def _locate_sorted(S: StreamArrays, ops: I64, out: I64) -> None:
     """static, level, slot, el of each op; ops ascending."""
     entry = np.int64(-1)
@@ -69,6 +70,7 @@ def _locate_sorted(S: StreamArrays, ops: I64, out: I64) -> None:
 
 
 @njit
+@allocates
 def _follow_sorted(S: StreamArrays, ops: I64, els: I64, out: I64) -> None:
     """Static op that each op's exception level executes next; -1 at the stream's end."""
     entry = np.int64(-1)

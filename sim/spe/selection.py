@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import mix64, njit_inner
+from sim.draws import allocates, mix64, njit_inner
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
@@ -198,6 +198,7 @@ def _end_of(
 
 
 @njit_inner
+@allocates
 def choose(S: Any, key: Any, table: Any, ops: Any, place: Any, m: Any) -> None:
     """Selected ops and their places [m] become those that are tracked, by `selection_array`."""
     T = S.tables

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.bits import ALL, ones, place_of_one, width
-from sim.draws import njit, njit_inline, njit_inner, quick
+from sim.draws import allocates, njit, njit_inline, njit_inner, quick
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -407,6 +407,7 @@ def seek_op(S: Any, op: Any, hint: Any, at: Any) -> Any:
 
 
 @njit
+@allocates
 def _seek(S: Any, axis: Any, value: Any) -> Any:
     at = np.empty(AXES, np.int64)
     static, level, g, _ = seek_from(S, axis, value, np.int64(-1), at)
@@ -414,6 +415,7 @@ def _seek(S: Any, axis: Any, value: Any) -> Any:
 
 
 @njit_inner
+@allocates
 def pop_at(S: Any, op: Any) -> Any:
     """Population members below an op within the stream."""
     at = np.empty(AXES, np.int64)
@@ -614,6 +616,7 @@ def _count_in_pass(S: Any, begin: Any, end: Any, times: Any, blocks: Any, out: A
 
 
 @njit
+@allocates
 def _count_stretches(S: Any, ends: Any, times: Any, out: Any) -> None:
     """Population members of each stretch [ends[k], ends[k + 1]) of one pass, so many times."""
     blocks = np.zeros(S.tables[BLOCKS], np.int64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inner, signed
+from sim.draws import allocates, njit, njit_inner, signed
 from sim.workload.a64 import OpClass
 from sim.workload.arrays import (
     AXES,
@@ -65,6 +65,7 @@ def not_taken(S: Any, places: Any, op: Any, static: Any, el: Any, entry: Any, at
 
 
 @njit
+@allocates
 def _count_not_taken(S: Any, places: Any, begin: Any, end: Any, times: Any, out: Any) -> None:
     """Add the branches among ops [begin, end) that were not taken, `times` each."""
     T = S.tables

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit, njit_inner
+from sim.draws import allocates, njit, njit_inner
 from sim.errors import SpeskewError
 from sim.workload import a64
 from sim.workload.importers.sense import (
@@ -116,6 +116,7 @@ def _find(start, length, current, table, starts, lengths, firsts, words):  # typ
 
 
 @njit
+@allocates
 def _end_block(state, begin, current, table, starts, lengths, firsts, words):  # type: ignore[no-untyped-def]
     """Close the current block; returns its id, a new one if it was never seen."""
     length = state[_LEN]

@@ -213,11 +213,12 @@ import sys
 from pathlib import Path
 import numpy as np
 from sim.cache import compiled
-from sim.draws import njit
+from sim.draws import allocates, njit
 
 compiled._folder = lambda name: Path(sys.argv[1]) / name
 
 @njit
+@allocates
 def gathered(values):
     return np.cumsum(np.sort(values))
 

@@ -333,3 +333,7 @@ def advance_rounds(S: Any, K: Any, F: Any, candidates: Any) -> Any:
         v[OFFSET] += _ticks(v, status)
         if K.config[k.KEEP] != k.NO_RECORDS:
             left = candidates - (state[k.SELECTED] - begun)
+
+
+advance_special: Any = njit(getattr(advance_rounds, "py_func", advance_rounds))
+"""The same where `K.tracked` and `K.branches` are arrays: each is called with one set of types."""

@@ -123,7 +123,7 @@ class Rounds:
         self._load(v)
         self._disarm(v, moving=moving)
         self._look_ahead(v)
-        run = quick(c.advance_rounds)
+        run = quick(c.advance_rounds if arrays.tracked is None else c.advance_special)
         status = int(run(stream.arrays, arrays, self._arrays, candidates))
         if v[c.FULLS] or v[c.FAULTS] or v[c.EXITS]:
             self._tell(v, int(arrays.saved[k.WRITTEN]))

@@ -1,7 +1,7 @@
 """Compiling what the first run of all needs in several processes at once.
 
 A run compiles as it goes: what builds and counts its stream, then the sampling kernel, then the
-rounds, nearly twenty seconds one after the other. The kernel takes arrays of the same types
+rounds, a dozen seconds one after the other. The kernel takes arrays of the same types
 whatever the scenario. So, where nothing is compiled yet, further processes begin with the two that
 come later, and end with the run. `sim.cache.compiled` sees to it that nobody compiles what another
 one is at.
@@ -18,16 +18,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numba import int64, typeof, uint64
+from numba import int64, none, typeof
 
 from sim import children
 from sim.cache import compiled as cache
 from sim.machine import compiled as c
 from sim.spe import compiled as k
 from sim.spe.ahead import KernelArrays
-from sim.spe.selection import choose
 from sim.workload.arrays import StreamArrays
-from sim.workload.following import not_taken
 
 types: Any = typeof  # numba has no annotation of it
 
@@ -48,8 +46,8 @@ def kernel_types() -> tuple[Any, Any, Any]:
     kernel = KernelArrays(
         config=row,
         sizes=octets,
-        tracked=row,
-        branches=row,
+        tracked=None,
+        branches=None,
         pages=octets,
         pages_before=octets,
         state=row,
@@ -85,13 +83,11 @@ def _rounds() -> None:
     """What the rounds need later, in that order; half of the work."""
     stream, kernel, rounds = kernel_types()
     row, table, octets = (types(_made(*of)) for of in ((np.int64, 1), (np.int64, 2), (np.uint8, 1)))
-    choose.compile((stream, uint64, row, row, row, int64))
-    not_taken.compile((stream, row, int64, int64, int64, int64, row))
     k.run_block.compile((row, octets, row, row, table, table, int64, int64, int64))
     c.serve.compile((stream, kernel, rounds, int64))
     c.serve_exit.compile((stream, kernel, rounds))
     c.settle.compile((kernel, int64, int64))
-    sampler = (row, octets, row, row, octets, row, row, table, table)
+    sampler = (row, octets, none, none, octets, row, row, table, table)
     k.advance.compile((stream, *sampler, int64, int64))
 
 

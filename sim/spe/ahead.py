@@ -12,13 +12,13 @@ from sim.workload.arrays import Stream
 
 class KernelArrays(NamedTuple):
     """What compiled code reads and writes, `sim.spe.compiled`; `saved` and `pages_before` are what
-    a speculation goes back to.
+    a speculation goes back to. `tracked` and `branches` are None, both or neither.
     """
 
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
-    tracked: NDArray[np.int64]
-    branches: NDArray[np.int64]
+    tracked: NDArray[np.int64] | None
+    branches: NDArray[np.int64] | None
     pages: NDArray[np.uint8]
     pages_before: NDArray[np.uint8]
     state: NDArray[np.int64]

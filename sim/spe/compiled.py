@@ -463,6 +463,25 @@ def _block_size(state: Any, config: Any, limit: Any, horizon: Any) -> Any:
     return max(np.int64(MIN_STRETCH), min(np.int64(BLOCK), want, room))
 
 
+@njit_inner
+def _track(S: Any, config: Any, tracked: Any, ops: Any, place: Any, m: Any) -> None:
+    """Selected ops become those that are tracked; nothing is compiled where all are, None."""
+    if tracked is not None:
+        if config[SLIPPING] != 0:
+            _slip(S, config, tracked, ops, place, m)
+        elif config[CHOOSING] != 0:
+            choose(S, np.uint64(config[KEY_CHOICE]), tracked, ops, place, m)
+
+
+@njit_inner
+def _filter_events(
+    S: Any, config: Any, branches: Any, ops: Any, place: Any, ok: Any, m: Any
+) -> None:
+    """Drop what lacks events of branches; nothing is compiled where none are asked for, None."""
+    if branches is not None and config[BRANCH_EVENTS] != 0:
+        _with_events(S, config, branches, ops, place, ok, m)
+
+
 @njit_inline
 def _make_block(
     S: Any,
@@ -482,14 +501,10 @@ def _make_block(
     else:
         _gaps_plain(config, state[CANDIDATE], state[DRAWN], cand, m)
     places_of(S, config[POP_END], scratch[BASE], busy, cand, ops, tick, place, m + 1)
-    if config[SLIPPING] != 0:
-        _slip(S, config, tracked, ops, place, m)
-    elif config[CHOOSING] != 0:
-        choose(S, np.uint64(config[KEY_CHOICE]), tracked, ops, place, m)
+    _track(S, config, tracked, ops, place, m)
     _latencies(S.tables, config, ops, tick, place, busy, m)
     _passing(sizes, config, place, tick, busy, ok, m)
-    if config[BRANCH_EVENTS] != 0:
-        _with_events(S, config, branches, ops, place, ok, m)
+    _filter_events(S, config, branches, ops, place, ok, m)
     if m > 0 and tick[m] != FOREVER:
         state[PACE] = (tick[m] - tick[0]) // m
 
@@ -576,7 +591,8 @@ def advance_here(
     state[ROWS] on. `sizes[static × 8 + level]` is the record's bytes, 0 if the filter drops it;
     `tracked` is `TargetBias.distance` where that is on, or `selection_array` where the tracked op
     is drawn by weights; `branches[static]` is that of `branch_places` where events of branches are
-    filtered; `pages[page]` tells whether the AUX page translates.
+    filtered; without either they may be None, for which half as much is compiled. `pages[page]`
+    tells whether the AUX page translates.
     """
     left = candidates
     while True:

@@ -33,6 +33,7 @@ from sim.spe.spu import OnStop, SamplerConfig
 from sim.workload.arrays import LEVEL_STRIDE, POP, Stream
 from sim.workload.following import branch_places
 
+I64 = NDArray[np.int64]
 MIN_CHUNK = 64
 MAX_CHUNK = 1 << 16
 _ONE_PAGE = 62  # page shift of discard mode: one page that always translates and never fills
@@ -83,12 +84,14 @@ class MacroSampler:
         self._config = self._config_vector(config, stream)
         if sink.keep and not config.discard:
             self._config[k.KEEP] = k.RECORDS if sink.fields == k.ROW_FIELDS else k.OPS_ONLY
-        branches = branch_places(stream) if config.filter.branch_events else np.zeros(1, np.int64)
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
-        self._bind(sizes, _tracked(config, stream), branches)
+        self._bind(sizes, *_seldom(config, stream))
 
     def _bind(
-        self, sizes: NDArray[np.uint8], tracked: NDArray[np.int64], branches: NDArray[np.int64]
+        self,
+        sizes: NDArray[np.uint8],
+        tracked: I64 | None,
+        branches: I64 | None,
     ) -> None:
         """Hand the arrays to the kernel, once."""
         scratch = np.empty(k.SCRATCH, np.int64)
@@ -381,13 +384,26 @@ class MacroSampler:
         return self._profile
 
 
-def _tracked(config: SamplerConfig, stream: Stream) -> NDArray[np.int64]:
+def _seldom(config: SamplerConfig, stream: Stream) -> tuple[I64 | None, I64 | None]:
+    """`tracked` and `branches` of the kernel: None if no scenario's option needs either."""
+    tracked = _tracked(config, stream)
+    branches = branch_places(stream) if config.filter.branch_events else None
+    if tracked is None and branches is None:
+        return None, None
+    nothing = np.zeros(1, np.int64)  # one set of types for all that need any
+    return (
+        nothing if tracked is None else tracked,
+        nothing if branches is None else branches,
+    )
+
+
+def _tracked(config: SamplerConfig, stream: Stream) -> I64 | None:
     """What the kernel reads to find the op that is tracked, if it is not the counter's."""
     if config.bias:
         return config.bias.distance.astype(np.int64)
     if config.selection:
         return selection_array(config.selection, stream)
-    return np.zeros(1, np.int64)
+    return None
 
 
 _STOPS = {k.FULL: Stop.FULL, k.FAULT: Stop.FAULT}

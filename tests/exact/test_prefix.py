@@ -38,7 +38,7 @@ class Setup:
     stream: Stream
     config: NDArray[np.int64]
     sizes: NDArray[np.uint8]
-    tracked: NDArray[np.int64]
+    tracked: NDArray[np.int64] | None
     pages: NDArray[np.uint8]
     state: NDArray[np.int64]
 

@@ -196,7 +196,7 @@ def _kept(path: Path, key: tuple[Any, ...], target_context: Any) -> Any:
         if found != key:
             raise BrokenSealError(f"{path.name} holds another function")
         if not isinstance(parts, MachineCode):
-            return linked.rebuilt(target_context, *parts)
+            return linked.rebuilt(target_context, parts)
         _define(parts.called, target_context)
         environments = tuple(map(_environment, parts.environments))
         return _rebuild(target_context, *parts.reduced, environments)
@@ -209,7 +209,8 @@ def _kept(path: Path, key: tuple[Any, ...], target_context: Any) -> Any:
 
 def _machine_code(result: Any) -> MachineCode:
     """A function's, without the text of its types, which takes long and nobody reads."""
-    *reduced, environments = result._replace(type_annotation="")._reduce()
+    data = result._replace(type_annotation="")
+    *reduced, environments = data._reduce()
     return MachineCode(_called(result.library), [*map(_named, environments)], reduced)
 
 

@@ -11,6 +11,7 @@ not for others. A numba whose library looks otherwise compiles such functions as
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -100,44 +101,49 @@ class Inner(_Base):  # type: ignore[misc]
         return [passes]
 
 
-def options() -> dict[str, Any]:
+def options() -> Any:
     """Of `numba.njit` for such functions."""
     known = all(hasattr(_Library, name) for name in _INSIDE)
     return {"no_cpython_wrapper": True} | ({"pipeline_class": Inner} if known else {})
 
 
-def reduced(result: Any) -> tuple[Any, ...] | None:
-    """A function's parts, to be kept; None if it has machine code."""
-    library = result.library
+@dataclass(frozen=True, slots=True)
+class Bitcode:
+    """Of one function: what is kept of it."""
+
+    name: str
+    code: bytes
+    described: Any
+    environment: Any
+    signature: Any
+    reload_init: list[Any]
+
+
+def reduced(result: Any) -> Bitcode | None:
+    """What is kept of a function; None if it has machine code."""
+    library, described = result.library, result.fndesc
     if not isinstance(library, Linked):
         return None
-    described = result.fndesc
     described.typemap = described.calltypes = None  # as numba does: they cannot be kept
-    parts = described, result.environment, result.signature, result.reload_init
-    return library.name, library.serialize_using_bitcode()[-1], *parts
+    code = library.serialize_using_bitcode()[-1]
+    return Bitcode(
+        library.name, code, described, result.environment, result.signature, result.reload_init
+    )
 
 
-def rebuilt(
-    target: Any,
-    name: str,
-    bitcode: bytes,
-    described: Any,
-    environment: Any,
-    signature: Any,
-    reload_init: list[Any],
-) -> Any:
+def rebuilt(target: Any, kept: Bitcode) -> Any:
     """The function again."""
-    for again in reload_init:
+    for again in kept.reload_init:
         again()
     return _result(
         typing_context=target.typing_context,
         target_context=target,
-        library=Linked.again(target.codegen(), name, bitcode),
+        library=Linked.again(target.codegen(), kept.name, kept.code),
         entry_point=_Name(),
-        fndesc=described,
-        environment=environment,
-        signature=signature,
+        fndesc=kept.described,
+        environment=kept.environment,
+        signature=kept.signature,
         objectmode=False,
         lifted=(),
-        reload_init=reload_init,
+        reload_init=kept.reload_init,
     )

@@ -19,6 +19,14 @@ ALLOWED = {
         "data._reduce",
         "library._get_module_for_linking",
     },
+    "cache/linked.py": {  # nor has its library, without which inner functions are compiled as any
+        "library._final_module",
+        "library._finalize_dynamic_globals",
+        "library._finalized",
+        "library._get_module_for_linking",
+        "library._reload_init",
+        "state.library._reload_init",
+    },
     # numba's places for the cache of a function, and for Python's way into it
     "draws.py": {"dispatcher._cache", "dispatcher._insert", "dispatcher._compile_for_args"},
     "engine.py": {"event._ok", "event._value"},  # SimPy's; the engine says why

@@ -17,7 +17,7 @@ EVERY_S = 2.0
 """Silence after which a line is said; with the delays of a busy machine it stays below 5 s."""
 COMPILING = "compiling the sampling kernel"
 """What takes so long before the first number, on a machine that has no compiled code yet."""
-ONCE = f"{COMPILING}, once: about 15 s"
+ONCE = f"{COMPILING}, once: about 10 s"
 
 
 class Beat:

@@ -59,6 +59,10 @@ def build(module: str, old: str = "", new: str = "") -> ModuleType:
     # dataclasses look their module up by name
     made_module.__dict__["__name__"] = module
     exec(compile(source, f"<{module}>", "exec", dont_inherit=True), made_module.__dict__)
+    for name, value in list(made_module.__dict__.items()):  # compiled without a decorator
+        plain = getattr(value, "py_func", None)
+        if plain is not None and plain.__globals__ is made_module.__dict__:
+            made_module.__dict__[name] = plain
     if "mix64" in made_module.__dict__:  # called from Python it would return an int of any size
         made_module.__dict__["mix64"] = lambda key, n: np.uint64(draws.splitmix64(int(key), int(n)))
     for name, value in list(made_module.__dict__.items()):

@@ -134,6 +134,7 @@ def test_every_error_of_ours_has_the_base() -> None:
         "DriverDiedError",
         "_BrokenError",
         "_Corrupt",
+        "_MisfitError",
     }  # caught where raised
     root = Path(errors.__file__).parents[2]
     found = {

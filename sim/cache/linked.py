@@ -6,7 +6,8 @@ rest of them. So here it stays what numba's lowering has made, and is optimised 
 for each function that Python enters: half of the time that LLVM took.
 
 What is numba's own: a pipeline, which it lets one compose, and a library of code, whose inside is
-not for others. A numba whose library looks otherwise compiles such functions as any other.
+not for others. A numba that is newer than what this was tried with, or whose library looks
+otherwise, compiles such functions as any other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 from numba.core import codegen, compiler
 from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.typed_passes import NativeLowering, NopythonRewrites
@@ -27,6 +29,8 @@ _Pass: Any = LoweringPass
 _registered: Any = register_pass
 _passes: Any = compiler.DefaultPassBuilder
 _result: Any = compiler.compile_result
+NEWEST = (0, 68)
+"""Version of numba up to which this was tried; from 0.61 on."""
 _INSIDE = (
     "_finalize_dynamic_globals",
     "_get_module_for_linking",
@@ -39,13 +43,19 @@ _NEEDLESS = (InlineClosureLikes, NopythonRewrites)
 twentieth of the time."""
 
 
+def _starts(library: Any) -> Any:
+    """What has to be called before a library's code; older ones of numba know no such thing."""
+    return getattr(library, "_reload_init", ())
+
+
 class Linked(_Library):  # type: ignore[misc]
     """Code that is linked into other code."""
 
     def finalize(self) -> None:
         """What it calls is a part of it now; no machine code is made."""
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
+            if _starts(library):
+                self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalize_dynamic_globals()
         self._finalized = True
@@ -80,7 +90,7 @@ class _Link(_Pass):  # type: ignore[misc]
             raise TypeError(f"{state.func_id.func_qualname} holds Python's objects; use njit")
         name = _Name()
         state.targetctx.insert_user_function(name, lowered.fndesc, [state.library])
-        state.reload_init.extend(state.library._reload_init)
+        state.reload_init.extend(_starts(state.library))
         state["cr"] = lowered._replace(cfunc=name)
         return True
 
@@ -103,7 +113,7 @@ class Inner(_Base):  # type: ignore[misc]
 
 def options() -> Any:
     """Of `numba.njit` for such functions."""
-    known = all(hasattr(_Library, name) for name in _INSIDE)
+    known = numba.version_info.short <= NEWEST and all(hasattr(_Library, name) for name in _INSIDE)
     return {"no_cpython_wrapper": True} | ({"pipeline_class": Inner} if known else {})
 
 

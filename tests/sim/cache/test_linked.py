@@ -112,10 +112,13 @@ def test_what_makes_arrays_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert njit(allocates(made))(3) == 3
 
 
-def test_another_numba_compiles_them_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where its library looks otherwise."""
+@pytest.mark.parametrize(("name", "value"), [("_INSIDE", ("no_such_part",)), ("NEWEST", (0, 60))])
+def test_another_numba_compiles_them_as_any_other(
+    name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its library looks otherwise, and one that this was not tried with."""
     assert linked.options()["pipeline_class"] is linked.Inner
-    monkeypatch.setattr(linked, "_INSIDE", ("no_such_part",))
+    monkeypatch.setattr(linked, name, value)
     monkeypatch.setattr(compiled, "_folder", lambda name: None)
     assert linked.options() == {"no_cpython_wrapper": True}
     _again(monkeypatch)

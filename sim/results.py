@@ -66,6 +66,8 @@ ROW_FIELDS = 3
 Watch = Callable[[NDArray[np.int64]], None]
 """Told ops of records, at most `OPS_AT_ONCE` each time, in the order of writing."""
 OPS_AT_ONCE = 1 << 15
+"""What was read of the stream for so many is in a cache of 32 MiB still; of fewer each costs more.
+Measured on a Zen 4: 2^13 to 2^16 differ by a tenth."""
 
 
 class RecordSink:

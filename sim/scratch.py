@@ -37,13 +37,14 @@ def put(parent: Path, files: Mapping[str, bytes]) -> None:
     """Files by name, each there whole or not at all, all of them one step to Ctrl-C.
 
     In a folder where nobody else makes any: that saves the locks, which cost more than a small
-    file does. What a kill leaves there is removed by `tidy` before the next is made.
+    file does. What a kill leaves there `tidy` removes; a process of the same number, as there is
+    in each container, writes over it.
     """
     part = parent / f"{_FILE}{os.getpid()}"
     with uninterrupted():
         for name, data in files.items():
             try:
-                with part.open("xb") as file:
+                with part.open("wb") as file:
                     file.write(data)
                 part.replace(parent / name)
             except BaseException:

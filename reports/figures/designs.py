@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -59,14 +60,14 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     halves: Any = made.subfigures(2, 1, height_ratios=[legend, 3.2])
     top, bottom = halves
     axes = panels(bottom, 1, 3 if steps else 2)[0]
-    _panel(axes[0], rows, "locked_bytes", _memory, between=False)
+    drawn = _panel(axes[0], rows, "locked_bytes", _memory, between=False)
     axes[0].set_xticks(list(SIZES.values()), list(SIZES))
     _panel(axes[1], rows, "added_percent", _time)
     axes[0].set_ylabel(axis_label("loss_percent", "log"))
     if steps:
         _exits(axes[2], rows, steps)
     top.legend(
-        [*axes[0].containers, Line2D([], [], **RING)],
+        [*(drawn[row.arm] for row in rows), Line2D([], [], **RING)],
         [*(named(row.arm) for row in rows), "on the front"],
         loc="center left",
         ncols=4,
@@ -106,7 +107,9 @@ def _panel(
     price_of: Callable[[DesignRow], _Price | None],
     *,
     between: bool = True,
-) -> None:
+) -> dict[str, ErrorbarContainer]:
+    """Draws one; what stands for each arm."""
+    drawn: dict[str, ErrorbarContainer] = {}
     for k, row in enumerate(rows):
         price = price_of(row)
         if price is None:
@@ -116,7 +119,7 @@ def _panel(
         if price.band is not None:
             ends = list(price.band)
             ax.plot(ends, [y, y], color=GREY, linewidth=4, alpha=0.5, solid_capstyle="butt")
-        ax.errorbar(
+        drawn[row.arm] = ax.errorbar(
             [price.at],
             [y],
             yerr=[[y - low], [high - y]],
@@ -133,6 +136,7 @@ def _panel(
     ax.set_xlabel(axis_label(axis, "log"))
     ax.grid()
     ax.set_axisbelow(True)
+    return drawn
 
 
 def _exits(ax: Axes, rows: Sequence[DesignRow], steps: Mapping[str, Sequence[LimitRow]]) -> None:

@@ -59,9 +59,8 @@ def keys(kind: Hashable) -> tuple[str, ...]:
 
 
 @cache
-def values(kind: Hashable) -> Callable[[object], tuple[object, ...]]:
-    """What gives the values of an object of a dataclass, in the order of its keys."""
-    names = keys(kind)
+def attributes(names: tuple[str, ...]) -> Callable[[object], tuple[object, ...]]:
+    """What gives these attributes of an object, in this order."""
     if len(names) == 1:
         (name,) = names
         return lambda value: (getattr(value, name),)

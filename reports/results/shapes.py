@@ -13,7 +13,7 @@ from dataclasses import is_dataclass
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from reports.results.damage import Json
-from reports.results.fields import defaults, keys, object_schema, shape_of, values
+from reports.results.fields import attributes, defaults, keys, object_schema, shape_of
 
 T = TypeVar("T")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -48,7 +48,8 @@ def items(node: object) -> Iterable[tuple[str, Any]]:
     """Key and value of an object of a document, whether its keys are fixed or names."""
     if is_dataclass(node):
         kind: type = type(node)
-        return zip(keys(kind), values(kind)(node), strict=True)
+        names = keys(kind)
+        return zip(names, attributes(names)(node), strict=True)
     return node.items() if isinstance(node, Mapping) else ()
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from json.encoder import encode_basestring_ascii as quoted
-from operator import attrgetter
 from typing import Any
 
 from analysis.statistics.intervals import Metric
-from reports.results.fields import defaults, keys
+from reports.results.fields import attributes, defaults, keys
 
 Write = Callable[[Any, str], str]
 """Of a value, and of what its lines begin with: a newline and an indent."""
@@ -53,10 +52,8 @@ def _writer(kind: Hashable) -> Write:
 
 def _of_class(kind: type) -> Write:
     """Of a dataclass: its keys in order; what is its default is left out."""
-    optional, names = defaults(kind), sorted(keys(kind))
-    written, values = [_key(name) for name in names], attrgetter(*names)
-    if len(names) == 1:
-        return lambda value, line: _object([(written[0], values(value))], line)
+    optional, names = defaults(kind), tuple(sorted(keys(kind)))
+    written, values = [_key(name) for name in names], attributes(names)
     if not optional:
         return lambda value, line: _object(zip(written, values(value), strict=True), line)
 

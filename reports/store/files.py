@@ -59,6 +59,7 @@ def replace(target: Path, data: bytes) -> None:
 def put(folder: Path, files: Mapping[str, bytes]) -> None:
     """Files by name, each whole or not at all, in a folder where nobody else writes."""
     try:
+        scratch.tidy(folder)
         scratch.put(folder, files)
     except OSError as error:
         raise ExportError(f"{folder}: not written: {error.strerror or error}") from error

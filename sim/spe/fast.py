@@ -71,8 +71,6 @@ class MacroSampler:
         self._zappable = pages.copy() if config.zap_after_write else pages
         self._loaded = 0
         self._chunk = 1024
-        watched = sink.keep and sink.fields == 1
-        self._longest = min(MAX_CHUNK, OPS_AT_ONCE) if watched else MAX_CHUNK
         self._nearby = Nearby(stream)
         self._most_gap = config.interval.ops + 1 + config.interval.mask
         self._speculating = False
@@ -82,8 +80,8 @@ class MacroSampler:
         self._enabled = False
         self._started = False
         self._config = self._config_vector(config, stream)
-        if sink.keep and not config.discard:
-            self._config[k.KEEP] = k.RECORDS if sink.fields == k.ROW_FIELDS else k.OPS_ONLY
+        self._config[k.KEEP] = kept = _kept(sink, config)
+        self._longest = min(MAX_CHUNK, OPS_AT_ONCE) if kept == k.OPS_ONLY else MAX_CHUNK
         sizes = config.filter.passes * config.layout.sizes(stream.static_class)
         self._bind(sizes, *_seldom(config, stream))
 
@@ -345,7 +343,7 @@ class MacroSampler:
             self._open.append(self._places[begin:end].copy())
         if self._config[k.KEEP] != k.NO_RECORDS:
             rows = self._rows[begin:end]
-            rows[:, k.ROW_SELECT :] += offset  # in place: nobody reads them here again
+            rows[:, k.ROW_SELECT :] += offset  # times, if there are; nobody reads them here again
             self._sink.add(rows)
 
     # --- results -------------------------------------------------------------------------
@@ -382,6 +380,13 @@ class MacroSampler:
             selections.discarded_by_mode, selections.written = selections.written, 0
             self._profile[:] = 0
         return self._profile
+
+
+def _kept(sink: RecordSink, config: SamplerConfig) -> int:
+    """What of records goes to the sink."""
+    if not sink.keep or config.discard:
+        return k.NO_RECORDS
+    return k.RECORDS if sink.fields == k.ROW_FIELDS else k.OPS_ONLY
 
 
 def _seldom(config: SamplerConfig, stream: Stream) -> tuple[I64 | None, I64 | None]:

@@ -159,6 +159,13 @@ def test_files_are_put_whole_or_not_at_all(tmp_path: Path) -> None:
     assert found == {"a": b"1", "b": b"2", "d": b"3"}
 
 
+def test_what_a_process_of_our_number_left_is_written_over(tmp_path: Path) -> None:
+    """In a container a command has the same number each time."""
+    (tmp_path / f"{scratch.PREFIX}part-{os.getpid()}").write_bytes(b"half of it, and more")
+    scratch.put(tmp_path, {"a": b"1"})
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"1")]
+
+
 def test_files_that_are_put_are_one_step_to_an_end(tmp_path: Path) -> None:
     """Ctrl-C between two of them comes when both are there."""
     plain = tmp_path / "plain"

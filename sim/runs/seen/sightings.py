@@ -93,7 +93,10 @@ class Sightings:
     ) -> None:
         """`latency_keys` of each vCPU's latencies, for waits."""
         self._tallies = {name: Tally() for name in asked if name != LINES or stream.siblings}
-        self._sights = [_Sight(stream.of(v), facts, key) for v, key in enumerate(latency_keys)]
+        room = np.empty((5, OPS_AT_ONCE), np.int64)  # one at a time is told
+        self._sights = [
+            _Sight(stream.of(v), facts, key, room) for v, key in enumerate(latency_keys)
+        ]
 
     def of(self, vcpu: int) -> Watch:
         """Who is to be told the ops of a vCPU's records."""
@@ -146,15 +149,16 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 class _Sight:
     """What ops of one stream show, `OPS_AT_ONCE` at a time: keys of those that show something."""
 
-    def __init__(self, stream: Stream, facts: CoreFacts, latency_key: int) -> None:
+    def __init__(self, stream: Stream, facts: CoreFacts, latency_key: int, room: I64) -> None:
+        """`room` [5, OPS_AT_ONCE] has no meaning between two calls."""
         self._stream, self._facts, self._latency_key = stream, facts, latency_key
         classes = stream.static_class
         self._store = (classes == OpClass.STORE).astype(np.int64)
         self._branch = (classes == OpClass.BRANCH).astype(np.int64)
         self._load = np.isin(classes, waits.LOADS)
         self._plain = stream.arrays.execs.size and int(stream.arrays.tables[SEGMENTS]) == 1
-        self._found = np.empty((4, OPS_AT_ONCE), np.int64)
-        self._keys = np.empty(OPS_AT_ONCE, np.int64)
+        self._found: I64 = room[:4]
+        self._keys: I64 = room[4]
 
     def __call__(self, tallies: Mapping[str, Tally], ops: I64) -> None:
         """Count what is asked for."""

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.draws import njit
+from sim.draws import WEYL, njit
 from sim.results import OPS_AT_ONCE
 
 I64 = NDArray[np.int64]
 _NONE = -1
 """Where no key is held."""
 _BITS = 14
+"""The table has 2^14 places, 256 KiB: a level 2 cache holds it beside what is counted."""
 _MANY = 1 << 20
 """Keys of the list that are added up before more come."""
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD = np.uint64(WEYL)
+"""The golden ratio: keys that differ little have places far apart (Knuth, TAOCP 3, 6.4)."""
 _SHIFT = np.uint64(64 - _BITS)
 
 

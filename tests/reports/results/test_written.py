@@ -31,6 +31,13 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Bud:
+    """One key, which may be absent."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """Keys out of order, some that may be absent, one that is never there."""
 
@@ -57,6 +64,8 @@ TREE = Tree('a "b"\n', {"z": Leaf(-0.0), "a": Leaf(5e-324)}, (), None, METRIC)
     "document",
     [
         TREE,
+        Bud(),
+        Bud("said"),
         Tree("ü", {}, (0.1, 1e16), TREE, Metric(None, None, 0, "ms"), "said", {"k": 2**70}),
         {"b": [], "a": {}, "c": [True, None, 1, "\u2028"]},
         {"word": Word.HOLD, "number": np.float64(0.1)},

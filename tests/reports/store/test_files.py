@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from reports.exitcodes import ExitCode
 from reports.perf import packets
 from reports.store import files
+from sim.scratch import PREFIX
 from tests.rigs.tiny import command
 
 call = command("export")
@@ -37,3 +39,11 @@ def test_targets_that_cannot_be_files(tmp_path: Path) -> None:
         files.check(tmp_path, force=True)
     with pytest.raises(files.ExportError, match="is no directory; make it first"):
         files.check(tmp_path / "none" / "x", force=True)
+
+
+def test_what_a_kill_left_among_files_that_are_put_goes(tmp_path: Path) -> None:
+    """Whatever the number of the process that was killed."""
+    for number in (os.getpid(), 1 << 22):
+        (tmp_path / f"{PREFIX}part-{number}").touch()
+    files.put(tmp_path, {"a": b"1", "b": b"2"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

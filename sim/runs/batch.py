@@ -7,10 +7,10 @@ changes nothing; results are reduced in replication order from integers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
-from itertools import count
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,9 +205,9 @@ def run_arms(
         resolve.kernel_driver(arm.settings)  # as are drivers of kernel trees
     with Pool(jobs if execute is None else 1) as pool:
         run_units = execute or partial(pool.apply, run_unit)
-        batch = _Batch(scenario, engine, keep_records, band, run_units, progress)
-        for arm in scenario.arms:
-            yield batch.arm(arm)
+        with _Batch(scenario, engine, keep_records, band, run_units, progress) as batch:
+            for arm in scenario.arms:
+                yield batch.arm(arm)
 
 
 def _telling(progress: Progress | None) -> resolve.Told | None:
@@ -221,8 +221,20 @@ def _telling(progress: Progress | None) -> resolve.Told | None:
     return told
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Units whose results are wanted together, and what progress calls them."""
+
+    label: str
+    units: tuple[Unit, ...]
+
+
 class _Batch:
-    """The units of one scenario, run in a pool or here, with progress."""
+    """The units of one scenario, run in a pool or here, with progress.
+
+    Those that are known beforehand are asked for in one go, arm after arm, so no process waits for
+    an arm's last one; what only results ask for is run when the others are done.
+    """
 
     def __init__(
         self,
@@ -235,23 +247,80 @@ class _Batch:
     ) -> None:
         self._scenario, self._engine, self._keep = scenario, engine, keep_records
         self._band, self._execute, self._progress = band, execute, progress
+        self._parts = [part for arm in scenario.arms for part in self._parts_of(arm)]
+        self._found: dict[str, dict[int, RunResult]] = {part.label: {} for part in self._parts}
         self._done = 0
-        self._total = sum(self._units_of(arm) for arm in scenario.arms)
+        self._total = sum(len(part.units) for part in self._parts)
+        self._ahead = self._begun()
 
-    def _units_of(self, arm: Arm) -> int:
-        twins = 1 if counterparts.hold_twin(arm) is None else 2
-        ends = len(counterparts.band_ends(arm)) if self._band else 0
-        return twins * self._scenario.replications + ends
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        """Units that have begun are given up."""
+        self._ahead.close()
+
+    def _parts_of(self, arm: Arm) -> Iterator[_Part]:
+        twin = counterparts.hold_twin(arm)
+        if twin is not None:
+            yield self._own(twin, _hold(arm))
+        yield self._own(arm, arm.name)
+        if self._band:
+            ends = counterparts.band_ends(arm).values()
+            yield _Part(_ends(arm), tuple(aside(self._unit(end, 0)) for end in ends))
+
+    def _own(self, arm: Arm, label: str) -> _Part:
+        return _Part(label, tuple(self._unit(arm, r) for r in range(self._scenario.replications)))
+
+    def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
+        asked = self._scenario.decisions
+        sees = () if asked is None else asked.needs
+        seed = self._scenario.seed
+        return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
+
+    def _begun(self) -> Generator[None]:
+        """Each step files another result of a part."""
+        where = [(part, index) for part in self._parts for index in range(len(part.units))]
+        units = [part.units[index] for part, index in where]
+        for at, result in self._execute(units):
+            part, index = where[at]
+            found = self._found[part.label]
+            found[index] = result
+            self._done += 1
+            self._tell(part, len(found))
+            yield
+
+    def _tell(self, part: _Part, finished: int) -> None:
+        if self._progress is not None:
+            text = f"{part.label} {finished}/{len(part.units)}"
+            self._progress(self._done, self._total, text)
+
+    def _runs(self, label: str) -> _Runs:
+        """Results of a part, waited for, in the order of its units."""
+        found = self._found[label]
+        wanted = next(len(part.units) for part in self._parts if part.label == label)
+        while len(found) < wanted:
+            next(self._ahead)
+        return tuple(found[index] for index in range(wanted))
+
+    def _aside(self, part: _Part) -> _Runs:
+        """Results of units that were not known beforehand, in their order."""
+        for _ in self._ahead:  # or there would be more processes than were asked for
+            pass
+        found: dict[int, RunResult] = {}
+        for index, result in self._execute(part.units):
+            found[index] = result
+            self._tell(part, len(found))
+        return tuple(found[index] for index in range(len(part.units)))
 
     def arm(self, arm: Arm) -> ArmResult:
         """An arm and everything that is run beside it."""
         twin = counterparts.hold_twin(arm)
-        hold = None if twin is None else self._result(twin, f"{arm.name} (hold)", None, None)
+        hold = None if twin is None else self._result(twin, _hold(arm), None, None)
         return self._result(arm, arm.name, hold, self._band_ends(arm) if self._band else None)
 
     def _result(self, arm: Arm, label: str, hold: ArmResult | None, band: Band | None) -> ArmResult:
-        units = [self._unit(arm, r) for r in range(self._scenario.replications)]
-        runs = self._run(units, label)
+        runs = self._runs(label)
         stream = _stream(arm.settings)
         return ArmResult(
             arm=arm,
@@ -265,22 +334,6 @@ class _Batch:
             hold=hold,
             band=band,
         )
-
-    def _unit(self, arm: Arm, replication: int, stop_at: tuple[int, ...] = ()) -> Unit:
-        asked = self._scenario.decisions
-        sees = () if asked is None else asked.needs
-        seed = self._scenario.seed
-        return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
-
-    def _run(self, units: Sequence[Unit], label: str, *, counted: bool = True) -> _Runs:
-        """Results in the order of `units`; `counted` units are part of the announced total."""
-        runs: dict[int, RunResult] = {}
-        for finished, (index, result) in zip(count(1), self._execute(units), strict=False):
-            runs[index] = result
-            self._done += counted
-            if self._progress is not None:
-                self._progress(self._done, self._total, f"{label} {finished}/{len(units)}")
-        return tuple(runs[index] for index in range(len(units)))
 
     def _visits(self, arm: Arm, stream: Stream) -> Visits | None:
         if self._scenario.decisions is None:
@@ -322,8 +375,8 @@ class _Batch:
 
     def _stopped(self, base: Arm, stops: list[tuple[int, ...]], shift: int, label: str) -> _Runs:
         n = len(stops)
-        units = [aside(self._unit(base, (r + shift) % n, stops[r])) for r in range(n)]
-        return self._run(units, label, counted=False)
+        units = (aside(self._unit(base, (r + shift) % n, stops[r])) for r in range(n))
+        return self._aside(_Part(label, tuple(units)))
 
     def _truths(self, arm: Arm, runs: _Runs) -> I64:
         stream = _stream(arm.settings)
@@ -331,11 +384,17 @@ class _Batch:
         return np.stack([truth(stream, spec, run) for run in runs])
 
     def _band_ends(self, arm: Arm) -> Band:
-        at = counterparts.band_ends(arm)
-        units = [aside(self._unit(end, 0)) for end in at.values()]
-        found = dict(zip(at, self._run(units, f"{arm.name} (band)"), strict=True))
+        found = dict(zip(counterparts.band_ends(arm), self._runs(_ends(arm)), strict=True))
         low, high = found["low"], found["high"]
         return Band(counterparts.moved(arm), low, high, found.get("unmapping"))
+
+
+def _hold(arm: Arm) -> str:
+    return f"{arm.name} (hold)"
+
+
+def _ends(arm: Arm) -> str:
+    return f"{arm.name} (band)"
 
 
 _Runs = tuple[RunResult, ...]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.results import RunResult
 from sim.runs import batch, counterparts
+from sim.runs.batch import Unit
 from sim.scenario.models.designs import DESIGNS
 from sim.scenario.models.quantities import ConstantTime
 from sim.scenario.models.scenario import Scenario
@@ -27,6 +31,63 @@ def test_prefix_and_band_do_not_depend_on_workers(tmp_path: Path) -> None:
         assert (a.prefix is None) == (b.prefix is None)
         if a.prefix is not None and b.prefix is not None:
             assert (a.prefix.truth == b.prefix.truth).all()
+
+
+@dataclass
+class Asked:
+    """Runs units here, and notes what it is asked for and what has begun and ended."""
+
+    calls: list[list[str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def __call__(self, units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        """As `Execute`."""
+        call = len(self.calls)
+        self.calls.append([unit.arm.name for unit in units])
+        try:
+            for index, unit in enumerate(units):
+                self.told.append(f"{call}: {unit.arm.name}")
+                yield index, batch.run_unit(unit)
+        finally:
+            self.told.append(f"{call} ended")
+
+
+def test_all_units_are_asked_for_in_one_go(scenario: Scenario) -> None:
+    """No arm waits for another's last unit, and each is there with its own last unit."""
+    execute = Asked()
+    begun = [
+        (arm.arm.name, len(execute.told))
+        for arm in batch.run_arms(scenario, band=True, execute=execute)
+    ]
+    assert execute.calls == [["baremetal"] * (3 + 2) + ["v6"] * (3 + 3)]
+    assert begun == [("baremetal", 5), ("v6", 11)]
+
+
+def test_who_leaves_early_gives_up_the_rest(scenario: Scenario) -> None:
+    """What runs the units is told so at once, not when somebody looks for what is unused."""
+    execute = Asked()
+    arms = batch.run_arms(scenario, execute=execute)
+    assert next(arms).arm.name == "baremetal"
+    arms.close()  # type: ignore[attr-defined]
+    assert execute.told == ["0: baremetal"] * 3 + ["0 ended"]
+
+
+def test_what_only_results_ask_for_waits_for_the_others(tmp_path: Path) -> None:
+    """Else there would be processes for both: an arm ends early while others still run."""
+    names = ("refused", "baremetal", "v6")
+    scenario = loaded(tmp_path, BASE % "")
+    arms = {arm.name: arm for arm in scenario.arms}
+    scenario = scenario.model_copy(update={"arms": tuple(arms[name] for name in names)})
+    execute = Asked()
+    found = batch.run(scenario, execute=execute)
+    assert found[0].prefix is not None
+    assert execute.calls[0] == [name for name in names for _ in range(3)]
+    assert execute.calls[1:] == [["baremetal"] * 3] * (len(execute.calls) - 1)
+    assert len(execute.calls) > 1
+    ends = [what for what in execute.told if what.endswith("ended")]
+    assert ends == [f"{call} ended" for call in range(len(execute.calls))]
+    first_of = execute.told.index("1: baremetal")
+    assert execute.told.index("0 ended") < first_of
 
 
 def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from reports.figures.style import (
     LINES,
     MARKERS,
     axis_label,
-    blank,
+    headed,
+    legend_in,
     log_axis,
     log_y,
     named,
@@ -55,10 +56,7 @@ def figure(result: Result, tables: Tables) -> Figure | None:
         return None
     limits = by_arm(LimitRow, tables)
     steps = {r.arm: limits[r.arm] for r in rows if r.arm in limits}
-    legend = 0.2 * -(-len(rows) // 4) + 0.3
-    made = blank(3.2 + legend)
-    halves: Any = made.subfigures(2, 1, height_ratios=[legend, 3.2])
-    top, bottom = halves
+    made, top, bottom = headed(3.2, len(rows) + 1)
     axes = panels(bottom, 1, 3 if steps else 2)[0]
     drawn = _panel(axes[0], rows, "locked_bytes", _memory, between=False)
     axes[0].set_xticks(list(SIZES.values()), list(SIZES))
@@ -66,14 +64,8 @@ def figure(result: Result, tables: Tables) -> Figure | None:
     axes[0].set_ylabel(axis_label("loss_percent", "log"))
     if steps:
         _exits(axes[2], rows, steps)
-    top.legend(
-        [*(drawn[row.arm] for row in rows), Line2D([], [], **RING)],
-        [*(named(row.arm) for row in rows), "on the front"],
-        loc="center left",
-        ncols=4,
-        handlelength=1.2,
-        columnspacing=1,
-    )
+    handles = [*(drawn[row.arm] for row in rows), Line2D([], [], **RING)]
+    legend_in(top, handles, [*(named(row.arm) for row in rows), "on the front"])
     return made
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
@@ -34,6 +35,8 @@ WIDTH_IN = 8.0
 NAME_CHARS = 30
 PNG_DPI = 200
 FEW_DECADES = 30
+STRIP_IN, LINE_IN, LEGEND_COLUMNS = 0.25, 0.2, 4
+"""A legend on top of a figure: inches around it and of a line, entries in a line."""
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -121,6 +124,30 @@ def blank(height: float) -> Figure:
     return Laid(figsize=(WIDTH_IN, height))
 
 
+def headed(height: float, entries: int) -> tuple[Figure, Any, Any]:
+    """An empty figure, the strip on top of it for a legend of so many entries, and what is below.
+
+    `height` in inches is that of the latter. A legend of the figure itself would lie under the
+    title that a file gets (`reports.figures.alone`).
+    """
+    strip = STRIP_IN + LINE_IN * -(-entries // LEGEND_COLUMNS)
+    made = blank(strip + height)
+    top, below = cast("Any", made.subfigures(2, 1, height_ratios=[strip, height]))
+    return made, top, below
+
+
+def legend_in(strip: Any, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """The legend of a figure that is `headed`."""
+    strip.legend(
+        handles,
+        names,
+        loc="center left",
+        ncols=LEGEND_COLUMNS,
+        handlelength=1.5,
+        columnspacing=1,
+    )
+
+
 def axis_label(name: str, note: str = "") -> str:
     """What stands at an axis, as the column dictionary has it; `note`: how it is drawn."""
     found = next((c for c in (*COLUMNS.values(), *AXES) if c.name == name), None)
@@ -141,20 +168,23 @@ def log_axis(ax: Axes, *, between: bool = True) -> None:
     """A logarithmic x axis of what is drawn; plain numbers at decades, or closer if few fit, and
     marks `between` them."""
     ax.set_xscale("log")
-    low, high = ax.get_xlim()
-    if high < 3 * low:
-        ax.xaxis.set_major_locator(MaxNLocator(3))
-    elif high < FEW_DECADES * low:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(FuncFormatter(_shown))
-    MinorMarks.stand_in(ax.xaxis, drawn=between)
+    _numbered(ax.xaxis, between=between)
 
 
 def log_y(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers at decades."""
+    """A logarithmic y axis, likewise."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(_shown))
-    MinorMarks.stand_in(ax.yaxis)
+    _numbered(ax.yaxis, between=True)
+
+
+def _numbered(axis: Axis, *, between: bool) -> None:
+    low, high = sorted(axis.get_view_interval())
+    if high < 3 * low:
+        axis.set_major_locator(MaxNLocator(3))
+    elif high < FEW_DECADES * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(_shown))
+    MinorMarks.stand_in(axis, drawn=between)
 
 
 def rows(ax: Axes, names: Sequence[str], *, labelled: bool = True) -> None:

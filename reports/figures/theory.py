@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
@@ -22,7 +21,8 @@ from reports.figures.style import (
     LINES,
     MARKERS,
     axis_label,
-    blank,
+    headed,
+    legend_in,
     log_axis,
     log_y,
     named,
@@ -49,10 +49,7 @@ def _panels(found: Sequence[Point], forms: Sequence[Place], names: Sequence[str]
     """Points of the arms `names` above their curves, a panel a quantity."""
     quantities = list(dict.fromkeys(r.quantity for r in found))
     rows = math.ceil(len(quantities) / COLUMNS)
-    legend = 0.2 * math.ceil(len(names) / 4) + 0.25
-    made = blank(2.6 * rows + legend)
-    halves: Any = made.subfigures(2, 1, height_ratios=[legend, 2.6 * rows])
-    top, bottom = halves
+    made, top, bottom = headed(2.6 * rows, 1 + len(names))
     axes = panels(bottom, rows, COLUMNS).ravel()
     for ax in axes[len(quantities) :]:
         ax.set_axis_off()
@@ -60,14 +57,8 @@ def _panels(found: Sequence[Point], forms: Sequence[Place], names: Sequence[str]
     for ax, quantity in zip(axes, quantities, strict=False):
         mine = [r for r in found if r.quantity == quantity]
         drawn |= _panel(ax, mine, [r for r in forms if r.quantity == quantity], names)
-    top.legend(
-        [Line2D([], [], color=INK, linewidth=1), *(drawn[name] for name in names)],
-        ["closed form", *map(named, names)],
-        loc="center left",
-        ncols=4,
-        handlelength=1.5,
-        columnspacing=1,
-    )
+    handles = [Line2D([], [], color=INK, linewidth=1), *(drawn[name] for name in names)]
+    legend_in(top, handles, ["closed form", *map(named, names)])
     return made
 
 

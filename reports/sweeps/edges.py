@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.cost.edges import ALL, PARTS
-from reports.figures.style import GREY, LINES, MARKERS, blank, log_axis, log_y, named
+from reports.figures.style import GREY, LINES, MARKERS, headed, legend_in, log_axis, log_y, named
 from reports.pages.summary import edge
 from reports.results.metric import Metric
 from reports.results.result import PerEnable
@@ -120,8 +120,8 @@ def figure(whole: Grid) -> Figure:
     levels = outer.levels if outer is not None else ("",)
     columns = 2 if len(levels) == COLUMNS + 1 else min(len(levels), COLUMNS)
     lines = -(-len(levels) // columns)
-    made = blank(0.7 + 2.4 * lines + 0.18 * -(-len(having) // 4))
-    panels = made.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    made, top, bottom = headed(0.25 + 2.4 * lines, len(having))
+    panels = bottom.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for level, ax in itertools.zip_longest(range(len(levels)), panels.flat):
         if level is None:
             ax.set_visible(False)
@@ -137,8 +137,7 @@ def figure(whole: Grid) -> Figure:
         ax.set_xlabel("locked × time per edge, MiB·ms (log)", fontsize=8)
     for ax in panels[:, 0]:
         ax.set_ylabel("time per edge, µs (log)", fontsize=8)
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    made.legend(handles, names, loc="outside upper left", ncols=4, fontsize=8)
+    legend_in(top, *panels[0, 0].get_legend_handles_labels())
     return made
 
 

@@ -15,7 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.sweeps.sensitivity import CLEAR
-from reports.figures.style import LINES, MARKERS, blank, named, rows, x_grid
+from reports.figures.style import (
+    LEGEND_COLUMNS,
+    LINES,
+    MARKERS,
+    headed,
+    legend_in,
+    named,
+    rows,
+    x_grid,
+)
 from reports.results.sweep_result import Indices, Influence
 from reports.sweeps.screening import WEIGHT, ranked, short
 
@@ -43,8 +52,8 @@ def figure(
     """A panel per arm and its scale, a row per setting; noise may reach as far as grey."""
     columns = min(len(entries), COLUMNS)
     lines = -(-len(entries) // columns)
-    made = blank(0.5 + lines * (0.65 + 0.24 * len(settings)))
-    panels = made.subplots(lines, columns, squeeze=False, sharey=True)
+    made, top, bottom = headed(0.1 + lines * (0.65 + 0.24 * len(settings)), LEGEND_COLUMNS)
+    panels = bottom.subplots(lines, columns, squeeze=False, sharey=True)
     for k, ((arm, entry), ax) in enumerate(zip(entries.items(), panels.flat, strict=False)):
         effects = [entry.effects[s] for s in settings]
         _panel(ax, effects, method, scale, k)
@@ -53,8 +62,7 @@ def figure(
         ax.set_xlabel(label, fontsize=8)
     for ax in panels.flat[len(entries) :]:
         ax.set_visible(False)
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    made.legend(handles, names, loc="outside upper left", ncols=3, fontsize=8)
+    legend_in(top, *panels[0, 0].get_legend_handles_labels())
     return made
 
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from analysis.sweeps.sensitivity import Decomposition
-from reports.figures.style import LINES, MARKERS, blank, legend_above, named
+from reports.figures.style import LINES, MARKERS, blank, headed, legend_above, legend_in, named
 from reports.store.grid import Axis, Grid, Response
 from reports.text import number
 
@@ -215,8 +215,8 @@ def curves(grid: Grid, responses: dict[str, Response], label: str, scale: float)
     count = len(grid.axes)
     columns = min(count, 3)
     lines = -(-count // columns)
-    made = blank(0.55 + 2.5 * lines + 0.18 * -(-len(responses) // 4))
-    panels = made.subplots(lines, columns, squeeze=False, sharey=True)
+    made, top, bottom = headed(0.1 + 2.5 * lines, len(responses))
+    panels = bottom.subplots(lines, columns, squeeze=False, sharey=True)
     for index, ax in itertools.zip_longest(range(count), panels.flat):
         if index is None:
             ax.set_visible(False)
@@ -255,8 +255,7 @@ def curves(grid: Grid, responses: dict[str, Response], label: str, scale: float)
         ax.set_ylabel(label, fontsize=8)
         if not any((r.low < 0).any() for r in responses.values()):
             ax.set_ylim(bottom=0)
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    made.legend(handles, names, loc="outside upper left", ncols=4, fontsize=8)
+    legend_in(top, *panels[0, 0].get_legend_handles_labels())
     return made
 
 

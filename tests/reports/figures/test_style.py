@@ -16,6 +16,7 @@ from analysis.columns import AXES, COLUMNS
 from analysis.metrics import METRICS
 from reports import figures
 from reports.figures import style
+from reports.figures.panels import panels
 from tests.reports.figures.plans import DESIGNS, MANY
 from tests.rigs.fakes import Plan
 from tests.rigs.samples import PLANS, described, tables
@@ -133,6 +134,22 @@ def test_overlaps_are_found() -> None:
     figure.text(0.5, 0.5, "one")
     figure.text(0.51, 0.5, "two")
     assert overlapping(texts(figure)) == [("two", "one")]
+
+
+@pytest.mark.parametrize(("low", "high"), [(43, 74), (0.2, 0.9), (12, 180), (1, 10**6)])
+def test_log_axes_have_numbers(low: float, high: float) -> None:
+    """However little the values differ: a decade need not be among them."""
+    with style.styled("log"):
+        figure = style.blank(2.5)
+        ax = panels(figure)[0, 0]
+        ax.plot([low, high], [low, high])
+        style.log_axis(ax)
+        style.log_y(ax)
+        texts(figure)  # laid out
+    for axis in (ax.xaxis, ax.yaxis):
+        least, most = axis.get_view_interval()
+        numbers = dict(zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True))
+        assert sum(least <= x <= most and bool(t.get_text()) for x, t in numbers.items()) >= 2
 
 
 def test_png_is_reproducible_and_has_no_metadata() -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports.figures import alone
+from reports.figures.style import styled
 from reports.results.sweep_result import SweepResult
 from reports.store.grid import grid
 from reports.sweeps import edges, page, sweeping, words
 from tests.reports import drawing
+from tests.reports.figures.test_style import overlapping, texts
 from tests.rigs.swept_result import made
 from tests.rigs.tiny import TINY, call
 
@@ -87,3 +90,18 @@ def test_the_figure_joins_points_over_the_last_axis(swept: SweepResult) -> None:
     ]
     assert all(np.size(ax.lines[0].get_xdata()) == 2 for ax in panels)
     assert edges.joined(grid(swept)) == "switch.away"
+
+
+def test_a_frame_fits_every_figure(swept: SweepResult) -> None:
+    """As files they have a title and a source, which lie on no legend and no other text."""
+    standing = page.standing(swept)
+    assert {"edges", "map-time", "curves-time"} <= set(standing)
+    for key, make in standing.items():
+        with styled(key):
+            framed = make()
+            assert framed is not None
+            figure, said = framed
+            alone.framed(figure, said)
+            drawn = texts(figure)
+        assert {said.title, said.source} <= {text for text, _ in drawn}
+        assert overlapping(drawn) == [], key

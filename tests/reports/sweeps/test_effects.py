@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from analysis.sweeps import sampling
+from reports.figures import alone
+from reports.figures.style import styled
 from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult
-from reports.sweeps import screening
+from reports.sweeps import effects, screening
 from sim.scenario.files import loader
+from tests.reports.figures.test_style import overlapping, texts
 from tests.rigs.swept import SAMPLES, TIME
 from tests.rigs.tiny import TINY
 
@@ -40,3 +43,30 @@ def test_a_response_that_moves_beside_the_base_points_only() -> None:
     ]
     found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
     assert found.why == "it is the same at all base points, so that more of them are needed"
+
+
+def test_a_frame_fits() -> None:
+    """As a file it has a title and a source, which do not lie on the legend."""
+    drawn = sampling.draw(loader.load("s.yaml"))
+    rows = [
+        CellResult(
+            cell.id,
+            dict(cell.settings),
+            "",
+            "finished",
+            replications=2,
+            arms={"v6": {TIME: Metric(k, "exact", 2, "fraction")}},
+            each={"v6": {TIME: (float(k), k + 0.5)}},
+        )
+        for k, cell in enumerate(drawn.cells)
+    ]
+    entries = {"v6": screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]}
+    said = alone.Legend("a title above it", "where the numbers come from", "how to read it")
+    settings = effects.order(entries, "morris")
+    assert len(settings) == 2
+    with styled("effects"):
+        figure = effects.figure(entries, settings, "morris", "time added", 1.0)
+        alone.framed(figure, said)
+        found = texts(figure)
+    assert {said.title, said.source} <= {text for text, _ in found}
+    assert overlapping(found) == []

@@ -15,7 +15,7 @@ import numpy as np
 from analysis import theory
 from analysis.columns import LOSS_TABLE
 from analysis.fidelity import profiles
-from analysis.fidelity.profiles import By
+from analysis.fidelity.profiles import I64, By
 from analysis.fidelity.remembering import remembered
 from analysis.statistics.intervals import F64, SHARE, Metric, metric
 from analysis.tables import Table, of_rows
@@ -85,12 +85,18 @@ def explained(arm: ArmResult) -> bool:
 
 
 @remembered
+def _lost_cells(arm: ArmResult) -> I64:
+    """Ops lost [replications, cells], but for cells of which nothing passes the filter."""
+    passing = arm.truth if arm.prefix is None else arm.prefix.truth
+    lost = np.stack([sum(v.lost for v in run.vcpus) for run in arm.runs])
+    return np.where(passing > 0, lost, 0)
+
+
+@remembered
 def _kept(arm: ArmResult, by: By) -> tuple[F64, F64]:
     """(truth, lost), both [replications, groups], over cells that pass the filter."""
-    passing = np.tile(arm.truth, (len(arm.runs), 1)) if arm.prefix is None else arm.prefix.truth
-    lost = np.stack([sum(v.lost for v in run.vcpus) for run in arm.runs])
-    rows = np.where(passing > 0, lost, 0)
-    grouped = np.stack([profiles.group(x, arm.stream, by) for x in rows]).astype(np.float64)
+    rows = (profiles.group(row, arm.stream, by) for row in _lost_cells(arm))
+    grouped = np.stack(list(rows)).astype(np.float64)
     whole = profiles.truths(arm, by).astype(np.float64)
     return whole, np.minimum(grouped, whole)
 

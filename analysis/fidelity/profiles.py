@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.fidelity.remembering import remembered
 from analysis.statistics.intervals import F64
+from sim.cache.identity import by_identity
 from sim.runs import counterparts
 from sim.runs.batch import Latency
 from sim.workload.a64 import OpClass
@@ -62,8 +63,19 @@ def group(counts: I64, stream: StreamTables, by: By) -> I64:
         return per_static
     if by == "op_class":
         return _summed(per_static, stream.static_class, len(CLASS_NAMES))
-    symbol = np.where(stream.static_symbol < 0, len(stream.symbols), stream.static_symbol)
-    return _summed(per_static, symbol, len(stream.symbols) + 1)
+    return _summed(per_static, _symbols(stream), len(stream.symbols) + 1)
+
+
+@by_identity(16)
+def _symbols(stream: StreamTables) -> NDArray[np.int32]:
+    """Group of each static op by symbol: ops outside every symbol have the last one."""
+    outside = np.int32(len(stream.symbols))
+    return np.where(stream.static_symbol < 0, outside, stream.static_symbol)
+
+
+@by_identity(16)
+def _addresses(stream: StreamTables) -> tuple[str, ...]:
+    return tuple(f"{pc:#x}" for pc in stream.static_pc.tolist())
 
 
 def labels(stream: StreamTables, by: By) -> tuple[str, ...]:
@@ -74,7 +86,7 @@ def labels(stream: StreamTables, by: By) -> tuple[str, ...]:
     if by == "op_class":
         return CLASS_NAMES
     if by == "pc":
-        return tuple(f"{int(pc):#x}" for pc in stream.static_pc)
+        return _addresses(stream)
     return (*stream.symbols, UNKNOWN)
 
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from sim.scenario.models.scenario import Scenario, Verdicts
 
 SYMBOLS_SHOWN = 12
-REMEMBERED = 1 << 20
+REMEMBERED = 1 << 22
 """Numbers in the profiles of all arms up to which each is made once, not for each that asks."""
 UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 """Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""

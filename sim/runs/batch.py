@@ -23,7 +23,7 @@ from sim.machine.machine import simulate
 from sim.machine.run import Run
 from sim.results import FIRST_TID, ROW_FIELDS, RunResult
 from sim.runs import counterparts
-from sim.runs.pool import Pool
+from sim.runs.pool import DiedError, Pool
 from sim.runs.seen.sightings import Sightings, Visits, visits
 from sim.runs.truth import latency_counts, latency_truth, truth
 from sim.scenario.models.scenario import Arm, Scenario, Settings
@@ -197,7 +197,8 @@ def run_arms(
     """Like `run`, yielding each arm when all of its replications are there.
 
     With `band`, replication 0 of each arm also runs at the ends of the UNVERIFIED times. `execute`
-    runs the units in place of `jobs` processes.
+    runs the units in place of `jobs` processes. If a unit's process dies each time, the other arms
+    come first, then DiedError.
     """
     told = _telling(progress)
     for arm in scenario.arms:  # streams are built once, here, and found in the cache by workers
@@ -206,8 +207,7 @@ def run_arms(
     with Pool(jobs if execute is None else 1) as pool:
         run_units = execute or partial(pool.apply, run_unit)
         with _Batch(scenario, engine, keep_records, band, run_units, progress) as batch:
-            for arm in scenario.arms:
-                yield batch.arm(arm)
+            yield from batch.arms()
 
 
 def _telling(progress: Progress | None) -> resolve.Told | None:
@@ -252,6 +252,7 @@ class _Batch:
         self._done = 0
         self._total = sum(len(part.units) for part in self._parts)
         self._ahead = self._begun()
+        self._died: DiedError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -278,17 +279,20 @@ class _Batch:
         seed = self._scenario.seed
         return Unit(arm, seed, replication, self._engine, self._keep, stop_at, sightings=sees)
 
-    def _begun(self) -> Generator[None]:
-        """Each step files another result of a part."""
+    def _begun(self) -> Generator[bool]:
+        """Each step files another result of a part, until all are there or a unit cannot be run."""
         where = [(part, index) for part in self._parts for index in range(len(part.units))]
         units = [part.units[index] for part, index in where]
-        for at, result in self._execute(units):
-            part, index = where[at]
-            found = self._found[part.label]
-            found[index] = result
-            self._done += 1
-            self._tell(part, len(found))
-            yield
+        try:
+            for at, result in self._execute(units):
+                part, index = where[at]
+                found = self._found[part.label]
+                found[index] = result
+                self._done += 1
+                self._tell(part, len(found))
+                yield True
+        except DiedError as error:
+            self._died = error
 
     def _tell(self, part: _Part, finished: int) -> None:
         if self._progress is not None:
@@ -300,7 +304,9 @@ class _Batch:
         found = self._found[label]
         wanted = next(len(part.units) for part in self._parts if part.label == label)
         while len(found) < wanted:
-            next(self._ahead)
+            if not next(self._ahead, False):
+                assert self._died is not None
+                raise self._died
         return tuple(found[index] for index in range(wanted))
 
     def _aside(self, part: _Part) -> _Runs:
@@ -313,7 +319,19 @@ class _Batch:
             self._tell(part, len(found))
         return tuple(found[index] for index in range(len(part.units)))
 
-    def arm(self, arm: Arm) -> ArmResult:
+    def arms(self) -> Iterator[ArmResult]:
+        """Each arm when it has its results; those that a death leaves without are left out."""
+        for arm in self._scenario.arms:
+            try:
+                made = self._arm(arm)
+            except DiedError as error:
+                self._died = error
+            else:
+                yield made
+        if self._died is not None:
+            raise self._died
+
+    def _arm(self, arm: Arm) -> ArmResult:
         """An arm and everything that is run beside it."""
         twin = counterparts.hold_twin(arm)
         hold = None if twin is None else self._result(twin, _hold(arm), None, None)

@@ -11,7 +11,8 @@ import pytest
 
 from sim.results import RunResult
 from sim.runs import batch, counterparts
-from sim.runs.batch import Unit
+from sim.runs.batch import ArmResult, Unit
+from sim.runs.pool import DiedError
 from sim.scenario.models.designs import DESIGNS
 from sim.scenario.models.quantities import ConstantTime
 from sim.scenario.models.scenario import Scenario
@@ -88,6 +89,40 @@ def test_what_only_results_ask_for_waits_for_the_others(tmp_path: Path) -> None:
     assert ends == [f"{call} ended" for call in range(len(execute.calls))]
     first_of = execute.told.index("1: baremetal")
     assert execute.told.index("0 ended") < first_of
+
+
+def test_a_death_takes_no_other_arm_along(scenario: Scenario) -> None:
+    """Of units that are run in one go one cannot be: the other arms are there, then it is told."""
+
+    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        for index, unit in enumerate(units):
+            if unit.arm.name != "baremetal" or unit.replication != 1:
+                yield index, batch.run_unit(unit)
+        raise DiedError("baremetal's second")
+
+    found: list[ArmResult] = []
+    with pytest.raises(DiedError, match="baremetal's second"):
+        found.extend(batch.run_arms(scenario, execute=execute))
+    assert [arm.arm.name for arm in found] == ["v6"]
+    assert len(found[0].runs) == 3
+
+
+def test_a_death_beside_an_arm_takes_that_along(tmp_path: Path) -> None:
+    """Baremetal on the prefix of an arm that ended early: without it that arm is not whole."""
+    calls: list[int] = []
+
+    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
+        calls.append(len(units))
+        if len(calls) > 1:
+            raise DiedError("on a prefix")
+        yield from enumerate(map(batch.run_unit, units))
+
+    arms = batch.run_arms(loaded(tmp_path, BASE % ""), execute=execute)
+    found: list[ArmResult] = []
+    with pytest.raises(DiedError, match="on a prefix"):
+        found.extend(arms)
+    assert [arm.arm.name for arm in found] == ["baremetal", "v6"]
+    assert len(calls) == 2
 
 
 def test_times_that_a_scenario_sets_are_not_moved(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from itertools import product
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sim.engine import Engine
 from sim.linux.aux import AuxFlag
@@ -33,17 +35,66 @@ def _run(seed: int, engine: str) -> RunResult:
     return simulate(made.spec(r, stream, dense), (stream,), Run("x", seed, 0, True, True), engine)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_engines_agree(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random designs, streams and host pressure, with random chunk sizes and hints."""
-    r = random.Random(block)
+class Seen(NamedTuple):
+    """What is left of a block of machines for other tests; they need not run them again."""
+
+    mechanisms: set[str]
+    aux: dict[str, list[tuple[AuxCounts, AuxCounts]]]
+    """By engine: a vCPU's counts, and those of its rows."""
+
+
+@cache
+def _agreed(block: int) -> Seen:
+    """Runs a block of seeds under both engines, which agree."""
+    r, seen = random.Random(block), Seen(set(), {"fast": [], "reference": []})
     for seed in range(block * SEEDS_PER_TEST, (block + 1) * SEEDS_PER_TEST):
-        monkeypatch.setattr(fast, "MIN_CHUNK", r.choice([1, 2, 7, 64]))
-        monkeypatch.setattr(fast, "MAX_CHUNK", r.choice([64, 1000, 65536]))
-        hints(monkeypatch, known=r.choice([0, 2, 4]))
-        slow, quick = made.everything(_run(seed, "reference")), made.everything(_run(seed, "fast"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fast, "MIN_CHUNK", r.choice([1, 2, 7, 64]))
+            patch.setattr(fast, "MAX_CHUNK", r.choice([64, 1000, 65536]))
+            hints(patch, known=r.choice([0, 2, 4]))
+            results = {engine: _run(seed, engine) for engine in seen.aux}
+        quick, slow = map(made.everything, results.values())
         differing = [name for name, value in slow.items() if quick[name] != value]
         assert not differing, f"seed {seed}: {differing}"
+        seen.mechanisms.update(_mechanisms(results["fast"]))
+        for engine, result in results.items():
+            seen.aux[engine] += [(vcpu.aux_counts, _counted(vcpu.aux)) for vcpu in result.vcpus]
+    return seen
+
+
+def _counted(rows: NDArray[np.void]) -> AuxCounts:
+    """AUX records by flag, as rows that were kept have them."""
+    lost, gaps, collided = (
+        int(np.count_nonzero(rows["flags"] & flag))
+        for flag in (AuxFlag.TRUNCATED, AuxFlag.PARTIAL, AuxFlag.COLLISION)
+    )
+    return AuxCounts(rows.size, lost, gaps, collided)
+
+
+def _mechanisms(result: RunResult) -> set[str]:
+    """Names of all that happened in a run."""
+    seen: set[str] = set()
+    for vcpu in result.vcpus:
+        for ledger in vcpu.ledgers.as_dict().values():
+            seen |= {name for name, value in ledger.items() if value}
+        seen |= set(vcpu.blackouts)
+        events = {what for _, what, _ in vcpu.log}
+        seen |= events & {"LATE_PMBIRQ"}
+        seen |= {"switched off and on"} if "ENABLE" in events else set()
+        flags = int(np.bitwise_or.reduce(vcpu.aux["flags"])) if vcpu.aux.size else 0
+        seen |= {"truncated"} if flags & AuxFlag.TRUNCATED else set()
+        seen |= {"partial"} if flags & AuxFlag.PARTIAL else set()
+        seen |= {"collision"} if flags & AuxFlag.COLLISION else set()
+    seen |= {"rlimit_exits"} if result.rlimit.exits else set()
+    seen |= {"killed"} if "destroyed" in result.ended_because else set()
+    seen |= {"no progress"} if "no progress" in result.ended_because else set()
+    return seen
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_engines_agree(block: int) -> None:
+    """Random designs, streams and host pressure, with random chunk sizes and hints."""
+    _agreed(block)
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
@@ -68,38 +119,14 @@ def test_time_that_passes_at_once_is_time_that_was_waited(
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_aux_records_are_counted_as_their_rows_say(engine: str) -> None:
     """With rows kept, the counts without them are those of the rows, flag by flag."""
-    flagged = 0
-    for seed in range(2 * SEEDS_PER_TEST):
-        for vcpu in _run(seed, engine).vcpus:
-            flags = vcpu.aux["flags"]
-            lost, gaps, collided = (
-                int(np.count_nonzero(flags & flag))
-                for flag in (AuxFlag.TRUNCATED, AuxFlag.PARTIAL, AuxFlag.COLLISION)
-            )
-            assert vcpu.aux_counts == AuxCounts(flags.size, lost, gaps, collided)
-            flagged += lost + collided
-    assert flagged
+    counts = [pair for block in (0, 1) for pair in _agreed(block).aux[engine]]
+    assert all(said == counted for said, counted in counts)
+    assert any(said.lost + said.collisions for said, _ in counts)
 
 
 def test_the_suite_reaches_every_mechanism() -> None:
     """A control on the control: the random machines that are not deep exercise all there is."""
-    seen: set[str] = set()
-    for block, number in product(REPRESENTATIVE, range(SEEDS_PER_TEST)):
-        result = _run(block * SEEDS_PER_TEST + number, "fast")
-        for vcpu in result.vcpus:
-            for ledger in vcpu.ledgers.as_dict().values():
-                seen |= {name for name, value in ledger.items() if value}
-            seen |= set(vcpu.blackouts)
-            events = {what for _, what, _ in vcpu.log}
-            seen |= events & {"LATE_PMBIRQ"}
-            seen |= {"switched off and on"} if "ENABLE" in events else set()
-            flags = int(np.bitwise_or.reduce(vcpu.aux["flags"])) if vcpu.aux.size else 0
-            seen |= {"truncated"} if flags & AuxFlag.TRUNCATED else set()
-            seen |= {"partial"} if flags & AuxFlag.PARTIAL else set()
-            seen |= {"collision"} if flags & AuxFlag.COLLISION else set()
-        seen |= {"rlimit_exits"} if result.rlimit.exits else set()
-        seen |= {"killed"} if "destroyed" in result.ended_because else set()
-        seen |= {"no progress"} if "no progress" in result.ended_because else set()
+    seen = set[str]().union(*(_agreed(block).mechanisms for block in REPRESENTATIVE))
     wanted = {
         "collided",
         "filtered",

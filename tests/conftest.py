@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.needs import missing_lines
 from tests.sim.linux import kernels
+
+if TYPE_CHECKING:
+    from tests.faults.victim import Server
 
 _LET_GROW = 32 << 20
 """Bytes that a process of pytest may grow by before it gives back what nobody uses."""
@@ -80,3 +84,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder is one of the test's own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Server]:
+    """Where commands in processes of their own begin at once."""
+    from tests.faults.victim import server  # the command line, for which not every process waits
+
+    with server() as started:
+        yield started

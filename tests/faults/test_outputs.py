@@ -36,15 +36,8 @@ NAME = b"\xff\xc3\xa9\xe2\x80\xae"
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Server]:
-    """Where commands begin at once."""
-    with server() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def ascii_only() -> Iterator[Server]:
-    """The same, in a locale with nothing but ASCII."""
+    """Where commands begin at once, in a locale with nothing but ASCII."""
     with server(**ASCII) as started:
         yield started
 
@@ -86,11 +79,11 @@ def ended(where: Server, *command: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("verb", ARGUMENTS)
-def test_a_full_disk_under_stdout(verb: str, plain: Server) -> None:
+def test_a_full_disk_under_stdout(verb: str, warm: Server) -> None:
     """A message and 2; a verb that prints nothing there has nothing to say."""
     verbs.prepare_more(verb)
     Path("../stdout").symlink_to("/dev/full")
-    code, said = ended(plain, *words(verb, "disk/out"))
+    code, said = ended(warm, *words(verb, "disk/out"))
     if verb in verbs.SILENT:
         assert code == 0, said
         return
@@ -98,11 +91,11 @@ def test_a_full_disk_under_stdout(verb: str, plain: Server) -> None:
     assert said.endswith("speskew: cannot write: No space left on device\n")
 
 
-def test_most_verbs_print(plain: Server) -> None:
+def test_most_verbs_print(warm: Server) -> None:
     """Control: with nowhere to print to, help is refused too."""
     Path("../stdout").symlink_to("/dev/full")
     for verb in ARGUMENTS:
-        assert ended(plain, *verb.split(), "--help")[0] == ExitCode.USAGE
+        assert ended(warm, *verb.split(), "--help")[0] == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("verb", ARGUMENTS)

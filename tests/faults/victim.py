@@ -36,6 +36,8 @@ class Server:
         assert process.stdout is not None
         self._ask: IO[str] = process.stdin
         self._answer: IO[str] = process.stdout
+        self.peak = 0
+        """Bytes that the last command which has ended had in memory at once."""
 
     def begin(self, *command: str) -> int:
         """The process of a command that has begun."""
@@ -44,7 +46,9 @@ class Server:
 
     def end(self) -> int:
         """How it ended, which is waited for: an exit code, or a signal, negative."""
-        return int(self._answer.readline())
+        code, peak = map(int, self._answer.readline().split())
+        self.peak = peak << 10
+        return code
 
 
 @contextmanager
@@ -85,7 +89,8 @@ def _serve() -> None:
             _run()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _say(child)
-        _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        _, status, used = os.wait4(child, 0)
+        _say(os.waitstatus_to_exitcode(status), used.ru_maxrss)
 
 
 def _run() -> NoReturn:
@@ -107,8 +112,8 @@ def _run() -> NoReturn:
     os._exit(code if isinstance(code, int) else 0)
 
 
-def _say(number: int) -> None:
-    sys.stdout.write(f"{number}\n")
+def _say(*numbers: int) -> None:
+    sys.stdout.write(f"{' '.join(map(str, numbers))}\n")
     sys.stdout.flush()
 
 

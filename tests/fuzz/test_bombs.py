@@ -10,6 +10,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from reports.exitcodes import ExitCode
 from sim.workload import spestream
 from sim.workload.a64 import Flag, OpClass
 from sim.workload.spestream import Chunk, Recording
+from tests.faults.victim import Server
 
 MOST = 512 << 20
 BYTES = 1 << 30
 """What a bomb decodes to."""
-COMMAND = """\
-import sys
-from click.testing import CliRunner
-from reports.cli.main import main
-result = CliRunner().invoke(main, sys.argv[1:])
-print(result.output)
-print(result.exit_code, int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]))
-"""
 
 
 def zeros_gzip(path: Path) -> None:
@@ -75,30 +70,39 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in PACKED}
 
 
-def refused(cwd: Path, *args: str | Path) -> str:
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(warm: Server, own_folder: Path) -> Refused:
     """What a command that refuses its input says; it may not need more than MOST bytes."""
-    command = [sys.executable, "-c", COMMAND, *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
-    *output, last = done.stdout.splitlines()
-    code, peak = map(int, last.split())
-    assert code == 2, done.stdout
-    assert peak << 10 < MOST, f"{peak:,} KiB"
-    return "\n".join(output)
+    Path("here").mkdir()
+
+    def said(*words: str | Path) -> str:
+        with chdir("here"):
+            warm.begin(*map(str, words))
+            code = warm.end()
+        output = Path("stderr").read_text(encoding="utf-8")
+        assert code == ExitCode.USAGE, output
+        assert warm.peak < MOST, f"{warm.peak:,} B"
+        return output
+
+    return said
 
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_packed_captures_streams_and_programs(
-    packed: dict[str, Path], tmp_path: Path, kind: str
+    packed: dict[str, Path], tmp_path: Path, kind: str, refused: Refused
 ) -> None:
     """A bomb in place of each is named as what it is, or as what it is not."""
     bomb = packed[kind]
-    assert f"packed with {kind}" in refused(tmp_path, "report", "spe", bomb)
+    assert f"packed with {kind}" in refused("report", "spe", bomb)
     (tmp_path / "s.yaml").write_text(
         f"workload: {{kind: recorded, path: {bomb}}}\nreplications: 1\narms: [baremetal]\n"
     )
-    assert "not a .spestream file" in refused(tmp_path, "run", tmp_path / "s.yaml")
+    assert "not a .spestream file" in refused("run", tmp_path / "s.yaml")
     (tmp_path / "t.txt").write_text("")
-    said = refused(tmp_path, "import", "tarmac", tmp_path / "t.txt", "--elf", bomb)
+    said = refused("import", "tarmac", tmp_path / "t.txt", "--elf", bomb)
     assert f"packed with {kind}" in said
 
 
@@ -127,7 +131,7 @@ def stream(path: Path, frames: list[tuple[bytes, int]], **counts: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["static", "addresses", "discontinuities", "ids"])
-def test_streams_with_frames_of_zeros(tmp_path: Path, which: str) -> None:
+def test_streams_with_frames_of_zeros(tmp_path: Path, which: str, refused: Refused) -> None:
     """Each frame in turn decodes to gigabytes, in a file whose own numbers agree."""
     big, blocks = 1 << 30, spestream.CHUNK_BLOCKS
     empty, symbols = (zstandard.compress(b""), 0), (zstandard.compress(b"[]"), 2)
@@ -150,7 +154,7 @@ def test_streams_with_frames_of_zeros(tmp_path: Path, which: str) -> None:
     (tmp_path / "s.yaml").write_text(
         "workload: {kind: recorded, path: b.spestream}\nreplications: 1\narms: [baremetal]\n"
     )
-    said = refused(tmp_path, "run", tmp_path / "s.yaml")
+    said = refused("run", tmp_path / "s.yaml")
     why = "more than 4,194,304" if which in ("static", "discontinuities") else "a block is empty"
     assert why in said, said
 
@@ -162,7 +166,7 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("which", CLAIMS)
-def test_streams_whose_blocks_do_not_add_up(tmp_path: Path, which: str) -> None:
+def test_streams_whose_blocks_do_not_add_up(tmp_path: Path, which: str, refused: Refused) -> None:
     """A whole static block, and frames of a gigabyte that no executions of it can fill."""
     blocks, (counts, why) = spestream.CHUNK_BLOCKS, CLAIMS[which]
     static = spestream._pack_static(loop(4))
@@ -179,7 +183,7 @@ def test_streams_whose_blocks_do_not_add_up(tmp_path: Path, which: str) -> None:
     (tmp_path / "s.yaml").write_text(
         "workload: {kind: recorded, path: b.spestream}\nreplications: 1\narms: [baremetal]\n"
     )
-    assert why in refused(tmp_path, "run", tmp_path / "s.yaml")
+    assert why in refused("run", tmp_path / "s.yaml")
 
 
 def loop(length: int) -> Recording:
@@ -231,27 +235,27 @@ def test_an_honest_recording_of_one_loop(tmp_path: Path) -> None:
     assert peak << 10 < MOST, f"{peak:,} KiB"
 
 
-def test_parquet_of_equal_rows(tmp_path: Path) -> None:
+def test_parquet_of_equal_rows(tmp_path: Path, refused: Refused) -> None:
     """A table of a hundred million equal rows takes kilobytes, and is refused by its numbers."""
     path, one = tmp_path / "t-br.parquet", pa.table({"cpu": pa.array([0] * 1_000_000, "int64")})
     with pq.ParquetWriter(path, one.schema, compression="zstd") as writer:
         for _ in range(100):
             writer.write_table(one, row_group_size=1_000_000)
-    assert "no records are so alike" in refused(tmp_path, "report", "spe", path)
+    assert "no records are so alike" in refused("report", "spe", path)
 
 
 CODECS = ("none", "snappy", "zstd", "gzip", "lz4", "brotli")
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_parquet_pages_of_a_gigabyte(tmp_path: Path, codec: str) -> None:
+def test_parquet_pages_of_a_gigabyte(tmp_path: Path, codec: str, refused: Refused) -> None:
     """A page's header claims a gigabyte in a table whose footer knows nothing of it."""
     path = tmp_path / "t-br.parquet"
     table = pa.table({"cpu": pa.array([0] * 100, "int64")})
     pq.write_table(table, path, compression=codec, use_dictionary=False)
-    assert "no column 'el'" in refused(tmp_path, "report", "spe", path)  # as honest as it is small
+    assert "no column 'el'" in refused("report", "spe", path)  # as honest as it is small
     path.write_bytes(claiming(path, BYTES - 1))
-    said = refused(tmp_path, "report", "spe", path)
+    said = refused("report", "spe", path)
     assert f"pages of column 'cpu' claim {BYTES - 1:,} bytes or more" in said
 
 
@@ -270,7 +274,7 @@ def claiming(path: Path, size: int) -> bytes:
     return data[: at + 3] + claim + data[at + 5 : text] + shorter + data[text + 10 :]
 
 
-def test_parquet_of_one_long_text(tmp_path: Path) -> None:
+def test_parquet_of_one_long_text(tmp_path: Path, refused: Refused) -> None:
     """Half a million rows that share a text of a megabyte, in six kilobytes."""
     path, rows = tmp_path / "t-br.parquet", 500_000
     column = pa.array([0] * rows)
@@ -278,4 +282,4 @@ def test_parquet_of_one_long_text(tmp_path: Path) -> None:
     extra = {f"x{k}": column for k in range(100)}
     table = pa.table({"el": column, "cpu": column, "pc": text} | extra)
     pq.write_table(table, path, compression="zstd")
-    assert "column 'pc'" in refused(tmp_path, "report", "spe", path)
+    assert "column 'pc'" in refused("report", "spe", path)

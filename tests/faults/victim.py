@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,19 +29,21 @@ CHECK = "checks: [{test: bound, metric: arms.cold.loss.total, at_most: 10%}]\n"
 
 
 class Server:
-    """Begins commands, one at a time, in the current folder."""
+    """Begins commands, one at a time, in the current folder and environment."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], environment: Mapping[str, str]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._ask: IO[str] = process.stdin
         self._answer: IO[str] = process.stdout
+        self._environment = environment
         self.peak = 0
         """Bytes that the last command which has ended had in memory at once."""
 
     def begin(self, *command: str) -> int:
         """The process of a command that has begun."""
-        print(json.dumps([os.getcwd(), command]), file=self._ask, flush=True)
+        environment = os.environ | self._environment
+        print(json.dumps([os.getcwd(), environment, command]), file=self._ask, flush=True)
         return int(self._answer.readline())
 
     def end(self) -> int:
@@ -65,7 +67,7 @@ def server(**environment: str) -> Iterator[Server]:
         env=os.environ | environment,
     ) as process:
         try:
-            yield Server(process)
+            yield Server(process, environment)
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -80,10 +82,11 @@ def _serve() -> None:
             output = () if verb == "check" else ("-o", out / verb)
             assert call(verb, source, *output, "-q").exit_code == 0
     for line in sys.stdin:
-        folder, words = json.loads(line)
+        folder, environment, words = json.loads(line)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it can be answered
         child = os.fork()
         if not child:
+            os.environ |= environment
             _become(folder)
             sys.argv = ["speskew", *words]
             _run()

@@ -16,6 +16,7 @@ import pytest
 
 import reports
 from reports.exitcodes import ExitCode
+from tests.faults.victim import Server
 from tests.needs import module, run
 from tests.rigs.processes import begun
 from tests.rigs.swept import LONG, MATRIX, SPESKEW, results, units
@@ -25,9 +26,11 @@ Process = subprocess.Popen[str]
 
 
 @pytest.fixture(autouse=True)
-def inside(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a scenario of eight cells; no long wait for what is not there."""
     module("distributed")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     Path("s.yaml").write_text(LONG)
     monkeypatch.setenv("PYTHONPATH", str(Path(next(iter(reports.__path__))).parent))
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
@@ -149,15 +152,20 @@ def test_a_sweep_begun_here_ends_on_a_cluster() -> None:
     assert results() == results("whole")
 
 
-def asked(address: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """A sweep on what is no cluster, with little patience."""
-    command = [*SPESKEW, "sweep", "s.yaml", "-o", "out", "--scheduler", address, "--wait", "2"]
-    return ended([*command, *more])
+Asked = Callable[..., tuple[int, str]]
 
 
-def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """A command at its end."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+@pytest.fixture
+def asked(warm: Server) -> Asked:
+    """Exit code and stderr of a sweep on what is no cluster, with little patience."""
+
+    def told(address: str, *more: str) -> tuple[int, str]:
+        warm.begin("sweep", "s.yaml", "-o", "out", "--scheduler", address, "--wait", "2", *more)
+        code, said = warm.end(), Path("../stderr").read_text(encoding="utf-8")
+        assert "Traceback" not in said
+        return code, said
+
+    return told
 
 
 @pytest.mark.parametrize(
@@ -170,50 +178,47 @@ def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
         ("tcp://127.0.0.1:no", "no Dask scheduler at tcp://127.0.0.1:no: "),
     ],
 )
-def test_no_cluster_is_a_usage_error(address: str, why: str) -> None:
+def test_no_cluster_is_a_usage_error(address: str, why: str, asked: Asked) -> None:
     """Exit 2 and what is missing, soon, with a word of what is waited for; nothing is run."""
-    done = asked(address)
-    assert done.returncode == ExitCode.USAGE, done.stderr
-    assert why in done.stderr
-    assert "Traceback" not in done.stderr
+    code, said = asked(address)
+    assert code == ExitCode.USAGE, said
+    assert why in said
     assert not Path("out").exists()
 
 
-def test_what_tls_wants_is_looked_at_before() -> None:
+def test_what_tls_wants_is_looked_at_before(asked: Asked) -> None:
     """A file that holds no certificate is named as the reason; options of TLS need a scheduler."""
     Path("x.pem").write_text("nothing")
     files = ("--tls-ca", "x.pem", "--tls-cert", "x.pem", "--tls-key", "x.pem")
-    done = asked("tls://127.0.0.1:9", *files)
-    assert done.returncode == ExitCode.USAGE
-    assert "no Dask scheduler at tls://127.0.0.1:9: " in done.stderr
+    code, said = asked("tls://127.0.0.1:9", *files)
+    assert code == ExitCode.USAGE
+    assert "no Dask scheduler at tls://127.0.0.1:9: " in said
     assert call("sweep", "s.yaml", "--tls-ca", "x.pem").exit_code == ExitCode.USAGE
 
 
-def test_tls() -> None:
+def test_tls(asked: Asked) -> None:
     """Over TLS with a certificate of ours: the bytes of a sweep on one process."""
     subject = ("-subj", "/CN=speskew", "-days", "2", "-nodes", "-newkey", "rsa:2048")
     files = ("-keyout", "k.pem", "-out", "c.pem")
     run("openssl", "req", "-x509", *subject, *files, capture_output=True)
-    Path("sweep.yaml").write_text(TINY + MATRIX)
-    assert call("sweep", "sweep.yaml", "-o", "whole", "-q").exit_code == 0
+    Path("s.yaml").write_text(TINY + MATRIX)
+    assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0
     theirs = ("--tls-ca-file", "c.pem", "--tls-cert", "c.pem", "--tls-key", "k.pem")
     ours = ("--tls-ca", "c.pem", "--tls-cert", "c.pem", "--tls-key", "k.pem")
     with cluster(1, *theirs, protocol="tls") as (address, _):
         assert address.startswith("tls://")
-        command = [*SPESKEW, "sweep", "sweep.yaml", "-o", "out", "--scheduler", address]
-        done = ended([*command, *ours])
-    assert done.returncode == 0, done.stderr
+        code, said = asked(address, *ours, "--wait", "60")
+    assert code == 0, said
     assert results() == results("whole")
 
 
-def test_no_worker_is_said() -> None:
+def test_no_worker_is_said(asked: Asked) -> None:
     """A scheduler without workers: it is said what is waited for, and an end comes."""
     with cluster(0) as (address, _):
-        done = asked(address, "--wait", "4")
-    assert done.returncode == ExitCode.USAGE, done.stderr
-    assert f"no worker at {address}: waiting for one" in done.stderr
-    assert f"no worker at {address} for 4 s; start one (dask worker {address})" in done.stderr
-    assert "Traceback" not in done.stderr
+        code, said = asked(address, "--wait", "4")
+    assert code == ExitCode.USAGE, said
+    assert f"no worker at {address}: waiting for one" in said
+    assert f"no worker at {address} for 4 s; start one (dask worker {address})" in said
 
 
 @pytest.mark.deep

@@ -18,7 +18,10 @@ SHADOWS = {
     "analysis/__init__.py": "analysis",
 }
 """What a user may have, and what it shadows."""
-HARMLESS = ("reports/monthly.txt", "scenarios/mine.yaml", "sim/data.csv", "scenarios/__init__.py")
+HARMLESS = {
+    "folders without code": ("reports/monthly.txt", "scenarios/mine.yaml", "sim/data.csv"),
+    "code among scenarios": ("scenarios/__init__.py",),
+}
 
 
 def lay(folder: Path, file: str) -> Path:
@@ -85,10 +88,11 @@ def test_the_console_script_is_told(file: str, name: str, tmp_path: Path) -> Non
     assert says(line, found, name)
 
 
-@pytest.mark.parametrize("file", HARMLESS)
-def test_what_shadows_nothing_is_let_be(file: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", HARMLESS.values(), ids=HARMLESS)
+def test_what_shadows_nothing_is_let_be(files: tuple[str, ...], tmp_path: Path) -> None:
     """Folders without code, and the user's own scenarios: the stock's are found all the same."""
-    lay(tmp_path, file)
+    for file in files:
+        lay(tmp_path, file)
     done = called(sys.executable, "mine.py", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "True run\n"), done.stderr
     done = called(sys.executable, "-m", "speskew", "list", "scenarios", folder=tmp_path)

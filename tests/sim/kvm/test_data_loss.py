@@ -198,7 +198,7 @@ def test_a_sink_forgets_its_last_rows_wherever_they_are() -> None:
         sink.add(part)
     sink.add(rows[:7])
     sink.drop(3)
-    assert sink.written().tolist()[-4:] == rows[:4].tolist()
+    assert sink.written()[-4:].tolist() == rows[:4].tolist()
     sink.drop(4 + 2_000_000)
     assert (sink.written() == rows[:1_000_000]).all()
     sink.add(rows[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -230,6 +231,7 @@ def test_unknown_core_names_the_nearest() -> None:
         get_preset("x")
 
 
+@cache
 def _laws() -> NDArray[np.int64]:
     return N1.latency_laws().reshape(TIMING_CLASSES, LEVEL_STRIDE, laws.STRIDE)
 

@@ -246,14 +246,16 @@ def by_hand(scenario: Scenario) -> Counter[int]:
     """Loads and atomics of one pass of all threads that a peer gave, by line."""
     found: Counter[int] = Counter()
     lead = batch.stream_of(scenario.arms[0])
+    classes = lead.static_class.tolist()
     for thread in lead.threads:
-        T, S, slot = thread.arrays.tables, thread.arrays, 0
-        for block in (S.execs >> np.uint64(32) & np.uint64((1 << 31) - 1)).tolist():
-            row = int(T[BLOCK]) + 4 * block
-            for s in range(int(T[row + BLOCK_STATIC]), int(T[row + BLOCK_STATIC] + T[row + OP])):
-                if T[int(T[STATIC]) + 4 * s + HAS_SLOT]:
-                    load = lead.static_class[s] in (OpClass.LOAD, OpClass.ATOMIC)
-                    if load and S.levels[slot] in PEERS:
+        T, levels = thread.arrays.tables.tolist(), thread.arrays.levels.tolist()
+        execs, slot = thread.arrays.execs, 0
+        for block in (execs >> np.uint64(32) & np.uint64((1 << 31) - 1)).tolist():
+            row = T[BLOCK] + 4 * block
+            for s in range(T[row + BLOCK_STATIC], T[row + BLOCK_STATIC] + T[row + OP]):
+                if T[T[STATIC] + 4 * s + HAS_SLOT]:
+                    load = classes[s] in (OpClass.LOAD, OpClass.ATOMIC)
+                    if load and levels[slot] in PEERS:
                         found[int(thread.addresses[slot]) >> 6] += 1
                     slot += 1
     return found

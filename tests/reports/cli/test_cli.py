@@ -18,6 +18,7 @@ from reports.exitcodes import MEANING, ExitCode
 from sim.ledger import LawBrokenError
 from sim.runs import batch
 from sim.workload.spestream import StreamError
+from tests.rigs.processes import begun
 from tests.rigs.tiny import TINY, call
 
 HEAVY = ("numpy", "simpy", "numba", "pandas", "matplotlib", "scipy", "pydantic", "pyarrow", "rich")
@@ -110,10 +111,11 @@ def test_errors_have_their_codes(
 def test_a_real_ctrl_c(jobs: str) -> None:
     """SIGINT in the middle of the first arm: 130 within seconds, and no traceback."""
     Path("long.yaml").write_text(TINY.replace("repeat: 40", "repeat: 4000"))
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     command = [
         sys.executable,
         "-c",
-        "from reports.cli.main import main; main()",
+        f"{listens}from reports.cli.main import main; main()",  # in the background too
         "run",
         "long.yaml",
         "-o",
@@ -126,7 +128,7 @@ def test_a_real_ctrl_c(jobs: str) -> None:
         "--replications",
         "50",
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with begun(command, stderr=subprocess.PIPE) as process:
         while process.poll() is None and not list(Path().glob(".speskew-*")):  # before it begins
             time.sleep(0.02)
         with pytest.raises(subprocess.TimeoutExpired):

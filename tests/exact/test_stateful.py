@@ -138,13 +138,15 @@ class AccountRules(RuleBasedStateMachine):
 @cache
 def _streams() -> list[tuple[Stream, MachineSpec]]:
     """Short streams with a machine each, whose designs and limits the rules replace."""
-    found = []
-    for seed in range(70_000, 70_300):
+    found: list[tuple[Stream, MachineSpec]] = []
+    seed = 70_000
+    while len(found) < 24:
         r = random.Random(seed)
         stream = made.stream(r, dense=False)
         if 1000 <= stream.ops <= 3000:
             found.append((stream, made.spec(r, stream, dense=True)))
-    return found[:24]
+        seed += 1
+    return found
 
 
 OFTEN = [

@@ -41,15 +41,21 @@ def test_corpus(name: str, tmp_path: Path) -> None:
     """No input crashes, hangs, swamps the memory or writes elsewhere; some are accepted."""
     inputs = sorted((CORPUS / name).iterdir())
     assert inputs, f"no corpus of {name}"
+
+    def timed(path: Path) -> tuple[float, bool]:
+        began = time.perf_counter()
+        accepted = targets.run(name, path.read_bytes(), tmp_path)
+        return time.perf_counter() - began, accepted
+
     peak_bytes()
     before = peak_bytes()
-    accepted = sum(targets.run(name, path.read_bytes(), tmp_path) for path in inputs)
+    first = {path: timed(path) for path in inputs}
     assert peak_bytes() - before < MOST_BYTES
-    for path in inputs:  # compiled by now
-        began = time.perf_counter()
-        targets.run(name, path.read_bytes(), tmp_path)
-        assert time.perf_counter() - began < MOST_SECONDS, path
-    assert accepted, "nothing in the corpus is valid: it only tests the first check"
+    for path in (path for path, (seconds, _) in first.items() if seconds > 1):  # compiled by now
+        assert timed(path)[0] < MOST_SECONDS, path
+    assert any(accepted for _, accepted in first.values()), (
+        "nothing in the corpus is valid: it only tests the first check"
+    )
 
 
 def test_every_input_has_a_target() -> None:

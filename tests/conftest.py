@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import resource
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 _LET_GROW = 32 << 20
 """Bytes that a process of pytest may grow by before it gives back what nobody uses."""
+_LET_STAY = 64 << 20
+"""Bytes more than at its first test with which it begins with another module."""
 _PAGE = resource.getpagesize()
 _C = ctypes.CDLL(None)
 _lowest = 1 << 62
+_first = 1 << 62
 
 
 def _resident() -> int:
@@ -32,8 +36,10 @@ def _resident() -> int:
 
 def pytest_collection_finish() -> None:
     """Thousands of tests and what they import stay to the end: collecting garbage skips them."""
+    global _first
     gc.collect()
     gc.freeze()
+    _first = _resident()
 
 
 def pytest_runtest_logfinish() -> None:
@@ -63,6 +69,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     reasons = [where[2] for where in skipped if isinstance(where, tuple)]
     for line in missing_lines(reasons):
         reporter.write_line(line)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_streams_of_others() -> Iterator[None]:
+    """Streams stay in memory for who needs them next; where they are large, for no other module."""
+    yield
+    batch = sys.modules.get("sim.runs.batch")
+    if batch is not None and _resident() > _first + _LET_STAY:
+        batch._stream_of.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

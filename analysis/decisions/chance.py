@@ -57,7 +57,7 @@ def curve(question: Question, most: int) -> Curve:
     digest = sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()
     exponent = max(1, math.ceil(math.log(max(most, 1) * STEP / LEAST, STEP)))
     key = f"{question.kind} {question.chosen} {question.others} {digest}"
-    return _curve(_Same(key, question), exponent)
+    return _random(_Same(key, question)).curve(exponent + 1)
 
 
 class _Same:
@@ -73,16 +73,27 @@ class _Same:
         return hash(self.key)
 
 
+class _Random:
+    """Regrets of more and more random samples: a longer curve begins as a shorter one does."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._rng = np.random.default_rng(0x5045)
+        self._regret: list[float] = []
+
+    def curve(self, points: int) -> Curve:
+        """Its first points; those that nobody has asked for yet are drawn now."""
+        while len(self._regret) < points:
+            n = LEAST * STEP ** len(self._regret)
+            draws = (drawn(self._question, n, self._rng) for _ in range(DRAWS))
+            self._regret.append(float(np.mean([1 - self._question.quality(d) for d in draws])))
+        samples = [LEAST * STEP**k for k in range(points)]
+        return Curve(np.array(samples, np.float64), np.array(self._regret[:points], np.float64))
+
+
 @lru_cache(maxsize=64)
-def _curve(same: _Same, exponent: int) -> Curve:
-    question = same.question
-    samples = np.array([LEAST * STEP**k for k in range(exponent + 1)], np.float64)
-    rng = np.random.default_rng(0x5045)
-    regret = [
-        np.mean([1 - question.quality(drawn(question, int(n), rng)) for _ in range(DRAWS)])
-        for n in samples
-    ]
-    return Curve(samples, np.array(regret, np.float64))
+def _random(same: _Same) -> _Random:
+    return _Random(same.question)
 
 
 def drawn(question: Question, n: int, rng: np.random.Generator) -> I64:

@@ -21,8 +21,10 @@ _KEPT: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("kept", defaul
 
 @contextmanager
 def remembering(*, worth: bool = True) -> Iterator[None]:
-    """A block whose answers are kept until its end, if that is `worth` its memory."""
-    token = _KEPT.set({} if worth else None)
+    """A block whose answers are kept until its end, if that is `worth` its memory; one within
+    another shares with it."""
+    outer = _KEPT.get()
+    token = _KEPT.set({} if outer is None and worth else outer)
     try:
         yield
     finally:

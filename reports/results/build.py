@@ -7,6 +7,7 @@ so equal input gives equal bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -66,9 +67,15 @@ UPPER_BOUND_UNMAPS = ("per_window", "per_record")
 """Ways of unmapping that no host has been seen to use: arms that they hit bound the effect."""
 
 
+def sharing(arms: Sequence[ArmResult]) -> AbstractContextManager[None]:
+    """A block in which each profile of these is made once, if they are not too large to keep."""
+    profiled = sum(arm.truth.size * len(arm.runs) for arm in arms)
+    return remembering(worth=profiled <= REMEMBERED)
+
+
 def build(scenario: Scenario, arms: Sequence[ArmResult], *, interrupted: bool) -> Result:
     """The result of a run; arms in the scenario's order, finished ones only."""
-    with remembering(worth=sum(arm.truth.size * len(arm.runs) for arm in arms) <= REMEMBERED):
+    with sharing(arms):
         return _build(scenario, arms, interrupted=interrupted)
 
 

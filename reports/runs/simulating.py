@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from reports.pages import summary
 from reports.progress import Display
-from reports.results.build import build
+from reports.results.build import build, sharing
 from reports.results.result import Result
 from reports.runs import datasets, replicating
 from reports.runs.replicating import Memo
@@ -93,8 +93,9 @@ def simulate(scenario: Scenario, raw: str, how: How, display: Display) -> Simula
 
 def describe(made: Simulation) -> Description:
     """What a simulation says."""
-    described = build(made.scenario, made.arms, interrupted=made.interrupted)
-    tables = datasets.collect(made.scenario, made.arms, described, made.timelines)
+    with sharing(made.arms):
+        described = build(made.scenario, made.arms, interrupted=made.interrupted)
+        tables = datasets.collect(made.scenario, made.arms, described, made.timelines)
     return Description(described, summary.render(described), tables)
 
 

@@ -13,9 +13,11 @@ import pandas as pd
 
 from reports.progress import Progress
 from reports.results.sweep_result import SweepResult
+from reports.store import sweep_texts
 from reports.store.rundir import RunDirError
+from reports.store.sweep_texts import CELL_COLUMNS
 from reports.sweeps import attempt, sweeping, words
-from reports.sweeps.sweeping import CELL_COLUMNS, Standing
+from reports.sweeps.sweeping import Standing
 from reports.sweeps.words import Quiet
 from reports.text import printable
 from sim.runs.cluster import Scheduler
@@ -87,7 +89,14 @@ def sweep(
         ):
             shown = _Shown(call)
             result = attempt.run(
-                folder, plan, crew, sys.argv, report=report, figures=figures, shown=shown
+                folder,
+                plan,
+                crew,
+                sys.argv,
+                report=report,
+                figures=figures,
+                shown=shown,
+                whole=True,
             )
     except RunDirError as error:
         error.add_note(
@@ -115,7 +124,7 @@ class Sweep:
     def frame(self) -> pd.DataFrame:
         """A row per cell, arm and metric: the cell's settings, then mean, interval, n, unit."""
         columns = ["cell", *self.result.axes, *CELL_COLUMNS]
-        found = pd.DataFrame(list(sweeping.cell_rows(self.result)), columns=columns)
+        found = pd.DataFrame(list(sweep_texts.cell_rows(self.result)), columns=columns)
         numbers = ["mean", "low", "high", "n"]
         found[numbers] = found[numbers].apply(pd.to_numeric)
         return found.astype({"mean": "float64", "low": "float64", "high": "float64"}).astype(

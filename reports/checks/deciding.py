@@ -22,6 +22,7 @@ from reports.store import files
 from reports.store.read import read_manifest, read_result
 from reports.store.rundir import RunDirError
 from reports.sweeps import sweeping
+from reports.sweeps.filling import CELLS
 from sim.runs import batch, contents
 from sim.scenario.files import loader
 from sim.scenario.files.given import Given
@@ -163,7 +164,7 @@ def _of_sweep(folder: Path) -> Report:
     scenario = loader.load(folder / "scenario.resolved.yaml")
     cells = []
     for row in result.cells:
-        found = None if row.failed else read_result(folder / sweeping.CELLS / row.id)
+        found = None if row.failed else read_result(folder / CELLS / row.id)
         cells.append(checking.CellEvidence(row.id, found, row.why))
     findings = checking.findings_of_cells(scenario, cells)
     return formats.Report(

@@ -29,6 +29,11 @@ def text(document: object) -> str:
     return _written(document, "\n") + "\n"
 
 
+def inner(value: object, depth: int) -> str:
+    """The same of what stands so deep in a document, without the newline."""
+    return _written(value, "\n" + depth * _BELOW)
+
+
 def _written(value: Any, line: str) -> str:
     kind: type = type(value)
     return _PLAIN[kind](value) if kind in _PLAIN else _writer(kind)(value, line)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.results.sweep_result import SweepResult, by_key
-from reports.store import rundir
-from reports.store.files import replace
+from reports.store import files, rundir, sweep_texts
 from reports.store.rundir import RunDirError
+from reports.store.sweep_texts import Texts
 from reports.sweeps import screening, sweeping
+from reports.sweeps.filling import UNITS, Common
 from reports.sweeps.sweeping import Asked, Planned
 from reports.sweeps.words import Quiet
 from sim.collecting import seldom
@@ -84,32 +85,42 @@ def run(
     report: bool,
     shown: Quiet,
     figures: bool = False,
+    whole: bool = False,
 ) -> SweepResult:
-    """Run what is missing and put everything together; on Ctrl-C finished units stay."""
+    """Run what is missing and put everything together; on Ctrl-C finished units stay.
+
+    The files have every number of a cell; the result that is returned has those only that are shown
+    in the table and the page, unless it is to be `whole`.
+    """
     sweeping.write_manifest(folder, plan.base, plan.asked, argv)
-    store = Store(folder / "units", shown.unreadable)
+    store = Store(folder / UNITS, shown.unreadable)
     store.sweep_up()
     sweeping.forget(folder)
     with warming.ahead(plan.asked.engine):
         failed = sweeping.run(plan.cells, store, crew, shown)
+    axes = sweeping.axes(plan.cells)
+    common = Common(
+        folder=folder,
+        axes=tuple(axes),
+        engine=plan.asked.engine,
+        band=plan.asked.band,
+        each=plan.base.samples is not None,
+        shown=None if whole else sweeping.SHOWN,
+    )
     with seldom():
-        rows = sweeping.assemble(
-            folder,
-            plan.cells,
-            failed,
-            lambda cell: sweeping.describe(cell, store, crew, plan.asked),
-            each=plan.base.samples is not None,
-            progress=shown.assembled,
-        )
-        result = sweeping.document(plan.base, rows)
-        _write(folder, result)
+        cells = sweeping.assemble(plan.cells, failed, common, store, crew, shown.assembled)
+        store.sweep_up()  # a process that died may have left something
+        result = sweeping.document(plan.base, [cell.row for cell in cells], axes)
+        _write(folder, result, [cell.texts for cell in cells])
         if report:
             sweeping.draw(folder, by_key(result), figures=figures)
     return result
 
 
-def _write(folder: Path, result: SweepResult) -> None:
-    replace(folder / "cells.csv", sweeping.as_csv(result).encode())
+def _write(folder: Path, result: SweepResult, cells: Sequence[Texts]) -> None:
+    with files.whole(folder / "cells.csv") as file:
+        file.writelines(sweep_texts.as_csv(tuple(result.axes), cells))
     if result.samples is not None:
-        replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
-    replace(folder / "result.json", sweeping.dumps(result).encode())
+        files.replace(folder / "sensitivity.csv", screening.as_csv(result).encode())
+    with files.whole(folder / "result.json") as file:
+        file.writelines(sweep_texts.as_json(result, cells))

@@ -14,6 +14,13 @@ from reports.text import number
 LOSS, TIME = "loss.total", "time_added"
 _TOTAL = "time_band.total"
 _ENDS = ("low", "high", "unmapping")
+NUMBERS = (
+    LOSS,
+    TIME,
+    *(f"loss_band.{end}" for end in ("low", "high")),
+    *(f"{_TOTAL}.{end}_ms" for end in ("here", *_ENDS)),
+)
+"""Of an arm, that bands are made of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,9 @@ READING = (
     "band over the UNVERIFIED times. Points of an arm are joined over the levels of {inner}."
 )
 COLUMNS = 3
+_ENDS = ("here", "low", "high")
+NUMBERS = (LOCKED, *(f"per_enable.{part}.{end}_us" for part in (*PARTS, ALL) for end in _ENDS))
+"""Of an arm, that tables and the figure are made of."""
 
 
 def rows(cell: CellResult) -> Iterator[tuple[str, ...]]:
@@ -54,9 +57,7 @@ def rows(cell: CellResult) -> Iterator[tuple[str, ...]]:
 
 
 def _part(numbers: Numbers, part: str) -> PerEnable | None:
-    here, low, high = (
-        numbers.get(f"per_enable.{part}.{end}_us") for end in ("here", "low", "high")
-    )
+    here, low, high = (numbers.get(f"per_enable.{part}.{end}_us") for end in _ENDS)
     if not isinstance(here, (int, float)):
         return None
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
@@ -84,9 +85,7 @@ class _Points:
 
 def _points(whole: Grid, arm: str) -> _Points | None:
     at = f"per_enable.{ALL}"
-    here, low, high = (
-        whole.response(arm, f"{at}.{end}_us").mean for end in ("here", "low", "high")
-    )
+    here, low, high = (whole.response(arm, f"{at}.{end}_us").mean for end in _ENDS)
     locked = whole.response(arm, LOCKED).mean
     known = np.isfinite(here) & np.isfinite(locked) & (here > 0) & (locked > 0)
     if not known.any():

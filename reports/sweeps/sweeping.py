@@ -8,26 +8,20 @@ the order, the number of jobs, and the number of attempts.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import json
 import shlex
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.sweeps import responses, sampling
+from analysis.sweeps import sampling
 from reports.figures import alone
-from reports.pages import glance, summary
-from reports.results import lookup, result, shapes, written
-from reports.results.build import build
+from reports.results import shapes
 from reports.results.damage import DamagedError, loads
-from reports.results.metric import Metric
 from reports.results.sweep_result import (
     SWEEP_VERSION,
     CellResult,
@@ -37,16 +31,15 @@ from reports.results.sweep_result import (
     Values,
     of_json,
 )
-from reports.runs import replicating
 from reports.store import rundir
-from reports.store.files import put, replace
+from reports.store.files import replace
 from reports.store.read import check_version, read_manifest
 from reports.store.rundir import RunDirError
-from reports.sweeps import page, screening
-from sim.runs import batch
+from reports.sweeps import bands, edges, filling, page, screening
+from reports.sweeps.filling import CELLS, Common, Filled, Made, Order
 from sim.runs.backends import Failure, Workers
 from sim.runs.store import Store
-from sim.runs.tasks import Task, key, task, tasks
+from sim.runs.tasks import Task, tasks
 from sim.scenario.files import loader
 from sim.scenario.files.loader import ScenarioError, Unheeded
 from sim.scenario.models.matrix import Cell, expand
@@ -54,19 +47,13 @@ from sim.workload.capture.profile import ProfileError
 from sim.workload.spestream import StreamError
 
 if TYPE_CHECKING:
-    from reports.results.result import Arm, Result
-    from sim.results import RunResult
-    from sim.runs.batch import ArmResult, Unit
     from sim.scenario.models.scenario import Scenario
 
 MANIFEST = "sweep.json"
 LOCK = ".lock"
-CELLS = "cells"
 RESULTS = ("result.json", "cells.csv", "sensitivity.csv", "report.html")
 RESULT_NANOSECONDS = 10_000_000
 """An arm's part of a cell's result, as measured on one core of a small server."""
-_LEFT_OUT = ("replications", "loss_by_symbol", "share_errors", "hold")
-"""Branches of an arm that stay in the cell's own result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,11 +260,9 @@ def run(
     )
     progress(standing)
     failed: dict[str, str] = {}
-    for t, outcome in workers.run(missing):
-        if isinstance(outcome, Failure):
-            failed.setdefault(t.cell, outcome.why)
-        else:
-            store.put(dict(zip(t.keys, outcome, strict=True)))
+    for t, failure in workers.run(missing, store):
+        if failure is not None:
+            failed.setdefault(t.cell, failure.why)
         left[t.cell] -= 1
         standing.units_done += len(t.units)
         standing.cost_done += t.nanoseconds
@@ -290,128 +275,87 @@ def run(
 # --- putting together ------------------------------------------------------------------------
 
 
-class CellFailedError(Exception):
-    """A cell's further units cannot be run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A cell's result, as `speskew run` would write it, and the arms that it tells of."""
-
-    result: Result
-    arms: tuple[ArmResult, ...]
-
-
-def describe(planned: Planned, store: Store, workers: Workers, asked: Asked) -> Described:
-    """A cell's result from its finished units; runs what only the result asks for."""
-
-    scenario = planned.scenario
-    assert scenario is not None
-
-    def execute(units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
-        keys = [key(unit) for unit in units]
-        found = {k: store.get(k) for k in dict.fromkeys(keys)}
-        wanted = [
-            task(planned.cell.id, (u,))
-            for u, k in zip(units, keys, strict=True)
-            if found[k] is None
-        ]
-        for t, outcome in workers.run(wanted):
-            if isinstance(outcome, Failure):
-                raise CellFailedError(outcome.why)
-            store.put({t.keys[0]: outcome[0]})
-            found[t.keys[0]] = outcome[0]
-        for index, k in enumerate(keys):
-            known = found[k]
-            assert known is not None
-            yield index, known
-
-    while True:
-        arms = batch.run(scenario, engine=asked.engine, band=asked.band, execute=execute)
-        described = build(scenario, arms, interrupted=False)
-        more = replicating.further(scenario, described)
-        if more is None:
-            return Described(described, arms)
-        scenario = more
+SHOWN = frozenset((*(one.metric for one in page.METRICS), *bands.NUMBERS, *edges.NUMBERS))
+"""Numbers of an arm that a sweep's page and table are made of."""
 
 
 def assemble(
-    folder: Path,
     cells: Sequence[Planned],
     failed: Mapping[str, str],
-    described: Callable[[Planned], Described],
-    *,
-    each: bool = False,
+    common: Common,
+    store: Store,
+    workers: Workers,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[CellResult]:
-    """Write each cell's folder; returns the rows of the sweep's result, in the plan's order.
+) -> list[Filled]:
+    """Write each cell's folder; returns what the sweep's files say of it, in the plan's order.
 
-    With `each`, a row also has the values of every replication that indices are made of.
     `progress` is told the cells that are done, and all.
     """
-
-    rows = []
-    for number, planned in enumerate(cells):
-        progress(number, len(cells))
-        why = planned.problem or failed.get(planned.cell.id, "")
-        found: Described | None = None
-        if not why:
-            try:
-                found = described(planned)
-            except (CellFailedError, ScenarioError, ArithmeticError, ValueError) as error:
-                why = " ".join(str(error).split()) or type(error).__name__
-        if found is not None:
-            _write_cell(folder / CELLS / planned.cell.id, planned, found.result)
-        values = responses.each(found.arms) if found is not None and each else {}
-        rows.append(_row(planned, None if found is None else found.result, why, values))
+    ended: dict[str, Filled] = {}
+    orders = []
+    for p in cells:
+        why = p.problem or failed.get(p.cell.id, "")
+        if why:
+            ended[p.cell.id] = filling.failed(common, p.cell, p.reproduce, why)
+        else:
+            assert p.scenario is not None
+            orders.append(Order(common, p.cell, p.reproduce, p.scenario, p.scenario.replications))
+    progress(len(ended), len(cells))
+    while orders:  # again for cells that ask for further units
+        again = []
+        for order, made in _filled(orders, workers, store):
+            if made.filled is None:
+                again.append((order, made))
+            else:
+                ended[order.cell.id] = made.filled
+                progress(len(ended), len(cells))
+        lost = _further([t for _, made in again for t in made.wanted], store, workers)
+        ended |= {o.cell.id: o.failed(lost[o.cell.id]) for o, _ in again if o.cell.id in lost}
+        orders = [
+            dataclasses.replace(order, replications=made.replications)
+            for order, made in again
+            if order.cell.id not in lost
+        ]
     progress(len(cells), len(cells))
-    return rows
+    return [ended[p.cell.id] for p in cells]
 
 
-def _write_cell(folder: Path, planned: Planned, described: Result) -> None:
-
-    assert planned.scenario is not None
-    texts = {
-        "scenario.resolved.yaml": loader.dump(planned.scenario),
-        "summary.txt": summary.render(described),
-        "result.json": result.dumps(described),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    put(folder, {name: text.encode() for name, text in texts.items()})
-
-
-def _row(
-    planned: Planned, found: Result | None, why: str, each: dict[str, dict[str, list[float]]]
-) -> CellResult:
-    settings = dict(planned.cell.settings)
-    if found is None:
-        return CellResult(planned.cell.id, settings, planned.reproduce, "failed", why)
-    return CellResult(
-        planned.cell.id,
-        settings,
-        planned.reproduce,
-        "finished",
-        replications=found.replications,
-        arms={name: dict(_numbers(arm)) for name, arm in found.arms.items()},
-        adjusted={n: a.setup.adjusted for n, a in found.arms.items() if a.setup.adjusted},
-        verdicts={name: glance.profile_cell(arm) for name, arm in found.arms.items()},
-        doubts=tuple(summary.doubts(found)),
-        each={arm: {name: tuple(row) for name, row in rows.items()} for arm, rows in each.items()},
-    )
+def _filled(
+    orders: Sequence[Order], workers: Workers, store: Store
+) -> Iterator[tuple[Order, Made]]:
+    """What became of each order."""
+    for index, made in workers.each(filling.fill, orders):
+        if isinstance(made, Failure):
+            made = Made(orders[index].failed(made.why))
+        for path, why in made.unreadable:
+            store.unreadable(path, why)
+        yield orders[index], made
 
 
-def _numbers(arm: Arm) -> Iterator[tuple[str, Any]]:
-    """Every metric and plain number of an arm by dotted name."""
-    kept = {k: v for k, v in shapes.items(arm) if k not in _LEFT_OUT}
-    return ((k, v) for k, v in lookup.leaves(kept) if not isinstance(v, bool))
+def _further(wanted: Sequence[Task], store: Store, workers: Workers) -> dict[str, str]:
+    """Run what only results ask for; returns why, for each cell whose units have failed."""
+    lost: dict[str, str] = {}
+    for t, failure in workers.run(wanted, store):
+        if failure is not None:
+            lost.setdefault(t.cell, failure.why)
+        elif any(k not in store for k in t.keys):
+            lost.setdefault(t.cell, "its units cannot be read back")
+    return lost
 
 
-def document(scenario: Scenario, rows: Sequence[CellResult]) -> SweepResult:
-    """The sweep's result.json."""
-    axes: dict[str, Values] = {}
-    for row in rows:
-        for name, value in row.settings.items():
-            axes.setdefault(name, Values()).add(value)
+def axes(cells: Iterable[Planned]) -> dict[str, tuple[Any, ...]]:
+    """Settings of the cells with all of their values, in order."""
+    found: dict[str, Values] = {}
+    for planned in cells:
+        for name, value in planned.cell.settings:
+            found.setdefault(name, Values()).add(value)
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def document(
+    scenario: Scenario, rows: Sequence[CellResult], axes: Mapping[str, tuple[Any, ...]]
+) -> SweepResult:
+    """The sweep's result."""
     arms = [arm.name for arm in scenario.arms]
     samples, indices = _indices(scenario, rows, arms)
     return SweepResult(
@@ -421,7 +365,7 @@ def document(scenario: Scenario, rows: Sequence[CellResult]) -> SweepResult:
         question=scenario.question,
         seed=scenario.seed,
         arm_order=tuple(arms),
-        axes={name: tuple(values) for name, values in axes.items()},
+        axes=axes,
         cells=tuple(rows),
         samples=samples,
         sensitivity=indices,
@@ -472,54 +416,3 @@ def draw(folder: Path, result: SweepResult, *, figures: bool) -> list[Path]:
         path.parent.mkdir(exist_ok=True)
         replace(path, data)
     return list(files)
-
-
-def dumps(result: SweepResult) -> str:
-    """The bytes of result.json."""
-    return written.text(result)
-
-
-CELL_COLUMNS = ("arm", "metric", "mean", "low", "high", "n", "unit")
-"""Of cells.csv, behind the cell and its settings."""
-
-
-def cell_rows(result: SweepResult) -> Iterator[tuple[Any, ...]]:
-    """A row per cell, arm and metric: its settings, then CELL_COLUMNS; "" where there is none."""
-    yield from _cell_rows(result, lambda value: value)
-
-
-def _cell_rows(result: SweepResult, shown: Callable[[Any], Any]) -> Iterator[tuple[Any, ...]]:
-    axes = list(result.axes)
-    for row in result.cells:
-        settings = [shown(row.settings.get(axis, "")) for axis in axes]
-        for arm, numbers in row.arms.items():
-            begins = (row.id, *settings, arm)
-            for name in sorted(numbers):
-                yield (*begins, name, *_columns(numbers[name]))
-
-
-def as_csv(result: SweepResult) -> str:
-    """One line per cell, arm and metric: its settings, then mean, interval, n and unit."""
-    axes = list(result.axes)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["cell", *axes, *CELL_COLUMNS])
-    writer.writerows(_cell_rows(result, _cell_text))
-    return out.getvalue()
-
-
-def _cell_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _columns(value: Metric | float) -> tuple[object, ...]:
-    if not isinstance(value, Metric):
-        return (value, "", "", "", "")
-    mean, low, high = value.mean, value.low, value.high
-    return (
-        "" if mean is None else mean,
-        "" if low is None else low,
-        "" if high is None else high,
-        value.n,
-        value.unit,
-    )

@@ -6,16 +6,19 @@ task alone. The order of finishing is arbitrary; who asks must not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from sim.errors import SpeskewError
 from sim.machine import resolve
 from sim.results import RunResult
-from sim.runs import batch
+from sim.runs import batch, store
 from sim.runs.pool import Died, Pool
+from sim.runs.store import Store
 from sim.runs.tasks import Task, key
 from sim.scenario.models.workloads import Recorded, Threads
 
@@ -29,13 +32,24 @@ class Failure:
 
 Outcome = tuple[RunResult, ...] | Failure
 """Results of a task in the order of its units, or why there are none."""
+Kept = tuple[Task, Failure | None]
+"""A task whose results are kept, or why it has none."""
+U = TypeVar("U")
+T = TypeVar("T")
 
 
 class Workers(Protocol):
     """Something that runs tasks."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
-        """Each task with its outcome, in the order of finishing."""
+    def run(self, tasks: Sequence[Task], into: Store) -> Iterator[Kept]:
+        """Each task once its results are in the store, or why not, in the order of finishing."""
+
+    def each(self, work: Callable[[U], T], items: Sequence[U]) -> Iterator[tuple[int, T | Failure]]:
+        """(index of the item, what `work` makes of it), in the order of finishing.
+
+        By processes that find this machine's files. Raises what `work` raises; an item whose
+        process dies each time is a failure, and named as `str` does.
+        """
 
     def close(self) -> None:
         """End what still runs."""
@@ -55,13 +69,26 @@ def run_task(task: Task) -> Outcome:
         return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
+def run_into(folder: Path, task: Task) -> Failure | None:
+    """Run a task's units, and keep their results in a store's folder."""
+    outcome = run_task(task)
+    if isinstance(outcome, Failure):
+        return outcome
+    store.put(folder, dict(zip(task.keys, outcome, strict=True)))
+    return None
+
+
 class Here:
     """One after the other, in this process."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(self, tasks: Sequence[Task], into: Store) -> Iterator[Kept]:
         """As `Workers`."""
         for task in tasks:
-            yield task, run_task(task)
+            yield task, run_into(into.folder, task)
+
+    def each(self, work: Callable[[U], T], items: Sequence[U]) -> Iterator[tuple[int, T | Failure]]:
+        """As `Workers`."""
+        return ((index, work(item)) for index, item in enumerate(items))
 
     def close(self) -> None:
         """Nothing runs between two tasks."""
@@ -73,13 +100,16 @@ class Processes:
     def __init__(self, jobs: int) -> None:
         self._pool = Pool(jobs)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(self, tasks: Sequence[Task], into: Store) -> Iterator[Kept]:
         """As `Workers`."""
         _build_streams(tasks)
-        for index, outcome in self._pool.each(run_task, tasks):
-            if isinstance(outcome, Died):
-                outcome = Failure(f"{tasks[index]}: {outcome.why}")
-            yield tasks[index], outcome
+        for index, failure in self.each(partial(run_into, into.folder), tasks):
+            yield tasks[index], failure
+
+    def each(self, work: Callable[[U], T], items: Sequence[U]) -> Iterator[tuple[int, T | Failure]]:
+        """As `Workers`."""
+        for index, made in self._pool.each(work, items):
+            yield index, Failure(f"{items[index]}: {made.why}") if isinstance(made, Died) else made
 
     def close(self) -> None:
         """No process is left; tasks that have begun are given up."""

@@ -15,11 +15,15 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sim.policies import outside
-from sim.runs.backends import Failure, Outcome, WorkersError, run_task
+from sim.runs.backends import Failure, Here, Kept, Outcome, WorkersError, run_task
+from sim.runs.store import Store
 from sim.runs.tasks import Task
+
+U = TypeVar("U")
+T = TypeVar("T")
 
 WAIT_S = 60.0
 _LOOK_S = 1.0
@@ -47,7 +51,7 @@ class Cluster:
         waiting(f"waiting for the scheduler at {at.address}")
         self._client = _connected(at)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def run(self, tasks: Sequence[Task], into: Store) -> Iterator[Kept]:
         """As `Workers`; raises WorkersError if scheduler or workers are gone for too long."""
         if names := ", ".join(outside.changed()):
             raise WorkersError(
@@ -68,8 +72,15 @@ class Cluster:
                 continue
             seen = time.monotonic()
             _, task = futures.pop(future.key)
-            yield task, self._outcome(future)
+            outcome = self._outcome(future)
+            if not isinstance(outcome, Failure):
+                into.put(dict(zip(task.keys, outcome, strict=True)))
+            yield task, outcome if isinstance(outcome, Failure) else None
             future.release()
+
+    def each(self, work: Callable[[U], T], items: Sequence[U]) -> Iterator[tuple[int, T | Failure]]:
+        """As `Workers`: here, since its workers may be on machines without our files."""
+        return Here().each(work, items)
 
     def _look(self, seen: float) -> float:
         """When a worker was last seen."""

@@ -24,15 +24,12 @@ class Store:
     """
 
     def __init__(self, folder: Path, unreadable: Callable[[Path, str], None]) -> None:
-        self._folder = folder
-        self._unreadable = unreadable
+        self.folder = folder
+        self.unreadable = unreadable
 
     def put(self, results: Mapping[str, RunResult]) -> None:
         """Keep results by key."""
-        self._folder.mkdir(exist_ok=True)  # whoever removed what it is in meant it
-        scratch.put(
-            self._folder, {self._name(key): unitfile.dumps(each) for key, each in results.items()}
-        )
+        put(self.folder, results)
 
     def get(self, key: str) -> RunResult | None:
         """A kept result; None if there is none, or none that can be read."""
@@ -42,9 +39,9 @@ class Store:
         except FileNotFoundError:
             return None
         except DamagedUnitError as error:
-            self._unreadable(path, str(error))
+            self.unreadable(path, str(error))
         except OSError as error:
-            self._unreadable(path, error.strerror or type(error).__name__)
+            self.unreadable(path, error.strerror or type(error).__name__)
         return None
 
     def __contains__(self, key: object) -> bool:
@@ -52,10 +49,17 @@ class Store:
 
     def sweep_up(self) -> None:
         """Remove temporary files that a kill left."""
-        scratch.tidy(self._folder)
+        scratch.tidy(self.folder)
 
     def _path(self, key: str) -> Path:
-        return self._folder / self._name(key)
+        return self.folder / _name(key)
 
-    def _name(self, key: str) -> str:
-        return f"{key}.unit"
+
+def put(folder: Path, results: Mapping[str, RunResult]) -> None:
+    """Keep results by key in a store's folder, as any number of processes may at once."""
+    folder.mkdir(exist_ok=True)  # whoever removed what it is in meant it
+    scratch.put(folder, {_name(key): unitfile.dumps(each) for key, each in results.items()})
+
+
+def _name(key: str) -> str:
+    return f"{key}.unit"

@@ -32,7 +32,7 @@ from reports.pages import summary
 from reports.results import lookup
 from reports.results.result import Result, dumps, parse
 from reports.runs import comparing
-from reports.store import grid
+from reports.store import grid, sweep_texts
 from reports.store.read import read_manifest, read_result
 from reports.store.rundir import RunDirError
 from reports.sweeps import screening, sweeping
@@ -148,7 +148,8 @@ SENTENCES: tuple[Callable[[Result], str], ...] = (
 def _sweep_result(file: Path, _out: Path) -> None:
     """Reading a sweep's result, and its tables."""
     result = sweeping.read_result(_run(file, "result.json"))
-    sweeping.as_csv(result)
+    cells = [sweep_texts.of(cell, list(result.axes)) for cell in result.cells]
+    list(sweep_texts.as_csv(list(result.axes), cells))
     as_table(result)
     if result.samples is not None:
         screening.as_csv(result)

@@ -144,8 +144,8 @@ def command(
             figures=figures,
             shown=shown,
         )
-    formats = {"table": words.as_table, "json": sweeping.dumps, "csv": sweeping.as_csv}
-    put(formats[form](result))
+    files = {"json": "result.json", "csv": "cells.csv"}
+    put((folder / files[form]).read_text() if form in files else words.as_table(result))
     _say_failures(result)
     if any(row.failed for row in result.cells):
         say(f"speskew: {_resume(folder)}")

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from reports.results import sweep_result
+from reports.results import sweep_result, written
 from reports.results.damage import DamagedError
 from reports.results.sweep_result import Values
-from reports.sweeps import sweeping
 from tests.rigs.swept_result import document, metric
 
 
@@ -58,7 +57,7 @@ def test_by_key_is_as_read() -> None:
     read = sweep_result.of_json(document())
     cells = tuple(replace(cell, arms=_turned(cell.arms)) for cell in read.cells)
     made = replace(read, axes=_turned(read.axes), cells=cells)
-    file = sweeping.dumps(made)
+    file = written.text(made)
     assert repr(sweep_result.by_key(made)) == repr(sweep_result.of_json(json.loads(file)))
 
 

@@ -96,7 +96,7 @@ def test_neither_jobs_nor_order_nor_attempts_matter(monkeypatch: pytest.MonkeyPa
     assert results() == first
     forward = backends.Here.run
     monkeypatch.setattr(
-        backends.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
+        backends.Here, "run", lambda self, tasks, into: reversed(list(forward(self, tasks, into)))
     )
     call("sweep", "s.yaml", "-o", "back", "-q")
     assert results("back") == first

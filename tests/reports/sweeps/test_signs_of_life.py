@@ -12,7 +12,8 @@ import pytest
 from reports import heartbeat
 from reports.exitcodes import ExitCode
 from sim.runs import backends
-from sim.runs.backends import Outcome
+from sim.runs.backends import Kept, Outcome
+from sim.runs.store import Store
 from sim.runs.tasks import Task
 from tests.rigs.swept import MATRIX
 from tests.rigs.tiny import TINY, call
@@ -53,8 +54,8 @@ def test_the_folder_is_removed_in_the_middle(monkeypatch: pytest.MonkeyPatch) ->
     """It is not made again: a message, and nothing is there."""
     real = backends.Here.run
 
-    def removing(self: backends.Here, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
-        for number, finished in enumerate(real(self, tasks)):
+    def removing(self: backends.Here, tasks: Sequence[Task], into: Store) -> Iterator[Kept]:
+        for number, finished in enumerate(real(self, tasks, into)):
             if number == 1:
                 shutil.rmtree("out")
             yield finished

@@ -61,13 +61,17 @@ def test_with_a_band_a_cell_is_what_run_writes_with_one() -> None:
 
 
 def test_neither_order_nor_jobs_nor_format_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One job, two jobs, and finishing in reverse order: the same bytes."""
+    """One job, two jobs, and finishing in reverse order, units and cells: the same bytes."""
     call("sweep", "s.yaml", "-o", "out", "-q")
     assert call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q").exit_code == 0
     assert results("two") == results()
     forward = backends.Here.run
     monkeypatch.setattr(
-        backends.Here, "run", lambda self, tasks: reversed(list(forward(self, tasks)))
+        backends.Here, "run", lambda self, tasks, into: reversed(list(forward(self, tasks, into)))
+    )
+    filling = backends.Here.each
+    monkeypatch.setattr(
+        backends.Here, "each", lambda self, work, items: reversed(list(filling(self, work, items)))
     )
     call("sweep", "s.yaml", "-o", "back", "-q")
     assert results("back") == results()
@@ -235,12 +239,46 @@ def test_a_failing_cell_stops_nobody() -> None:
 
 
 def test_cells_follow_the_stopping_rule() -> None:
-    """`until` replicates each cell as `run` would; its units are kept too."""
-    rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 5}\n"
+    """`until` replicates each cell as `run` would; its units are kept too, run by all processes."""
+    rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 7}\n"
     Path("s.yaml").write_text(TINY + MATRIX + rule)
     assert call("sweep", "s.yaml", "-o", "out", "-q", "--no-report").exit_code == 0
-    assert [row["replications"] for row in cells()] == [5] * 4
-    assert len(units()) == 4 * 3 * 5
+    assert [row["replications"] for row in cells()] == [7] * 4
+    assert len(units()) == 4 * 3 * 7
+    row = cells()[0]
+    call(*row["reproduce"].split()[1:], "-o", "run", "--no-report", "--no-band")
+    stored = Path("out/cells", row["id"], "result.json").read_bytes()
+    assert stored == Path("run/result.json").read_bytes()
+    assert call("sweep", "s.yaml", "-o", "two", "-j", "2", "-q", "--no-report").exit_code == 0
+    assert results("two") == results()
+
+
+def test_a_further_unit_that_fails_or_is_lost_fails_its_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Units that a result asks for: why is said, others finish, nothing goes on for ever."""
+    rule = "until: {metric: arms.cold.loss.total, half_width: 0.0001%, batch: 2, max: 5}\n"
+    Path("s.yaml").write_text(TINY + MATRIX + rule)
+    real = backends.run_task
+
+    def unlucky(task: Any) -> Any:
+        late = task.units[0].replication > 2 and "driver.aux=8KiB" in task.cell
+        return backends.Failure("out of luck") if late else real(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backends, "run_task", unlucky)
+        done = call("sweep", "s.yaml", "-o", "out", "-q", "--no-report")
+    assert done.exit_code == ExitCode.MODEL
+    assert [row.get("why") for row in cells()] == ["out of luck", None] * 2
+
+    def lost(folder: Path, task: Any) -> Any:
+        return None if task.units[0].replication > 2 else ran(folder, task)
+
+    ran = backends.run_into
+    monkeypatch.setattr(backends, "run_into", lost)
+    done = call("sweep", "s.yaml", "-o", "lost", "-q", "--no-report")
+    assert done.exit_code == ExitCode.MODEL
+    assert [row.get("why") for row in cells("lost")] == ["its units cannot be read back"] * 4
 
 
 def test_twins_and_prefixes_are_run_and_kept() -> None:

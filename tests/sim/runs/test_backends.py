@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sim.runs import tasks as plan
 from sim.runs.backends import Failure, Here, Processes, run_task
+from sim.runs.store import Store
 from sim.runs.tasks import task
 from sim.scenario.models.scenario import Scenario
 from tests.rigs.pages import ROOT
@@ -20,17 +22,43 @@ from tests.sim.runs.scenarios import unit
 # --- workers
 
 
-def test_processes_and_here_agree(scenario: Scenario) -> None:
-    """The same results, whoever ran them."""
+def store(folder: Path) -> Store:
+    """A store in which every unit can be read."""
+
+    def unreadable(path: Path, why: str) -> None:
+        raise AssertionError(f"{path}: {why}")
+
+    return Store(folder, unreadable)
+
+
+def test_processes_and_here_agree(scenario: Scenario, tmp_path: Path) -> None:
+    """The same results are kept, whoever ran them."""
     made = [task("c", (u,)) for u in map(lambda r: unit(scenario, r), range(4))]
-    here = dict((t.id, outcome) for t, outcome in Here().run(made))
+    here, there = (store(tmp_path / name) for name in ("here", "there"))
+    done = dict((t.id, failure) for t, failure in Here().run(made, here))
     processes = Processes(2)
     try:
-        there = dict((t.id, outcome) for t, outcome in processes.run(made))
+        assert dict((t.id, failure) for t, failure in processes.run(made, there)) == done
     finally:
         processes.close()
-    assert here.keys() == there.keys()
-    assert all(same(here[name], there[name]) for name in here)
+    assert done == {t.id: None for t in made}
+    for key in (k for t in made for k in t.keys):
+        one, other = here.get(key), there.get(key)
+        assert one is not None
+        assert other is not None
+        assert same(one, other)
+
+
+def test_other_work_goes_to_the_processes_too() -> None:
+    """Each item once, by its index; what is raised there is raised here."""
+    processes = Processes(2)
+    try:
+        for workers in (Here(), processes):
+            assert dict(workers.each(int, ["3", "4", "5"])) == {0: 3, 1: 4, 2: 5}
+            with pytest.raises(ValueError, match="invalid literal"):
+                dict(workers.each(int, ["x"]))
+    finally:
+        processes.close()
 
 
 def test_a_failing_task_says_why_in_one_line(scenario: Scenario) -> None:
@@ -67,7 +95,7 @@ def _die() -> str:
 
 
 def test_a_dying_process_fails_its_own_task_only(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while it runs a task: that task fails, all others have their results."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(ROOT)]))
@@ -75,7 +103,8 @@ def test_a_dying_process_fails_its_own_task_only(
     bad = replace(good[2], units=(replace(good[2].units[0], engine=Deadly("x")),))
     processes = Processes(2)
     try:
-        outcomes = [(t.id, outcome) for t, outcome in processes.run([*good[:2], bad, *good[3:]])]
+        asked = [*good[:2], bad, *good[3:]]
+        outcomes = [(t.id, failure) for t, failure in processes.run(asked, store(tmp_path / "u"))]
     finally:
         processes.close()
     failures = [o for _, o in outcomes if isinstance(o, Failure)]

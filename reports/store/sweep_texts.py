@@ -1,0 +1,96 @@
+"""A sweep's cells as they stand in its result.json and cells.csv, each made by itself.
+
+These two files have every number of every cell, which nothing else of a sweep looks at: a cell is
+text as soon as it has its result, in the process that has it, and kept deflated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reports.results import written
+from reports.results.metric import Metric
+from reports.results.sweep_result import CellResult, SweepResult
+
+CELL_COLUMNS = ("arm", "metric", "mean", "low", "high", "n", "unit")
+"""Of cells.csv, behind the cell and its settings."""
+_NO_CELLS = '\n "cells": []'
+"""In a result.json without cells, once: texts have no newline there."""
+_DEPTH = 2
+"""How far a cell is indented."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A cell in result.json and its lines of cells.csv, deflated."""
+
+    json: bytes
+    csv: bytes
+
+
+def of(cell: CellResult, axes: Sequence[str]) -> Texts:
+    """The texts of a cell of a sweep over these settings."""
+    made = (written.inner(cell, _DEPTH), _csv(_cell_rows([cell], axes, _cell_text)))
+    return Texts(*(zlib.compress(text.encode(), 1) for text in made))
+
+
+def as_json(result: SweepResult, cells: Iterable[Texts]) -> Iterator[bytes]:
+    """The bytes of result.json, piece by piece; only `cells` has the numbers of the cells."""
+    head, tail = written.text(replace(result, cells=())).split(_NO_CELLS)
+    yield f'{head}\n "cells": ['.encode()
+    for number, cell in enumerate(cells):
+        yield b",\n  " if number else b"\n  "
+        yield zlib.decompress(cell.json)
+    yield f"\n ]{tail}".encode()
+
+
+def as_csv(axes: Sequence[str], cells: Iterable[Texts]) -> Iterator[bytes]:
+    """The bytes of cells.csv, piece by piece: a line per cell, arm and metric."""
+    yield _csv([("cell", *axes, *CELL_COLUMNS)]).encode()
+    for cell in cells:
+        yield zlib.decompress(cell.csv)
+
+
+def cell_rows(result: SweepResult) -> Iterator[tuple[Any, ...]]:
+    """A row per cell, arm and metric: its settings, then CELL_COLUMNS; "" where there is none."""
+    return _cell_rows(result.cells, list(result.axes), lambda value: value)
+
+
+def _cell_rows(
+    cells: Iterable[CellResult], axes: Sequence[str], shown: Callable[[Any], Any]
+) -> Iterator[tuple[Any, ...]]:
+    for row in cells:
+        settings = [shown(row.settings.get(axis, "")) for axis in axes]
+        for arm, numbers in row.arms.items():
+            begins = (row.id, *settings, arm)
+            for name in sorted(numbers):
+                yield (*begins, name, *_columns(numbers[name]))
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def _cell_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _columns(value: Metric | float) -> tuple[object, ...]:
+    if not isinstance(value, Metric):
+        return (value, "", "", "", "")
+    mean, low, high = value.mean, value.low, value.high
+    return (
+        "" if mean is None else mean,
+        "" if low is None else low,
+        "" if high is None else high,
+        value.n,
+        value.unit,
+    )

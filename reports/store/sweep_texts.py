@@ -10,8 +10,9 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from reports.results import written
@@ -36,7 +37,7 @@ class Texts:
 
 def of(cell: CellResult, axes: Sequence[str]) -> Texts:
     """The texts of a cell of a sweep over these settings."""
-    made = (written.inner(cell, _DEPTH), _csv(_cell_rows([cell], axes, _cell_text)))
+    made = (written.inner(cell, _DEPTH), "".join(_lines(cell, axes)))
     return Texts(*(zlib.compress(text.encode(), 1) for text in made))
 
 
@@ -52,30 +53,44 @@ def as_json(result: SweepResult, cells: Iterable[Texts]) -> Iterator[bytes]:
 
 def as_csv(axes: Sequence[str], cells: Iterable[Texts]) -> Iterator[bytes]:
     """The bytes of cells.csv, piece by piece: a line per cell, arm and metric."""
-    yield _csv([("cell", *axes, *CELL_COLUMNS)]).encode()
+    yield f"{_csv(('cell', *axes, *CELL_COLUMNS))}\n".encode()
     for cell in cells:
         yield zlib.decompress(cell.csv)
 
 
 def cell_rows(result: SweepResult) -> Iterator[tuple[Any, ...]]:
     """A row per cell, arm and metric: its settings, then CELL_COLUMNS; "" where there is none."""
-    return _cell_rows(result.cells, list(result.axes), lambda value: value)
-
-
-def _cell_rows(
-    cells: Iterable[CellResult], axes: Sequence[str], shown: Callable[[Any], Any]
-) -> Iterator[tuple[Any, ...]]:
-    for row in cells:
-        settings = [shown(row.settings.get(axis, "")) for axis in axes]
-        for arm, numbers in row.arms.items():
-            begins = (row.id, *settings, arm)
+    axes = list(result.axes)
+    for cell in result.cells:
+        settings = [cell.settings.get(axis, "") for axis in axes]
+        for arm, numbers in cell.arms.items():
             for name in sorted(numbers):
-                yield (*begins, name, *_columns(numbers[name]))
+                yield (cell.id, *settings, arm, name, *_columns(numbers[name]))
 
 
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
+def _lines(cell: CellResult, axes: Sequence[str]) -> Iterator[str]:
+    """Of cells.csv. Metrics of equal values are one object, and one text."""
+    settings = [_cell_text(cell.settings.get(axis, "")) for axis in axes]
+    ends: dict[int, str] = {}
+    for arm, numbers in cell.arms.items():
+        begins = _csv((cell.id, *settings, arm))
+        for name in sorted(numbers):
+            value = numbers[name]
+            end = ends.get(id(value))
+            if end is None:
+                end = ends[id(value)] = _csv(_columns(value))
+            yield f"{begins},{_name(name)},{end}\n"
+
+
+@cache
+def _name(name: str) -> str:
+    return _csv((name,))
+
+
+def _csv(fields: Sequence[Any]) -> str:
+    """A part of a line: its fields quoted as they must be."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    csv.writer(out, lineterminator="").writerow(fields)
     return out.getvalue()
 
 

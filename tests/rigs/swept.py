@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,13 @@ def started(*args: str) -> AbstractContextManager[subprocess.Popen[str]]:
 
 def wait_for_units(process: subprocess.Popen[str], count: int) -> None:
     """Until so many units are finished; fails if the sweep ends before."""
+    wait_for(lambda: Path("out/units").is_dir() and len(units()) >= count, process)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until something is so; fails if the sweep ends before."""
     deadline = time.monotonic() + 60
-    while len(units() if Path("out/units").is_dir() else {}) < count:
+    while not condition():
         assert process.poll() is None, "the sweep was over before it could be disturbed"
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -145,7 +145,7 @@ def command(
             shown=shown,
         )
     files = {"json": "result.json", "csv": "cells.csv"}
-    put((folder / files[form]).read_text() if form in files else words.as_table(result))
+    put((folder / files[form]).read_bytes().decode() if form in files else words.as_table(result))
     _say_failures(result)
     if any(row.failed for row in result.cells):
         say(f"speskew: {_resume(folder)}")

@@ -50,8 +50,11 @@ def test_csv_has_a_line_per_cell_arm_and_metric() -> None:
 
 
 def test_rows_are_as_the_csv_has_them() -> None:
-    """The same columns, values as they are."""
-    result = sweep_result.of_json(document())
+    """The same columns, values as they are; a comma or a quote in a name is no end of it."""
+    read = sweep_result.of_json(document())
+    numbers = {'a,"b': 1, "": 2.5, **read.cells[0].arms["baremetal"]}
+    first = replace(read.cells[0], arms={'x,"y': numbers, "": numbers})
+    result = replace(read, cells=(first, *read.cells[1:]))
     axes = list(result.axes)
     rows = list(sweep_texts.cell_rows(result))
     text = b"".join(

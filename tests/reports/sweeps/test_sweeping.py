@@ -16,7 +16,7 @@ from sim.runs import backends
 from sim.scenario.files import loader
 from sim.scenario.models import matrix
 from tests.reports import drawing
-from tests.rigs.swept import LONG, MATRIX, cells, results, started, units, wait_for_units
+from tests.rigs.swept import LONG, MATRIX, cells, results, started, units, wait_for, wait_for_units
 from tests.rigs.tiny import TINY, call
 
 
@@ -115,6 +115,25 @@ def test_resumed_after_sigkill(jobs: str, after: int) -> None:
     assert len(units()) == 72
     assert call("sweep", "s.yaml", "-o", "whole", "-q").exit_code == 0
     assert results() == results("whole")
+
+
+def test_resumed_after_a_kill_while_cells_are_put_together() -> None:
+    """Two processes write cells when all are killed: no unit is run again, the same bytes."""
+    many = MATRIX.replace("2048ops]", "2048ops, 4096ops, 8192ops]").replace("8KiB,", "8KiB, 32KiB,")
+    Path("s.yaml").write_text(TINY.replace("repeat: 40", "repeat: 10") + many)
+    with started("-j", "2", "--no-report") as process:
+        wait_for(lambda: Path("out/cells").is_dir(), process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert not Path("out/result.json").exists(), "nothing half-done looks finished"
+    before = units()
+    assert len(before) == 12 * 9
+    for jobs in ("2", "1"):
+        again = ("sweep", "s.yaml", "-o", "out", "-j", jobs, "-q", "--no-report", "--resume")
+        assert call(*again).exit_code == 0
+        assert units() == before
+        call("sweep", "s.yaml", "-o", "whole", "-q", "--no-report", "--resume")
+        assert results() == results("whole")
 
 
 def test_resuming_what_is_finished_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,8 @@ def sweep(
     goes on with what an earlier attempt left, `force` begins anew; `figures` are also written as
     PNG and SVG. `scheduler` is the address of a Dask cluster. With `band` each cell also runs at
     the ends of the UNVERIFIED times. A cell that fails is in `Sweep.failed` and does not stop the
-    others. The folder is what `speskew sweep`
-    writes. Raises ScenarioError, RunDirError; Ctrl-C raises KeyboardInterrupt, keeps what has
-    finished, and leaves no process.
+    others. The folder is what `speskew sweep` writes. Raises ScenarioError, RunDirError; Ctrl-C
+    raises KeyboardInterrupt, keeps what has finished, and leaves no process.
     """
     _given.checked(jobs, engine)
     if isinstance(scenario, Mapping) or "\n" in os.fspath(scenario):

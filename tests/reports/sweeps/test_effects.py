@@ -13,6 +13,7 @@ from reports.results.metric import Metric
 from reports.results.sweep_result import CellResult
 from reports.sweeps import effects, screening
 from sim.scenario.files import loader
+from sim.scenario.models.matrix import Cell
 from tests.reports.figures.test_style import overlapping, texts
 from tests.rigs.swept import SAMPLES, TIME
 from tests.rigs.tiny import TINY
@@ -24,23 +25,24 @@ def inside(own_folder: Path) -> None:
     Path("s.yaml").write_text(TINY + SAMPLES % "morris")
 
 
+def row(cell: Cell, mean: float, each: tuple[float, float]) -> CellResult:
+    """A cell that has finished, of two replications with these values."""
+    return CellResult(
+        cell.id,
+        dict(cell.settings),
+        "",
+        "finished",
+        replications=2,
+        arms={"v6": {TIME: Metric(mean, "exact", 2, "fraction")}},
+        each={"v6": {TIME: each}},
+    )
+
+
 def test_a_response_that_moves_beside_the_base_points_only() -> None:
     """One point in between differs: there is no variance to share out, and no NaN in the result."""
     Path("s.yaml").write_text(TINY + SAMPLES % "sobol")
     drawn = sampling.draw(loader.load("s.yaml"))
-    metric = Metric(0.0, "exact", 2, "fraction")
-    rows = [
-        CellResult(
-            cell.id,
-            dict(cell.settings),
-            "",
-            "finished",
-            replications=2,
-            arms={"v6": {TIME: metric}},
-            each={"v6": {TIME: (float(cell == drawn.cells[1]),) * 2}},
-        )
-        for cell in drawn.cells
-    ]
+    rows = [row(cell, 0.0, (float(cell == drawn.cells[1]),) * 2) for cell in drawn.cells]
     found = screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]
     assert found.why == "it is the same at all base points, so that more of them are needed"
 
@@ -48,18 +50,7 @@ def test_a_response_that_moves_beside_the_base_points_only() -> None:
 def test_a_frame_fits() -> None:
     """As a file it has a title and a source, which do not lie on the legend."""
     drawn = sampling.draw(loader.load("s.yaml"))
-    rows = [
-        CellResult(
-            cell.id,
-            dict(cell.settings),
-            "",
-            "finished",
-            replications=2,
-            arms={"v6": {TIME: Metric(k, "exact", 2, "fraction")}},
-            each={"v6": {TIME: (float(k), k + 0.5)}},
-        )
-        for k, cell in enumerate(drawn.cells)
-    ]
+    rows = [row(cell, float(k), (float(k), k + 0.5)) for k, cell in enumerate(drawn.cells)]
     entries = {"v6": screening.indices(drawn, rows, ["v6"], 1)["v6"][TIME]}
     said = alone.Legend("a title above it", "where the numbers come from", "how to read it")
     settings = effects.order(entries, "morris")

@@ -36,9 +36,10 @@ class BusyError(Exception):
 def put(parent: Path, files: Mapping[str, bytes]) -> None:
     """Files by name, each there whole or not at all, all of them one step to Ctrl-C.
 
-    In a folder where nobody else makes any: that saves the locks, which cost more than a small
-    file does. What a kill leaves there `tidy` removes; a process of the same number, as there is
-    in each container, writes over it.
+    In a folder where any processes of this machine make files in this way only: that saves the
+    locks, which cost more than a small file does. What a kill leaves there `tidy` removes, for
+    which nobody may be at work; a process of the same number, as there is in each container,
+    writes over it.
     """
     part = parent / f"{_FILE}{os.getpid()}"
     with uninterrupted():

@@ -247,10 +247,11 @@ class _Batch:
     ) -> None:
         self._scenario, self._engine, self._keep = scenario, engine, keep_records
         self._band, self._execute, self._progress = band, execute, progress
-        self._parts = [part for arm in scenario.arms for part in self._parts_of(arm)]
-        self._found: dict[str, dict[int, RunResult]] = {part.label: {} for part in self._parts}
+        parts = (part for arm in scenario.arms for part in self._parts_of(arm))
+        self._parts = {part.label: part for part in parts}
+        self._found: dict[str, dict[int, RunResult]] = {label: {} for label in self._parts}
         self._done = 0
-        self._total = sum(len(part.units) for part in self._parts)
+        self._total = sum(len(part.units) for part in self._parts.values())
         self._ahead = self._begun()
         self._died: DiedError | None = None
 
@@ -281,7 +282,7 @@ class _Batch:
 
     def _begun(self) -> Generator[bool]:
         """Each step files another result of a part, until all are there or a unit cannot be run."""
-        where = [(part, index) for part in self._parts for index in range(len(part.units))]
+        where = [(part, index) for part in self._parts.values() for index in range(len(part.units))]
         units = [part.units[index] for part, index in where]
         try:
             for at, result in self._execute(units):
@@ -301,8 +302,7 @@ class _Batch:
 
     def _runs(self, label: str) -> _Runs:
         """Results of a part, waited for, in the order of its units."""
-        found = self._found[label]
-        wanted = next(len(part.units) for part in self._parts if part.label == label)
+        found, wanted = self._found[label], len(self._parts[label].units)
         while len(found) < wanted:
             if not next(self._ahead, False):
                 assert self._died is not None

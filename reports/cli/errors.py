@@ -73,12 +73,20 @@ def _leave_with(error: SpeskewError) -> NoReturn:
 
 
 def _leave_with_os(error: OSError) -> NoReturn:
+    _drop_unwritable()
     if error.errno == errno.EPIPE and error.filename is None:
-        # whoever read stdout has enough; Python would complain about the rest when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.PIPE)
+        sys.exit(ExitCode.PIPE)  # whoever read stdout has enough
     where = f"{error.filename}: " if error.filename else "cannot write: "
     leave(ExitCode.USAGE, f"{where}{error.strerror or error}")
+
+
+def _drop_unwritable() -> None:
+    """What stdout does not take Python would try to write again as it ends, complain, and leave
+    with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _by_ctrl_c(error: BaseException | None) -> bool:

@@ -159,17 +159,23 @@ def _stdout_to(target: str, env: dict[str, str] | None = None) -> subprocess.Com
         )
 
 
-def test_a_full_disk_under_stdout() -> None:
-    """A message and 2, found before Python's own exit would complain."""
-    done = _stdout_to("/dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_stdout(unbuffered: str) -> None:
+    """A message and 2, and no complaint of Python's as it ends about what it still has to write."""
+    done = _stdout_to("/dev/full", {"PYTHONUNBUFFERED": unbuffered})
     assert done.returncode == ExitCode.USAGE
     assert done.stderr == "speskew: cannot write: No space left on device\n"
 
 
-def test_a_reader_that_goes_away() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away(unbuffered: str) -> None:
     """`| head -1` is no error worth a word: 141, as of a program that SIGPIPE ended."""
     with subprocess.Popen(
-        [*SPESKEW, "list", "designs"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SPESKEW, "list", "designs"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -20,8 +20,7 @@ from analysis.statistics.distributions import Histogram, histogram
 from reports.results import lookup
 from reports.results.build import build
 from reports.results.metric import Metric
-from sim.machine import warming
-from sim.runs import batch
+from sim.runs import batch, warming
 from sim.runs.pool import Pool
 from sim.scenario.files.document import Mark, ScenarioError, problem
 
@@ -42,11 +41,15 @@ class Memo:
 
     pool: Pool
     watched: frozenset[str] = frozenset()
+    meanwhile: Callable[[bool], None] | None = None
+    """What to compile before the first units (`sim.runs.warming`)."""
     done: dict[str, RunResult] = field(default_factory=dict)
     sampled: dict[str, dict[int, Sampled]] = field(default_factory=lambda: defaultdict(dict))
 
     def __call__(self, units: Sequence[Unit]) -> Iterator[tuple[int, RunResult]]:
         """As `sim.runs.batch.Execute`: what is known first."""
+        if self.meanwhile is not None:
+            self.meanwhile(any(unit.sightings for unit in units))
         keys = [unit.key for unit in units]
         missing = [index for index, key in enumerate(keys) if key not in self.done]
         yield from ((i, self.done[key]) for i, key in enumerate(keys) if key in self.done)
@@ -71,10 +74,14 @@ class Memo:
 
 
 @contextmanager
-def memo(jobs: int, engine: str = "fast", watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
+def memo(
+    jobs: int,
+    engine: str = "fast",
+    watched: frozenset[str] = frozenset(),
+) -> Iterator[Memo]:
     """A memo with its pool; what `engine` has to compile first is begun."""
-    with warming.ahead(engine), Pool(jobs) as pool:
-        yield Memo(pool, watched)
+    with warming.ahead(engine) as meanwhile, Pool(jobs) as pool:
+        yield Memo(pool, watched, meanwhile)
 
 
 def observe(unit: Unit) -> tuple[RunResult, Sampled]:

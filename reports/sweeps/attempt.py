@@ -17,8 +17,7 @@ from reports.sweeps.filling import UNITS, Common
 from reports.sweeps.sweeping import Asked, Planned
 from reports.sweeps.words import Quiet
 from sim.collecting import seldom
-from sim.machine import warming
-from sim.runs import backends
+from sim.runs import backends, warming
 from sim.runs.backends import Workers
 from sim.runs.cluster import Cluster, Scheduler
 from sim.runs.store import Store

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from reports.rerunning import Rerun
 from reports.store.csvdata import guarded
 from reports.store.files import ExportError
-from sim.runs.seen.sightings import PAGE_SHIFT
+from sim.runs.seen.compiled import PAGE_SHIFT
 from sim.workload.a64 import OpClass
 
 COLUMNS = {

@@ -408,7 +408,8 @@ def seek_op(S: Any, op: Any, hint: Any, at: Any) -> Any:
 
 @njit
 @allocates
-def _seek(S: Any, axis: Any, value: Any) -> Any:
+def seek_in(S: Any, axis: Any, value: Any) -> Any:
+    """Place of the op that holds `value` on `axis`."""
     at = np.empty(AXES, np.int64)
     static, level, g, _ = seek_from(S, axis, value, np.int64(-1), at)
     return at[OP], at[POP], at[TICK], at[SLOT], static, level, g
@@ -473,7 +474,7 @@ def _flat_stream(T: Any) -> Any:
 
 @njit
 def _seek_flat(T: Any, axis: Any, value: Any) -> Any:
-    return _seek(_flat_stream(T), axis, value)
+    return seek_in(_flat_stream(T), axis, value)
 
 
 @njit
@@ -753,7 +754,7 @@ class Stream:
     def _seek(self, axis: int, value: int) -> tuple[int, ...]:
         if self._flat:
             return quick(_seek_flat)(self.arrays.tables, axis, value)  # type: ignore[no-any-return]
-        return quick(_seek)(self.arrays, axis, value)  # type: ignore[no-any-return]
+        return quick(seek_in)(self.arrays, axis, value)  # type: ignore[no-any-return]
 
     def tick(self, op: int) -> int:
         """Work time at which `op` begins; the stream's length for op = ops."""

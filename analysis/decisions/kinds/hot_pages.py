@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.decisions.choosing import I64, Question, aligned, listed
-from sim.runs.seen.sightings import PAGE_SHIFT, PAGES
+from sim.runs.seen.compiled import PAGE_SHIFT
+from sim.runs.seen.sightings import PAGES
 
 if TYPE_CHECKING:
     from sim.results import RunResult

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim import laws
-from sim.draws import mix64_array, njit, njit_inner
-from sim.fetching import fetch
+from sim.draws import mix64_array
 from sim.machine.spec import MachineSpec
 from sim.results import OPS_AT_ONCE, Watch
+from sim.runs.seen import compiled as c
 from sim.runs.seen import waits
+from sim.runs.seen.compiled import LINE_SHIFT, NEXT_BITS, RECENT
 from sim.runs.seen.tally import Tally
 from sim.runs.truth import expected
 from sim.spe.collect import EV_MISPREDICTED, EV_NOT_TAKEN, MISPREDICT_PER_256
@@ -42,24 +42,12 @@ from sim.workload.arrays import (
     SLOT,
     STATIC,
     Stream,
-    block_of,
-    high_count,
-    low_count,
 )
-from sim.workload.places import fetch_executions, from_cells
 from sim.workload.timing import PEERS
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
-PAGE_SHIFT = 12
-LINE_SHIFT = 6
-_ROW = np.uint64(4)
-"""Words of a row of the stream's tables; unsigned, as a signed index is tested for its sign."""
 PAGES, EDGES, LINES, WAITS = "pages", "edges", "lines", "waits"
-_NEXT_BITS = 32
-"""Of an edge's key; there are fewer static ops."""
-_TOGETHER = 512
-"""Records whose place is looked for together: the processor waits for many at once."""
 _CHUNK = 1 << 22
 """Accesses or block executions that are looked at, and sorted, at a time."""
 
@@ -177,7 +165,7 @@ class _Sight:
         stream = self._stream
         if self._plain:
             static, level, slot, after = self._found[:, : ops.size]
-            _find(stream.arrays, ops, static, level, slot, after)
+            c.find(stream.arrays, ops, static, level, slot, after)
             return static, level, slot, after
         static, level, slot, el = located(stream, ops).T
         after = np.full(ops.size, -1, np.int64)
@@ -190,12 +178,12 @@ class _Sight:
         """Page << 1, and whether it is a store. Page 0 is none: a failed exclusive, a prefetch."""
         if self._stream.addresses.size == 0:
             return self._keys[:0]
-        n = _page_keys(self._stream.addresses, self._store, static, slot, self._keys)
+        n = c.page_keys(self._stream.addresses, self._store, static, slot, self._keys)
         return self._keys[:n]
 
     def _edges(self, static: I64, after: I64) -> I64:
         """Branch << 32, and the static op that comes next."""
-        return self._keys[: _edge_keys(self._branch, static, after, self._keys)]
+        return self._keys[: c.edge_keys(self._branch, static, after, self._keys)]
 
     def _lines(self, static: I64, slot: I64) -> I64:
         """Cache lines of loads that a peer gave."""
@@ -218,7 +206,7 @@ def _page_rows(keys: I64, times: I64) -> I64:
 
 
 def _edge_rows(keys: I64, times: I64) -> I64:
-    return np.stack([keys >> _NEXT_BITS, keys & (1 << _NEXT_BITS) - 1, times], axis=1)
+    return np.stack([keys >> NEXT_BITS, keys & (1 << NEXT_BITS) - 1, times], axis=1)
 
 
 def _line_rows(keys: I64, times: I64) -> I64:
@@ -231,68 +219,6 @@ _ROWS: dict[str, Callable[[I64, I64], I64]] = {
     LINES: _line_rows,
     WAITS: waits.rows,
 }
-
-
-@njit
-def _find(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
-    """Static op, level, slot or -1 and next static op of ops of a plain recorded stream: its one
-    segment is its indexed body, whose cells know where each op is."""
-    for k in range(0, ops.size, _TOGETHER):
-        part = slice(k, k + _TOGETHER)
-        _find_together(S, ops[part], statics[part], levels[part], slots[part], after[part])
-
-
-@njit_inner
-def _find_together(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
-    """Loops of one kind of memory access each, without branches, as in `sim.workload.places`."""
-    T = S.tables
-    pass_ops, begin = T[PASS + OP], np.int64(0)
-    for j in range(ops.size):
-        if not 0 <= ops[j] - begin < pass_ops:
-            begin = ops[j] - ops[j] % pass_ops
-        after[j] = ops[j] - begin
-    from_cells(S.cells, after, statics, slots)
-    fetch_executions(S.execs, S.levels, statics, slots)
-    block, last = np.uint64(T[BLOCK]), np.uint64(S.execs.size - 1)
-    for j in range(ops.size):
-        at, slot = np.uint64(statics[j]), low_count(np.uint64(slots[j]))
-        execution, inside = low_count(at), np.int64(high_count(at))
-        follower = execution + np.uint64(1) if execution != last else np.uint64(0)
-        row = block + _ROW * block_of(S.execs[execution])
-        entered = T[block + _ROW * block_of(S.execs[follower]) + np.uint64(BLOCK_STATIC)]
-        static = T[row + np.uint64(BLOCK_STATIC)] + inside
-        statics[j], slots[j] = static, np.int64(slot)
-        after[j] = entered if inside + 1 == T[row + np.uint64(OP)] else static + 1
-        levels[j] = np.int64(S.levels[slot])  # there is one beyond the last slot
-    static_row = np.uint64(T[STATIC] + HAS_SLOT)
-    for j in range(ops.size):
-        has = T[static_row + _ROW * np.uint64(statics[j])]
-        levels[j] *= has
-        slots[j] = slots[j] if has != 0 else -1
-
-
-@njit
-def _page_keys(addresses: Any, store: Any, statics: Any, slots: Any, keys: Any) -> Any:
-    """Write keys of those that have a page, without a branch for those that have none: how many."""
-    n = 0
-    for k in range(0, slots.size, _TOGETHER):
-        end = min(k + _TOGETHER, slots.size)
-        for j in range(k, end):
-            fetch(addresses, np.uint64(max(slots[j], 0)))
-        for j in range(k, end):
-            page = addresses[np.uint64(max(slots[j], 0))] >> np.uint64(PAGE_SHIFT)
-            keys[n] = np.int64(page) << 1 | store[statics[j]]
-            n += (slots[j] >= 0) & (page != 0)
-    return n
-
-
-@njit
-def _edge_keys(branch: Any, statics: Any, after: Any, keys: Any) -> Any:
-    n = 0
-    for j in range(statics.size):
-        keys[n] = statics[j] << _NEXT_BITS | after[j]
-        n += branch[statics[j]] & (after[j] >= 0)
-    return n
 
 
 # --- the truth -----------------------------------------------------------------------------------
@@ -324,8 +250,8 @@ def _true_pages(stream: Stream, passing: I64, times: int) -> I64:
     accesses = np.flatnonzero(_statics(stream)[:, HAS_SLOT])
     firsts = np.searchsorted(accesses, _blocks(stream)[:, BLOCK_STATIC])
     stores = (stream.static_class == OpClass.STORE).astype(np.int64)
-    recent = np.zeros(_RECENT, np.int64)
-    _count_pages(
+    recent = np.zeros(RECENT, np.int64)
+    c.count_pages(
         stream.arrays, stream.addresses, pages, accesses, firsts, stores, passing, recent, out
     )
     known = (pages > 0) & (out.sum(axis=1) > 0)
@@ -335,29 +261,12 @@ def _true_pages(stream: Stream, passing: I64, times: int) -> I64:
 
 def _touched(addresses: U64) -> U64:
     """Pages of addresses, ascending."""
-    recent, found = np.zeros(_RECENT, np.uint64), np.empty(_CHUNK, np.uint64)
+    recent, found = np.zeros(RECENT, np.uint64), np.empty(_CHUNK, np.uint64)
     chunks = range(0, addresses.size, _CHUNK)
     parts = [
-        np.unique(found[: _new_pages(addresses[k : k + _CHUNK], recent, found)]) for k in chunks
+        np.unique(found[: c.new_pages(addresses[k : k + _CHUNK], recent, found)]) for k in chunks
     ]
     return np.unique(np.concatenate([np.zeros(1, np.uint64), *parts]))
-
-
-_RECENT = 1 << 12
-"""Pages of which it is known that they were met: one for each pattern of so many lowest bits."""
-
-
-@njit
-def _new_pages(addresses: Any, recent: Any, found: Any) -> Any:
-    """Write pages to `found`, each once or more, and say how many; without page 0."""
-    n = 0
-    for m in range(addresses.size):
-        page = addresses[m] >> np.uint64(PAGE_SHIFT)
-        at = page & np.uint64(_RECENT - 1)
-        if recent[at] != page:
-            recent[at] = found[n] = page
-            n += 1
-    return n
 
 
 def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
@@ -366,79 +275,15 @@ def _true_lines(stream: Stream, passing: I64, times: int) -> I64:
     lines = np.unique(stream.addresses[given] >> np.uint64(LINE_SHIFT))
     out = np.zeros(lines.size, np.int64)
     loads = np.isin(stream.static_class, waits.LOADS).astype(np.int64)
-    _count_lines(stream.arrays, stream.addresses, lines, loads, given, passing, out)
+    c.count_lines(stream.arrays, stream.addresses, lines, loads, given, passing, out)
     rows = np.column_stack([lines.astype(np.int64), _scaled(out, times)])
     return np.asarray(rows[out > 0], np.int64)
-
-
-@njit_inner
-def _row_of(ascending: Any, value: Any) -> Any:
-    """Where one of the values is. Of `np.searchsorted` numba compiles every kind of number."""
-    low, high = 0, ascending.size - 1
-    while low < high:
-        mid = (low + high) >> 1
-        if ascending[mid] < value:
-            low = mid + 1
-        else:
-            high = mid
-    return low
-
-
-@njit
-def _count_lines(
-    S: Any, addresses: Any, lines: Any, loads: Any, given: Any, passing: Any, out: Any
-) -> None:
-    """Add what passes of each load of one pass that a peer gave to its line."""
-    T = S.tables
-    m = 0
-    for x in range(S.execs.size):
-        row = T[BLOCK] + 4 * block_of(S.execs[x])
-        first = T[row + BLOCK_STATIC]
-        for s in range(first, first + T[row + OP]):
-            if T[T[STATIC] + 4 * s + HAS_SLOT] == 0:
-                continue
-            if given[m] and loads[s] != 0:
-                k = _row_of(lines, addresses[m] >> np.uint64(LINE_SHIFT))
-                out[k] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
-            m += 1
 
 
 def _scaled(amounts: I64, times: int) -> I64:
     """amounts × times / 2^20, without overflow for amounts below 2^62 and times below 2^20."""
     high, low = amounts >> 20, amounts & (1 << 20) - 1
     return np.asarray(high * times + (low * times >> 20), np.int64)
-
-
-@njit
-def _count_pages(
-    S: Any,
-    addresses: Any,
-    pages: Any,
-    accesses: Any,
-    firsts: Any,
-    stores: Any,
-    passing: Any,
-    recent: Any,
-    out: Any,
-) -> None:
-    """Add what passes of each access of one pass to its page's loads or stores.
-
-    `accesses` are the static ops that access memory, `firsts` where those of each block begin;
-    `recent` remembers rows of pages.
-    """
-    T = S.tables
-    m = 0
-    for x in range(S.execs.size):
-        block = np.int64(block_of(S.execs[x]))
-        first = firsts[block]
-        for i in range(first, first + T[T[BLOCK] + 4 * block + SLOT]):
-            page = addresses[m] >> np.uint64(PAGE_SHIFT)
-            at = page & np.uint64(_RECENT - 1)
-            if pages[recent[at]] != page:
-                recent[at] = _row_of(pages, page)
-            s = accesses[i]
-            out[recent[at], stores[s]] += passing[s * LEVEL_STRIDE + np.int64(S.levels[m])]
-            m += 1
 
 
 def _true_edges(stream: Stream, passing: I64, times: int, branch_events: int) -> I64:
@@ -467,38 +312,8 @@ def _pairs(execs: U64, blocks: int) -> tuple[I64, I64]:
     keys, times = np.empty((2, min(_CHUNK, execs.size)), np.int64)
     for k in range(0, execs.size, _CHUNK):
         rows = np.zeros(blocks + 1, np.int64)
-        n = _count_pairs(execs, k, rows, np.full(blocks, -1), keys, times)
+        n = c.count_pairs(execs, k, rows, np.full(blocks, -1), keys, times)
         order = np.argsort(keys[:n])
         for key, count in zip(keys[order].tolist(), times[order].tolist(), strict=True):
             found[key] = found.get(key, 0) + count
     return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
-
-
-@njit
-def _count_pairs(execs: Any, begin: Any, rows: Any, latest: Any, keys: Any, times: Any) -> Any:
-    """Count the pairs of as many executions as `keys` has room for; says how many differ.
-
-    First what comes next is put into a row for each block, then each row is counted in place:
-    `latest` has where a block was counted last, which may have been for a row before.
-    """
-    end = min(begin + keys.size, execs.size)
-    for x in range(begin, end):
-        rows[np.int64(block_of(execs[x])) + 1] += 1
-    for row in range(latest.size):
-        rows[row + 1] += rows[row]
-    for x in range(begin, end):
-        block = np.int64(block_of(execs[x]))
-        keys[rows[block]] = np.int64(block_of(execs[x + 1 if x + 1 < execs.size else 0]))
-        rows[block] += 1
-    n = at = 0
-    for row in range(latest.size):
-        first = n
-        for x in range(at, rows[row]):
-            after = keys[x]
-            if latest[after] < first:
-                latest[after] = n
-                keys[n], times[n] = row << 32 | after, 0
-                n += 1
-            times[latest[after]] += 1
-        at = rows[row]
-    return n

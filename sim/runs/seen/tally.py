@@ -40,7 +40,7 @@ class Tally:
 
     def add(self, keys: I64) -> None:
         """Count at most `OPS_AT_ONCE` keys."""
-        moved = _count(keys, self._keys, self._times, self._room[0], self._room[1])
+        moved = count(keys, self._keys, self._times, self._room[0], self._room[1])
         if not moved:
             return
         self._moved.append(self._room[:, :moved].copy())
@@ -65,7 +65,7 @@ def _added_up(parts: list[I64]) -> tuple[I64, I64]:
 
 
 @njit
-def _count(keys: Any, held: Any, times: Any, moved: Any, moved_times: Any) -> Any:
+def count(keys: Any, held: Any, times: Any, moved: Any, moved_times: Any) -> Any:
     """Count keys in the table; those that lose their place are written to `moved`: how many."""
     n = 0
     for j in range(keys.size):

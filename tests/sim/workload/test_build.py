@@ -9,7 +9,7 @@ import pytest
 
 from sim import laws
 from sim.workload.arrays import AXES, CELL, LEVEL_STRIDE, OP, POP, SLOT, TICK, StreamArrays, op_on
-from sim.workload.arrays import _seek as seek
+from sim.workload.arrays import seek_in as seek
 from sim.workload.build import (
     Blocks,
     IndexedBody,

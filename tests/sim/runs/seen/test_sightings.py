@@ -15,6 +15,7 @@ from sim.machine import resolve
 from sim.results import RunResult
 from sim.runs import batch, unitfile
 from sim.runs.seen import sightings
+from sim.runs.seen.compiled import PAGE_SHIFT
 from sim.runs.seen.sightings import EDGES, LINES, PAGES, WAITS
 from sim.scenario.files import loader
 from sim.scenario.files.given import of_text
@@ -217,7 +218,7 @@ def test_a_synthetic_stream_has_no_pages() -> None:
     assert run.sightings[PAGES].shape == (0, 3)
     found = batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0]))
     assert found.pages.size == found.edges.size == 0
-    assert sightings.PAGE_SHIFT == 12
+    assert PAGE_SHIFT == 12
 
 
 def test_both_engines_see_the_same(recording: Path) -> None:

@@ -9,10 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from reports import heartbeat
 from reports.heartbeat import Beat
 from reports.text import duration
@@ -143,6 +139,10 @@ def plain(arms: int, beat: Beat) -> Progress:
 
 @contextmanager
 def _bar(first: str) -> Iterator[Progress]:
+    """On a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,4 +1,4 @@
-"""Python's garbage collector, while objects are made by the million, and kept."""
+"""Python's garbage collector, where objects are made by the million, and kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ SELDOM = (50_000, 20, 20)
 """Looking at the same objects again and again takes a tenth of the time."""
 
 
+USUAL = gc.get_threshold()
+"""Python's own."""
+
+
 @contextmanager
 def seldom() -> Iterator[None]:
     """It looks for garbage seldom until the end of the block."""
@@ -19,3 +23,8 @@ def seldom() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
+
+
+def as_usual() -> None:
+    """A program of ours is loaded; what runs now may leave much in few objects."""
+    gc.set_threshold(*USUAL)

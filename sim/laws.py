@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from sim.draws import njit_inline, splitmix64
 
 I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 SLICES: Final = 256
 """Slices of the whole, and of each last part; all but the last level have the first `_CUT`."""
 LEVELS: Final = 5
@@ -47,22 +47,22 @@ _MAX: Final = (1 << 31) - 1
 
 def constant(value: int) -> I64:
     """A law of one value, ticks."""
-    return np.array([_word(value, 0)] * STRIDE, np.int64)
+    return np.full(STRIDE, _word(value))
 
 
 @cache
-def _exponential(mean: int) -> tuple[int, ...]:
+def _exponential(mean: int) -> I64:
     tail = mean * (1 + _TAIL * math.log(2))
     return _cells([-mean * math.log(share) for share in _shares()], tail)
 
 
 def exponential(mean: int) -> I64:
     """An exponential law of integer mean, ticks; at least one."""
-    return np.array(_exponential(mean), np.int64)
+    return _exponential(mean).copy()
 
 
 @cache
-def _lognormal(floor: int, median: int, p99: int) -> tuple[int, ...]:
+def _lognormal(floor: int, median: int, p99: int) -> I64:
     normal = NormalDist()
     sigma = math.log(p99 / median) / normal.inv_cdf(0.99)
 
@@ -70,12 +70,13 @@ def _lognormal(floor: int, median: int, p99: int) -> tuple[int, ...]:
         return floor + median * math.exp(-sigma * z)
 
     cells = _cells([floor, *map(wait, _normals())], wait(normal.inv_cdf(0.5 / (1 << _TAIL))))
-    return (_word(round(wait(normal.inv_cdf(1 - 0.5 / SLICES))), 0), *cells[1:])
+    cells[0] = _word(wait(normal.inv_cdf(1 - 0.5 / SLICES)))
+    return cells
 
 
 def lognormal(floor: int, median: int, p99: int) -> I64:
     """`floor` plus a lognormal wait of given median and 99th percentile, all ticks."""
-    return np.array(_lognormal(floor, median, p99), np.int64)
+    return _lognormal(floor, median, p99).copy()
 
 
 def measured(quantiles: I64) -> I64:
@@ -87,12 +88,17 @@ def measured(quantiles: I64) -> I64:
     return np.concatenate([quantiles[:_CUT], last, beyond])
 
 
-def _cells(values: Sequence[float], tail: float) -> tuple[int, ...]:
+def _cells(values: Sequence[float], tail: float) -> I64:
     """Words of a law: `values` are exceeded with the probabilities of `_shares`; `tail` stands for
-    everything beyond 2^-24."""
-    ends = pairwise(values[::2])
-    cells = (_cell(*at, middle) for at, middle in zip(ends, values[1::2], strict=True))
-    return (*cells, _word(round(tail), 0))
+    everything beyond 2^-24.
+
+    Each cell is a line over its slice, by Simpson's rule of the slice's mean.
+    """
+    points = np.array(values)
+    first, middle, last = points[:-1:2], points[1::2], points[2::2]
+    span = np.rint(last - first)
+    base = np.maximum(1.0, np.rint((first + 4 * middle + last) / 6 - span / 2))
+    return np.append(_words(base, span), _word(tail))
 
 
 @cache
@@ -116,16 +122,16 @@ def _slices() -> Iterator[tuple[float, float]]:
         yield from ((top - k * step, top - (k + 1) * step) for k in range(cells))
 
 
-def _cell(first: float, last: float, middle: float) -> int:
-    """A line over a slice, by Simpson's rule of the slice's mean."""
-    mean, span = (first + 4 * middle + last) / 6, round(last - first)
-    return _word(max(1, round(mean - span / 2)), span)
+def _words(base: F64, span: F64) -> I64:
+    ends = base + span
+    if not (np.all(base >= 0) and np.all(span >= 0) and np.all(np.maximum(base, span) <= _MAX)):
+        raise ValueError(f"a time of {ends.max():,.0f} ticks is beyond the largest, {_MAX:,}")
+    return span.astype(np.int64) << 32 | base.astype(np.int64)
 
 
-def _word(base: int, span: int) -> int:
-    if not 0 <= base <= _MAX or not 0 <= span <= _MAX:
-        raise ValueError(f"a time of {base + span:,} ticks is beyond the largest, {_MAX:,}")
-    return span << 32 | base
+def _word(time: float) -> np.int64:
+    """Of one time."""
+    return np.int64(_words(np.rint([time]), np.zeros(1))[0])
 
 
 # --- draws -------------------------------------------------------------------------------------

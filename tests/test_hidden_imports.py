@@ -21,7 +21,7 @@ ROOMS = {
 PLACES = {
     "analysis/symbols.py": ("demangle", "slow to import, and few programs' names are mangled"),
     "analysis/tables.py": ("pandas", "slow to import, and a run writes its tables without"),
-    "analysis/statistics/tails.py": ("scipy.special", "slow to import, and few commands need it"),
+    "analysis/statistics/tails.py": ("scipy", "slow to import, and few commands need it"),
     "analysis/sweeps/sampling.py": ("SALib.sample", "for sampled sweeps only"),
     "analysis/sweeps/sensitivity.py": ("SALib.analyze", "for sampled sweeps only"),
     "reports/cli/errors.py": ("platform importlib", "for what never happens"),
@@ -29,6 +29,7 @@ PLACES = {
         "reports.runs reports.store.read reports.sweeps",
         "of a run or of a sweep, for a verb and for TAB",
     ),
+    "reports/progress.py": ("rich.console rich.progress", "a bar, for terminals only"),
     "reports/runs/running.py": ("reports.runs", "matplotlib, for nothing without a report"),
     "reports/plotting.py": ("matplotlib matplotlib.font_manager", "its settings come first"),
     "reports/traces/perfetto.py": ("perfetto.trace_builder.proto_builder", "an extra"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,3 +45,31 @@ def test_log_gamma_is_of_factorials() -> None:
     x = np.arange(1.0, 100.0)
     assert log_gamma(x) == pytest.approx([math.log(math.factorial(int(k) - 1)) for k in x])
     assert float(log_gamma(0.5)) == pytest.approx(math.log(math.pi) / 2)
+
+
+LOADED = """
+import sys
+import numpy
+from analysis.statistics.tails import t_quantile
+t_quantile(0.975, 9)
+kept = [name for name in ("f2py", "ma", "testing") if f"numpy.{name}" in sys.modules]
+print(kept, "ma" in vars(numpy))
+import scipy.stats
+print(numpy.ma.masked_array([1, 2], [False, True]).sum(), scipy.stats.t.ppf(0.5, 3))
+numpy.testing.assert_equal(numpy.f2py.__name__, "numpy.f2py")
+"""
+
+
+def test_what_numpy_keeps_for_others_is_neither_loaded_nor_missing() -> None:
+    """scipy names it and does not use it; whoever does gets it as ever."""
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
+    assert (done.stdout.splitlines(), done.stderr) == (["[] False", "1 0.0"], "")
+
+
+def test_what_is_loaded_already_stays() -> None:
+    """Masked arrays of a program that had them before are the same ones afterwards."""
+    first = "import numpy.ma; before = numpy.ma; "
+    last = "import numpy.ma; assert numpy.ma is before; import scipy.special"
+    script = f"{first}from analysis.statistics.tails import t_cdf; t_cdf(0.0, 3); {last}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

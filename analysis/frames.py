@@ -83,7 +83,7 @@ def _profile_of(arm: ArmResult, by: By) -> Table:
     reps = len(arm.runs)
     return Table(
         {
-            "arm": [arm.arm.name] * (present.size * reps),
+            "arm": np.full(present.size * reps, arm.arm.name, dtype=object),
             "replication": np.repeat([run.replication for run in arm.runs], present.size),
             "group": np.tile(names, reps),
             "samples": counts[:, present].ravel(),

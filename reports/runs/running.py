@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from reports.progress import Display, Terminal
 from reports.results import shapes
+from reports.results.build import sharing
 from reports.results.result import Result, dumps
 from reports.runs import simulating
 from reports.runs.simulating import Cut, Description, How, Simulation
 from reports.store import parquet as tables
 from reports.store import rundir
 from reports.store.read import write_data
+from sim.collecting import seldom
 from sim.interrupts import uninterrupted
 from sim.runs import contents
 from sim.scenario.files import loader
@@ -109,12 +111,13 @@ def _fill(
     """Write everything; Ctrl-C costs no more than the report. What is said; is there a report?"""
     written = reported = False
     try:
-        with uninterrupted(), display.working("writing the results"):
+        writing = display.working("writing the results")
+        with uninterrupted(), writing, seldom(), sharing(made.arms):
             said = described or simulating.describe(made)
             _write(folder, made, said, argv)
             written = True
         if report:
-            with display.working("drawing the report"):
+            with display.working("drawing the report"), seldom():
                 from reports.runs import rebuilding  # and matplotlib: half of a short run's time
 
                 rebuilding.rebuild(folder, figures=figures)

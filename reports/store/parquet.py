@@ -69,7 +69,7 @@ def _profiles(arms: Sequence[ArmResult]) -> Table:
     parts = []
     for by in VIEWS:
         found = frames.profile_table(arms, by)
-        parts.append(Table({"by": [by] * len(found), **found.columns}))
+        parts.append(Table({"by": np.full(len(found), by, dtype=object), **found.columns}))
     return concat(parts, ("by", *frames.PROFILE_COLUMNS))
 
 
@@ -128,8 +128,9 @@ def _array(cells: Cells, kind: Any) -> Any:
     filled = _filled(cells)
     if pyarrow.types.is_string(kind):
         code = {v: b"" if v is None else str(v).encode() for v in set(cells)}  # few, for many rows
-        coded = [code[v] for v in cells]
-        ends = np.cumsum([0, *map(len, coded)], dtype=np.int32)
+        coded = list(map(code.__getitem__, cells))
+        ends = np.zeros(len(coded) + 1, np.int32)
+        np.cumsum(np.fromiter(map(len, coded), np.int32, len(coded)), out=ends[1:])
         return _buffers(kind, filled, ends, b"".join(coded))
     values = cells if filled.all() else [0 if cell is None else cell for cell in cells]
     typed = np.ascontiguousarray(values, kind.to_pandas_dtype())
@@ -145,9 +146,11 @@ def _array(cells: Cells, kind: Any) -> Any:
 
 
 def _filled(cells: Cells) -> npt.NDArray[np.bool_]:
-    if isinstance(cells, np.ndarray) and cells.dtype != object:
-        return np.ones(cells.size, bool)
-    if isinstance(cells, (list, tuple)) and None not in cells:
+    if isinstance(cells, np.ndarray):
+        if cells.dtype != object:
+            return np.ones(cells.size, bool)
+        cells = cells.tolist()
+    if None not in cells:
         return np.ones(len(cells), bool)
     return np.fromiter((cell is not None for cell in cells), bool, len(cells))
 

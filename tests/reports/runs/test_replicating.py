@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from typing import Any
 
 import pytest
 
@@ -43,9 +45,11 @@ def test_who_would_wait_compiles_too(decides: bool, monkeypatch: pytest.MonkeyPa
     asked: list[list[str]] = []
     begun: list[list[str]] = []
 
-    def start(command: list[str], **_options: object) -> subprocess.Popen[str]:
+    real = children.start
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
         begun.append(command[3:])
-        return subprocess.Popen(["true"], text=True)
+        return real([sys.executable, "-c", ""], **options)
 
     monkeypatch.setattr(warming, "compile_parts", asked.append)
     monkeypatch.setattr(children, "start", start)

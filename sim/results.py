@@ -62,33 +62,45 @@ WORDS_IN_MEMORY = 3 << 20
 """What a sink has of records beyond these (24 MiB) goes to a temporary file: memory is flat."""
 ROW_FIELDS = 3
 """Of a sink's row, int64: op, t_select and t_write."""
+OP_FIELDS = 2
+"""Of the row of a sink of ops only: op, and its place (`sim.workload.arrays.PLACE_MASK`)."""
 
-Watch = Callable[[NDArray[np.int64]], None]
-"""Told ops of records, at most `OPS_AT_ONCE` each time, in the order of writing."""
+Watch = Callable[[NDArray[np.int64], NDArray[np.int64] | None], None]
+"""Told ops of records, at most `OPS_AT_ONCE` each time, in the order of writing, and their places
+if those are known."""
 OPS_AT_ONCE = 1 << 15
 """What was read of the stream for so many is in a cache of 32 MiB still; of fewer each costs more.
 Measured on a Zen 4: 2^13 to 2^16 differ by a tenth."""
 
 
 class RecordSink:
-    """Collects what samplers emit; keeps nothing unless asked to, or of each record its op."""
+    """Collects what samplers emit; keeps nothing unless asked to, or of each record its op and
+    where that lies."""
 
     __slots__ = ("_chunks", "_file", "_held", "_total", "fields", "keep")
 
     def __init__(self, keep: bool, *, ops_only: bool = False) -> None:
         self.keep = keep
-        self.fields = 1 if ops_only else ROW_FIELDS
+        self.fields = OP_FIELDS if ops_only else ROW_FIELDS
         self._chunks: list[NDArray[np.int64]] = []
         self._held = self._total = 0
         self._file: IO[bytes] | None = None
 
-    def add(self, rows: NDArray[np.int64]) -> None:
-        """Rows of (op, t_select, t_write); the caller may reuse its buffer."""
+    def add(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+        """Rows of (op, t_select, t_write), or of the op alone where no more is kept, and the place
+        of each op; the caller may reuse its buffers."""
         if self.keep and rows.shape[0]:
-            self._chunks.append(rows[:, : self.fields].copy())
+            self._chunks.append(self._kept(rows, places))
             self._held += rows.shape[0]
             if self._held * self.fields >= WORDS_IN_MEMORY:
                 self._spill()
+
+    def _kept(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.fields == ROW_FIELDS:
+            return rows.copy()
+        kept = np.empty((rows.shape[0], OP_FIELDS), np.int64)
+        kept[:, 0], kept[:, 1] = rows[:, 0], places
+        return kept
 
     def drop(self, count: int) -> None:
         """Forget the last `count` rows, if rows are kept."""
@@ -105,7 +117,7 @@ class RecordSink:
             self._file.truncate()
 
     def written(self) -> NDArray[np.int64]:
-        """All rows in the order of writing, [n, 3], or [n, 1] of ops only; mapped from a file if
+        """All rows in the order of writing, [n, 3], or [n, 2] of ops only; mapped from a file if
         there are many."""
         nothing = np.empty((0, self.fields), np.int64)
         if self._file is None:
@@ -132,7 +144,7 @@ class RecordSink:
 
 
 class OpSink(RecordSink):
-    """Hands the op of each record on to whoever watches, in the order of writing.
+    """Hands the op of each record and its place on to whoever watches, in the order of writing.
 
     It does so soon: what the sampler has just read of the stream is still in the caches then.
     """
@@ -144,9 +156,9 @@ class OpSink(RecordSink):
         super().__init__(keep=True, ops_only=True)
         self._watch, self._final = watch, final
 
-    def add(self, rows: NDArray[np.int64]) -> None:
+    def add(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> None:
         """As of any sink."""
-        super().add(rows)
+        super().add(rows, places)
         if self._final and self._held >= OPS_AT_ONCE:
             hand_on(np.concatenate(self._chunks), self._watch)
             self._chunks.clear()
@@ -159,9 +171,11 @@ class OpSink(RecordSink):
 
 
 def hand_on(rows: NDArray[np.int64], watch: Watch) -> None:
-    """Tell a watcher the ops of rows."""
+    """Tell a watcher the ops of rows, and their places if those are kept."""
+    placed = rows.shape[1] == OP_FIELDS
     for begin in range(0, rows.shape[0], OPS_AT_ONCE):
-        watch(np.ascontiguousarray(rows[begin : begin + OPS_AT_ONCE, 0]))
+        ops, *rest = rows[begin : begin + OPS_AT_ONCE].T
+        watch(np.ascontiguousarray(ops), np.ascontiguousarray(rest[0]) if placed else None)
 
 
 HIST_SUB_BITS = 4

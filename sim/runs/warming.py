@@ -119,9 +119,10 @@ def places() -> Iterator[Call]:
 def decisions() -> Iterator[Call]:
     """What the records of a recorded program show, and what the whole program visits."""
     stream, *_ = kernel_types()
-    row, table, words = (types(_made(*of)) for of in ((np.int64, 1), (np.int64, 2), (np.uint64, 1)))
+    row, table, octets = (types(_made(*of)) for of in ((np.int64, 1), (np.int64, 2), (np.uint8, 1)))
+    words = types(_made(np.uint64, 1))
     given = types(_fixed(np.uint64, 1))
-    yield seen.find, (stream, row, row, row, row, row)
+    yield seen.find, (stream, octets, row, row, row, row, row, row, table)
     yield seen.page_keys, (given, row, row, row, row)
     yield tally.count, (row, row, row, row, row)
     yield seen.edge_keys, (row, row, row, row)

@@ -65,7 +65,8 @@ class MacroSampler:
         self._saved = self._state.copy()
         self._saved_word = self._saved.data
         self._places = np.empty(_ROWS, np.int64)
-        self._rows = np.empty((_ROWS if sink.keep else 1, sink.fields), np.int64)
+        columns = sink.fields if sink.fields == k.ROW_FIELDS else 1  # places stand apart
+        self._rows = np.empty((_ROWS if sink.keep else 1, columns), np.int64)
         self._profile = np.zeros(stream.statics * LEVEL_STRIDE, np.int64)
         self._open: list[NDArray[np.int64]] = []  # places of the records that may be voided
         self._zappable = pages.copy() if config.zap_after_write else pages
@@ -344,7 +345,7 @@ class MacroSampler:
         if self._config[k.KEEP] != k.NO_RECORDS:
             rows = self._rows[begin:end]
             rows[:, k.ROW_SELECT :] += offset  # times, if there are; nobody reads them here again
-            self._sink.add(rows)
+            self._sink.add(rows, self._places[begin:end])
 
     # --- results -------------------------------------------------------------------------
 

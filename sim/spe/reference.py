@@ -284,7 +284,8 @@ class SampleTimer:
         if self._sink.keep:
             wall = self._clock.offset
             row = (sample.op, sample.t_select + wall, work + wall)
-            self._sink.add(np.array([row], np.int64))
+            place = sample.static << 8 | sample.level
+            self._sink.add(np.array([row], np.int64), np.array([place], np.int64))
         if self._config.zap_after_write:
             for byte in (first, self.pointer - 1):
                 self._pages[byte >> self._config.page_shift] = 0

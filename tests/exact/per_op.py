@@ -228,7 +228,9 @@ class PerOpTimer:
         self.profile[sample.index] += 1
         self.unsettled.append(sample.index)
         shift = self.clock.offset
-        self.sink.add(np.array([[sample.op, sample.began + shift, work + shift]], np.int64))
+        row = [sample.op, sample.began + shift, work + shift]
+        place = (sample.index // 8 << 8) + sample.index % 8
+        self.sink.add(np.array([row], np.int64), np.array([place], np.int64))
         self.pointer += length
         if self.config.zap_after_write:
             self.pages[list(touched)] = 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sim import results
 from sim.results import (
@@ -66,11 +67,11 @@ def test_blackouts_add_up(gaps: list[tuple[int, int]]) -> None:
 def test_the_sink_copies_and_keeps_the_order() -> None:
     """The caller may reuse its buffer; empty chunks are dropped."""
     sink = RecordSink(keep=True)
-    buffer = np.array([[1, 10, 100]], np.int64)
-    sink.add(buffer)
+    buffer, place = np.array([[1, 10, 100]], np.int64), np.array([7], np.int64)
+    sink.add(buffer, place)
     buffer[:] = 2, 20, 200
-    sink.add(buffer)
-    sink.add(buffer[:0])
+    sink.add(buffer, place)
+    sink.add(buffer[:0], place[:0])
     assert sink.written().tolist() == [[1, 10, 100], [2, 20, 200]]
 
 
@@ -81,10 +82,11 @@ def test_many_rows_go_to_a_file(ops_only: bool, monkeypatch: pytest.MonkeyPatch)
     rows = np.arange(3 * 47).reshape(-1, 3)
     sink = RecordSink(keep=True, ops_only=ops_only)
     for at in (0, 1, 4, 15, 16, 40, 47):
-        sink.add(rows[sink.written().shape[0] : at])
+        more = rows[sink.written().shape[0] : at]
+        sink.add(more, 5 * more[:, 0])
     found = sink.written()
     del sink
-    kept = rows[:, :1] if ops_only else rows
+    kept = rows[:, :1] * [1, 5] if ops_only else rows
     assert isinstance(found.base, np.memmap)
     assert found.tolist() == kept.tolist()
     assert pickle.loads(pickle.dumps(found)).tolist() == kept.tolist()
@@ -95,11 +97,11 @@ def test_rows_of_ops_only_are_dropped_as_rows_are(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(results, "WORDS_IN_MEMORY", 4)
     sink = RecordSink(keep=True, ops_only=True)
     rows = np.arange(3 * 9).reshape(-1, 3)
-    sink.add(rows[:5])
-    sink.add(rows[5:7])
+    for part in (rows[:5, :1], rows[5:7]):  # the op alone, or also times, which nobody keeps
+        sink.add(part, part[:, 0] + 1)
     sink.drop(3)
-    sink.add(rows[8:])
-    assert sink.written().tolist() == [[0], [3], [6], [9], [24]]
+    sink.add(rows[8:], rows[8:, 0] + 1)
+    assert sink.written().tolist() == [[0, 1], [3, 4], [6, 7], [9, 10], [24, 25]]
 
 
 @pytest.mark.parametrize("final", [True, False])
@@ -107,15 +109,22 @@ def test_ops_are_handed_on(final: bool, monkeypatch: pytest.MonkeyPatch) -> None
     """Soon, a few at a time, in order; where records may be taken back, not before the end."""
     monkeypatch.setattr(results, "OPS_AT_ONCE", 4)
     told: list[list[int]] = []
-    sink = OpSink(lambda ops: told.append(ops.tolist()), final=final)
+
+    def watch(ops: NDArray[np.int64], places: NDArray[np.int64] | None) -> None:
+        assert places is not None
+        assert places.tolist() == [op << 8 for op in ops.tolist()]
+        told.append(ops.tolist())
+
+    sink = OpSink(watch, final=final)
     rows = np.arange(3 * 12).reshape(-1, 3)
-    sink.add(rows[:3])
+    places = rows[:, 0] << 8
+    sink.add(rows[:3], places[:3])
     assert told == []
-    sink.add(rows[3:9])
+    sink.add(rows[3:9], places[3:9])
     assert told == ([[0, 3, 6, 9], [12, 15, 18, 21], [24]] if final else [])
     if not final:
         sink.drop(8)
-    sink.add(rows[9:])
+    sink.add(rows[9:], places[9:])
     assert sink.written().shape == (0, 3)
     assert [op for ops in told for op in ops] == [
         0,
@@ -132,7 +141,7 @@ def test_an_empty_sink_has_the_shape_of_rows(keep: bool) -> None:
     """No record, or none kept: [0, 3]."""
     sink = RecordSink(keep)
     if not keep:
-        sink.add(np.ones((4, 3), np.int64))
+        sink.add(np.ones((4, 3), np.int64), np.ones(4, np.int64))
     assert sink.written().shape == (0, 3)
     assert sink.written().dtype == np.int64
 

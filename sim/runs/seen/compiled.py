@@ -18,13 +18,14 @@ from sim.workload.arrays import (
     LEVEL_STRIDE,
     OP,
     PASS,
+    PLACE_MASK,
     SLOT,
     STATIC,
     block_of,
     high_count,
     low_count,
 )
-from sim.workload.places import fetch_executions, from_cells
+from sim.workload.places import from_cells
 
 PAGE_SHIFT = 12
 LINE_SHIFT = 6
@@ -35,45 +36,89 @@ RECENT = 1 << 12
 _ROW = np.uint64(4)
 """Words of a row of the stream's tables; unsigned, as a signed index is tested for its sign."""
 _TOGETHER = 512
-"""Records whose place is looked for together: the processor waits for many at once."""
+"""Records that are looked up together: the processor waits for many at once."""
+ITS_SLOT, ITS_NEXT = 1, 2
+"""What of an op is to be looked up, bits."""
+_WHICH, _OP, _EXEC, _SLOT, _ROWS = range(5)
+WORK = (_ROWS, _TOGETHER + 1)
+"""Shape of the work array, a row each."""
 
 
 @njit
-def find(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
-    """Static op, level, slot or -1 and next static op of ops of a plain recorded stream: its one
-    segment is its indexed body, whose cells know where each op is."""
+def find(
+    S: Any,
+    wants: Any,
+    ops: Any,
+    places: Any,
+    statics: Any,
+    levels: Any,
+    slots: Any,
+    after: Any,
+    work: Any,
+) -> None:
+    """Static op, level, slot or -1 and next static op or -1 of ops of a plain recorded stream: its
+    one segment is its indexed body, whose cells know where each op is.
+
+    `places` are where they lie, `wants` what of a static op's ops is to be looked up.
+    """
     for k in range(0, ops.size, _TOGETHER):
         part = slice(k, k + _TOGETHER)
-        _find_together(S, ops[part], statics[part], levels[part], slots[part], after[part])
+        statics_here, slots_here, after_here = statics[part], slots[part], after[part]
+        n = _wanting(S.tables, wants, ops[part], places[part], statics_here, levels[part], work)
+        slots_here[:] = -1
+        after_here[:] = -1
+        from_cells(S.cells, work[_OP, :n], work[_EXEC, :n], work[_SLOT, :n])
+        _find_slots(wants, statics_here, slots_here, work, n)
+        _find_next(S, wants, statics_here, after_here, work, n)
 
 
 @njit_inner
-def _find_together(S: Any, ops: Any, statics: Any, levels: Any, slots: Any, after: Any) -> None:
-    """Loops of one kind of memory access each, without branches, as in `sim.workload.places`."""
-    T = S.tables
+def _wanting(
+    T: Any, wants: Any, ops: Any, places: Any, statics: Any, levels: Any, work: Any
+) -> Any:
+    """What the places say, and which ops are to be looked up: how many, and where in a pass."""
+    n = 0
+    for j in range(ops.size):
+        static = (places[j] & PLACE_MASK) >> 8
+        statics[j], levels[j] = static, places[j] & 255
+        work[_WHICH, n] = j
+        n += wants[static] != 0
     pass_ops, begin = T[PASS + OP], np.int64(0)
-    for j in range(ops.size):
-        if not 0 <= ops[j] - begin < pass_ops:
-            begin = ops[j] - ops[j] % pass_ops
-        after[j] = ops[j] - begin
-    from_cells(S.cells, after, statics, slots)
-    fetch_executions(S.execs, S.levels, statics, slots)
+    for i in range(n):
+        op = ops[work[_WHICH, i]]
+        if not 0 <= op - begin < pass_ops:
+            begin = op - op % pass_ops
+        work[_OP, i] = op - begin
+    return n
+
+
+@njit_inner
+def _find_slots(wants: Any, statics: Any, slots: Any, work: Any, n: Any) -> None:
+    for i in range(n):
+        j = work[_WHICH, i]
+        slot = np.int64(low_count(np.uint64(work[_SLOT, i])))
+        slots[j] = slot if wants[statics[j]] & ITS_SLOT != 0 else -1
+
+
+@njit_inner
+def _find_next(S: Any, wants: Any, statics: Any, after: Any, work: Any, n: Any) -> None:
+    """Loops of one kind of memory access each, as in `sim.workload.places`."""
+    T = S.tables
+    m = 0
+    for i in range(n):
+        work[_OP, m] = i
+        m += wants[statics[work[_WHICH, i]]] & ITS_NEXT != 0
+    for x in range(m):
+        fetch(S.execs, low_count(np.uint64(work[_EXEC, work[_OP, x]])))
     block, last = np.uint64(T[BLOCK]), np.uint64(S.execs.size - 1)
-    for j in range(ops.size):
-        at, slot = np.uint64(statics[j]), low_count(np.uint64(slots[j]))
+    for x in range(m):
+        i = work[_OP, x]
+        j, at = work[_WHICH, i], np.uint64(work[_EXEC, i])
         execution, inside = low_count(at), np.int64(high_count(at))
         follower = execution + np.uint64(1) if execution != last else np.uint64(0)
-        row = block + _ROW * block_of(S.execs[execution])
+        ops = T[block + _ROW * block_of(S.execs[execution]) + np.uint64(OP)]
         entered = T[block + _ROW * block_of(S.execs[follower]) + np.uint64(BLOCK_STATIC)]
-        static = T[row + np.uint64(BLOCK_STATIC)] + inside
-        statics[j], slots[j] = static, np.int64(slot)
-        after[j] = entered if inside + 1 == T[row + np.uint64(OP)] else static + 1
-        levels[j] = np.int64(S.levels[slot])  # there is one beyond the last slot
-    static_row = np.uint64(T[STATIC] + HAS_SLOT)
-    for j in range(ops.size):
-        has = T[static_row + _ROW * np.uint64(statics[j])]
-        levels[j] *= has
-        slots[j] = slots[j] if has != 0 else -1
+        after[j] = entered if inside + 1 == ops else statics[j] + 1
 
 
 @njit

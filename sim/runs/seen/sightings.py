@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,12 +82,13 @@ class Sightings:
         self._tallies = {name: Tally() for name in asked if name != LINES or stream.siblings}
         room = np.empty((5, OPS_AT_ONCE), np.int64)  # one at a time is told
         self._sights = [
-            _Sight(stream.of(v), facts, key, room) for v, key in enumerate(latency_keys)
+            _Sight(stream.of(v), facts, key, self._tallies, room)
+            for v, key in enumerate(latency_keys)
         ]
 
     def of(self, vcpu: int) -> Watch:
         """Who is to be told the ops of a vCPU's records."""
-        return partial(self._sights[vcpu], self._tallies)
+        return self._sights[vcpu]
 
     def tables(self) -> dict[str, I64]:
         """Pages [n, 3] as in `Visits`, edges [n, 3]: branch, static op that came next, records;
@@ -137,35 +137,55 @@ def _merged(tables: Sequence[I64], keys: int) -> I64:
 class _Sight:
     """What ops of one stream show, `OPS_AT_ONCE` at a time: keys of those that show something."""
 
-    def __init__(self, stream: Stream, facts: CoreFacts, latency_key: int, room: I64) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        facts: CoreFacts,
+        latency_key: int,
+        tallies: Mapping[str, Tally],
+        room: I64,
+    ) -> None:
         """`room` [5, OPS_AT_ONCE] has no meaning between two calls."""
         self._stream, self._facts, self._latency_key = stream, facts, latency_key
+        self._tallies = tallies
         classes = stream.static_class
         self._store = (classes == OpClass.STORE).astype(np.int64)
         self._branch = (classes == OpClass.BRANCH).astype(np.int64)
         self._load = np.isin(classes, waits.LOADS)
         self._plain = stream.arrays.execs.size and int(stream.arrays.tables[SEGMENTS]) == 1
+        self._wants = self._wanted()
+        self._work = np.empty(c.WORK, np.int64)
         self._found: I64 = room[:4]
         self._keys: I64 = room[4]
 
-    def __call__(self, tallies: Mapping[str, Tally], ops: I64) -> None:
+    def _wanted(self) -> NDArray[np.uint8]:
+        """Of each static op, what of its ops has to be looked up: one that accesses no memory and
+        is no branch shows nothing but where it is, which is known."""
+        slots = (_statics(self._stream)[:, HAS_SLOT] != 0) & bool(
+            {PAGES, LINES} & set(self._tallies)
+        )
+        branches = (self._branch != 0) & (EDGES in self._tallies)
+        return np.asarray(slots * c.ITS_SLOT + branches * c.ITS_NEXT, np.uint8)
+
+    def __call__(self, ops: I64, places: I64 | None) -> None:
         """Count what is asked for."""
-        static, level, slot, after = self._resolved(ops)
+        static, level, slot, after = self._resolved(ops, places)
         makers = {
             PAGES: lambda: self._pages(static, slot),
             EDGES: lambda: self._edges(static, after),
             LINES: lambda: self._lines(static, slot),
             WAITS: lambda: self._waits(ops, static, level),
         }
-        for name, tally in tallies.items():
+        for name, tally in self._tallies.items():
             tally.add(makers[name]())
 
-    def _resolved(self, ops: I64) -> tuple[I64, I64, I64, I64]:
-        """Of each op its static op, level, memory slot within a pass (-1: none), next static op."""
+    def _resolved(self, ops: I64, places: I64 | None) -> tuple[I64, I64, I64, I64]:
+        """Of each op its static op, level, memory slot within a pass (-1: none), next static op;
+        slot and next op where they are wanted."""
         stream = self._stream
-        if self._plain:
-            static, level, slot, after = self._found[:, : ops.size]
-            c.find(stream.arrays, ops, static, level, slot, after)
+        if self._plain and places is not None:
+            static, level, slot, after = found = self._found[:, : ops.size]
+            c.find(stream.arrays, self._wants, ops, places, *found, self._work)
             return static, level, slot, after
         static, level, slot, el = located(stream, ops).T
         after = np.full(ops.size, -1, np.int64)

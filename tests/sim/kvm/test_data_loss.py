@@ -18,8 +18,9 @@ from sim.results import RecordSink, VcpuResult
 from sim.scenario.models.scenario import Settings
 from sim.scenario.models.workloads import Phase, Synthetic
 from sim.spe.buffer import DataLoss
+from sim.spe.record import located
 from sim.units import TICKS_PER_CYCLE
-from sim.workload.arrays import Stream
+from sim.workload.arrays import LEVEL_STRIDE, PLACE_MASK, Stream
 from tests.rigs.machines import agreed, machine_of, synthetic
 
 PAGE = 4096
@@ -92,13 +93,22 @@ def test_voided_records_are_in_no_aggregate() -> None:
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 @pytest.mark.parametrize("per_mille", [0, 500])
 def test_who_watches_is_told_of_what_stays(per_mille: int, engine: str) -> None:
-    """The op of each record in the order of writing, and of none that is voided."""
+    """The op of each record and its place in the order of writing, and of none that is voided."""
     spec = _spec("unpinned", per_mille)
-    told: list[NDArray[np.int64]] = []
-    run = Run("arm", 7, 0, watch=lambda vcpu: told.append)
-    watched = simulate(spec, (STREAM,), run, engine).vcpus[0]
+    told: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+
+    def watch(ops: NDArray[np.int64], places: NDArray[np.int64] | None) -> None:
+        assert places is not None
+        told.append((ops, places))
+
+    watched = simulate(spec, (STREAM,), Run("arm", 7, 0, watch=lambda vcpu: watch), engine).vcpus[0]
     (kept,) = simulate(spec, (STREAM,), Run("arm", 7, 0, keep_records=True), engine).vcpus
-    assert np.array_equal(np.concatenate(told), kept.written[:, 0])
+    ops, places = (np.concatenate(column) for column in zip(*told, strict=True))
+    assert np.array_equal(ops, kept.written[:, 0])
+    static, level = (places & PLACE_MASK) >> 8, places & 255
+    assert np.array_equal(np.stack([static, level], axis=1), located(STREAM, ops)[:, :2])
+    cells = np.bincount(static * LEVEL_STRIDE + level, minlength=kept.profile.size)
+    assert np.array_equal(cells, kept.profile)
     assert watched.written.shape == (0, 3)
     assert (watched.ledgers.delivery.voided_by_DL > 0) == (per_mille > 0)
 
@@ -195,13 +205,13 @@ def test_a_sink_forgets_its_last_rows_wherever_they_are() -> None:
     rows = np.arange(3 * 3_000_000).reshape(-1, 3)
     sink = RecordSink(keep=True)
     for part in np.array_split(rows, 5):
-        sink.add(part)
-    sink.add(rows[:7])
+        sink.add(part, part[:, 0])
+    sink.add(rows[:7], rows[:7, 0])
     sink.drop(3)
     assert sink.written()[-4:].tolist() == rows[:4].tolist()
     sink.drop(4 + 2_000_000)
     assert (sink.written() == rows[:1_000_000]).all()
-    sink.add(rows[:2])
+    sink.add(rows[:2], rows[:2, 0])
     assert sink.written().shape == (1_000_002, 3)
     sink.drop(1_000_002)
     assert sink.written().shape[0] == 0

@@ -39,6 +39,10 @@ arms: [baremetal]
 """
 
 
+BIASED = ", target_bias_per_mille: 300, target_bias_reach: 8"
+WEIGHTED = ", selection: selection/public-2022.yaml"
+
+
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small recorded stream of our own."""
@@ -219,6 +223,19 @@ def test_a_synthetic_stream_has_no_pages() -> None:
     found = batch.visits_of(scenario.arms[0], batch.stream_of(scenario.arms[0]))
     assert found.pages.size == found.edges.size == 0
     assert PAGE_SHIFT == 12
+
+
+@pytest.mark.parametrize("spe", ["", BIASED, WEIGHTED, ", filter: {min_latency: 30}"])
+def test_records_that_are_kept_show_the_same(recording: Path, spe: str) -> None:
+    """Where they lie is then looked up, else the sampler says it; for one question and for all."""
+    for asked in (SEEN, *((name,) for name in SEEN)):
+        one = replace(unit(made(recording, spe)), sightings=asked)
+        told = batch.run_unit(one).sightings
+        looked_up = batch.run_unit(replace(one, keep_records=True)).sightings
+        assert told.keys() == looked_up.keys() == set(asked)
+        for name, rows in told.items():
+            assert len(rows) > 0
+            assert np.array_equal(rows, looked_up[name])
 
 
 def test_both_engines_see_the_same(recording: Path) -> None:

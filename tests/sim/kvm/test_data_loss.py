@@ -99,7 +99,7 @@ def test_who_watches_is_told_of_what_stays(per_mille: int, engine: str) -> None:
 
     def watch(ops: NDArray[np.int64], places: NDArray[np.int64] | None) -> None:
         assert places is not None
-        told.append((ops, places))
+        told.append((ops.copy(), places.copy()))
 
     watched = simulate(spec, (STREAM,), Run("arm", 7, 0, watch=lambda vcpu: watch), engine).vcpus[0]
     (kept,) = simulate(spec, (STREAM,), Run("arm", 7, 0, keep_records=True), engine).vcpus

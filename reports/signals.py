@@ -27,12 +27,21 @@ def terminable() -> Iterator[None]:
     for number, handler in usual.items():
         if handler not in (signal.SIG_IGN, None):
             signal.signal(number, signal.default_int_handler)
+    with never_dropped():
+        try:
+            yield
+        finally:
+            restore(usual)
+
+
+@contextmanager
+def never_dropped() -> Iterator[None]:
+    """Within the block a Ctrl-C that Python drops, as in a `__del__`, comes again."""
     hook, sys.unraisablehook = sys.unraisablehook, _unraised
     try:
         yield
     finally:
         sys.unraisablehook = hook
-        restore(usual)
 
 
 _MOMENT = 0.01

@@ -7,6 +7,7 @@ profile is always counted, by static op and memory level.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -77,7 +78,7 @@ class RecordSink:
     """Collects what samplers emit; keeps nothing unless asked to, or of each record its op and
     where that lies."""
 
-    __slots__ = ("_chunks", "_file", "_held", "_total", "fields", "keep")
+    __slots__ = ("__weakref__", "_chunks", "_file", "_held", "_total", "fields", "keep")
 
     def __init__(self, keep: bool, *, ops_only: bool = False) -> None:
         self.keep = keep
@@ -132,15 +133,12 @@ class RecordSink:
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="speskew-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
         for chunk in self._chunks:
             self._file.write(np.ascontiguousarray(chunk).data)
         self._chunks.clear()
         self._total += self._held
         self._held = 0
-
-    def __del__(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 class OpSink(RecordSink):

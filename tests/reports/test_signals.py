@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -107,3 +108,34 @@ def test_a_second_ctrl_c_meanwhile_is_not_said_either(
     assert len(started) == 2
     assert waited < 5.0
     assert capsys.readouterr().err == ""
+
+
+LET_GO = """
+import gc, signal
+from reports.signals import terminable
+from speskew import __main__ as program
+
+class Presses:
+    def __init__(self):
+        self.cycle = self
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def command(**_named):
+    try:
+        with terminable():
+            Presses()
+            raise KeyboardInterrupt
+    finally:
+        gc.collect()
+
+program.command = command
+program.main()
+"""
+
+
+def test_a_second_ctrl_c_while_garbage_is_collected_is_not_said() -> None:
+    """What an interrupted command has left may go after the last block that it was in."""
+    done = subprocess.run([sys.executable, "-c", LET_GO], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "")

@@ -74,11 +74,7 @@ class Memo:
 
 
 @contextmanager
-def memo(
-    jobs: int,
-    engine: str = "fast",
-    watched: frozenset[str] = frozenset(),
-) -> Iterator[Memo]:
+def memo(jobs: int, engine: str = "fast", watched: frozenset[str] = frozenset()) -> Iterator[Memo]:
     """A memo with its pool; what `engine` has to compile first is begun."""
     with warming.ahead(engine) as meanwhile, Pool(jobs) as pool:
         yield Memo(pool, watched, meanwhile)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.cache.identity import by_identity
+from sim.collecting import usual
 from sim.linux.tree import programming
 from sim.machine import resolve
 from sim.machine.machine import simulate
@@ -431,6 +432,11 @@ def aside(unit: Unit) -> Unit:
 
 def run_unit(unit: Unit) -> RunResult:
     """Simulate one unit."""
+    with usual():  # a machine's garbage holds its arrays
+        return _run_unit(unit)
+
+
+def _run_unit(unit: Unit) -> RunResult:
     stream = _stream(unit.arm.settings)
     spec = resolve.machine_spec(unit.arm, stream)
     seen = _sightings(unit, stream, spec.vcpus)

@@ -62,10 +62,8 @@ def command(
         raise click.UsageError("--figures needs the report; drop --no-report")
     from reports.results import result
     from reports.runs import running
-    from sim.collecting import as_usual
     from sim.scenario.files import loader
 
-    as_usual()
     remarks: list[loader.Unheeded] = []
     loaded = loader.load(scenario, overrides, replications, seed, remarks)
     remark(remarks)

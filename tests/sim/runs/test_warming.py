@@ -63,7 +63,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 def test_they_end_with_the_run(
     begun: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with one that ends early; a part each."""
+    """Also with one that ends early; a share each."""
     monkeypatch.setattr(cache, "holds", lambda function: False)
     with pytest.raises(KeyboardInterrupt), warming.ahead("fast"):  # noqa: PT012
         assert all(process.poll() is None for process in begun)
